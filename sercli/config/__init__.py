@@ -1,0 +1,1 @@
+"""Configuration: the typed schema, composing by Hydra, and the sweep grammar."""

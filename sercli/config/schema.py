@@ -1,0 +1,175 @@
+"""The schema of a configuration: what can be set, its type and its meaning.
+
+Hydra composes a configuration from ``conf/`` and holds it to these dataclasses. The groups
+``model``, ``cell`` and ``activation`` are open: each choice has parameters of its own, which
+its YAML file lists and the class that it names checks (`sercli.config.component`).
+
+Everything here can change a result, except ``experiment``, ``paths`` and ``device``
+(`sercli.config.key`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class ContextConfig:
+    """Which earlier turns of a dialogue a target turn sees (IAAN: the last of each speaker).
+
+    Attributes:
+        window: How many preceding turns are searched, of any label (IAAN's code: 8).
+        order: ``transcript`` (IAAN's code) or ``start_time``.
+    """
+
+    window: int = 8
+    order: str = "transcript"
+
+
+@dataclass
+class DatasetConfig:
+    """A corpus and the task on it.
+
+    Attributes:
+        name: The name in tables.
+        reader: Which reader understands its layout.
+        root: Folder of the corpus (of a manifest: its file).
+        classes: The task: emotion code of the corpus → class.
+        context: Context turns.
+        expected: How many utterances of each class the complete corpus has, where it is known.
+        synthetic: Whether the speech is generated.
+        options: Parameters of the reader.
+    """
+
+    name: str = ""
+    reader: str = ""
+    root: str | None = None
+    classes: dict[str, str] = field(default_factory=dict)
+    context: ContextConfig = field(default_factory=ContextConfig)
+    expected: dict[str, int] | None = None
+    synthetic: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class FeaturesConfig:
+    """Frames of an utterance, and what is done to them before a model sees them.
+
+    Attributes:
+        name: Feature set.
+        sampling_rate: Hz; audio is resampled to it before extraction.
+        max_frames: Frames kept of an utterance (IAAN: 2 500 = 25 s).
+        pool: Frames averaged into one step (IAAN: 5 = 50 ms).
+        normalise: ``speaker`` (z-score over all frames of a speaker) or ``none``.
+    """
+
+    name: str = "iaan45"
+    sampling_rate: int = 16000
+    max_frames: int = 2500
+    pool: int = 5
+    normalise: str = "speaker"
+
+
+@dataclass
+class ProtocolConfig:
+    """How utterances are divided, and which step of training counts.
+
+    Attributes:
+        name: The name in tables.
+        unit: What is left out in each fold: ``session`` or ``speaker``.
+        dev: The unit that chooses the step: ``next`` (the one after the test unit).
+    """
+
+    name: str = ""
+    unit: str = "session"
+    dev: str = "next"
+
+
+@dataclass
+class OptimConfig:
+    """The optimiser.
+
+    Attributes:
+        name: ``adam``.
+        lr: Learning rate.
+        weight_decay: L2 penalty on all weights.
+        clip_norm: Largest norm of the gradient over all parameters; null: no clipping.
+    """
+
+    name: str = "adam"
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    clip_norm: float | None = 5.0
+
+
+@dataclass
+class TrainerConfig:
+    """Length and rhythm of training.
+
+    Attributes:
+        steps: Most training steps of a fold.
+        batch_size: Utterances in a step.
+        eval_every: Steps between two looks at dev and test.
+        patience: Looks without a better dev UA before training stops; null: never.
+        label_smoothing: Probability mass spread over all classes (IAAN: 0.1).
+    """
+
+    steps: int = 1000
+    batch_size: int = 32
+    eval_every: int = 100
+    patience: int | None = 5
+    label_smoothing: float = 0.1
+
+
+@dataclass
+class AReLUConfig:
+    """The two parameters of AReLU (Chen et al. 2020), wherever ``activation=arelu``.
+
+    Attributes:
+        alpha: Initial slope of the negative part.
+        beta: Initial amplification of the positive part, 1 + sigmoid(beta).
+        alpha_min: Lower clamp of alpha (AR-GRU variant II: 0).
+        alpha_max: Upper clamp of alpha.
+        learn: Whether alpha and beta are trained.
+    """
+
+    alpha: float = 0.01
+    beta: float = 1.0
+    alpha_min: float = 0.01
+    alpha_max: float = 0.99
+    learn: bool = True
+
+
+@dataclass
+class PathsConfig:
+    """Where things lie; never part of a run's key.
+
+    Attributes:
+        data: Generated corpora.
+        store: The feature store.
+        runs: Run records.
+    """
+
+    data: str = "data"
+    store: str = "store"
+    runs: str = "runs"
+
+
+@dataclass
+class Config:
+    """One configuration, whole."""
+
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
+    protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
+    model: dict[str, Any] = field(default_factory=dict)
+    cell: dict[str, Any] = field(default_factory=dict)
+    activation: dict[str, Any] = field(default_factory=dict)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    arelu: AReLUConfig = field(default_factory=AReLUConfig)
+    seeds: list[int] = field(default_factory=lambda: [0])
+    experiment: str = "default"
+    paths: PathsConfig = field(default_factory=PathsConfig)
+    device: str = "auto"

@@ -1,0 +1,35 @@
+"""What sercli raises when it can tell the user what to do about it.
+
+A message is one line that names the thing, the place and the remedy. The command
+line prints it without a traceback and leaves with the status of its class.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SercliError(Exception):
+    """The work failed, or was done only in part (exit status 1)."""
+
+    exit_status = 1
+
+
+class RequestError(SercliError):
+    """The request makes no sense as it stands (exit status 2)."""
+
+    exit_status = 2
+
+
+def nearest(wrong: str, known: Iterable[str]) -> str:
+    """Say which known name the user may have meant.
+
+    Returns:
+        " Did you mean 'x'?", else " Known: a, b, c." – with the leading space, ready to append.
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(wrong, names, n=1, cutoff=0.6)
+    if close:
+        return f" Did you mean '{close[0]}'?"
+    return f" Known: {', '.join(names)}."
