@@ -22,6 +22,9 @@ class RequestError(SercliError):
     exit_status = 2
 
 
+_LISTED = 30
+
+
 def nearest(wrong: str, known: Iterable[str]) -> str:
     """Say which known name the user may have meant.
 
@@ -32,4 +35,12 @@ def nearest(wrong: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(wrong, names, n=1, cutoff=0.6)
     if close:
         return f" Did you mean '{close[0]}'?"
-    return f" Known: {', '.join(names)}."
+    more = ", …" if len(names) > _LISTED else ""
+    return f" Known: {', '.join(names[:_LISTED])}{more}."
+
+
+class Interrupted(BaseException):
+    """The user or a scheduler asked the program to stop (Ctrl-C, SIGTERM).
+
+    No `Exception`, so that nothing that handles failures takes it for one.
+    """

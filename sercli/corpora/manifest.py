@@ -8,7 +8,7 @@ the turns that the classification task itself does not use.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -67,6 +67,15 @@ class Manifest:
         """The rows that the task uses: those with a label."""
         return self.table[self.table["label"].notna()]
 
+    def without(self, refused: Mapping[str, Refusal]) -> Manifest:
+        """Return the manifest without these utterances; their refusals join the others."""
+        kept = ~self.table["utterance"].isin(list(refused))
+        return replace(
+            self,
+            table=self.table[kept].reset_index(drop=True),
+            refused=self.refused + tuple(refused.values()),
+        )
+
 
 def build_manifest(
     dataset: str,
@@ -89,9 +98,10 @@ def build_manifest(
         RequestError: There is no utterance, an utterance occurs twice, or an utterance lacks
             its id, audio, speaker or emotion.
     """
+    refused = tuple(refused)
     table = pd.DataFrame(list(rows))
     if table.empty:
-        raise RequestError(f"{dataset}: no utterance found; check dataset.root")
+        raise RequestError(f"{dataset}: no utterance found; {_why_none(refused)}")
     table = table.reindex(columns=list(COLUMNS)).astype(
         {name: kind for name, kind in COLUMNS.items() if name != "label"}
     )
@@ -102,9 +112,16 @@ def build_manifest(
         dataset=dataset,
         table=table.reset_index(drop=True),
         classes=tuple(sorted(set(classes.values()))),
-        refused=tuple(refused),
+        refused=refused,
         synthetic=synthetic,
     )
+
+
+def _why_none(refused: tuple[Refusal, ...]) -> str:
+    if not refused:
+        return "check dataset.root"
+    first = refused[0]
+    return f"all were refused ({len(refused)}), the first one {first.file}: {first.reason}"
 
 
 def _check_complete(dataset: str, table: pd.DataFrame) -> None:

@@ -1,0 +1,73 @@
+"""Hold a composed configuration to the ranges that types cannot state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sercli.config.schema import Config
+from sercli.errors import RequestError, nearest
+
+
+def check(config: Config) -> None:
+    """Refuse values that no run could use.
+
+    Raises:
+        RequestError: Names the key, its value and what is allowed.
+    """
+    for key, allowed, words in _RANGES:
+        value = _select(config, key)
+        if not allowed(value):
+            raise RequestError(f"{key}={value}: must be {words}")
+    for key, choices in _CHOICES.items():
+        value = _select(config, key)
+        if value not in choices:
+            raise RequestError(f"{key}={value} is not known.{nearest(str(value), choices)}")
+    if not config.seeds or len(set(config.seeds)) < len(config.seeds):
+        raise RequestError(f"seeds={config.seeds}: give at least one seed, and each only once")
+    if not config.dataset.classes:
+        raise RequestError("dataset.classes is empty: map the corpus' emotions to classes")
+
+
+def _select(config: Config, key: str) -> Any:
+    node: Any = config
+    for name in key.split("."):
+        node = getattr(node, name)
+    return node
+
+
+def _positive(value: float | None) -> bool:
+    return value is None or value > 0
+
+
+def _share(value: float) -> bool:
+    return 0 <= value < 1
+
+
+def _file_name(value: str) -> bool:
+    return bool(value) and value[0] not in ".-" and not set(value) & set("/\\\0\n")
+
+
+_RANGES: list[tuple[str, Callable[[Any], bool], str]] = [
+    ("experiment", _file_name, "a name that a folder can have, without '/' or a leading '.'"),
+    ("trainer.steps", _positive, "1 or more"),
+    ("trainer.batch_size", _positive, "1 or more"),
+    ("trainer.eval_every", _positive, "1 or more"),
+    ("trainer.patience", _positive, "1 or more, or null for no early stop"),
+    ("trainer.label_smoothing", _share, "in [0, 1)"),
+    ("optim.lr", _positive, "above 0"),
+    ("optim.clip_norm", _positive, "above 0, or null for no clipping"),
+    ("optim.weight_decay", lambda value: value >= 0, "0 or more"),
+    ("features.sampling_rate", _positive, "above 0"),
+    ("features.max_frames", _positive, "1 or more"),
+    ("features.pool", _positive, "1 or more"),
+    ("dataset.context.window", lambda value: value >= 0, "0 or more"),
+]
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "optim.name": ("adam",),
+    "protocol.unit": ("session", "speaker"),
+    "protocol.dev": ("next",),
+    "features.normalise": ("speaker", "none"),
+    "dataset.context.order": ("transcript", "start_time"),
+}

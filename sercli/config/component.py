@@ -1,0 +1,48 @@
+"""Build a part from the settings that a configuration gives it, and nothing that it does not."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from sercli.errors import RequestError, nearest
+
+T = TypeVar("T")
+
+
+def build(path: str, part: Callable[..., T], settings: Mapping[str, Any], **given: Any) -> T:
+    """Call ``part`` with ``settings`` and with what the program itself gives.
+
+    Args:
+        path: Where the settings stand in the configuration ("activation"), for messages.
+        part: A class or function with annotated parameters.
+        settings: The node of the configuration; its ``name`` chose ``part`` and is left out.
+        given: Arguments that are not configuration.
+
+    Raises:
+        RequestError: A setting is unknown to ``part`` or of the wrong type.
+    """
+    chosen = {key: value for key, value in settings.items() if key != "name"}
+    hints = typing.get_type_hints(part.__init__ if inspect.isclass(part) else part)
+    known = [name for name in inspect.signature(part).parameters if name not in given]
+    for key, value in chosen.items():
+        if key not in known:
+            raise RequestError(f"unknown setting '{path}.{key}'.{nearest(key, known)}")
+        chosen[key] = _converted(f"{path}.{key}", value, hints.get(key, Any))
+    return part(**chosen, **given)
+
+
+def _converted(path: str, value: Any, wanted: Any) -> Any:
+    """Return ``value`` as ``wanted``; an int may stand for a float, nothing else for another."""
+    kinds = typing.get_args(wanted) or (wanted,)
+    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    plain = tuple(typing.get_origin(kind) or kind for kind in kinds)
+    if wanted is Any or (
+        isinstance(value, plain) and (bool in kinds or not isinstance(value, bool))
+    ):
+        return value
+    names = " or ".join("null" if kind is type(None) else kind.__name__ for kind in plain)
+    raise RequestError(f"{path}={value}: expected {names}, not {type(value).__name__}")

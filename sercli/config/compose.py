@@ -1,0 +1,226 @@
+"""Compose a configuration from ``conf/`` and overrides, by Hydra's Compose API.
+
+Hydra is started once per process and is never torn down. Its messages do not say what the
+user could have meant, so that keys and choices are checked here first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from sercli.config.check import check
+from sercli.config.schema import Config
+from sercli.errors import RequestError, nearest
+from sercli.resources import packaged
+
+GROUPS = ("dataset", "features", "protocol", "model", "cell", "activation", "optim", "trainer")
+"""The groups, in the order of the way of the data."""
+
+OPEN_KEYS = ("dataset.classes.",)
+"""Where a user may add or remove keys: the task is theirs to define."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One file of a group."""
+
+    group: str
+    name: str
+    description: str
+    default: bool
+
+
+def start(config_dir: Path | None = None) -> None:
+    """Make ``conf/``, and before it a folder of the user's own, known to Hydra.
+
+    Raises:
+        RequestError: ``config_dir`` is not a folder.
+    """
+    if GlobalHydra.instance().is_initialized():
+        return
+    if config_dir is not None:
+        if not config_dir.is_dir():
+            raise RequestError(f"--config-dir {config_dir} is not a folder")
+        Plugins.instance().register(_user_folder_first(config_dir.resolve()))
+    ConfigStore.instance().store(name="schema", node=Config)
+    initialize_config_dir(config_dir=str(packaged("conf")), version_base="1.3")
+
+
+def compose(overrides: Sequence[str]) -> Config:
+    """Compose one configuration.
+
+    Args:
+        overrides: Hydra overrides without sweeps ("arelu.alpha=0.1", "model=iaan").
+
+    Raises:
+        RequestError: An override is not understood, names an unknown key or choice, has a
+            value of the wrong type or out of range, or lists several values.
+    """
+    parsed = parse(overrides)
+    for override in parsed:
+        if override.is_sweep_override():
+            raise RequestError(
+                f"'{override.input_line}' gives several values; "
+                "use `sercli sweep`, or quote the value if it is one"
+            )
+    check_names(parsed)
+    try:
+        node = hydra_compose("config", list(overrides))
+        config = cast("Config", OmegaConf.to_object(node))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise RequestError(_reason(error)) from error
+    check(config)
+    return config
+
+
+def to_yaml(config: Config) -> str:
+    """Write a configuration as YAML, every value in its place."""
+    return OmegaConf.to_yaml(OmegaConf.create(asdict(config)))
+
+
+def parse(overrides: Sequence[str]) -> list[Override]:
+    """Parse overrides by Hydra's grammar.
+
+    Raises:
+        RequestError: One is not understood.
+    """
+    start()
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    parsed = []
+    for text in overrides:
+        try:
+            parsed += parser.parse_overrides([text])
+        except HydraException as error:
+            raise RequestError(
+                f"'{text}' is not an override; write KEY=VALUE, as in trainer.steps=500"
+            ) from error
+    return parsed
+
+
+def check_names(overrides: Sequence[Override]) -> None:
+    """Refuse keys and choices that the configuration does not have.
+
+    Raises:
+        RequestError: With the nearest known name.
+    """
+    choices = [override for override in overrides if override.key_or_group in GROUPS]
+    for override in choices:
+        names = [choice.name for choice in list_choices(override.key_or_group)]
+        for value in _values(override):
+            if value not in names:
+                raise RequestError(
+                    f"unknown {override.key_or_group} '{value}'.{nearest(value, names)}"
+                )
+    keys = _keys_of_any(choices)
+    for override in overrides:
+        key = override.key_or_group
+        if override not in choices and key not in keys and not key.startswith(OPEN_KEYS):
+            raise RequestError(f"unknown key '{key}'.{nearest(key, keys)} (`sercli config show`)")
+
+
+def known_keys() -> list[str]:
+    """Return the keys of the default configuration, in order, with dots."""
+    return [key for key in _flat(_composed(())) if key]
+
+
+def default_value(key: str) -> Any:
+    """Return the value of ``key`` in the default configuration."""
+    return OmegaConf.select(_composed(()), key)
+
+
+@cache
+def list_choices(group: str) -> tuple[Choice, ...]:
+    """Return the choices of a group with the first comment line of each file."""
+    start()
+    loader = GlobalHydra.instance().config_loader()
+    default = _default_choices()[group]
+    return tuple(
+        Choice(group, name, _description(group, name), name == default)
+        for name in loader.get_group_options(group)
+    )
+
+
+def _keys_of_any(choices: Sequence[Override]) -> set[str]:
+    """All keys that exist under at least one of the chosen files (a sweep names several)."""
+    replaced = tuple(f"{override.key_or_group}." for override in choices)
+    keys = {key for key in _flat(_composed(())) if not key.startswith(replaced)}
+    for override in choices:
+        group = override.key_or_group
+        for value in _values(override):
+            composed = _flat(_composed((f"{group}={value}",)))
+            keys.update(key for key in composed if key.startswith(f"{group}."))
+    return keys
+
+
+@cache
+def _composed(choices: tuple[str, ...]) -> DictConfig:
+    start()
+    return hydra_compose("config", list(choices))
+
+
+@cache
+def _default_choices() -> dict[str, str]:
+    node = hydra_compose("config", return_hydra_config=True)
+    return cast("dict[str, str]", OmegaConf.to_container(node.hydra.runtime.choices))
+
+
+def _flat(node: DictConfig, prefix: str = "") -> list[str]:
+    keys = []
+    for name in map(str, node):
+        key = f"{prefix}{name}"
+        keys.append(key)
+        if OmegaConf.is_missing(node, name):
+            continue
+        child = node._get_node(name)
+        if isinstance(child, DictConfig) and not child._is_none():
+            keys += _flat(child, f"{key}.")
+    return keys
+
+
+def _values(override: Override) -> list[str]:
+    if override.is_sweep_override():
+        return [str(value) for value in override.sweep_string_iterator()]
+    return [str(override.value())]
+
+
+def _description(group: str, name: str) -> str:
+    loader = GlobalHydra.instance().config_loader()
+    for source in loader.get_sources():
+        path = Path(source.path) / group / f"{name}.yaml"
+        if source.scheme() == "file" and path.is_file():
+            first = path.read_text(encoding="utf-8").partition("\n")[0]
+            return first.removeprefix("#").strip() if first.startswith("#") else ""
+    return ""
+
+
+def _user_folder_first(folder: Path) -> type[SearchPathPlugin]:
+    class UserFolder(SearchPathPlugin):
+        def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+            search_path.prepend(provider="user", path=f"file://{folder}")
+
+    return UserFolder
+
+
+def _reason(error: BaseException) -> str:
+    """The one useful line of a Hydra error: OmegaConf's, below it, with the key."""
+    inner = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    text = str(inner).strip().partition("\n")[0].rstrip(":")
+    key = getattr(inner, "full_key", None)
+    return f"{key}: {text}" if key and key not in text else text

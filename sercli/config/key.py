@@ -1,0 +1,33 @@
+"""The key of a run: a short hash of whatever can change its result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from typing import Any
+
+from sercli.config.schema import Config
+
+KEY_LENGTH = 10
+
+
+def result_relevant(config: Config) -> dict[str, Any]:
+    """Return the configuration without what cannot change a result.
+
+    Left out: where things lie, the device, the name of the experiment; ``arelu``, because an
+    activation that uses it carries its values (so α means nothing to tanh); the corpus'
+    folder and its expected counts, because the data fingerprint says what was really read.
+    """
+    settings = asdict(config)
+    for name in ("experiment", "paths", "device", "arelu"):
+        del settings[name]
+    for name in ("root", "expected"):
+        del settings["dataset"][name]
+    return settings
+
+
+def run_key(config: Config, fingerprint: str) -> str:
+    """Return the key of the run of ``config`` on the data with this fingerprint."""
+    content = json.dumps([result_relevant(config), fingerprint], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:KEY_LENGTH]

@@ -1,0 +1,75 @@
+"""Systems: a batch in, logits out. One file each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Protocol, cast
+
+from torch import nn
+
+from sercli.config.component import build
+from sercli.nn.activations import ACTIVATIONS
+from sercli.nn.cells import CELLS, Recurrent
+from sercli.registry import Registry
+
+MODELS: Registry[type[nn.Module]] = Registry("model", "sercli.models")
+
+
+class MakeCell(Protocol):
+    """Makes a new recurrent layer of the configured cell with the configured activation."""
+
+    def __call__(
+        self, input_size: int, hidden_size: int, *, bidirectional: bool = False
+    ) -> Recurrent:
+        """Make a layer with parameters of its own."""
+        ...
+
+
+def build_model(
+    model: Mapping[str, Any],
+    cell: Mapping[str, Any],
+    activation: Mapping[str, Any],
+    *,
+    inputs: int,
+    classes: int,
+) -> nn.Module:
+    """Build a system from the three nodes of a configuration.
+
+    Args:
+        model: Node ``model``; its ``system`` says which, its ``name`` is for tables.
+        cell: Node ``cell``.
+        activation: Node ``activation``.
+        inputs: Features of a step.
+        classes: Number of classes.
+
+    Returns:
+        A module from `sercli.models.batch.Batch` to logits (B, classes).
+
+    Raises:
+        RequestError: A name or a setting is unknown, or a value is out of range.
+    """
+    new_cell = partial(_new_cell, cell, activation)
+    settings = {key: value for key, value in model.items() if key != "system"}
+    part = MODELS[model["system"]]
+    return build("model", part, settings, inputs=inputs, classes=classes, new_cell=new_cell)
+
+
+def _new_cell(
+    cell: Mapping[str, Any],
+    activation: Mapping[str, Any],
+    input_size: int,
+    hidden_size: int,
+    *,
+    bidirectional: bool = False,
+) -> Recurrent:
+    layer = build(
+        "cell",
+        CELLS[cell["name"]],
+        cell,
+        input_size=input_size,
+        hidden_size=hidden_size,
+        bidirectional=bidirectional,
+        activation=build("activation", ACTIVATIONS[activation["name"]], activation),
+    )
+    return cast("Recurrent", layer)

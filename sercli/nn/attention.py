@@ -1,0 +1,78 @@
+"""Attention over time that never looks at padding."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def masked_softmax(scores: Tensor, valid: Tensor) -> Tensor:
+    """Softmax over the last axis, with weight exactly zero where ``valid`` is false.
+
+    Args:
+        scores: (B, T).
+        valid: Boolean (B, T) with at least one true per row.
+    """
+    return scores.masked_fill(~valid, -torch.inf).softmax(dim=-1)
+
+
+def weighted_sum(weights: Tensor, states: Tensor) -> Tensor:
+    """Σ_t w_t h_t, for weights (B, T) and states (B, T, H): (B, H)."""
+    return torch.bmm(weights.unsqueeze(1), states).squeeze(1)
+
+
+class SelfAttention(nn.Module):
+    """Pool states by s_t = u·tanh(W h_t + b), softmax over time, weighted sum.
+
+    IAAN's pooling of a context turn (Yeh et al. 2019; official code, with the padding masked,
+    which the official code does not do). Initial values N(0, 0.1) as in that code.
+
+    Args:
+        size: Features H of a state.
+        attention: Features of the attention space (IAAN: 16).
+    """
+
+    def __init__(self, size: int, attention: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(size, attention)
+        self.score = nn.Linear(attention, 1, bias=False)
+        initialise_attention(self)
+
+    def forward(self, states: Tensor, valid: Tensor) -> Tensor:
+        """Pool (B, T, H) with valid (B, T) into (B, H)."""
+        scores = self.score(torch.tanh(self.project(states))).squeeze(-1)
+        return weighted_sum(masked_softmax(scores, valid), states)
+
+
+class InteractionAttention(nn.Module):
+    """IAAN's interaction-aware attention: v_t = tanh(W_c H_t + W_p h_p + W_r h_r + b).
+
+    The scores u·v_t of the current turn's states H_t depend on what the same speaker (p) and
+    the interlocutor (r) said before (Yeh et al. 2019; official code).
+
+    Args:
+        size: Features of a state of the current turn.
+        own: Features of h_p.
+        interlocutor: Features of h_r.
+        attention: Features of the attention space (IAAN: 16).
+    """
+
+    def __init__(self, size: int, own: int, interlocutor: int, attention: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(size, attention)
+        self.project_own = nn.Linear(own, attention, bias=False)
+        self.project_interlocutor = nn.Linear(interlocutor, attention, bias=False)
+        self.score = nn.Linear(attention, 1, bias=False)
+        initialise_attention(self)
+
+    def forward(self, states: Tensor, valid: Tensor, own: Tensor, interlocutor: Tensor) -> Tensor:
+        """Pool (B, T, H) with valid (B, T), own (B, P), interlocutor (B, R) into (B, H)."""
+        context = self.project_own(own) + self.project_interlocutor(interlocutor)
+        features = torch.tanh(self.project(states) + context.unsqueeze(1))
+        return weighted_sum(masked_softmax(self.score(features).squeeze(-1), valid), states)
+
+
+def initialise_attention(module: nn.Module) -> None:
+    """Draw all parameters of ``module`` from N(0, 0.1), as IAAN's code does for its attention."""
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, std=0.1)

@@ -1,0 +1,1 @@
+"""The loops over time that recurrent cells run in."""

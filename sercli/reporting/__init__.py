@@ -1,0 +1,1 @@
+"""Reports: rows from records, and their forms."""

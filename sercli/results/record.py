@@ -1,0 +1,167 @@
+"""The record of a run: a folder that exists only when the run is complete.
+
+    runs/<experiment>/<key>/
+      run.json             key, status, configuration, protocol card, metrics: one page
+      config.yaml          the resolved configuration, to read and to run again
+      folds.json           the utterances of train, dev and test of every fold
+      predictions.parquet  every utterance of dev and test, dev-selected and oracle
+      history.parquet      UA and WA at every evaluation
+      environment.json     versions, git commit, hardware, command
+      weights/             one safetensors file per seed and fold
+
+While a run is at work its finished units lie in ``.<key>.partial`` beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import save_file
+
+from sercli.errors import SercliError
+from sercli.files import folder_written_whole
+from sercli.results.unit import UnitResult
+
+FORMAT = 1
+"""Version of the form; a record of another version is refused by name."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finished run.
+
+    Attributes:
+        path: Its folder.
+        page: What ``run.json`` says.
+    """
+
+    path: Path
+    page: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """The run's key."""
+        return str(self.page["key"])
+
+    @property
+    def experiment(self) -> str:
+        """The experiment whose folder the record lies in."""
+        return self.path.parent.name
+
+    @property
+    def status(self) -> str:
+        """``complete`` or ``diverged``."""
+        return str(self.page["status"])
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        """UA, WA and the others; fractions."""
+        metrics: Mapping[str, Any] = self.page["metrics"]
+        return metrics
+
+    def predictions(self) -> pd.DataFrame:
+        """Read the predictions of every utterance."""
+        return pd.read_parquet(self.path / "predictions.parquet")
+
+
+def write_record(
+    path: Path,
+    page: Mapping[str, Any],
+    *,
+    config_yaml: str,
+    folds: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    units: Sequence[UnitResult],
+) -> Record:
+    """Write a record, whole or not at all; an older record of the same run gives way to it."""
+    with folder_written_whole(path) as folder:
+        _write_json(folder / "run.json", {"format": FORMAT, **page})
+        _write_json(folder / "folds.json", folds)
+        _write_json(folder / "environment.json", environment)
+        (folder / "config.yaml").write_text(config_yaml, encoding="utf-8")
+        for name in ("predictions", "history"):
+            table = pd.concat([getattr(unit, name) for unit in units], ignore_index=True)
+            table.to_parquet(folder / f"{name}.parquet")
+        (folder / "weights").mkdir()
+        fold_names = list(folds)
+        for unit in units:
+            save_file(
+                unit.weights,
+                folder
+                / "weights"
+                / f"{unit_name(unit.seed, fold_names.index(unit.fold))}.safetensors",
+            )
+        if path.exists():
+            shutil.rmtree(path)
+    return read_record(path)
+
+
+def read_record(path: Path) -> Record:
+    """Read the first page of a record.
+
+    Raises:
+        SercliError: It is not a record, is damaged, or has another version of the form.
+    """
+    try:
+        page = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        version = page["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SercliError(f"{path} is not a run record ({error}); remove or restore it") from error
+    if version != FORMAT:
+        raise SercliError(f"{path} has record format {version}; this sercli reads {FORMAT}")
+    return Record(path, page)
+
+
+def find_records(folder: Path) -> Iterator[Path]:
+    """Yield the folders of the finished runs directly in an experiment's folder, sorted."""
+    if folder.is_dir():
+        for path in sorted(folder.iterdir()):
+            if not path.name.startswith(".") and (path / "run.json").is_file():
+                yield path
+
+
+def adopt(runs: Path, experiment: str, key: str) -> Record | None:
+    """Return the finished run ``key``, if there is one.
+
+    One that was computed for another experiment is taken into this one by hard links: what is
+    known already is not computed twice, and removing one experiment leaves the other whole.
+    """
+    path = runs / experiment / key
+    if (path / "run.json").is_file():
+        return read_record(path)
+    for other in sorted(runs.glob(f"*/{key}/run.json")):
+        with folder_written_whole(path) as folder:
+            shutil.copytree(other.parent, folder, copy_function=_link_or_copy, dirs_exist_ok=True)
+        return read_record(path)
+    return None
+
+
+def unit_name(seed: int, fold: int) -> str:
+    """Return the name of a unit's files; folds count from 0."""
+    return f"seed{seed}-fold{fold}"
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    text = json.dumps(content, indent=2, ensure_ascii=False, default=_plain)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} has no JSON form")

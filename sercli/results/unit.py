@@ -1,0 +1,70 @@
+"""The result of one fold with one seed, and its folder on disk.
+
+A run is many units. Each is written whole as soon as it is done, so that a run that is
+stopped goes on with the units that it lacks.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import load_file, save_file
+
+from sercli.files import folder_written_whole
+
+
+@dataclass(frozen=True)
+class UnitResult:
+    """What training one fold with one seed gave.
+
+    Attributes:
+        seed: The seed.
+        fold: Name of the fold.
+        diverged_at: Step at which the loss was no longer finite, if there was one.
+        selected_step: Step with the best dev UA, the first of equals.
+        oracle_step: Step with the best test UA, as much of the literature selects.
+        history: One row per evaluation: seed, fold, step, loss, and UA and WA of dev and test.
+        predictions: One row per utterance of each part (dev, test) under each selection
+            (dev, oracle): seed, fold, part, selection, utterance, label, predicted, and the
+            probability of every class.
+        weights: State dict of the model at the selected step.
+    """
+
+    seed: int
+    fold: str
+    diverged_at: int | None
+    selected_step: int | None
+    oracle_step: int | None
+    history: pd.DataFrame
+    predictions: pd.DataFrame
+    weights: dict[str, np.ndarray]
+
+
+def write_unit(folder: Path, unit: UnitResult) -> None:
+    """Write a unit to ``folder``, whole or not at all."""
+    facts = {
+        "seed": unit.seed,
+        "fold": unit.fold,
+        "diverged_at": unit.diverged_at,
+        "selected_step": unit.selected_step,
+        "oracle_step": unit.oracle_step,
+    }
+    with folder_written_whole(folder) as temporary:
+        unit.history.to_parquet(temporary / "history.parquet")
+        unit.predictions.to_parquet(temporary / "predictions.parquet")
+        save_file(unit.weights, temporary / "weights.safetensors")
+        (temporary / "unit.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
+
+
+def read_unit(folder: Path) -> UnitResult:
+    """Read what `write_unit` wrote."""
+    return UnitResult(
+        **json.loads((folder / "unit.json").read_text(encoding="utf-8")),
+        history=pd.read_parquet(folder / "history.parquet"),
+        predictions=pd.read_parquet(folder / "predictions.parquet"),
+        weights=load_file(folder / "weights.safetensors"),
+    )

@@ -1,0 +1,172 @@
+"""The sweep: run every point of a plan, each exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sercli.config.key import run_key
+from sercli.config.schema import Config
+from sercli.errors import RequestError, SercliError
+from sercli.progress import SILENT, Progress
+from sercli.results.record import Record, read_record
+from sercli.search.plan import Point
+from sercli.search.study import RUN, Study
+from sercli.training.crew import Crew, crew_size
+from sercli.training.data import Data, read_data
+from sercli.training.run import train_run
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What a sweep did.
+
+    Attributes:
+        experiment: Its name.
+        points: Points of the plan.
+        finished_now: How many of them this sweep finished.
+        records: The records of all points that are finished.
+        failed: What could not be run: overrides and reason.
+    """
+
+    experiment: str
+    points: int
+    finished_now: int
+    records: tuple[Record, ...]
+    failed: tuple[tuple[str, str], ...]
+
+    @property
+    def all_well(self) -> bool:
+        """Whether every point is finished and none diverged."""
+        complete = sum(record.status == "complete" for record in self.records)
+        return complete == self.points
+
+    def lines(self) -> list[str]:
+        """Say in words what the sweep did."""
+        before = len(self.records) - self.finished_now
+        diverged = sum(record.status == "diverged" for record in self.records)
+        return [
+            f"{self.experiment}: {self.points} points, {self.finished_now} finished now, "
+            f"{before} before, {diverged} diverged, {len(self.failed)} failed",
+            *(f"failed: {overrides}: {reason}" for overrides, reason in self.failed),
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as one document."""
+        return {
+            "experiment": self.experiment,
+            "points": self.points,
+            "finished": len(self.records),
+            "finished_now": self.finished_now,
+            "runs": [
+                {"key": r.key, "status": r.status, "dev_ua": r.metrics.get("dev_ua")}
+                for r in self.records
+            ],
+            "failed": [{"point": point, "reason": reason} for point, reason in self.failed],
+        }
+
+
+def run_sweep(
+    points: Sequence[Point], *, workers: int | None = None, progress: Progress = SILENT
+) -> SweepResult:
+    """Run the points of a plan one after the other; what was finished before is not run again.
+
+    The objective is UA on dev, pooled over folds. A point that cannot be run is noted, and
+    the rest goes on.
+
+    Args:
+        points: Points of one experiment.
+        workers: Processes that extract features and train folds; default: one per core.
+        progress: Where bars and notes go.
+
+    Raises:
+        RequestError: The points belong to several experiments, or another process is at work
+            on this one.
+    """
+    folder = _home(points)
+    study = Study(folder)
+    finished_now = 0
+    failed: list[tuple[str, str]] = []
+    with study.alone(), _Workshop(workers, progress) as workshop:
+        wanted = {workshop.key(point.config): point for point in points}
+        study.plan(wanted)
+        waiting = study.count_waiting(wanted)
+        with progress.task(f"sweep {folder.name}, points", waiting) as task:
+            while (trial := study.claim(wanted)) is not None:
+                point = wanted[trial.user_attrs[RUN]]
+                try:
+                    record = workshop.train(point.config)
+                except SercliError as error:
+                    study.fail(trial, str(error))
+                    failed.append((" ".join(point.overrides), str(error)))
+                else:
+                    study.finish(trial, record.metrics.get("dev_ua"))
+                    finished_now += 1
+                task.advance()
+    return SweepResult(
+        experiment=folder.name,
+        points=len(points),
+        finished_now=finished_now,
+        records=tuple(read_record(path) for path in _finished(folder, wanted)),
+        failed=tuple(failed),
+    )
+
+
+def _finished(folder: Path, keys: Iterable[str]) -> list[Path]:
+    return [folder / key for key in keys if (folder / key / "run.json").is_file()]
+
+
+class _Workshop:
+    """Keeps the data and the crew from one point to the next, as long as the data stays."""
+
+    def __init__(self, workers: int | None, progress: Progress) -> None:
+        self._workers = workers
+        self._progress = progress
+        self._open = ExitStack()
+        self._settings: Any = None
+        self._data: Data
+        self._crew: Crew | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._open.__exit__(kind, error, traceback)
+
+    def key(self, config: Config) -> str:
+        return run_key(config, self._read(config).fingerprint)
+
+    def train(self, config: Config) -> Record:
+        data = self._read(config)
+        if self._crew is None:
+            size = crew_size(config, self._workers)
+            self._crew = self._open.enter_context(Crew(data, size))
+        record, _ = train_run(config, data, self._crew, progress=self._progress)
+        return record
+
+    def _read(self, config: Config) -> Data:
+        settings = asdict(config.dataset), asdict(config.features), asdict(config.paths)
+        if settings != self._settings:
+            self._open.close()
+            self._crew = None
+            size = crew_size(config, self._workers)
+            self._data = read_data(config, workers=size, progress=self._progress)
+            self._settings = settings
+        return self._data
+
+
+def _home(points: Sequence[Point]) -> Path:
+    """The folder of the experiment."""
+    homes = {Path(point.config.paths.runs) / point.config.experiment for point in points}
+    if len(homes) != 1:
+        raise RequestError("a sweep is one experiment: give one experiment= and one paths.runs=")
+    return homes.pop()

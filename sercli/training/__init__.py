@@ -1,0 +1,1 @@
+"""Training: folds, batches, the trainer, metrics."""

@@ -1,0 +1,151 @@
+"""The crew: processes that train units side by side, one core each.
+
+A small recurrent network gains nothing from a second thread, and on a busy machine it loses
+most of its time waiting for it. So the cores work on different units, and each unit runs on
+one thread: its result then depends on its seed alone, not on the machine's number of cores.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.queues import SimpleQueue
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import torch
+
+from sercli.config.schema import Config
+from sercli.errors import SercliError
+from sercli.processes import available_cores, stop_workers, worker_pool
+from sercli.progress import SILENT, Progress
+from sercli.results.unit import write_unit
+from sercli.training.data import Data
+from sercli.training.folds import Fold
+from sercli.training.unit import choose_device, train_unit
+
+
+@dataclass(frozen=True)
+class UnitOrder:
+    """What to train, and the folder where the result goes."""
+
+    config: Config
+    fold: Fold
+    seed: int
+    folder: Path
+
+
+def crew_size(config: Config, workers: int | None) -> int:
+    """Return ``workers``, or as many as there are cores; on a GPU one."""
+    if workers is not None:
+        return workers
+    return 1 if choose_device(config.device).type == "cuda" else available_cores()
+
+
+class Crew:
+    """Trains units, in this process or in several; a context manager.
+
+    Args:
+        data: The corpus that all units are trained on.
+        workers: Number of processes; with 1, units are trained in this one.
+    """
+
+    def __init__(self, data: Data, workers: int = 1) -> None:
+        self._data = data
+        self._workers = workers
+        self._pool: ProcessPoolExecutor | None = None
+        self._steps: SimpleQueue[int | None] = get_context("spawn").SimpleQueue()
+
+    def __enter__(self) -> Self:
+        """Workers start with the first order."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Let the workers go; at an error, without waiting for their units."""
+        if self._pool is not None:
+            if kind is not None:
+                stop_workers(self._pool)
+            self._pool.shutdown(cancel_futures=True)
+
+    def train(self, orders: Sequence[UnitOrder], progress: Progress = SILENT) -> None:
+        """Train units and write each to its folder; the first divergence ends the work.
+
+        Raises:
+            SercliError: A worker was killed; finished units are kept.
+        """
+        total = sum(order.config.trainer.steps for order in orders)
+        if not orders:
+            return
+        with progress.task(f"training {len(orders)} folds × seeds, steps", total) as task:
+            if self._workers == 1:
+                self._train_here(orders, task.advance)
+            else:
+                with self._listening(task.advance):
+                    self._train_in_workers(orders)
+
+    def _train_here(self, orders: Sequence[UnitOrder], stepped: Callable[[int], None]) -> None:
+        torch.set_num_threads(1)
+        for order in orders:
+            if _train_and_write(order, self._data, stepped):
+                return
+
+    def _train_in_workers(self, orders: Sequence[UnitOrder]) -> None:
+        if self._pool is None:
+            self._pool = worker_pool(self._workers, _prepare_worker, self._data, self._steps)
+        futures = [self._pool.submit(_train_in_worker, order) for order in orders]
+        try:
+            for future in as_completed(futures):
+                if not future.cancelled() and future.result():
+                    for other in futures:
+                        other.cancel()
+        except BrokenProcessPool:
+            raise SercliError(
+                "a training process was killed (out of memory?); finished folds are kept: "
+                "run the same command again, perhaps with fewer --workers"
+            ) from None
+
+    @contextmanager
+    def _listening(self, stepped: Callable[[int], None]) -> Iterator[None]:
+        """Move the bar on as the workers report steps."""
+
+        def listen() -> None:
+            while (steps := self._steps.get()) is not None:
+                stepped(steps)
+
+        listener = threading.Thread(target=listen, daemon=True)
+        listener.start()
+        yield
+        self._steps.put(None)
+        listener.join()
+
+
+def _train_and_write(order: UnitOrder, data: Data, stepped: Callable[[int], None]) -> bool:
+    """Train one unit and return whether it diverged."""
+    unit = train_unit(order.config, data, order.fold, order.seed, stepped)
+    write_unit(order.folder, unit)
+    return unit.diverged_at is not None
+
+
+_worker: tuple[Data, SimpleQueue[int | None]]
+
+
+def _prepare_worker(data: Data, steps: SimpleQueue[int | None]) -> None:
+    global _worker  # noqa: PLW0603 - a process pool has no other place for what workers share
+    torch.set_num_threads(1)
+    _worker = data, steps
+
+
+def _train_in_worker(order: UnitOrder) -> bool:
+    data, steps = _worker
+    return _train_and_write(order, data, steps.put)

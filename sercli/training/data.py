@@ -1,0 +1,108 @@
+"""Everything that training reads: the manifest, the steps of every utterance, the context."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sercli.config.schema import Config
+from sercli.corpora.audit import Audit, audit
+from sercli.corpora.context import find_context
+from sercli.corpora.manifest import Manifest
+from sercli.corpora.read import read_corpus
+from sercli.errors import SercliError
+from sercli.features.extract import Extraction, extract
+from sercli.features.load import load_features
+from sercli.progress import SILENT, Progress
+
+
+@dataclass(frozen=True)
+class Data:
+    """A corpus, ready for training.
+
+    Attributes:
+        manifest: Without the utterances that extraction refused.
+        steps: Utterance id → float32 (steps, features).
+        context: Indexed by target utterance, columns ``own`` and ``interlocutor``.
+        fingerprint: Changes with anything that was read: audio, labels, speakers, turns.
+    """
+
+    manifest: Manifest
+    steps: Mapping[str, np.ndarray]
+    context: pd.DataFrame
+    fingerprint: str
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """Target utterance id → class."""
+        targets = self.manifest.targets
+        return dict(zip(targets["utterance"], targets["label"], strict=True))
+
+    @property
+    def features(self) -> int:
+        """Features of a step."""
+        return int(next(iter(self.steps.values())).shape[1])
+
+
+def read_data(config: Config, *, workers: int = 1, progress: Progress = SILENT) -> Data:
+    """Read the corpus, extract what the store lacks, and load the features.
+
+    Raises:
+        SercliError: No target utterance could be read.
+        RequestError: The corpus is not where or what the configuration says.
+    """
+    manifest, extraction = _extract(config, workers, progress)
+    readable = manifest.without(extraction.refused)
+    if readable.targets.empty:
+        raise SercliError(
+            f"{manifest.dataset}: none of the {len(manifest.targets)} target utterances "
+            "could be read; `sercli extract` lists the reasons"
+        )
+    if extraction.refused:
+        progress.note(
+            f"{len(extraction.refused)} utterances of {manifest.dataset} were refused and are "
+            "left out; `sercli extract` lists the reasons"
+        )
+    store = Path(config.paths.store)
+    return Data(
+        manifest=readable,
+        steps=load_features(readable, extraction.keys, store, config.features),
+        context=find_context(readable, config.dataset.context),
+        fingerprint=_fingerprint(readable, extraction.keys),
+    )
+
+
+def extract_corpus(config: Config, *, workers: int = 1, progress: Progress = SILENT) -> Audit:
+    """Read the corpus, extract what the store lacks, and audit what was read.
+
+    Raises:
+        RequestError: The corpus is not where or what the configuration says.
+    """
+    manifest, extraction = _extract(config, workers, progress)
+    seconds = sum(extraction.seconds.values())
+    progress.note(
+        f"{extraction.extracted} utterances extracted, {extraction.reused} known, "
+        f"{len(extraction.refused)} refused: {seconds / 3600:.2f} h of speech "
+        f"in {extraction.elapsed:.1f} s"
+    )
+    return audit(manifest.without(extraction.refused), config.dataset, extraction.seconds)
+
+
+def _extract(config: Config, workers: int, progress: Progress) -> tuple[Manifest, Extraction]:
+    manifest = read_corpus(config.dataset, progress)
+    store = Path(config.paths.store)
+    return manifest, extract(manifest, config.features, store, workers=workers, progress=progress)
+
+
+def _fingerprint(manifest: Manifest, keys: Mapping[str, str]) -> str:
+    """Hash what was read; paths are left out, because the keys stand for the audio itself."""
+    table = manifest.table.drop(columns=["audio", "transcript"])
+    table["features"] = table["utterance"].map(dict(keys))
+    rows = table.sort_values("utterance").to_csv(index=False)
+    return hashlib.sha256(rows.encode()).hexdigest()

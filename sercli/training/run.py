@@ -1,0 +1,151 @@
+"""A run: all folds and seeds of one configuration, and its record."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from sercli.config.compose import to_yaml
+from sercli.config.key import result_relevant, run_key
+from sercli.config.schema import Config
+from sercli.errors import RequestError
+from sercli.progress import SILENT, Progress
+from sercli.results.environment import describe_environment
+from sercli.results.record import Record, adopt, unit_name, write_record
+from sercli.results.unit import UnitResult, read_unit
+from sercli.training.card import protocol_card
+from sercli.training.crew import Crew, UnitOrder, crew_size
+from sercli.training.data import Data, read_data
+from sercli.training.folds import Fold, make_folds
+from sercli.training.summary import summarise
+from sercli.training.unit import new_model
+
+
+def train_configuration(
+    config: Config,
+    *,
+    workers: int | None = None,
+    force: bool = False,
+    progress: Progress = SILENT,
+) -> Record:
+    """Read the data of a configuration and train its run; see `train_run`."""
+    size = crew_size(config, workers)
+    data = read_data(config, workers=size, progress=progress)
+    with Crew(data, size) as crew:
+        record, new = train_run(config, data, crew, force=force, progress=progress)
+    if not new:
+        progress.note(f"run {record.key} was finished before; --force trains it again")
+    return record
+
+
+def train_run(
+    config: Config,
+    data: Data,
+    crew: Crew,
+    *,
+    force: bool = False,
+    progress: Progress = SILENT,
+) -> tuple[Record, bool]:
+    """Train all folds and seeds of a configuration, unless that was done before.
+
+    Units that an earlier, stopped process finished are taken over. The first divergence ends
+    the run: its record is kept, with the units that were finished.
+
+    Args:
+        config: The configuration.
+        data: What ``config`` reads.
+        crew: Who trains the units.
+        force: Train again although there is a record; it is replaced in the end.
+        progress: Where bars and notes go.
+
+    Returns:
+        The record, and whether it is new.
+
+    Raises:
+        RequestError: The configuration does not fit the corpus, or another process is at work
+            on the same run.
+    """
+    folds = make_folds(data.manifest, config.protocol)
+    new_model(config, data.features, len(data.manifest.classes))  # refuse bad settings early
+    key = run_key(config, data.fingerprint)
+    runs = Path(config.paths.runs)
+    path = runs / config.experiment / key
+    partial = path.with_name(f".{key}.partial")
+    with _alone(path):
+        record = None if force else adopt(runs, config.experiment, key)
+        if record is None:
+            units = _train_units(config, folds, partial, crew, progress)
+            record = _write(path, config, data, folds, units)
+            shutil.rmtree(partial, ignore_errors=True)
+            return record, True
+        shutil.rmtree(partial, ignore_errors=True)
+    return record, False
+
+
+def _train_units(
+    config: Config, folds: Sequence[Fold], partial: Path, crew: Crew, progress: Progress
+) -> list[UnitResult]:
+    """Train what ``partial`` lacks, and return all units in order of seed and fold."""
+    orders = [
+        UnitOrder(config, fold, seed, partial / unit_name(seed, number))
+        for seed in config.seeds
+        for number, fold in enumerate(folds)
+    ]
+    done = _finished(orders)
+    if done:
+        progress.note(f"{len(done)} of {len(orders)} folds × seeds were done before: going on")
+    if not any(unit.diverged_at for unit in done):
+        crew.train([order for order in orders if not order.folder.is_dir()], progress)
+    return _finished(orders)
+
+
+def _finished(orders: Sequence[UnitOrder]) -> list[UnitResult]:
+    return [read_unit(order.folder) for order in orders if order.folder.is_dir()]
+
+
+def _write(
+    path: Path, config: Config, data: Data, folds: list[Fold], units: list[UnitResult]
+) -> Record:
+    diverged = [
+        {"seed": unit.seed, "fold": unit.fold, "step": unit.diverged_at}
+        for unit in units
+        if unit.diverged_at is not None
+    ]
+    table = data.manifest.table
+    speakers = dict(zip(table["utterance"], table["speaker"], strict=True))
+    page: dict[str, Any] = {
+        "key": path.name,
+        "status": "diverged" if diverged else "complete",
+        "diverged": diverged,
+        "configuration": result_relevant(config),
+        "fingerprint": data.fingerprint,
+        "card": protocol_card(config, data, folds),
+        "metrics": {} if diverged else summarise(units, speakers),
+    }
+    return write_record(
+        path,
+        page,
+        config_yaml=to_yaml(config),
+        folds={
+            fold.name: {"train": fold.train, "dev": fold.dev, "test": fold.test} for fold in folds
+        },
+        environment=describe_environment(),
+        units=units,
+    )
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold the run's lock, which the system takes back from a process that dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        with lock.acquire(timeout=0):
+            yield
+    except Timeout:
+        raise RequestError(f"run {path} is being trained by another process") from None
