@@ -3,6 +3,8 @@
 #   make demo    install, then extract, train, sweep and report on the embedded corpus
 #   make test    install, then all tests
 #   make check   install, then ruff, mypy and import-linter
+#
+# PYTHON chooses the interpreter (3.11 or newer), as in: make demo PYTHON=python3.12
 
 PYTHON ?= python3.11
 VENV   := .venv
@@ -18,6 +20,13 @@ $(DONE): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
+
+# The sweep finds the run that train has made already, and trains only the other points.
+demo: $(DONE)
+	$(BIN)/sercli extract
+	$(BIN)/sercli train model=iaan_small trainer=demo activation=tanh experiment=demo
+	$(BIN)/sercli sweep --plan demo
+	$(BIN)/sercli report demo
 
 test: $(DONE)
 	$(BIN)/pytest -n 2

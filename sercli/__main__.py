@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import signal
 import sys
 import traceback
@@ -15,11 +14,15 @@ from sercli.errors import Interrupted, SercliError
 INTERRUPTED = 130
 """128 + SIGINT, as shells count it."""
 
+_ANOTHER_FOLDER = "choose another place (paths.data, paths.store, paths.runs or --output)"
+_MORE_SPACE = "free some space and run the same command again"
 _REMEDIES = {
-    errno.ENOSPC: "the disk is full; free some space and run the same command again",
-    errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
-    errno.EACCES: "permission denied; choose another folder (paths.data, paths.store, paths.runs)",
-    errno.EROFS: "read-only; choose another folder (paths.data, paths.store, paths.runs)",
+    errno.ENOSPC: _MORE_SPACE,
+    errno.EDQUOT: _MORE_SPACE,
+    errno.EACCES: _ANOTHER_FOLDER,
+    errno.EPERM: _ANOTHER_FOLDER,
+    errno.EROFS: _ANOTHER_FOLDER,
+    errno.ENOTDIR: _ANOTHER_FOLDER,
 }
 
 
@@ -40,8 +43,8 @@ def main() -> None:
             error,
         )
     except OSError as error:
-        remedy = _REMEDIES.get(error.errno or 0, os.strerror(error.errno or 0))
-        _leave(f"{error.filename or 'a file'}: {remedy}", 1, error)
+        remedy = _REMEDIES.get(error.errno or 0)
+        _leave(f"{error}" + (f"; {remedy}" if remedy else ""), 1, error)
     except Exception as error:
         text = f"{type(error).__name__}: {error}".partition("\n")[0]
         _leave(f"{text} (a fault in sercli: --debug shows where)", 1, error)

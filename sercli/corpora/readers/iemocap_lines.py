@@ -1,0 +1,75 @@
+"""The lines of IEMOCAP's label files and transcripts.
+
+Label file (``dialog/EmoEvaluation/<dialogue>.txt``)::
+
+    [6.2901 - 8.2357]	Ses01F_impro01_F000	neu	[2.5000, 2.5000, 2.5000]
+
+among a ``%`` comment, blank lines and the single raters' lines (``C-E2:	Neutral;	()``).
+
+Transcript (``dialog/transcriptions/<dialogue>.txt``)::
+
+    Ses01F_impro01_F000 [006.2901-008.2357]: Excuse me.
+
+among lines without an id (``M: Yeah.``) and turns that were never labelled (``…_MXX0``).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_UTTERANCE = r"(?P<utterance>Ses\d\d[FM]_\w+_[FM]\d{3})"
+_LABEL = re.compile(
+    rf"\[(?P<start>\d+\.\d+) - (?P<end>\d+\.\d+)\]\s+{_UTTERANCE}\s+(?P<emotion>[a-z]{{3}})"
+    # Valence, activation and dominance are not read, but a line without them was cut off.
+    r"\s+\[[^\[\]]*\]\s*",
+    re.ASCII,
+)
+_REMARK = re.compile(r"\s*(%.*|[AC]-\w+:.*)?", re.ASCII | re.DOTALL)
+_TURN = re.compile(rf"{_UTTERANCE}\s*\[[^\]]*\]\s*:(?P<text>.*)", re.ASCII | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Label:
+    """A label line: the utterance, its place in the dialogue (seconds) and its emotion code."""
+
+    utterance: str
+    start: float
+    end: float
+    emotion: str
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A line of a transcript."""
+
+    utterance: str
+    text: str
+
+
+def parse_label(line: str) -> Label | None:
+    """Read a label line; None if the line is none."""
+    match = _LABEL.fullmatch(line)
+    if match is None:
+        return None
+    return Label(match["utterance"], float(match["start"]), float(match["end"]), match["emotion"])
+
+
+def is_remark(line: str) -> bool:
+    """Tell whether a line of a label file is blank, a comment or a single rater's."""
+    return _REMARK.fullmatch(line) is not None
+
+
+def parse_turn(line: str) -> Turn | None:
+    """Read a line of a transcript; None if it has no id, or that of a turn without a label."""
+    match = _TURN.fullmatch(line)
+    return None if match is None else Turn(match["utterance"], match["text"].strip())
+
+
+def speaker_of(utterance: str) -> str:
+    """Return who speaks: session and the letter of the turn, such as "Ses01_F".
+
+    The letter in the prefix tells who wears the motion-capture markers. It is the same in a
+    whole dialogue, in which both speak.
+    """
+    return f"{utterance[:5]}_{utterance[-4]}"

@@ -1,0 +1,44 @@
+"""nEMO (Christop 2024): acted emotional speech in Polish, nine speakers, no dialogues."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sercli.config.schema import DatasetConfig
+from sercli.corpora.manifest import Manifest, build_manifest
+from sercli.corpora.options import NoOptions, reader_options
+from sercli.corpora.readers import READERS
+from sercli.corpora.tables import read_delimited
+from sercli.progress import Progress
+
+_REQUIRED = ("file_id", "emotion", "raw_text", "speaker_id", "gender")
+
+
+@READERS.register("nemo")
+def read_nemo(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifest:
+    """Read ``data.tsv``, and find each of its files in ``samples/``.
+
+    Raises:
+        RequestError: ``data.tsv`` cannot be read or lacks a column, or no utterance is left.
+    """
+    reader_options(dataset, NoOptions)
+    table = read_delimited(root / "data.tsv", delimiter="\t", quoted=False)
+    rows, refused = table.rows(_REQUIRED, partial(_row, root / "samples"))
+    return build_manifest(dataset.name, rows, dataset.classes, refused, synthetic=dataset.synthetic)
+
+
+def _row(samples: Path, cells: Mapping[str, str]) -> dict[str, Any]:
+    audio = samples / cells["file_id"]
+    if not audio.is_file():
+        raise ValueError(f"samples/{cells['file_id']} is missing")
+    return {
+        "utterance": audio.stem,
+        "audio": str(audio),
+        "speaker": cells["speaker_id"],
+        "gender": cells["gender"],
+        "emotion": cells["emotion"],
+        "transcript": cells["raw_text"],
+    }

@@ -1,0 +1,33 @@
+"""The embedded corpus: generated on first use, then read as the IEMOCAP that it imitates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sercli.config.schema import DatasetConfig
+from sercli.corpora.manifest import Manifest
+from sercli.corpora.options import reader_options
+from sercli.corpora.readers import READERS
+from sercli.corpora.readers.iemocap import read_iemocap
+from sercli.progress import Progress
+
+
+@dataclass(frozen=True)
+class SyntheticOptions:
+    """Options of the synthetic corpus.
+
+    Attributes:
+        seed: Seed of the generator; another seed is another corpus.
+    """
+
+    seed: int = 0
+
+
+@READERS.register("synthetic")
+def read_synthetic(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifest:
+    """Generate the corpus under ``root`` unless it is there, and read it."""
+    from sercli.corpora.synthetic import ensure  # signal processing, which no other reader needs
+
+    ensure(root, reader_options(dataset, SyntheticOptions).seed, progress=progress)
+    return read_iemocap(replace(dataset, synthetic=True, options={}), root, progress)

@@ -1,0 +1,173 @@
+"""Tables on disk, read so that a bad line costs only itself.
+
+Every cell is text without surrounding spaces: " F01" and "F01" must not become two speakers.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sercli.corpora.manifest import Refusal
+from sercli.errors import RequestError, nearest
+
+Row = dict[str, Any]
+ToRow = Callable[[Mapping[str, str]], Row]
+Parse = Callable[[Iterable[str]], Any]  # csv.reader with its dialect; the csv module hides its type
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row of a table.
+
+    Attributes:
+        place: Where it stands: "name.csv:12", lines counted from 1 (of Parquet: rows).
+        cells: Column → text, empty where there is no value.
+    """
+
+    place: str
+    cells: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The columns and rows of a table, and the lines that are not rows of it."""
+
+    path: Path
+    columns: tuple[str, ...]
+    records: tuple[Record, ...]
+    refused: tuple[Refusal, ...] = ()
+
+    def rows(self, required: Sequence[str], to_row: ToRow) -> tuple[list[Row], list[Refusal]]:
+        """Turn the records into rows of a manifest.
+
+        Args:
+            required: Columns that the table must have, and in which no cell may be empty.
+            to_row: Makes the row of a record's cells; raises a ValueError, or lets an OSError
+                pass, where it cannot.
+
+        Returns:
+            The rows, and everything of this table that is refused.
+
+        Raises:
+            RequestError: A column is missing; the message names the nearest one that is there.
+        """
+        for column in required:
+            if column not in self.columns:
+                raise RequestError(
+                    f"{self.path}: has no column '{column}'.{nearest(column, self.columns)}"
+                )
+        rows: list[Row] = []
+        refused = list(self.refused)
+        for record in self.records:
+            try:
+                _check_filled(record.cells, required)
+                rows.append(to_row(record.cells))
+            except (ValueError, OSError) as error:
+                refused.append(Refusal(record.place, str(error)))
+        return rows, refused
+
+
+def read_delimited(path: Path, delimiter: str = ",", *, quoted: bool = True) -> Table:
+    """Read a table of delimited text in UTF-8, with or without byte order mark.
+
+    Args:
+        path: The file.
+        delimiter: What stands between two cells.
+        quoted: Whether quotation marks hold a cell together, or are part of the text.
+
+    Returns:
+        The table. A line with more or fewer cells than the header is refused.
+
+    Raises:
+        RequestError: The file cannot be read, is not UTF-8, or has no header.
+    """
+    parse = partial(
+        csv.reader,
+        delimiter=delimiter,
+        skipinitialspace=True,
+        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+    )
+    lines = io.StringIO(_read_utf8(path), newline="").readlines()
+    header, height = _first_record(lines, 0, parse) if lines else ([], 0)
+    columns = tuple(cell.strip() for cell in header)
+    if not any(columns):
+        raise RequestError(f"{path}: has no header line")
+
+    records, refused = [], []
+    for line, cells in _records(lines, height, parse, len(columns)):
+        place = f"{path.name}:{line}"
+        if len(cells) == len(columns):
+            records.append(Record(place, dict(zip(columns, cells, strict=True))))
+        else:
+            reason = f"the line has {len(cells)} cells where the header has {len(columns)}"
+            refused.append(Refusal(place, reason))
+    return Table(path, columns, tuple(records), tuple(refused))
+
+
+def read_parquet(path: Path) -> Table:
+    """Read a Parquet table, every cell as text.
+
+    Raises:
+        RequestError: The file cannot be read as Parquet.
+    """
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
+        reason = str(error).splitlines()[0]
+        raise RequestError(f"{path}: cannot be read as Parquet ({reason})") from error
+    texts = frame.astype("str").fillna("")
+    columns = tuple(str(column) for column in texts.columns)
+    rows = texts.itertuples(index=False, name=None)
+    records = tuple(
+        Record(f"{path.name}:{row}", dict(zip(columns, map(str.strip, cells), strict=True)))
+        for row, cells in enumerate(rows, start=1)
+    )
+    return Table(path, columns, records)
+
+
+def _check_filled(cells: Mapping[str, str], required: Iterable[str]) -> None:
+    for column in required:
+        if not cells[column]:
+            raise ValueError(f"has no {column}")
+
+
+def _read_utf8(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise RequestError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise RequestError(f"{path}: line {line} is not UTF-8; save the file as UTF-8") from error
+
+
+def _records(
+    lines: Sequence[str], at: int, parse: Parse, width: int
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield the line number and the cells of each record that is not blank.
+
+    A quotation mark that is never closed makes one record of many lines. Such a record has the
+    wrong width; only its first line is given up, and reading resumes at the second.
+    """
+    while at < len(lines):
+        cells, height = _first_record(lines, at, parse)
+        if any(cells):
+            yield at + 1, cells
+        at += height if len(cells) == width else 1
+
+
+def _first_record(lines: Sequence[str], at: int, parse: Parse) -> tuple[list[str], int]:
+    """Return the cells of the record that begins at line ``at``, and how many lines it takes."""
+    reader = parse(lines[i] for i in range(at, len(lines)))
+    try:
+        return [cell.strip() for cell in next(reader)], reader.line_num
+    except csv.Error:  # a cell beyond the module's limit: again a quotation mark left open
+        return [lines[at].strip()], 1

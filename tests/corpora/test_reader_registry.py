@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sercli.config.schema import DatasetConfig
+from sercli.corpora.read import read_corpus
+from sercli.corpora.readers import READERS
+from sercli.errors import RequestError
+from sercli.resources import packaged
+
+NEMO = DatasetConfig(name="nemo", reader="nemo", classes={"anger": "anger"})
+
+
+def write_nemo(root: Path) -> None:
+    (root / "samples").mkdir(parents=True)
+    (root / "samples" / "EB0_fear_1.flac").write_bytes(b"fLaC")
+    header = "file_id\temotion\traw_text\tspeaker_id\tgender"
+    row = "EB0_fear_1.flac\tfear\tTak.\tEB0\tfemale"
+    (root / "data.tsv").write_text(f"{header}\n{row}\n")
+
+
+def test_every_reader_has_a_name() -> None:
+    assert {"iemocap", "manifest", "nemo", "synthetic"} <= set(READERS.names())
+
+
+def test_every_dataset_that_can_be_chosen_has_its_reader() -> None:
+    choices = [yaml.safe_load(file.read_text()) for file in packaged("conf").glob("dataset/*.yaml")]
+    assert {choice["reader"] for choice in choices} <= set(READERS.names())
+    assert {"synthetic", "iemocap", "nemo", "manifest"} <= {choice["name"] for choice in choices}
+
+
+def test_the_published_counts_of_iemocap_are_those_of_its_four_classes() -> None:
+    iemocap = yaml.safe_load((packaged("conf") / "dataset" / "iemocap.yaml").read_text())
+    assert set(iemocap["expected"]) == set(iemocap["classes"].values())
+    assert sum(iemocap["expected"].values()) == 5531
+
+
+def test_an_unknown_reader_names_the_nearest_one() -> None:
+    with pytest.raises(RequestError, match=r"unknown reader 'iemocapp'.*'iemocap'"):
+        read_corpus(replace(NEMO, reader="iemocapp"))
+
+
+@pytest.mark.parametrize("root", [None, ""])
+def test_a_root_that_is_not_set_is_asked_for(root: str | None) -> None:
+    with pytest.raises(RequestError, match=r"dataset\.root=PATH"):
+        read_corpus(replace(NEMO, root=root))
+
+
+def test_a_root_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    root = str(tmp_path / "nowhere")
+    with pytest.raises(RequestError, match=rf"dataset\.root={root}: there is no such folder"):
+        read_corpus(replace(NEMO, root=root))
+
+
+@pytest.mark.parametrize("name", ["folder", "file"])
+def test_an_empty_root_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(RequestError, match=rf"dataset\.root=.*{name}: is empty"):
+        read_corpus(replace(NEMO, root=str(tmp_path / name)))
+
+
+def test_a_root_may_begin_with_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_nemo(tmp_path / "nemo")
+    manifest = read_corpus(replace(NEMO, root="~/nemo", classes={"fear": "fear"}))
+    assert manifest.table["audio"][0] == str(tmp_path / "nemo/samples/EB0_fear_1.flac")
+
+
+def test_the_audio_of_a_relative_root_has_an_absolute_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_nemo(tmp_path / "nemo")
+    monkeypatch.chdir(tmp_path)
+    manifest = read_corpus(replace(NEMO, root="nemo", classes={"fear": "fear"}))
+    assert manifest.table["audio"][0] == str(tmp_path / "nemo/samples/EB0_fear_1.flac")
+
+
+def test_a_task_that_no_utterance_fits_is_told_the_emotions_that_are_there(tmp_path: Path) -> None:
+    write_nemo(tmp_path / "nemo")
+    with pytest.raises(RequestError, match=r"dataset\.classes.*\(anger\)\. Emotions there: fear"):
+        read_corpus(replace(NEMO, root=str(tmp_path / "nemo")))
+
+
+def test_a_class_that_no_utterance_has_is_still_a_class(tmp_path: Path) -> None:
+    write_nemo(tmp_path / "nemo")
+    classes = {"fear": "fear", "joy": "happiness"}
+    manifest = read_corpus(replace(NEMO, root=str(tmp_path / "nemo"), classes=classes))
+    assert manifest.classes == ("fear", "happiness")
+
+
+def test_generated_speech_is_marked_whatever_reads_it(tmp_path: Path) -> None:
+    write_nemo(tmp_path / "nemo")
+    config = replace(NEMO, root=str(tmp_path / "nemo"), classes={"fear": "fear"}, synthetic=True)
+    assert read_corpus(config).synthetic

@@ -1,0 +1,271 @@
+from __future__ import annotations
+
+import importlib.metadata
+import math
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import wavfile
+
+from sercli.config.schema import FeaturesConfig
+from sercli.corpora.manifest import Manifest, build_manifest
+from sercli.errors import RequestError, SercliError
+from sercli.features.extract import extract
+from sercli.features.keys import audio_digest, recipe_digest, utterance_key
+from sercli.features.sets import feature_set
+from sercli.features.store import FeatureStore
+
+Corpus = Callable[..., Manifest]
+IAAN45 = FeaturesConfig()
+
+_EXTRACT = """
+import sys
+from pathlib import Path
+import pandas as pd
+from sercli.config.schema import FeaturesConfig
+from sercli.corpora.manifest import Manifest
+from sercli.features.extract import extract
+
+if __name__ == "__main__":
+    manifest = Manifest("generated", pd.read_parquet(sys.argv[1]), ("neutral",))
+    extract(manifest, FeaturesConfig(), Path(sys.argv[2]), workers=int(sys.argv[3]))
+"""
+
+
+def test_every_utterance_gets_frames_and_a_duration(tmp_path: Path, corpus: Corpus) -> None:
+    manifest = corpus(tmp_path / "audio", 5)
+    done = extract(manifest, IAAN45, tmp_path / "store")
+    assert list(done.keys) == list(manifest.table["utterance"])
+    assert done.seconds == dict.fromkeys(done.keys, 0.3)
+    assert (done.extracted, done.reused, done.refused) == (5, 0, {})
+    assert done.elapsed > 0
+    with FeatureStore(tmp_path / "store") as store:
+        assert all(store.get(key).shape == (29, 45) for key in done.keys.values())
+
+
+def test_a_second_extraction_reuses_everything(tmp_path: Path, corpus: Corpus) -> None:
+    manifest = corpus(tmp_path / "audio", 5)
+    first = extract(manifest, IAAN45, tmp_path / "store")
+    second = extract(manifest, IAAN45, tmp_path / "store")
+    assert (second.extracted, second.reused) == (0, 5)
+    assert (second.keys, second.seconds) == (first.keys, first.seconds)
+
+
+def test_only_what_is_new_is_extracted(tmp_path: Path, corpus: Corpus) -> None:
+    extract(corpus(tmp_path / "audio", 5), IAAN45, tmp_path / "store")
+    done = extract(corpus(tmp_path / "audio", 8), IAAN45, tmp_path / "store")
+    assert (done.extracted, done.reused) == (3, 5)
+
+
+def test_the_same_audio_under_two_names_is_extracted_once(tmp_path: Path, corpus: Corpus) -> None:
+    manifest = corpus(tmp_path / "audio", 2)
+    shutil.copy(tmp_path / "audio" / "u000.wav", tmp_path / "audio" / "u001.wav")
+    done = extract(manifest, IAAN45, tmp_path / "store")
+    assert done.keys["u000"] == done.keys["u001"]
+    assert (done.extracted, done.reused) == (1, 1)
+
+
+def test_a_corpus_that_has_moved_is_not_extracted_again(tmp_path: Path, corpus: Corpus) -> None:
+    extract(corpus(tmp_path / "here", 3), IAAN45, tmp_path / "store")
+    done = extract(corpus(tmp_path / "there", 3), IAAN45, tmp_path / "store")
+    assert (done.extracted, done.reused) == (0, 3)
+
+
+def test_audio_that_has_changed_is_extracted_again(tmp_path: Path, corpus: Corpus) -> None:
+    manifest = corpus(tmp_path / "audio", 3)
+    extract(manifest, IAAN45, tmp_path / "store")
+    shutil.copy(tmp_path / "audio" / "u000.wav", tmp_path / "audio" / "u001.wav")
+    with (tmp_path / "audio" / "u001.wav").open("ab") as file:
+        file.write(b"\0\0")
+    assert extract(manifest, IAAN45, tmp_path / "store").extracted == 1
+
+
+def test_segments_of_one_file_are_utterances_of_their_own(tmp_path: Path, corpus: Corpus) -> None:
+    manifest = corpus(tmp_path / "audio", 2, seconds=1.0)
+    whole = str(tmp_path / "audio" / "u000.wav")
+    table = manifest.table.assign(audio=whole, audio_start=[0.0, 0.5], audio_end=[0.5, math.nan])
+    done = extract(replace(manifest, table=table), IAAN45, tmp_path / "store")
+    assert done.extracted == 2
+    assert done.seconds == {"u000": 0.5, "u001": 0.5}
+
+
+def test_bad_audio_is_refused_with_the_reason_and_the_rest_goes_on(
+    tmp_path: Path, corpus: Corpus
+) -> None:
+    manifest = corpus(tmp_path / "audio", 6)
+    audio = tmp_path / "audio"
+    (audio / "u000.wav").unlink()
+    (audio / "u001.wav").write_bytes(b"")
+    (audio / "u002.wav").write_text("no audio")
+    (audio / "u003.wav").write_bytes((audio / "u003.wav").read_bytes()[:2000])
+    wavfile.write(audio / "u004.wav", 16000, np.zeros(4800, np.int16))
+    done = extract(manifest, IAAN45, tmp_path / "store")
+    assert list(done.keys) == ["u005"]
+    assert (done.extracted, done.reused) == (1, 0)
+    assert {name: refusal.file for name, refusal in done.refused.items()} == {
+        f"u00{each}": str(audio / f"u00{each}.wav") for each in range(5)
+    }
+    reasons = [done.refused[f"u00{each}"].reason for each in range(5)]
+    for reason, word in zip(
+        reasons, ("no such", "empty", "not audio", "truncated", "silent"), strict=True
+    ):
+        assert word in reason
+
+
+def test_bad_audio_under_two_names_is_refused_under_both(tmp_path: Path, corpus: Corpus) -> None:
+    manifest = corpus(tmp_path / "audio", 3)
+    for each in ("u000.wav", "u002.wav"):
+        (tmp_path / "audio" / each).write_text("no audio")
+    done = extract(manifest, IAAN45, tmp_path / "store")
+    files = [refusal.file for refusal in done.refused.values()]
+    assert files == [str(tmp_path / "audio" / each) for each in ("u000.wav", "u002.wav")]
+    assert (done.extracted, done.reused) == (1, 0)
+
+
+def test_audio_that_has_been_mended_is_extracted(tmp_path: Path, corpus: Corpus) -> None:
+    manifest = corpus(tmp_path / "audio", 2)
+    good = (tmp_path / "audio" / "u000.wav").read_bytes()
+    (tmp_path / "audio" / "u000.wav").write_bytes(good[:2000])
+    assert list(extract(manifest, IAAN45, tmp_path / "store").refused) == ["u000"]
+    (tmp_path / "audio" / "u000.wav").write_bytes(good)
+    done = extract(manifest, IAAN45, tmp_path / "store")
+    assert (done.extracted, done.reused, done.refused) == (1, 1, {})
+
+
+def test_an_unknown_feature_set_touches_nothing(tmp_path: Path, corpus: Corpus) -> None:
+    with pytest.raises(RequestError, match="Did you mean 'iaan45'"):
+        extract(corpus(tmp_path / "audio", 1), FeaturesConfig(name="iaan"), tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+
+
+def test_two_processes_give_what_one_gives(tmp_path: Path, corpus: Corpus) -> None:
+    manifest = corpus(tmp_path / "audio", 130, seconds=0.1)
+    (tmp_path / "audio" / "u007.wav").write_bytes(b"")
+    (tmp_path / "audio" / "u008.wav").write_text("no audio")
+    one = extract(manifest, IAAN45, tmp_path / "one")
+    two = extract(manifest, IAAN45, tmp_path / "two", workers=2)
+    assert replace(one, elapsed=0) == replace(two, elapsed=0)
+    assert one.extracted == 128
+    with FeatureStore(tmp_path / "one") as store:
+        alone = {name: store.get(key) for name, key in one.keys.items()}
+    with FeatureStore(tmp_path / "two") as store:
+        for name, key in two.keys.items():
+            np.testing.assert_array_equal(store.get(key), alone[name])
+
+
+def _wait_for_frames(store: Path, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the process has written its first new frames."""
+    known = _stored(store)
+    while process.poll() is None and _stored(store) <= known:
+        time.sleep(0.001)
+
+
+def _stored(store: Path) -> int:
+    try:
+        with FeatureStore(store) as frames:
+            return len(frames)
+    except SercliError:
+        return 0
+
+
+def _send(blow: signal.Signals, process: subprocess.Popen[bytes]) -> None:
+    if blow is signal.SIGINT:
+        os.killpg(process.pid, blow)  # Ctrl-C reaches the workers too
+    else:
+        process.send_signal(blow)
+
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT], ids=["SIGKILL", "Ctrl-C"])
+@pytest.mark.parametrize(("workers", "times"), [(1, 2), (2, 1)])
+def test_an_extraction_that_was_stopped_goes_on_and_extracts_nothing_twice(
+    tmp_path: Path, corpus: Corpus, blow: signal.Signals, workers: int, times: int
+) -> None:
+    manifest = corpus(tmp_path / "audio", 300)
+    manifest.table.to_parquet(tmp_path / "table.parquet")
+    (tmp_path / "extract.py").write_text(_EXTRACT)
+    store = tmp_path / "store"
+    files = [str(tmp_path / "extract.py"), str(tmp_path / "table.parquet"), str(store)]
+    stopped = [0]
+    for _ in range(times):
+        process = subprocess.Popen(
+            [sys.executable, *files, str(workers)],
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        _wait_for_frames(store, process)
+        _send(blow, process)
+        assert process.wait(timeout=20) != 0
+        assert stopped[-1] < _stored(store) < 300  # in the middle, and nothing was lost
+        stopped.append(_stored(store))
+    done = extract(manifest, IAAN45, store)
+    assert (done.extracted, done.reused) == (300 - stopped[-1], stopped[-1])
+    assert _stored(store) == 300
+
+
+def test_a_worker_that_is_killed_ends_the_extraction_with_a_remedy(
+    tmp_path: Path, corpus: Corpus
+) -> None:
+    def kill_one() -> None:
+        while len(workers := multiprocessing.active_children()) < 2:
+            time.sleep(0.001)
+        time.sleep(0.1)  # all work is handed out by now
+        os.kill(workers[0].pid or 0, signal.SIGKILL)
+
+    manifest = corpus(tmp_path / "audio", 130)
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    with pytest.raises(SercliError, match=r"want of memory.*fewer --workers"):
+        extract(manifest, IAAN45, tmp_path / "store", workers=2)
+    killer.join()
+    done = extract(manifest, IAAN45, tmp_path / "store")
+    assert done.extracted + done.reused == 130
+
+
+def test_the_key_depends_on_everything_that_changes_the_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = feature_set("iaan45")
+    other_text = tmp_path / "other.conf"
+    other_text.write_text(chosen.configuration.read_text() + "\n; changed\n")
+    same_text = tmp_path / "same.conf"
+    shutil.copy(chosen.configuration, same_text)
+    (tmp_path / "a").write_bytes(b"audio")
+    audio = audio_digest(tmp_path / "a")
+    recipe = recipe_digest(chosen, 16000)
+    key = utterance_key(audio, math.nan, math.nan, recipe)
+
+    assert recipe_digest(replace(chosen, configuration=same_text), 16000) == recipe
+    different = [
+        utterance_key(audio, 0.0, math.nan, recipe),
+        utterance_key(audio, math.nan, 1.0, recipe),
+        utterance_key(audio[::-1], math.nan, math.nan, recipe),
+        *(
+            utterance_key(audio, math.nan, math.nan, other)
+            for other in (
+                recipe_digest(chosen, 8000),
+                recipe_digest(replace(chosen, configuration=other_text), 16000),
+                recipe_digest(replace(chosen, name="other"), 16000),
+            )
+        ),
+    ]
+    monkeypatch.setattr(importlib.metadata, "version", lambda _: "0")
+    different.append(utterance_key(audio, math.nan, math.nan, recipe_digest(chosen, 16000)))
+    assert len({key, *different}) == 8
+
+
+def test_an_empty_list_of_utterances_that_can_be_used_is_no_error(tmp_path: Path) -> None:
+    rows = [{"utterance": "u", "audio": str(tmp_path / "no.wav"), "speaker": "s", "emotion": "n"}]
+    done = extract(build_manifest("none", rows, {"n": "n"}), IAAN45, tmp_path / "store")
+    assert (done.keys, done.extracted, done.reused) == ({}, 0, 0)
+    assert done.refused["u"].reason == "no such file"
