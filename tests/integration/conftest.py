@@ -1,0 +1,53 @@
+"""Corpora for the real command."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from shell import Shell
+
+NEMO = Path(
+    os.environ.get("SERCLI_NEMO", Path(__file__).parents[3] / "shared" / "data" / "nemo")
+).resolve()
+
+
+@pytest.fixture
+def sercli(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def nemo() -> str:
+    if not (NEMO / "data.tsv").is_file():
+        pytest.skip(f"real speech is not at {NEMO}; set SERCLI_NEMO to the folder of nEMO")
+    return str(NEMO)
+
+
+@pytest.fixture(scope="session")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small synthetic corpus in IEMOCAP's layout: five sessions, 100 turns."""
+    from sercli.corpora.synthetic import SyntheticSize, generate
+
+    root = tmp_path_factory.mktemp("corpus") / "iemocap"
+    generate(root, 1, size=SyntheticSize(2, 10), workers=1)
+    return root
+
+
+@pytest.fixture(scope="session")
+def small(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Arguments for a run of seconds: the small corpus, a shared store, a tiny model.
+
+    One worker, because starting a second takes longer than the work.
+    """
+    return [
+        "dataset=iemocap",
+        f"dataset.root={tree}",
+        f"paths.store={tmp_path_factory.mktemp('store')}",
+        "model.hidden=4",
+        "model.context_hidden=4",
+        "trainer=smoke",
+        "--workers",
+        "1",
+    ]

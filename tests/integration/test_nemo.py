@@ -1,0 +1,28 @@
+"""Real speech: the part of nEMO that lies beside the project."""
+
+from __future__ import annotations
+
+from shell import Shell
+
+
+def test_nemo_is_read_to_the_last_utterance(sercli: Shell, nemo: str) -> None:
+    audit = sercli.json("extract", "dataset=nemo", f"dataset.root={nemo}")
+    assert audit["utterances"] == 1017
+    assert audit["classes"] == {"anger": 170, "happiness": 180, "neutral": 179, "sadness": 175}
+    assert len(audit["speakers"]) == 9
+    assert audit["refused"] == []
+
+
+def test_a_small_network_learns_real_speech(sercli: Shell, nemo: str) -> None:
+    page = sercli.json(
+        "train",
+        "dataset=nemo",
+        f"dataset.root={nemo}",
+        "protocol=loso_speaker",
+        "model.hidden=16",
+        "trainer.steps=150",
+        "trainer.eval_every=50",
+    )
+    assert page["card"]["folds"] == 9
+    assert page["metrics"]["n"] == 704
+    assert page["metrics"]["ua"] > 0.33

@@ -1,0 +1,68 @@
+"""The real command, in a process of its own and a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+SERCLI = Path(sys.executable).with_name("sercli")
+
+
+class Shell:
+    """Runs ``sercli`` in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [SERCLI, *arguments],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+
+    def ok(self, *arguments: str | Path) -> str:
+        """Run, expect success, and return standard output."""
+        done = self(*arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def json(self, *arguments: str | Path) -> Any:
+        """Run, expect success and one JSON document on standard output."""
+        return json.loads(self.ok(*arguments, "--format", "json"))
+
+    def refused(self, *arguments: str | Path, status: int = 2) -> str:
+        """Run, expect this status and one line on standard error, and return the line."""
+        done = self(*arguments)
+        assert done.returncode == status, done.stderr
+        lines = done.stderr.strip().splitlines()
+        assert len(lines) == 1, done.stderr
+        assert "Traceback" not in done.stderr
+        return lines[0]
+
+    def stopped(self, number: int, when: Callable[[], bool], *arguments: str | Path) -> int:
+        """Run, send a signal as soon as ``when`` holds, and return the status."""
+        process = subprocess.Popen(
+            [SERCLI, *arguments],
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 120
+        while not when() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(number)
+        return process.wait(timeout=60)
+
+    def killed(self, when: Callable[[], bool], *arguments: str | Path) -> None:
+        """Run, and kill the process in its midst."""
+        assert self.stopped(signal.SIGKILL, when, *arguments) == -signal.SIGKILL
