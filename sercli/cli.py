@@ -45,11 +45,10 @@ class ReportForm(StrEnum):
     JSON = "json"
 
 
-def _complete(args: list[str], incomplete: str) -> list[str]:
-    from sercli.config.completion import complete
+def _complete(incomplete: str) -> list[str]:
+    from sercli.config.completion import complete, key_cut_off
 
-    bash = os.environ.get("_SERCLI_COMPLETE", "").endswith("bash")
-    return complete(args, incomplete, splits_at_equals=bash)
+    return complete(incomplete, key_cut_off(os.environ))
 
 
 def _set_config_dir(folder: Path | None) -> None:

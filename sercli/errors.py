@@ -29,14 +29,15 @@ def nearest(wrong: str, known: Iterable[str]) -> str:
     """Say which known name the user may have meant.
 
     Returns:
-        " Did you mean 'x'?", else " Known: a, b, c." – with the leading space, ready to append.
+        " Did you mean 'x'?", else " Known: a, b, c." – with the leading space, ready to append;
+        nothing when nothing is known.
     """
     names = sorted(known)
     close = difflib.get_close_matches(wrong, names, n=1, cutoff=0.6)
     if close:
         return f" Did you mean '{close[0]}'?"
     more = ", …" if len(names) > _LISTED else ""
-    return f" Known: {', '.join(names[:_LISTED])}{more}."
+    return f" Known: {', '.join(names[:_LISTED])}{more}." if names else ""
 
 
 class Interrupted(BaseException):

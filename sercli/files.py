@@ -7,6 +7,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 
 
@@ -37,10 +38,15 @@ def write_text(path: Path, text: str) -> None:
 def folder_written_whole(path: Path) -> Iterator[Path]:
     """Give a temporary folder beside ``path`` that becomes ``path`` when the block succeeds.
 
+    The caller sees to it that nobody else writes ``path`` at the same time; what an earlier,
+    killed process has left of it is removed.
+
     Raises:
         OSError: ``path`` already holds files, or cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{escape(path.name)}.{'?' * 8}.tmp"):
+        shutil.rmtree(left, ignore_errors=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     temporary.mkdir()
     try:

@@ -23,16 +23,12 @@ def check(config: Config) -> None:
         value = _select(config, key)
         if value not in choices:
             raise RequestError(f"{key}={value} is not known.{nearest(str(value), choices)}")
-    if not config.seeds or len(set(config.seeds)) < len(config.seeds):
-        raise RequestError(f"seeds={config.seeds}: give at least one seed, and each only once")
-    if not config.dataset.classes:
-        raise RequestError("dataset.classes is empty: map the corpus' emotions to classes")
 
 
 def _select(config: Config, key: str) -> Any:
     node: Any = config
     for name in key.split("."):
-        node = getattr(node, name)
+        node = node.get(name) if isinstance(node, dict) else getattr(node, name)
     return node
 
 
@@ -44,11 +40,25 @@ def _share(value: float) -> bool:
     return 0 <= value < 1
 
 
+def _name(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _different_seeds(values: list[int]) -> bool:
+    return bool(values) and min(values) >= 0 and len(set(values)) == len(values)
+
+
 def _file_name(value: str) -> bool:
     return bool(value) and value[0] not in ".-" and not set(value) & set("/\\\0\n")
 
 
 _RANGES: list[tuple[str, Callable[[Any], bool], str]] = [
+    ("model.name", _name, "a name"),
+    ("model.system", _name, "the name of a model"),
+    ("cell.name", _name, "the name of a cell"),
+    ("activation.name", _name, "the name of an activation"),
+    ("seeds", _different_seeds, "at least one seed, none below 0, each only once"),
+    ("dataset.classes", bool, "a class for each emotion, as in +dataset.classes.ang=anger"),
     ("experiment", _file_name, "a name that a folder can have, without '/' or a leading '.'"),
     ("trainer.steps", _positive, "1 or more"),
     ("trainer.batch_size", _positive, "1 or more"),

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from sercli.config.compose import GROUPS, default_value, known_keys, list_choices
 
 
-def complete(words: Sequence[str], incomplete: str, *, splits_at_equals: bool) -> list[str]:
+def complete(incomplete: str, key: str | None = None) -> list[str]:
     """Propose overrides that begin like ``incomplete``.
 
     A group is proposed with each of its choices, a key with its default value.
 
     Args:
-        words: The words before the incomplete one.
         incomplete: What was typed of the last word.
-        splits_at_equals: Whether the shell takes ``key``, ``=`` and ``value`` for three words,
-            as bash does; then only the value may be proposed.
+        key: The key that the shell has cut off the word (`key_cut_off`); only values are
+            proposed then, because the shell keeps what stands before them.
     """
-    if splits_at_equals and "=" in (incomplete, *words[-1:]):
-        key = words[-1] if incomplete == "=" else words[-2] if len(words) > 1 else ""
-        typed = "" if incomplete == "=" else incomplete
-        proposals = (text.partition("=")[2] for text in _overrides() if text.startswith(f"{key}="))
-        return [value for value in proposals if value.startswith(typed)]
-    return [text for text in _overrides() if text.startswith(incomplete)]
+    before = "" if key is None else f"{key}="
+    return [
+        text.removeprefix(before) for text in _overrides() if text.startswith(before + incomplete)
+    ]
+
+
+def key_cut_off(environment: Mapping[str, str]) -> str | None:
+    """Return the key of the override that is being typed, where the shell has cut it off.
+
+    Bash takes ``key``, ``=`` and ``value`` for three words. It tells all words of the line, and
+    which one is being typed, through COMP_WORDS and COMP_CWORD.
+    """
+    words = environment.get("COMP_WORDS", "").split("\n")
+    typed = words[: int(environment.get("COMP_CWORD", "0")) + 1]
+    match typed:
+        case [*_, key, "="] | [*_, key, "=", _]:
+            return key
+    return None
 
 
 def _overrides() -> list[str]:

@@ -26,12 +26,20 @@ def build(path: str, part: Callable[..., T], settings: Mapping[str, Any], **give
     """
     chosen = {key: value for key, value in settings.items() if key != "name"}
     hints = typing.get_type_hints(part.__init__ if inspect.isclass(part) else part)
-    known = [name for name in inspect.signature(part).parameters if name not in given]
+    known = [
+        name
+        for name, parameter in inspect.signature(part).parameters.items()
+        if name not in given and parameter.kind not in _CATCH_ALL
+    ]
     for key, value in chosen.items():
         if key not in known:
             raise RequestError(f"unknown setting '{path}.{key}'.{nearest(key, known)}")
         chosen[key] = _converted(f"{path}.{key}", value, hints.get(key, Any))
     return part(**chosen, **given)
+
+
+_CATCH_ALL = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+"""``*args`` and ``**kwargs``, as a class shows that inherits the constructor of `nn.Module`."""
 
 
 def _converted(path: str, value: Any, wanted: Any) -> Any:
@@ -44,5 +52,9 @@ def _converted(path: str, value: Any, wanted: Any) -> Any:
         isinstance(value, plain) and (bool in kinds or not isinstance(value, bool))
     ):
         return value
-    names = " or ".join("null" if kind is type(None) else kind.__name__ for kind in plain)
-    raise RequestError(f"{path}={value}: expected {names}, not {type(value).__name__}")
+    names = " or ".join(map(_type_name, plain))
+    raise RequestError(f"{path}={value}: expected {names}, not {_type_name(type(value))}")
+
+
+def _type_name(kind: type) -> str:
+    return "null" if kind is type(None) else kind.__name__

@@ -6,12 +6,14 @@ user could have meant, so that keys and choices are checked here first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
+import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_search_path import ConfigSearchPath
@@ -33,7 +35,7 @@ from sercli.resources import packaged
 GROUPS = ("dataset", "features", "protocol", "model", "cell", "activation", "optim", "trainer")
 """The groups, in the order of the way of the data."""
 
-OPEN_KEYS = ("dataset.classes.",)
+OPEN_KEYS = ("dataset.classes.", "dataset.expected.")
 """Where a user may add or remove keys: the task is theirs to define."""
 
 
@@ -81,11 +83,9 @@ def compose(overrides: Sequence[str]) -> Config:
                 "use `sercli sweep`, or quote the value if it is one"
             )
     check_names(parsed)
-    try:
+    with _refused_in_one_line():
         node = hydra_compose("config", list(overrides))
         config = cast("Config", OmegaConf.to_object(node))
-    except (HydraException, OmegaConfBaseException) as error:
-        raise RequestError(_reason(error)) from error
     check(config)
     return config
 
@@ -120,6 +120,11 @@ def check_names(overrides: Sequence[Override]) -> None:
     Raises:
         RequestError: With the nearest known name.
     """
+    for override in overrides:
+        if override.is_delete() and not override.key_or_group.startswith(OPEN_KEYS):
+            raise RequestError(
+                f"'{override.input_line}': only emotions under dataset.classes can be removed"
+            )
     choices = [override for override in overrides if override.key_or_group in GROUPS]
     for override in choices:
         names = [choice.name for choice in list_choices(override.key_or_group)]
@@ -172,7 +177,8 @@ def _keys_of_any(choices: Sequence[Override]) -> set[str]:
 @cache
 def _composed(choices: tuple[str, ...]) -> DictConfig:
     start()
-    return hydra_compose("config", list(choices))
+    with _refused_in_one_line():
+        return hydra_compose("config", list(choices))
 
 
 @cache
@@ -205,7 +211,7 @@ def _description(group: str, name: str) -> str:
     for source in loader.get_sources():
         path = Path(source.path) / group / f"{name}.yaml"
         if source.scheme() == "file" and path.is_file():
-            first = path.read_text(encoding="utf-8").partition("\n")[0]
+            first = path.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
             return first.removeprefix("#").strip() if first.startswith("#") else ""
     return ""
 
@@ -218,9 +224,25 @@ def _user_folder_first(folder: Path) -> type[SearchPathPlugin]:
     return UserFolder
 
 
+@contextmanager
+def _refused_in_one_line() -> Iterator[None]:
+    """Turn what Hydra raises for a request, or for a file of the user's own, into a refusal."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise RequestError(_reason(error)) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        text = " ".join(str(error).split())
+        raise RequestError(f"a configuration file cannot be read: {text}") from error
+
+
 def _reason(error: BaseException) -> str:
-    """The one useful line of a Hydra error: OmegaConf's, below it, with the key."""
+    """What is useful of a Hydra error: OmegaConf's first line, below it, with the key."""
     inner = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
-    text = str(inner).strip().partition("\n")[0].rstrip(":")
-    key = getattr(inner, "full_key", None)
-    return f"{key}: {text}" if key and key not in text else text
+    text, *more = str(inner).strip().split("\n")
+    if text.endswith(":") and more:
+        text = f"{text} {more[0]}"
+    key = getattr(inner, "full_key", None) or ""
+    if "is not in struct" in text and key.startswith(OPEN_KEYS):
+        return f"{key} is new: put a + before it, as in +{key}=…"
+    return text if key in text else f"{key}: {text}"

@@ -37,7 +37,7 @@ class DatasetConfig:
         root: Folder of the corpus (of a manifest: its file).
         classes: The task: emotion code of the corpus → class.
         context: Context turns.
-        expected: How many utterances of each class the complete corpus has, where it is known.
+        expected: How many utterances of each class the complete corpus has; empty: unknown.
         synthetic: Whether the speech is generated.
         options: Parameters of the reader.
     """
@@ -47,7 +47,7 @@ class DatasetConfig:
     root: str | None = None
     classes: dict[str, str] = field(default_factory=dict)
     context: ContextConfig = field(default_factory=ContextConfig)
-    expected: dict[str, int] | None = None
+    expected: dict[str, int] = field(default_factory=dict)
     synthetic: bool = False
     options: dict[str, Any] = field(default_factory=dict)
 

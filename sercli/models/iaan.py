@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from sercli.models import MODELS, MakeCell
 from sercli.models.batch import Batch, Turns
+from sercli.models.check import check_dropout, check_sizes
 from sercli.nn.attention import InteractionAttention, SelfAttention
 from sercli.nn.cells import Recurrent
 
@@ -34,6 +35,9 @@ class IAAN(nn.Module):
         attention: Features of the attention spaces (official code: 16).
         head: Features of the hidden layer of the head (official code: 64).
         dropout: Share dropped in the head (first commit of the official code: keep 0.9).
+
+    Raises:
+        RequestError: A size is below 1, or dropout is not in [0, 1).
     """
 
     def __init__(
@@ -49,6 +53,8 @@ class IAAN(nn.Module):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
+        check_sizes(hidden=hidden, context_hidden=context_hidden, attention=attention, head=head)
+        check_dropout(dropout)
         self.current = new_cell(inputs, hidden, bidirectional=True)
         self.own = ContextEncoder(new_cell(inputs, context_hidden), attention)
         self.interlocutor = ContextEncoder(new_cell(inputs, context_hidden), attention)

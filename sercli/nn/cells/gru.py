@@ -61,7 +61,8 @@ class GRU(nn.Module):
             RequestError: A length is zero, or longer than the batch.
         """
         _check_lengths(inputs, lengths)
-        time_first = inputs.transpose(0, 1)
+        valid = valid_steps(lengths, inputs.shape[1]).t().unsqueeze(-1)
+        time_first = inputs.transpose(0, 1).masked_fill(~valid, 0.0)
         directions = [time_first, reverse_within(time_first, lengths)][: len(self._suffixes)]
         projected = torch.stack(
             [
@@ -70,7 +71,6 @@ class GRU(nn.Module):
             ],
             dim=1,
         )
-        valid = valid_steps(lengths, inputs.shape[1]).t().unsqueeze(-1)
         states = eager.gru(
             projected,
             torch.stack([self._get("weight_hh", s).t() for s in self._suffixes]),

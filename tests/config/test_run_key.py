@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sercli.config.compose import compose
+from sercli.config.key import run_key
+from sercli.config.schema import Config
+
+WITHOUT_INFLUENCE = ("experiment", "device", "paths.", "arelu.", "dataset.root", "dataset.expected")
+
+
+@cache
+def key(*overrides: str, fingerprint: str = "data") -> str:
+    return run_key(compose(overrides), fingerprint)
+
+
+def leaves(node: Any, path: str = "") -> Iterator[str]:
+    """The paths of all values, down to those of the open nodes."""
+    if is_dataclass(node):
+        for field in fields(node):
+            yield from leaves(getattr(node, field.name), f"{path}.{field.name}")
+    elif isinstance(node, dict) and node:
+        for name, value in node.items():
+            yield from leaves(value, f"{path}.{name}")
+    else:
+        yield path[1:]
+
+
+def other(value: Any) -> Any:
+    """Another value of the same type."""
+    if value is None or isinstance(value, str):
+        return f"{value}x"
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, list):
+        return [*value, 99]
+    return {"more": 1} if isinstance(value, dict) else value + 1
+
+
+def changed(config: Config, path: str) -> Config:
+    """The configuration with another value at ``path``."""
+    config = deepcopy(config)
+    *parents, name = path.split(".")
+    node: Any = config
+    for parent in parents:
+        node = node[parent] if isinstance(node, dict) else getattr(node, parent)
+    if isinstance(node, dict):
+        node[name] = other(node[name])
+    else:
+        setattr(node, name, other(getattr(node, name)))
+    return config
+
+
+DEFAULT = compose([])
+
+
+@pytest.mark.parametrize("path", list(leaves(DEFAULT)))
+def test_every_value_that_can_change_a_result_changes_the_key_and_no_other(path: str) -> None:
+    same = run_key(DEFAULT, "data") == run_key(changed(DEFAULT, path), "data")
+    assert same == path.startswith(WITHOUT_INFLUENCE)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "experiment=other",
+        "device=cpu",
+        "paths.data=elsewhere",
+        "paths.store=elsewhere",
+        "paths.runs=elsewhere",
+        "dataset.root=elsewhere",
+    ],
+)
+def test_where_and_under_which_name_a_run_is_done_does_not_change_its_key(override: str) -> None:
+    assert key(override) == key()
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "arelu.alpha=0.5",
+        "arelu.beta=-4",
+        "arelu.alpha_min=0",
+        "arelu.alpha_max=0.9",
+        "arelu.learn=false",
+    ],
+)
+def test_the_settings_of_arelu_change_the_key_only_where_it_is_used(override: str) -> None:
+    assert key("activation=tanh", override) == key("activation=tanh")
+    assert key("activation=arelu", override) != key("activation=arelu")
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "activation=tanh",
+        "model=iaan",
+        "model.dropout=0.2",
+        "protocol=loso_speaker",
+        "optim=adam_iaan",
+        "trainer=smoke",
+        "seeds=[1]",
+        "seeds=[0,1]",
+        "features.pool=1",
+        "dataset.context.order=start_time",
+        "dataset.options.seed=1",
+        "~dataset.classes.exc",
+    ],
+)
+def test_a_choice_or_a_value_that_matters_changes_the_key(override: str) -> None:
+    assert key(override) != key()
+
+
+def test_other_data_change_the_key() -> None:
+    assert key(fingerprint="other") != key(fingerprint="data")
+
+
+def test_a_default_that_is_written_out_is_the_same_run() -> None:
+    assert key("model=iaan_small", "optim.lr=0.001", "arelu.alpha=1e-2") == key()
+
+
+@given(
+    st.permutations(
+        [
+            "trainer.steps=7",
+            "activation=tanh",
+            "seeds=[1,2]",
+            "model=iaan",
+            "~dataset.classes.exc",
+            "+dataset.classes.fru=anger",
+            "+dataset.classes.sur=neutral",
+        ]
+    )
+)
+@settings(max_examples=10, deadline=None)
+def test_the_order_of_overrides_does_not_change_the_key(overrides: list[str]) -> None:
+    assert key(*overrides) == key(*sorted(overrides))
+
+
+def test_a_key_can_be_a_short_folder_name() -> None:
+    assert len(key()) == 10
+    assert set(key()) <= set("0123456789abcdef")
