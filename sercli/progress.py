@@ -68,10 +68,11 @@ class Progress:
         try:
             yield Task(bars, task)
         finally:
-            bars.remove_task(task)
             if outermost:
-                bars.stop()
+                bars.stop()  # erases all bars; to remove the last one first would leave a line
                 self._bars = None
+            else:
+                bars.remove_task(task)
 
     def note(self, text: str) -> None:
         """Print one line that the user should see but that is no result."""

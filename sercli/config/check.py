@@ -58,7 +58,7 @@ _RANGES: list[tuple[str, Callable[[Any], bool], str]] = [
     ("cell.name", _name, "the name of a cell"),
     ("activation.name", _name, "the name of an activation"),
     ("seeds", _different_seeds, "at least one seed, none below 0, each only once"),
-    ("dataset.classes", bool, "a class for each emotion, as in +dataset.classes.ang=anger"),
+    ("dataset.classes", bool, "a class for each emotion, as in dataset.classes.ang=anger"),
     ("experiment", _file_name, "a name that a folder can have, without '/' or a leading '.'"),
     ("trainer.steps", _positive, "1 or more"),
     ("trainer.batch_size", _positive, "1 or more"),

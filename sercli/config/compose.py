@@ -35,7 +35,8 @@ from sercli.resources import packaged
 GROUPS = ("dataset", "features", "protocol", "model", "cell", "activation", "optim", "trainer")
 """The groups, in the order of the way of the data."""
 
-OPEN_KEYS = ("dataset.classes.", "dataset.expected.")
+_OPEN = ("dataset.classes", "dataset.expected")
+OPEN_KEYS = tuple(f"{key}." for key in _OPEN)
 """Where a user may add or remove keys: the task is theirs to define."""
 
 
@@ -84,10 +85,17 @@ def compose(overrides: Sequence[str]) -> Config:
             )
     check_names(parsed)
     with _refused_in_one_line():
-        node = hydra_compose("config", list(overrides))
+        node = hydra_compose("config", [_with_new_keys(override) for override in parsed])
         config = cast("Config", OmegaConf.to_object(node))
     check(config)
     return config
+
+
+def _with_new_keys(override: Override) -> str:
+    """Let an override of the task bring keys of its own, which Hydra wants to be told by ++."""
+    text, key = str(override.input_line), override.key_or_group
+    plain = not text.startswith(("+", "~"))
+    return f"++{text}" if plain and (key in _OPEN or key.startswith(OPEN_KEYS)) else text
 
 
 def to_yaml(config: Config) -> str:
@@ -243,6 +251,4 @@ def _reason(error: BaseException) -> str:
     if text.endswith(":") and more:
         text = f"{text} {more[0]}"
     key = getattr(inner, "full_key", None) or ""
-    if "is not in struct" in text and key.startswith(OPEN_KEYS):
-        return f"{key} is new: put a + before it, as in +{key}=…"
     return text if key in text else f"{key}: {text}"

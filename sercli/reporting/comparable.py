@@ -16,14 +16,16 @@ def obstacle(card: Mapping[str, Any], baseline: Baseline) -> str | None:
         baseline: The published result.
     """
     if card["synthetic"]:
-        return f"{baseline.corpus} speech, not synthetic"
+        return f"{baseline.corpus} is real speech, that of the run is synthetic"
     if card["dataset"] != baseline.corpus:
         return f"corpus {baseline.corpus}, not {card['dataset']}"
     if len(card["classes"]) != baseline.classes:
         return f"{baseline.classes} classes, not {len(card['classes'])}"
     if card["protocol"] != baseline.protocol:
         return f"protocol {baseline.protocol}, not {card['protocol']}"
-    if card["expected"] is None or card["utterances"] != card["expected"]:
+    if card["expected"] is None:
+        return "dataset.expected does not say how many utterances the complete corpus has"
+    if card["utterances"] != card["expected"]:
         return f"the run has {card['utterances']} of {card['expected']} utterances"
     return None
 

@@ -40,7 +40,8 @@ def _resolve(name: str, runs: Path, experiments: Sequence[str]) -> list[Path]:
         return list(find_records(runs / name))
     if (Path(name) / "run.json").is_file():
         return [Path(name)]
-    by_key = sorted(path.parent for path in runs.glob(f"*/{name}/run.json"))
+    anywhere = [runs / experiment / name for experiment in experiments]
+    by_key = [path for path in anywhere if (path / "run.json").is_file()]
     if not by_key:
         known = nearest(name, experiments) if experiments else f" There is none in {runs}."
         raise RequestError(f"no experiment or run '{name}'.{known}")

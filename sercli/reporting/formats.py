@@ -6,13 +6,15 @@ UA and WA are percentages in tables and Markdown, fractions in CSV and JSON.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from sercli.reporting.rows import Row
 
@@ -21,13 +23,16 @@ SYNTHETIC = "SYNTHETIC speech: these numbers say nothing about people."
 
 def as_json(rows: Sequence[Row], compared: Sequence[Row]) -> str:
     """One JSON document."""
-    return json.dumps({"rows": list(rows), "comparisons": list(compared)}, indent=2)
+    return json.dumps(
+        {"rows": list(rows), "comparisons": list(compared)}, indent=2, ensure_ascii=False
+    )
 
 
 def as_csv(rows: Sequence[Row], compared: Sequence[Row]) -> str:
     """One line per row, fractions; differences are left to the reader's spreadsheet."""
     table = pd.DataFrame([{k: v for k, v in row.items() if k != "card"} for row in rows])
     table["runs"] = table["runs"].map(" ".join)
+    table = table.astype(dict.fromkeys(("seeds", "folds", "n"), "Int64"))
     for name in ("ua_ci", "wa_ci"):
         table[f"{name}_low"], table[f"{name}_high"] = zip(
             *(interval or (None, None) for interval in table[name]), strict=True
@@ -52,7 +57,7 @@ def as_markdown(rows: Sequence[Row], compared: Sequence[Row]) -> str:
 
 def as_table(rows: Sequence[Row], compared: Sequence[Row]) -> RenderableType:
     """Tables for a terminal."""
-    return Group(*(_rich_table(*table) for table in _tables(rows, compared)))
+    return Group(*(part for table in _tables(rows, compared) for part in _rich_parts(*table)))
 
 
 Columns = dict[str, Callable[[Row], Any]]
@@ -92,11 +97,12 @@ _COMPARED: Columns = {
 
 
 def _tables(rows: Sequence[Row], compared: Sequence[Row]) -> list[TitledTable]:
-    """Titles, columns and rows of the tables: runs of different protocols stand apart."""
+    """Titles, columns and rows of the tables: runs of different tasks stand apart."""
     tables: list[TitledTable] = []
     runs = [row for row in rows if row["source"] == "run"]
-    for dataset, protocol in dict.fromkeys((row["dataset"], row["protocol"]) for row in runs):
-        part = [r for r in runs if (r["dataset"], r["protocol"]) == (dataset, protocol)]
+    for task in dict.fromkeys(_task(row) for row in runs):
+        part = [row for row in runs if _task(row) == task]
+        dataset, protocol, _ = task
         title = f"{dataset}, {protocol}, {len(part[0]['card']['classes'])} classes (per cent)"
         if part[0]["synthetic"]:
             title += f" – {SYNTHETIC}"
@@ -108,20 +114,42 @@ def _tables(rows: Sequence[Row], compared: Sequence[Row]) -> list[TitledTable]:
         tables.append((title, columns, part))
     published = [row for row in rows if row["source"] == "published"]
     if published:
-        tables.append(("Published results (per cent)", _PUBLISHED, published))
+        tables.append(_published_table(published))
     if compared:
         tables.append(("Runs minus published results (points)", _COMPARED, compared))
     return tables
 
 
-def _rich_table(title: str, columns: Columns, rows: Sequence[Row]) -> Table:
-    table = Table(title=escape(title), title_justify="left", title_style="bold")
-    for name in columns:
-        words = name in ("system", "because", "note", "minus", "experiment")
-        table.add_column(name, justify="left" if words else "right", no_wrap=not words)
+def _published_table(rows: Sequence[Row]) -> TitledTable:
+    """Published results; a reason that none of them compares stands once, in the title."""
+    title = "Published results (per cent)"
+    reasons = {row["reason"] for row in rows}
+    if any(row["comparable"] for row in rows) or len(reasons) > 1:
+        return title, _PUBLISHED, rows
+    figures = {name: _PUBLISHED[name] for name in ("system", "UA", "WA", "oracle UA", "oracle WA")}
+    return f"{title}, not comparable: {reasons.pop()}", figures, rows
+
+
+def _task(row: Row) -> tuple[str, str, frozenset[tuple[str, str]]]:
+    """Corpus, protocol and class mapping: only within one task may numbers stand in a column."""
+    return row["dataset"], row["protocol"], frozenset(row["card"]["mapping"].items())
+
+
+def _rich_parts(title: str, columns: Columns, rows: Sequence[Row]) -> Iterator[RenderableType]:
+    """A title, a table that fits 80 columns, and its notes below it, where there is room."""
+    yield Text(title, style="bold")
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    shown = {name: fill for name, fill in columns.items() if name != "note"}
+    for name in shown:
+        words = name in ("system", "because", "minus", "experiment")
+        heading = name if words else name.replace("95 %", "95\u00a0%").replace(" ", "\n")
+        table.add_column(heading, justify="left" if words else "right", no_wrap=not words)
     for row in rows:
-        table.add_row(*(escape(_cell(fill(row))) for fill in columns.values()))
-    return table
+        table.add_row(*(escape(_cell(fill(row))) for fill in shown.values()))
+    yield table
+    for row in rows:
+        if "note" in columns and (note := columns["note"](row)):
+            yield Text(f"{row['system']}: {note}")
 
 
 def _markdown_line(cells: Sequence[str] | Columns) -> str:

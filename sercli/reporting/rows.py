@@ -61,8 +61,8 @@ def comparisons(rows: Sequence[Row], baselines: Sequence[Baseline]) -> list[Row]
     return found
 
 
-_SHOWN = ("activation.alpha", "activation.beta", "seeds")
-"""Keys that the name of a system or a column of its own shows already, as it does names."""
+_SHOWN = ("activation.alpha", "activation.beta")
+"""Keys that the name of a system shows already."""
 
 
 def _run_row(record: Record, varying: Mapping[str, Any], baselines: Sequence[Baseline]) -> Row:

@@ -52,9 +52,12 @@ def read_baselines(path: Path = PACKAGED) -> list[Baseline]:
     """
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if not isinstance(entries, list):
+            raise TypeError("expected a list of results")
         return [_baseline(entry) for entry in entries]
     except (OSError, yaml.YAMLError, TypeError) as error:
-        raise SercliError(f"published baselines {path}: {error}") from error
+        reason = " ".join(str(error).split())
+        raise SercliError(f"published baselines {path}: {reason}") from error
 
 
 def _baseline(entry: Any) -> Baseline:

@@ -100,7 +100,7 @@ def write_record(
                 / f"{unit_name(unit.seed, fold_names.index(unit.fold))}.safetensors",
             )
         if path.exists():
-            shutil.rmtree(path)
+            _remove_at_once(path)
     return read_record(path)
 
 
@@ -137,16 +137,35 @@ def adopt(runs: Path, experiment: str, key: str) -> Record | None:
     path = runs / experiment / key
     if (path / "run.json").is_file():
         return read_record(path)
-    for other in sorted(runs.glob(f"*/{key}/run.json")):
-        with folder_written_whole(path) as folder:
-            shutil.copytree(other.parent, folder, copy_function=_link_or_copy, dirs_exist_ok=True)
-        return read_record(path)
+    for page in sorted(runs.glob(f"*/{key}/run.json")):
+        if _is_readable(page.parent):
+            with folder_written_whole(path) as folder:
+                shutil.copytree(
+                    page.parent, folder, copy_function=_link_or_copy, dirs_exist_ok=True
+                )
+            return read_record(path)
     return None
 
 
 def unit_name(seed: int, fold: int) -> str:
     """Return the name of a unit's files; folds count from 0."""
     return f"seed{seed}-fold{fold}"
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        read_record(path)
+    except SercliError:
+        return False
+    return True
+
+
+def _remove_at_once(path: Path) -> None:
+    """Take a record out of sight in one step: removed file by file, it could be left half."""
+    gone = path.with_name(f".{path.name}.old")
+    shutil.rmtree(gone, ignore_errors=True)
+    path.rename(gone)
+    shutil.rmtree(gone)
 
 
 def _link_or_copy(source: str, target: str) -> None:

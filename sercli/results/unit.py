@@ -24,7 +24,7 @@ class UnitResult:
     Attributes:
         seed: The seed.
         fold: Name of the fold.
-        diverged_at: Step at which the loss was no longer finite, if there was one.
+        diverged_at: Step at which the loss or an output was not finite, if there was one.
         selected_step: Step with the best dev UA, the first of equals.
         oracle_step: Step with the best test UA, as much of the literature selects.
         history: One row per evaluation: seed, fold, step, loss, and UA and WA of dev and test.

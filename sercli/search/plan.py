@@ -45,7 +45,7 @@ def plan_points(overrides: Sequence[str]) -> list[Point]:
             config = compose(overridden)
         except RequestError as error:
             raise RequestError(f"point {' '.join(overridden)}: {error}") from error
-        identity = json.dumps(result_relevant(config), sort_keys=True)
+        identity = json.dumps([result_relevant(config), config.dataset.root], sort_keys=True)
         points.setdefault(identity, Point(overridden, config))
     return list(points.values())
 
@@ -63,7 +63,8 @@ def read_plan(name: str) -> list[str]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RequestError(f"plan {path} cannot be read: {error}") from error
+        reason = " ".join(str(error).split())
+        raise RequestError(f"plan {path} cannot be read: {reason}") from error
     overrides, sweep = _check_form(path, content)
     return [f"experiment={path.stem}", *overrides, *(f"{k}={v}" for k, v in sweep.items())]
 
@@ -77,7 +78,7 @@ def _find(name: str) -> Path:
     return known[name]
 
 
-def _check_form(path: Path, content: Any) -> tuple[list[str], Mapping[str, str]]:
+def _check_form(path: Path, content: Any) -> tuple[list[str], Mapping[str, Any]]:
     if not isinstance(content, dict):
         raise RequestError(f"plan {path}: expected the keys {' and '.join(_KEYS)}")
     for key in content:
@@ -86,6 +87,8 @@ def _check_form(path: Path, content: Any) -> tuple[list[str], Mapping[str, str]]
     overrides, sweep = content.get("overrides") or [], content.get("sweep") or {}
     if not isinstance(overrides, list) or not all(isinstance(text, str) for text in overrides):
         raise RequestError(f"plan {path}: 'overrides' must be a list of KEY=VALUE")
-    if not isinstance(sweep, dict):
+    if not isinstance(sweep, dict) or not all(
+        isinstance(values, str | int | float) for values in sweep.values()
+    ):
         raise RequestError(f"plan {path}: 'sweep' must map keys to values, as in a: 1,2")
     return overrides, sweep

@@ -8,6 +8,7 @@ immediate transactions. What Optuna keeps half private is used in this file alon
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 import optuna
 from filelock import FileLock, Timeout
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import event
@@ -36,14 +38,15 @@ class Study:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._storage = _storage(folder / "study.db")
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._study = optuna.create_study(
-            storage=self._storage,
-            study_name=folder.name,
-            direction="maximize",
-            load_if_exists=True,
-        )
+        with FileLock(folder / ".storage.lock"):  # else two processes would create its tables
+            self._storage = _storage(folder / "study.db")
+            self._study = optuna.create_study(
+                storage=self._storage,
+                study_name=folder.name,
+                direction="maximize",
+                load_if_exists=True,
+            )
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -89,9 +92,7 @@ class Study:
     def claim(self, keys: Collection[str]) -> FrozenTrial | None:
         """Claim the first waiting point among ``keys``; none when none waits."""
         for trial in self._trials():
-            if _waits(trial, keys) and self._storage.set_trial_state_values(
-                trial._trial_id, state=TrialState.RUNNING
-            ):
+            if _waits(trial, keys) and self._take(trial):
                 return trial
         return None
 
@@ -107,6 +108,13 @@ class Study:
         """Record that a point could not be run; the next sweep tries it again."""
         self._storage.set_trial_user_attr(trial._trial_id, "reason", reason)
         self._study.tell(trial.number, state=TrialState.FAIL)
+
+    def _take(self, trial: FrozenTrial) -> bool:
+        """Set a waiting trial to work, unless another process did so first."""
+        try:
+            return self._storage.set_trial_state_values(trial._trial_id, state=TrialState.RUNNING)
+        except UpdateFinishedTrialError:
+            return False
 
     def _stands(self, trial: FrozenTrial) -> bool:
         """Whether a trial still waits, or its result can be read."""
@@ -125,15 +133,15 @@ def _waits(trial: FrozenTrial, keys: Collection[str]) -> bool:
 
 def _storage(path: Path) -> RDBStorage:
     """Open an SQLite storage whose transactions take the write lock when they begin."""
-    storage = RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}})
 
-    @event.listens_for(storage.engine, "connect")
-    def _(connection: Any, _: Any) -> None:
-        connection.isolation_level = None
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+
+    # the path does not go through the URL, where a "%" or "?" in it would mean something else
+    storage = RDBStorage("sqlite:///study.db", engine_kwargs={"creator": connect})
 
     @event.listens_for(storage.engine, "begin")
     def _(connection: Any) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    storage.engine.dispose()
     return storage

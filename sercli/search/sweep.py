@@ -19,6 +19,7 @@ from sercli.search.study import RUN, Study
 from sercli.training.crew import Crew, crew_size
 from sercli.training.data import Data, read_data
 from sercli.training.run import train_run
+from sercli.training.unit import check_model
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class SweepResult:
     Attributes:
         experiment: Its name.
         points: Points of the plan.
-        finished_now: How many of them this sweep finished.
+        finished_now: How many of them this sweep trained; the others were known.
         records: The records of all points that are finished.
         failed: What could not be run: overrides and reason.
     """
@@ -75,8 +76,8 @@ def run_sweep(
 ) -> SweepResult:
     """Run the points of a plan one after the other; what was finished before is not run again.
 
-    The objective is UA on dev, pooled over folds. A point that cannot be run is noted, and
-    the rest goes on.
+    The objective is UA on dev, pooled over folds. A point whose run fails is noted, and the
+    rest goes on.
 
     Args:
         points: Points of one experiment.
@@ -84,32 +85,32 @@ def run_sweep(
         progress: Where bars and notes go.
 
     Raises:
-        RequestError: The points belong to several experiments, or another process is at work
-            on this one.
+        RequestError: A point makes no sense, the points belong to several experiments, or
+            another process is at work on this one. Nothing was run.
     """
     folder = _home(points)
     study = Study(folder)
     finished_now = 0
     failed: list[tuple[str, str]] = []
     with study.alone(), _Workshop(workers, progress) as workshop:
-        wanted = {workshop.key(point.config): point for point in points}
+        wanted = {workshop.key(point): point for point in points}
         study.plan(wanted)
         waiting = study.count_waiting(wanted)
         with progress.task(f"sweep {folder.name}, points", waiting) as task:
             while (trial := study.claim(wanted)) is not None:
                 point = wanted[trial.user_attrs[RUN]]
                 try:
-                    record = workshop.train(point.config)
+                    record, new = workshop.train(point.config)
                 except SercliError as error:
                     study.fail(trial, str(error))
                     failed.append((" ".join(point.overrides), str(error)))
                 else:
                     study.finish(trial, record.metrics.get("dev_ua"))
-                    finished_now += 1
+                    finished_now += new
                 task.advance()
     return SweepResult(
         experiment=folder.name,
-        points=len(points),
+        points=len(wanted),
         finished_now=finished_now,
         records=tuple(read_record(path) for path in _finished(folder, wanted)),
         failed=tuple(failed),
@@ -142,16 +143,21 @@ class _Workshop:
     ) -> None:
         self._open.__exit__(kind, error, traceback)
 
-    def key(self, config: Config) -> str:
-        return run_key(config, self._read(config).fingerprint)
+    def key(self, point: Point) -> str:
+        """The key of a point's run; a point that makes no sense is refused before any work."""
+        try:
+            data = self._read(point.config)
+            check_model(point.config, data)
+        except RequestError as error:
+            raise RequestError(f"point {' '.join(point.overrides)}: {error}") from error
+        return run_key(point.config, data.fingerprint)
 
-    def train(self, config: Config) -> Record:
+    def train(self, config: Config) -> tuple[Record, bool]:
         data = self._read(config)
         if self._crew is None:
             size = crew_size(config, self._workers)
             self._crew = self._open.enter_context(Crew(data, size))
-        record, _ = train_run(config, data, self._crew, progress=self._progress)
-        return record
+        return train_run(config, data, self._crew, progress=self._progress)
 
     def _read(self, config: Config) -> Data:
         settings = asdict(config.dataset), asdict(config.features), asdict(config.paths)

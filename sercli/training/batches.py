@@ -14,8 +14,12 @@ from sercli.training.data import Data
 PAD_STEPS = 9
 """Length of the pad turn of zeros that stands for a missing context turn (IAAN's code)."""
 
-POOL_BATCHES = 10
-"""Batches that are drawn at random together and then sorted by length (our choice)."""
+POOL_BATCHES = 30
+"""Batches that are drawn at random together and then sorted by length.
+
+Our choice: at the lengths of IEMOCAP and 32 in a batch, 10 to 14 % of all steps are padding
+(25 % with 10 batches together, and 9 % with 50, which leave less to chance).
+"""
 
 
 def training_batches(

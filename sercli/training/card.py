@@ -43,9 +43,10 @@ _NORMALISATION = {
 
 
 def _context(config: Config, data: Data) -> str:
-    if data.context.isna().all(axis=None):
-        return "none: the corpus has no dialogues, a pad turn stands for the context"
     context = config.dataset.context
+    if data.context.isna().all(axis=None):
+        why = "the corpus has no dialogues" if context.window else "the window is 0"
+        return f"none: {why}, a pad turn stands for the context"
     order = context.order.replace("_", " ")
     return (
         f"last turn of each speaker among the {context.window} preceding turns in {order} "

@@ -28,7 +28,9 @@ from sercli.progress import SILENT, Progress
 from sercli.results.unit import write_unit
 from sercli.training.data import Data
 from sercli.training.folds import Fold
-from sercli.training.unit import choose_device, train_unit
+from sercli.training.unit import device_name, train_unit
+
+_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def crew_size(config: Config, workers: int | None) -> int:
     """Return ``workers``, or as many as there are cores; on a GPU one."""
     if workers is not None:
         return workers
-    return 1 if choose_device(config.device).type == "cuda" else available_cores()
+    return 1 if device_name(config.device).startswith("cuda") else available_cores()
 
 
 class Crew:
@@ -60,7 +62,7 @@ class Crew:
         self._data = data
         self._workers = workers
         self._pool: ProcessPoolExecutor | None = None
-        self._steps: SimpleQueue[int | None] = get_context("spawn").SimpleQueue()
+        self._steps: SimpleQueue[int]
 
     def __enter__(self) -> Self:
         """Workers start with the first order."""
@@ -91,8 +93,7 @@ class Crew:
             if self._workers == 1:
                 self._train_here(orders, task.advance)
             else:
-                with self._listening(task.advance):
-                    self._train_in_workers(orders)
+                self._train_in_workers(orders, task.advance)
 
     def _train_here(self, orders: Sequence[UnitOrder], stepped: Callable[[int], None]) -> None:
         torch.set_num_threads(1)
@@ -100,34 +101,54 @@ class Crew:
             if _train_and_write(order, self._data, stepped):
                 return
 
-    def _train_in_workers(self, orders: Sequence[UnitOrder]) -> None:
+    def _train_in_workers(
+        self, orders: Sequence[UnitOrder], stepped: Callable[[int], None]
+    ) -> None:
         if self._pool is None:
+            self._steps = get_context("spawn").SimpleQueue()
             self._pool = worker_pool(self._workers, _prepare_worker, self._data, self._steps)
-        futures = [self._pool.submit(_train_in_worker, order) for order in orders]
         try:
-            for future in as_completed(futures):
-                if not future.cancelled() and future.result():
-                    for other in futures:
-                        other.cancel()
+            with _listening(self._steps, stepped):
+                futures = [self._pool.submit(_train_in_worker, order) for order in orders]
+                for future in as_completed(futures):
+                    if not future.cancelled() and future.result():
+                        for other in futures:
+                            other.cancel()
         except BrokenProcessPool:
+            self._pool.shutdown()
+            self._pool = None  # it takes no more work; the next orders start another
             raise SercliError(
                 "a training process was killed (out of memory?); finished folds are kept: "
                 "run the same command again, perhaps with fewer --workers"
             ) from None
 
-    @contextmanager
-    def _listening(self, stepped: Callable[[int], None]) -> Iterator[None]:
-        """Move the bar on as the workers report steps."""
 
-        def listen() -> None:
-            while (steps := self._steps.get()) is not None:
-                stepped(steps)
+@contextmanager
+def _listening(steps: SimpleQueue[int], stepped: Callable[[int], None]) -> Iterator[None]:
+    """Move the bar on as the workers report steps.
 
-        listener = threading.Thread(target=listen, daemon=True)
-        listener.start()
+    The queue is polled: a killed worker may take the lock on its writing end into the grave, so
+    that no last message could be put there.
+    """
+    done = threading.Event()
+
+    def listen() -> None:
+        while not done.wait(_POLL_SECONDS):
+            _drain(steps, stepped)
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    try:
         yield
-        self._steps.put(None)
+    finally:
+        done.set()
         listener.join()
+        _drain(steps, stepped)
+
+
+def _drain(steps: SimpleQueue[int], stepped: Callable[[int], None]) -> None:
+    while not steps.empty():
+        stepped(steps.get())
 
 
 def _train_and_write(order: UnitOrder, data: Data, stepped: Callable[[int], None]) -> bool:
@@ -137,10 +158,10 @@ def _train_and_write(order: UnitOrder, data: Data, stepped: Callable[[int], None
     return unit.diverged_at is not None
 
 
-_worker: tuple[Data, SimpleQueue[int | None]]
+_worker: tuple[Data, SimpleQueue[int]]
 
 
-def _prepare_worker(data: Data, steps: SimpleQueue[int | None]) -> None:
+def _prepare_worker(data: Data, steps: SimpleQueue[int]) -> None:
     global _worker  # noqa: PLW0603 - a process pool has no other place for what workers share
     torch.set_num_threads(1)
     _worker = data, steps

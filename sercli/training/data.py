@@ -30,7 +30,7 @@ class Data:
         manifest: Without the utterances that extraction refused.
         steps: Utterance id → float32 (steps, features).
         context: Indexed by target utterance, columns ``own`` and ``interlocutor``.
-        fingerprint: Changes with anything that was read: audio, labels, speakers, turns.
+        fingerprint: Changes with anything that was read: audio, labels, speakers, turns, order.
     """
 
     manifest: Manifest
@@ -101,8 +101,10 @@ def _extract(config: Config, workers: int, progress: Progress) -> tuple[Manifest
 
 
 def _fingerprint(manifest: Manifest, keys: Mapping[str, str]) -> str:
-    """Hash what was read; paths are left out, because the keys stand for the audio itself."""
+    """Hash what was read, in its order, from which batches are drawn.
+
+    Paths are left out, because the keys stand for the audio itself.
+    """
     table = manifest.table.drop(columns=["audio", "transcript"])
     table["features"] = table["utterance"].map(dict(keys))
-    rows = table.sort_values("utterance").to_csv(index=False)
-    return hashlib.sha256(rows.encode()).hexdigest()
+    return hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()

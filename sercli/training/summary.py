@@ -11,8 +11,8 @@ import pandas as pd
 from sercli.results.unit import UnitResult
 from sercli.training.metrics import ua, wa
 
-BOOTSTRAPS = 1000
-"""Resamples for an interval (default of the confidence-intervals package)."""
+BOOTSTRAPS = 10_000
+"""Resamples for an interval (our choice: its ends then move by about 0.1 points)."""
 
 
 def summarise(units: Sequence[UnitResult], speakers: Mapping[str, str]) -> dict[str, Any]:
@@ -79,27 +79,17 @@ def _part(predictions: pd.DataFrame, part: str, selection: str) -> pd.DataFrame:
 
 
 def _intervals(test: pd.DataFrame, speakers: pd.Series[str]) -> dict[str, list[float]]:
-    from confidence_intervals import evaluate_with_conf_int
+    """Percentiles of the cluster bootstrap (Field & Welsh 2007): whole speakers are drawn."""
+    right = (test["label"] == test["predicted"]).groupby([speakers, test["label"]])
+    counts = right.agg(["size", "sum"]).unstack(fill_value=0)
 
-    clusters = speakers.astype("category").cat.codes.to_numpy()
-    labels, truth = np.unique(test["label"].to_numpy(dtype=str), return_inverse=True)
-    known = {name: i for i, name in enumerate(labels)}
-    predicted = test["predicted"].map(known).fillna(-1).to_numpy(dtype=int)
-    intervals = {}
-    for name, metric in (("ua_ci", _fast_ua), ("wa_ci", _fast_wa)):
-        _, bounds = evaluate_with_conf_int(
-            predicted, metric, truth, clusters, num_bootstraps=BOOTSTRAPS, alpha=5
-        )
-        intervals[name] = [float(bound) for bound in bounds]
-    return intervals
-
-
-def _fast_ua(truth: np.ndarray, predicted: np.ndarray) -> float:
-    """`sercli.training.metrics.ua` for class indices: a thousand resamples need it fast."""
-    total = np.bincount(truth)
-    right = np.bincount(truth[truth == predicted], minlength=len(total))
-    return float((right[total > 0] / total[total > 0]).mean())
-
-
-def _fast_wa(truth: np.ndarray, predicted: np.ndarray) -> float:
-    return float((truth == predicted).mean())
+    number = len(counts)  # of speakers
+    drawn = np.random.default_rng(0).multinomial(number, [1 / number] * number, size=BOOTSTRAPS)
+    total = drawn @ counts["size"].to_numpy()  # (resamples, classes)
+    correct = drawn @ counts["sum"].to_numpy()
+    recalls = np.divide(correct, total, out=np.full(total.shape, np.nan), where=total > 0)
+    figures = {
+        "ua_ci": np.nanmean(recalls, axis=1),
+        "wa_ci": correct.sum(axis=1) / total.sum(axis=1),
+    }
+    return {name: np.percentile(values, [2.5, 97.5]).tolist() for name, values in figures.items()}

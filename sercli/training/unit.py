@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sercli.config.schema import Config
+from sercli.errors import RequestError
 from sercli.models import build_model
 from sercli.results.unit import UnitResult
 from sercli.training.batches import collate, evaluation_batches, targets, training_batches
@@ -43,8 +44,8 @@ def train_unit(
     """Train one fold with one seed, looking at dev and test every ``eval_every`` steps.
 
     Test is only recorded: the step is chosen on dev, and training stops when dev UA has not
-    risen for ``patience`` looks. A loss that is not finite ends training as diverged. On one
-    CPU thread the result depends on the seed alone.
+    risen for ``patience`` looks. A loss or an output that is not finite ends training as
+    diverged. On one CPU thread the result depends on the seed alone.
 
     Args:
         config: The configuration.
@@ -75,6 +76,9 @@ def train_unit(
             continue
         dev = predict(model, fold.dev, data, device).assign(part="dev")
         test = predict(model, fold.test, data, device).assign(part="test")
+        if not (_finite(dev) and _finite(test)):
+            diverged_at = step
+            break
         row = {"step": step, "loss": float(np.mean(losses)), **_scores(dev, test)}
         history.append(row)
         losses.clear()
@@ -95,11 +99,33 @@ def train_unit(
     )
 
 
+def check_model(config: Config, data: Data) -> None:
+    """Build the model without its numbers, to refuse bad settings before any work.
+
+    Raises:
+        RequestError: As `new_model`.
+    """
+    with torch.device("meta"):
+        new_model(config, data.features, len(data.manifest.classes))
+
+
 def choose_device(name: str) -> torch.device:
-    """Return the device called ``name``; ``auto`` is a GPU where there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    """Return the device called ``name``, for `device_name`'s meaning of ``auto``.
+
+    Raises:
+        RequestError: There is no such device on this machine.
+    """
+    try:
+        return torch.empty(0, device=device_name(name)).device
+    except (RuntimeError, AssertionError) as error:
+        raise RequestError(f"device={name} cannot be used here; try auto, cpu or cuda") from error
+
+
+def device_name(name: str) -> str:
+    """Return ``name``; for ``auto`` a GPU where there is one, else the CPU."""
+    if name != "auto":
+        return name
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def predict(
@@ -149,20 +175,24 @@ def _train_step(
     config: Config,
     device: torch.device,
 ) -> float:
-    """Take one step and return its loss; a loss that is not finite changes no weight."""
+    """Take one step and return its loss."""
     model.train()
     loss = F.cross_entropy(
         model(collate(utterances, data, device)),
         targets(utterances, data, device),
         label_smoothing=config.trainer.label_smoothing,
     )
-    if torch.isfinite(loss):
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        if config.optim.clip_norm is not None:
-            nn.utils.clip_grad_norm_(model.parameters(), config.optim.clip_norm)
-        optimiser.step()
+    optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    if config.optim.clip_norm is not None:
+        nn.utils.clip_grad_norm_(model.parameters(), config.optim.clip_norm)
+    optimiser.step()
     return loss.item()
+
+
+def _finite(predictions: pd.DataFrame) -> bool:
+    probabilities = predictions.filter(regex="^p_").to_numpy()
+    return bool(np.isfinite(probabilities).all())
 
 
 def _scores(dev: pd.DataFrame, test: pd.DataFrame) -> dict[str, float]:

@@ -193,19 +193,21 @@ def test_a_quoted_comma_is_one_value() -> None:
     assert compose(["experiment='a,b'"]).experiment == "a,b"
 
 
-def test_emotions_can_be_added_to_and_removed_from_the_task() -> None:
-    config = compose(["+dataset.classes.fru=anger", "~dataset.classes.exc"])
+@pytest.mark.parametrize(
+    "override",
+    ["+dataset.classes.fru=anger", "dataset.classes.fru=anger", "dataset.classes={fru: anger}"],
+)
+def test_emotions_can_be_added_to_and_removed_from_the_task(override: str) -> None:
+    config = compose([override, "~dataset.classes.exc"])
+    assert config.dataset.classes["ang"] == "anger"
     assert config.dataset.classes["fru"] == "anger"
     assert "exc" not in config.dataset.classes
-    assert compose(["+dataset.expected.anger=3"]).dataset.expected == {"anger": 3}
+    assert compose(["dataset.expected={anger: 3}"]).dataset.expected == {"anger": 3}
 
 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("dataset.classes.fru=anger", "dataset.classes.fru is new: put a + before it"),
-        ("dataset.classes={fru: anger}", "dataset.classes.fru is new: put a + before it"),
-        ("dataset.expected={anger: 3}", "dataset.expected.anger is new: put a + before it"),
         ("~dataset.classes.zzz", "Could not delete from config. 'dataset.classes.zzz' does not"),
         ("+experiment=x", "Could not append to config. An item is already at 'experiment'"),
         ("+foo=1", "unknown key 'foo'."),

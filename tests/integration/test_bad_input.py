@@ -103,9 +103,7 @@ def test_a_bad_table_is_named(sercli: Shell, table: str, words: list[str], tree:
         assert word in line
 
 
-def test_a_speaker_on_both_sides_is_refused(
-    sercli: Shell, tree: Path, small: list[str]
-) -> None:
+def test_a_speaker_on_both_sides_is_refused(sercli: Shell, tree: Path, small: list[str]) -> None:
     wavs = sorted(tree.glob("Session?/sentences/wav/*/Ses*.wav"))[:12]
     rows = [f"u{i},{wav},s{i % 2},A,session{i % 3}" for i, wav in enumerate(wavs)]
     text = "\n".join(["utterance,audio,speaker,emotion,session", *rows])

@@ -14,13 +14,13 @@ PROJECT = Path(__file__).parents[2]
 
 
 def test_the_wheel_runs_from_an_empty_folder(tmp_path: Path, small: list[str]) -> None:
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path]
-    subprocess.run([*build, PROJECT], check=True, capture_output=True)
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir"]
+    subprocess.run([*build, str(tmp_path), str(PROJECT)], check=True, capture_output=True)
     (wheel,) = tmp_path.glob("sercli-*.whl")
     site, empty = tmp_path / "site", tmp_path / "empty"
     empty.mkdir()
-    install = [sys.executable, "-m", "pip", "install", "--no-deps", "--quiet", "--target", site]
-    subprocess.run([*install, wheel], check=True, capture_output=True)
+    install = [sys.executable, "-m", "pip", "install", "--no-deps", "--quiet", "--target"]
+    subprocess.run([*install, str(site), str(wheel)], check=True, capture_output=True)
     code = (
         "import sercli, sys; from sercli.__main__ import main; "
         f"assert sercli.__file__.startswith({str(site)!r}), sercli.__file__; "
@@ -51,9 +51,7 @@ def test_a_configuration_is_shown_without_torch(sercli: Shell) -> None:
         "try: main()\n"
         "except SystemExit as end: sys.exit(end.code or 3 * ('torch' in sys.modules))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "hidden: 256" in done.stdout
 

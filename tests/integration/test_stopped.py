@@ -19,8 +19,8 @@ def test_a_killed_sweep_goes_on_and_finishes_each_point_once(
 ) -> None:
     runs = sercli.folder / "runs" / "grid"
     sweep = ["sweep", *small, "arelu.alpha=0.01,0.9", "arelu.beta=1,2", "experiment=grid"]
-    sercli.killed(lambda: len(list(runs.glob("*/run.json"))) == 1 and bool(units(runs)), *sweep)
-    finished = {page: page.stat().st_mtime_ns for page in runs.glob("*/run.json")}
+    sercli.killed(lambda: len(list(runs.glob("[!.]*/run.json"))) == 1 and bool(units(runs)), *sweep)
+    finished = {page: page.stat().st_mtime_ns for page in runs.glob("[!.]*/run.json")}
     assert len(finished) in (1, 2)
     kept = {unit: unit.stat().st_mtime_ns for unit in units(runs)}
     assert kept
@@ -28,7 +28,7 @@ def test_a_killed_sweep_goes_on_and_finishes_each_point_once(
     done = sercli(*sweep)
     assert done.returncode == 0, done.stderr
     assert "of 5 folds × seeds were done before" in done.stderr
-    assert len(list(runs.glob("*/run.json"))) == 4
+    assert len(list(runs.glob("[!.]*/run.json"))) == 4
     assert all(page.stat().st_mtime_ns == when for page, when in finished.items())
     study = optuna.load_study(storage=f"sqlite:///{runs / 'study.db'}", study_name="grid")
     complete = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
@@ -43,7 +43,7 @@ def test_ctrl_c_keeps_finished_folds_and_says_so(sercli: Shell, small: list[str]
     assert sercli.stopped(signal.SIGINT, lambda: bool(units(runs)), *train) == 130
     kept = {unit: unit.stat().st_mtime_ns for unit in units(runs)}
     assert kept
-    assert not list(runs.glob("*/run.json"))
+    assert not list(runs.glob("[!.]*/run.json"))
     done = sercli(*train)
     assert done.returncode == 0, done.stderr
     assert f"{len(kept)} of 5 folds × seeds were done before" in done.stderr
@@ -53,6 +53,6 @@ def test_sigterm_stops_workers_at_once(sercli: Shell, small: list[str]) -> None:
     runs = sercli.folder / "runs" / "default"
     train = ["train", *small, "trainer.steps=100000", "trainer.patience=null", "--workers", "2"]
     started = sercli.folder / "runs" / "default"
-    status = sercli.stopped(signal.SIGTERM, lambda: started.is_dir(), *train)
+    status = sercli.stopped(signal.SIGTERM, started.is_dir, *train)
     assert status == 130
     assert not units(runs)

@@ -1,0 +1,68 @@
+"""Whether a run and a published result may stand side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sercli.reporting.comparable import caution, obstacle
+from sercli.results.baselines import Baseline
+from sercli.results.record import Record
+
+BASELINE = Baseline(
+    system="AR-GRU (V)",
+    source="Rajamani et al. 2021 Table 1",
+    corpus="iemocap",
+    classes=4,
+    protocol="loso_session",
+    modality="audio+context",
+    ua=68.3,
+    wa=66.9,
+    selection="unknown",
+)
+
+
+def test_the_same_corpus_task_and_protocol_compare(record: Callable[..., Record]) -> None:
+    assert obstacle(record().page["card"], BASELINE) is None
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        ({"synthetic": True}, "iemocap is real speech, that of the run is synthetic"),
+        ({"dataset": "nemo"}, "corpus iemocap, not nemo"),
+        ({"classes": ["a", "b"]}, "4 classes, not 2"),
+        ({"protocol": "loso_speaker"}, "protocol loso_session, not loso_speaker"),
+        ({"utterances": 5530}, "the run has 5530 of 5531 utterances"),
+        ({"utterances": 5532}, "the run has 5532 of 5531 utterances"),
+        (
+            {"expected": None},
+            "dataset.expected does not say how many utterances the complete corpus has",
+        ),
+    ],
+)
+def test_what_differs_is_said(
+    record: Callable[..., Record], facts: dict[str, Any], reason: str
+) -> None:
+    assert obstacle(record(card=facts).page["card"], BASELINE) == reason
+
+
+def test_an_unknown_protocol_compares_with_nothing(record: Callable[..., Record]) -> None:
+    baseline = replace(BASELINE, protocol="unknown")
+
+    assert obstacle(record().page["card"], baseline) == "protocol unknown, not loso_session"
+
+
+@pytest.mark.parametrize(
+    ("selection", "words"),
+    [
+        ("dev", ""),
+        ("test", "selected on test: compare with the oracle"),
+        ("unknown", "selection not stated"),
+    ],
+)
+def test_a_comparable_result_may_call_for_caution(selection: str, words: str) -> None:
+    assert caution(replace(BASELINE, selection=selection)) == words

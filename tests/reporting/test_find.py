@@ -1,0 +1,84 @@
+"""What a report was asked for: experiments, keys, folders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sercli.errors import RequestError
+from sercli.reporting.find import find
+from sercli.results.record import Record
+
+Make = Callable[..., Record]
+
+
+@pytest.fixture(name="runs")
+def _runs(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+def test_without_a_name_all_experiments_are_found(record: Make, runs: Path) -> None:
+    one, two = record(experiment="a"), record("activation=tanh", experiment="b")
+    (runs / "stray.txt").touch()
+    (runs / "empty").mkdir()
+
+    assert find([], runs) == ([one, two], [])
+
+
+def test_an_experiment_a_key_and_a_folder_are_found(record: Make, runs: Path) -> None:
+    one, two = record(), record("activation=tanh")
+    other = record("activation=relu", experiment="other")
+
+    assert {found.key for found in find(["first"], runs)[0]} == {one.key, two.key}
+    assert find([two.key], runs)[0] == [two]
+    assert find([str(other.path)], runs)[0] == [other]
+    assert find([other.key, "first"], runs)[0][0] == other
+
+
+def test_a_run_that_is_named_twice_is_found_once(record: Make, runs: Path) -> None:
+    run = record()
+
+    assert find([run.key, "first", run.key], runs)[0] == [run]
+
+
+def test_an_unknown_name_is_refused_with_the_nearest_experiment(record: Make, runs: Path) -> None:
+    record(experiment="activations")
+
+    with pytest.raises(RequestError, match=r"'activation'\. Did you mean 'activations'\?"):
+        find(["activation"], runs)
+
+
+@pytest.mark.parametrize("name", ["*", "../first", "first/*"])
+def test_a_name_is_no_pattern(record: Make, runs: Path, name: str) -> None:
+    record()
+
+    with pytest.raises(RequestError, match="no experiment or run"):
+        find([name], runs)
+
+
+def test_where_nothing_was_run_that_is_said(runs: Path) -> None:
+    with pytest.raises(RequestError, match="no finished run in"):
+        find([], runs)
+    with pytest.raises(RequestError, match=r"no experiment or run 'first'\. There is none in"):
+        find(["first"], runs)
+
+
+def test_a_damaged_record_is_told_and_the_others_are_found(record: Make, runs: Path) -> None:
+    damaged, good = record(), record("activation=tanh")
+    (damaged.path / "run.json").write_text("{")
+
+    found, lines = find(["first"], runs)
+
+    assert found == [good]
+    (line,) = lines
+    assert str(damaged.path) in line
+
+
+def test_only_damaged_records_are_an_answer_too(record: Make, runs: Path) -> None:
+    (record().path / "run.json").write_text("{")
+
+    found, lines = find([], runs)
+    assert found == []
+    assert len(lines) == 1

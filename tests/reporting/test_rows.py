@@ -1,0 +1,163 @@
+"""The rows of a report: their order, their names, and what they are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from sercli.reporting.rows import comparisons, published_rows, run_rows
+from sercli.results.baselines import Baseline, read_baselines
+from sercli.results.record import Record
+
+Make = Callable[..., Record]
+
+WHERE = [{"seed": 0, "fold": "Session2", "step": 140}]
+
+
+def named(system: str) -> list[Baseline]:
+    """Take the shipped baselines of that name."""
+    return [baseline for baseline in read_baselines() if baseline.system == system]
+
+
+def systems(records: Sequence[Record]) -> list[str]:
+    return [row["system"] for row in run_rows(records, [])]
+
+
+def test_the_best_on_dev_comes_first_and_diverged_runs_come_last(record: Make) -> None:
+    rows = run_rows(
+        [
+            record("activation=relu", diverged=WHERE),
+            record("activation=tanh", dev_ua=0.5, ua=0.9),
+            record("activation=leaky_relu", dev_ua=0.6, ua=0.1),
+        ],
+        [],
+    )
+
+    assert [row["activation"] for row in rows] == ["leaky_relu", "tanh", "relu"]
+
+
+def test_a_row_holds_what_the_run_is_and_found(record: Make) -> None:
+    run = record("activation=arelu", "arelu.alpha=0.1", "arelu.beta=2", "seeds=[4,5]")
+
+    (row,) = run_rows([run], [])
+
+    assert (row["model"], row["cell"], row["activation"]) == ("iaan_small", "gru", "arelu")
+    assert (row["alpha"], row["beta"]) == (0.1, 2.0)
+    assert (row["seeds"], row["folds"], row["n"]) == (2, 5, 5531)
+    assert (row["ua"], row["wa"], row["ua_oracle"]) == (0.70, 0.68, 0.72)
+    assert (row["source"], row["experiment"], row["runs"]) == ("run", "first", [run.key])
+
+
+def test_a_single_run_is_named_by_model_cell_and_activation(record: Make) -> None:
+    assert systems([record("activation=tanh")]) == ["iaan_small gru tanh"]
+    assert systems([record("activation=arelu", "arelu.alpha=0.1")]) == [
+        "iaan_small gru arelu α=0.1 β=1"
+    ]
+
+
+def test_names_show_what_varies_between_the_runs_and_nothing_else(record: Make) -> None:
+    runs = [record("activation=tanh", f"trainer.steps={steps}") for steps in (100, 200)]
+
+    assert sorted(systems(runs)) == [
+        "iaan_small gru tanh trainer.steps=100",
+        "iaan_small gru tanh trainer.steps=200",
+    ]
+
+
+def test_settings_that_only_one_choice_of_a_group_has_do_not_vary(record: Make) -> None:
+    names = systems([record("activation=tanh"), record("activation=leaky_relu")])
+
+    assert sorted(names) == ["iaan_small gru leaky_relu", "iaan_small gru tanh"]
+    names = systems([record(f"activation.slope={s}", "activation=leaky_relu") for s in (0.1, 0.2)])
+    assert sorted(names) == [
+        "iaan_small gru leaky_relu activation.slope=0.1",
+        "iaan_small gru leaky_relu activation.slope=0.2",
+    ]
+
+
+def test_sizes_of_two_models_are_in_their_names_already(record: Make) -> None:
+    names = systems([record("activation=tanh", f"model={name}") for name in ("iaan", "iaan_small")])
+
+    assert sorted(names) == ["iaan gru tanh", "iaan_small gru tanh"]
+
+
+def test_runs_of_as_many_but_other_seeds_have_different_names(record: Make) -> None:
+    names = systems([record("activation=tanh", f"seeds=[{seed}]") for seed in (1, 2)])
+
+    assert sorted(names) == ["iaan_small gru tanh seeds=[1]", "iaan_small gru tanh seeds=[2]"]
+
+
+def test_a_diverged_row_says_where_and_has_no_figures(record: Make) -> None:
+    (row,) = run_rows([record(diverged=WHERE)], read_baselines())
+
+    assert row["reason"] == "diverged: seed 0, fold Session2, step 140"
+    assert row["status"] == "diverged"
+    assert row["ua"] is None
+    assert row["dev_ua"] is None
+
+
+def test_a_row_that_compares_with_nothing_says_why(record: Make) -> None:
+    (row,) = run_rows([record("dataset=synthetic")], read_baselines())
+    assert not row["comparable"]
+    assert row["reason"] == "iemocap is real speech, that of the run is synthetic"
+
+    (row,) = run_rows([record()], read_baselines())
+    assert row["comparable"]
+    assert row["reason"] is None
+
+
+def test_a_dev_selected_or_unknown_result_is_compared_with_the_result(record: Make) -> None:
+    run = record()
+
+    (difference,) = comparisons(run_rows([run], []), named("AR-GRU (V)"))
+
+    assert difference["delta_ua"] == pytest.approx(0.70 - 0.683)
+    assert difference["delta_wa"] == pytest.approx(0.68 - 0.669)
+    assert difference["selection"] == "dev"
+    assert difference["caution"] == "selection not stated"
+    assert (difference["published"], difference["runs"]) == ("AR-GRU (V)", [run.key])
+
+
+def test_a_test_selected_result_is_compared_with_the_oracle(record: Make) -> None:
+    (difference,) = comparisons(run_rows([record()], []), named("IAAN (official repository)"))
+
+    assert difference["delta_ua"] == pytest.approx(0.72 - 0.6721)
+    assert difference["delta_wa"] == pytest.approx(0.69 - 0.6583)
+    assert difference["selection"] == "oracle"
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"diverged": WHERE}, {"card": {"utterances": 100}}, {"card": {"synthetic": True}}]
+)
+def test_what_diverged_or_does_not_compare_is_not_subtracted(
+    record: Make, arguments: dict[str, object]
+) -> None:
+    assert comparisons(run_rows([record(**arguments)], []), read_baselines()) == []
+
+
+def test_a_published_row_holds_fractions_under_what_selected_them(record: Make) -> None:
+    (quoted,) = published_rows(named("AR-GRU (V)"), [record()])
+    (repository,) = published_rows(named("IAAN (official repository)"), [record()])
+
+    assert (quoted["ua"], quoted["ua_oracle"]) == (pytest.approx(0.683), None)
+    assert (quoted["alpha"], quoted["beta"]) == (0.01, 1.0)
+    assert (repository["ua"], repository["ua_oracle"]) == (None, pytest.approx(0.6721))
+    assert quoted["source"] == "published"
+
+
+def test_a_published_row_says_whether_any_run_compares_and_else_why_none_does(
+    record: Make,
+) -> None:
+    baselines = named("AR-GRU (V)")
+    other, synthetic = record("protocol=loso_speaker"), record("dataset=synthetic")
+
+    (row,) = published_rows(baselines, [record(), other])
+    assert (row["comparable"], row["reason"]) == (True, "selection not stated")
+
+    (row,) = published_rows(baselines, [other, other, synthetic])
+    assert row["comparable"] is False
+    assert row["reason"] == (
+        "protocol loso_session, not loso_speaker; "
+        "iemocap is real speech, that of the run is synthetic"
+    )

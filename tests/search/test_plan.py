@@ -1,0 +1,144 @@
+"""Plans: the points of a grid, and the files in sweeps/."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from sercli.errors import RequestError
+from sercli.resources import packaged
+from sercli.search.plan import Point, plan_points, read_plan
+
+PLANS = sorted(path.stem for path in packaged("sweeps").glob("*.yaml"))
+
+
+@cache
+def shipped(name: str) -> list[Point]:
+    return plan_points(read_plan(name))
+
+
+def overrides_of(arguments: Sequence[str]) -> list[tuple[str, ...]]:
+    return [point.overrides for point in plan_points(arguments)]
+
+
+@pytest.fixture(name="file")
+def _file(tmp_path: Path) -> Path:
+    return tmp_path / "mine.yaml"
+
+
+def test_a_grid_has_a_point_for_every_combination_in_order() -> None:
+    points = plan_points(["activation=arelu", "arelu.alpha=0.1,0.9", "arelu.beta=1,2"])
+
+    assert [(p.config.activation["alpha"], p.config.activation["beta"]) for p in points] == [
+        (0.1, 1.0),
+        (0.1, 2.0),
+        (0.9, 1.0),
+        (0.9, 2.0),
+    ]
+    assert points[1].overrides == ("activation=arelu", "arelu.alpha=0.1", "arelu.beta=2")
+
+
+def test_points_that_cannot_differ_in_their_result_are_one() -> None:
+    assert overrides_of(["activation=tanh,arelu", "arelu.alpha=0.1,0.9"]) == [
+        ("activation=tanh", "arelu.alpha=0.1"),
+        ("activation=arelu", "arelu.alpha=0.1"),
+        ("activation=arelu", "arelu.alpha=0.9"),
+    ]
+    assert len(overrides_of(["device=cpu,cuda"])) == 1
+
+
+def test_two_corpora_are_two_points_although_no_key_knows_their_folders() -> None:
+    assert len(overrides_of(["dataset=nemo", "dataset.root=here,there"])) == 2
+
+
+def test_a_point_that_makes_no_sense_is_refused_by_name() -> None:
+    with pytest.raises(RequestError, match=r"^point trainer.steps=0: trainer.steps=0: must be"):
+        plan_points(["trainer.steps=5,0"])
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_every_plan_that_is_shipped_expands(name: str) -> None:
+    points = shipped(name)
+
+    assert len(points) > 1
+    assert {point.config.experiment for point in points} == {name}
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_every_plan_that_is_shipped_begins_with_its_question_and_its_cost(name: str) -> None:
+    text = (packaged("sweeps") / f"{name}.yaml").read_text(encoding="utf-8")
+    comment = [line for line in text.splitlines() if line.startswith("#")]
+
+    assert text.startswith("\n".join(comment))
+    assert "?" in comment[0]
+    assert any(line.startswith("# Cost: ") for line in comment)
+    points = int(next(line for line in comment if "Cost" in line).split()[2])
+    assert points == len(shipped(name))
+
+
+def test_the_grid_plan_holds_the_settings_of_table_1_that_the_clamp_allows() -> None:
+    points = shipped("alpha_beta_grid")
+
+    pairs = {(p.config.activation["alpha"], p.config.activation["beta"]) for p in points}
+    assert {(0.9, 2.0), (0.01, -4.0), (0.01, 2.0), (0.01, 1.0)} <= pairs
+
+
+def test_a_plan_is_read_from_a_file_and_named_after_it(file: Path) -> None:
+    file.write_text(
+        "overrides: ['seeds=[1]']\nsweep:\n  activation: tanh,relu\n  trainer.steps: 7\n"
+    )
+
+    assert read_plan(str(file)) == [
+        "experiment=mine",
+        "seeds=[1]",
+        "activation=tanh,relu",
+        "trainer.steps=7",
+    ]
+
+
+def test_an_experiment_of_ones_own_wins_over_the_name_of_the_plan(file: Path) -> None:
+    file.write_text("sweep: {activation: 'tanh,relu'}")
+
+    points = plan_points([*read_plan(str(file)), "experiment=own"])
+    assert {point.config.experiment for point in points} == {"own"}
+
+
+def test_an_unknown_plan_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(
+        RequestError, match=r"unknown plan 'activation'. Did you mean 'activations'"
+    ):
+        read_plan("activation")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("sweeps: {a: 1}", r"unknown key 'sweeps'. Did you mean 'sweep'\?"),
+        ("- activation=tanh", "expected the keys overrides and sweep"),
+        ("", "expected the keys overrides and sweep"),
+        ("overrides: seeds=[1]", "'overrides' must be a list of KEY=VALUE"),
+        ("overrides: [{seeds: 1}]", "'overrides' must be a list of KEY=VALUE"),
+        ("sweep: [activation=tanh]", "'sweep' must map keys to values"),
+        ("sweep: {activation: [tanh, relu]}", "'sweep' must map keys to values"),
+        ("sweep: {activation: }", "'sweep' must map keys to values"),
+        ("sweep: {a", "cannot be read: while parsing"),
+    ],
+)
+def test_a_plan_of_another_form_is_refused_in_one_line(file: Path, text: str, reason: str) -> None:
+    file.write_text(text)
+
+    with pytest.raises(RequestError, match=reason) as error:
+        read_plan(str(file))
+    assert str(error.value).startswith(f"plan {file}")
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_or_unreadable_plan_file_is_refused(file: Path) -> None:
+    with pytest.raises(RequestError, match="No such file"):
+        read_plan(str(file))
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RequestError, match="cannot be read"):
+        read_plan(str(file))

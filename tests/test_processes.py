@@ -1,0 +1,122 @@
+"""Worker processes that stop with the program that started them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import pytest
+
+from sercli.processes import available_cores, stop_workers, worker_pool
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
+    """Wait until the condition holds, but not for ever."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def is_gone(process: int) -> bool:
+    """Whether a process does not run any more; one that only waits to be buried does not."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    stat = Path(f"/proc/{process}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+PARENT = """
+import os, time
+from sercli.processes import worker_pool
+
+if __name__ == "__main__":
+    pool = worker_pool(2)
+    sleeps = [pool.submit(time.sleep, 600) for _ in range(2)]
+    while len(pool._processes) < 2 or not all(future.running() for future in sleeps):
+        time.sleep(0.01)
+    print(*pool._processes, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("idle", [True, False])
+def test_workers_leave_when_their_parent_is_killed(idle: bool) -> None:
+    script = PARENT.replace("600) for", "0) for") if idle else PARENT
+    if idle:
+        script = script.replace("future.running()", "future.done()")
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        workers = [int(word) for word in parent.stdout.readline().split()]
+        assert len(workers) >= 1
+        assert not any(is_gone(worker) for worker in workers)
+
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+        assert eventually(lambda: all(is_gone(worker) for worker in workers))
+
+
+def test_ctrl_c_does_not_reach_a_worker() -> None:
+    with worker_pool(1) as pool:
+        worker = pool.submit(os.getpid).result()
+        os.kill(worker, signal.SIGINT)
+
+        assert pool.submit(os.getpid).result() == worker
+
+
+def test_a_worker_is_prepared_once_before_its_first_work(tmp_path: Path) -> None:
+    with worker_pool(1, os.chdir, tmp_path) as pool:
+        assert pool.submit(os.getcwd).result() == str(tmp_path)
+        pool.submit(os.chdir, "/").result()
+        assert pool.submit(os.getcwd).result() == "/"
+
+
+def test_a_worker_is_a_fresh_process_and_no_copy_of_this_one() -> None:
+    usual = sys.getrecursionlimit()
+    sys.setrecursionlimit(usual + 123)
+    try:
+        with worker_pool(1) as pool:
+            assert pool.submit(sys.getrecursionlimit).result() != usual + 123
+    finally:
+        sys.setrecursionlimit(usual)
+
+
+def test_stopped_workers_end_in_the_middle_of_their_work() -> None:
+    pool = worker_pool(1)
+    worker = pool.submit(os.getpid).result()
+    sleep = pool.submit(time.sleep, 600)
+
+    stop_workers(pool)
+
+    with pytest.raises(BrokenProcessPool):
+        sleep.result(timeout=20)
+    pool.shutdown()
+    assert is_gone(worker)
+
+
+def test_stopping_a_pool_that_has_not_begun_is_nothing() -> None:
+    pool = worker_pool(2)
+    stop_workers(pool)
+    pool.shutdown()
+
+
+def test_cores_are_those_that_this_process_may_use() -> None:
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(allowed)})
+        assert available_cores() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert available_cores() == len(allowed)

@@ -1,0 +1,148 @@
+"""Batches: nothing lost, little padded, context in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sercli.corpora.manifest import build_manifest
+from sercli.training.batches import (
+    PAD_STEPS,
+    collate,
+    evaluation_batches,
+    targets,
+    training_batches,
+)
+from sercli.training.data import Data
+
+CPU = torch.device("cpu")
+
+
+def data_of(lengths: Sequence[int]) -> Data:
+    """Make utterances u0, u1, … of these numbers of steps, without context."""
+    names = [f"u{n}" for n in range(len(lengths))]
+    rows = [{"utterance": n, "audio": "a", "speaker": "p", "emotion": "e"} for n in names]
+    return Data(
+        manifest=build_manifest("lengths", rows, {"e": "class"}),
+        steps={
+            name: np.ones((length, 1), dtype=np.float32)
+            for name, length in zip(names, lengths, strict=True)
+        },
+        context=pd.DataFrame({"own": None, "interlocutor": None}, index=names, dtype="str"),
+        fingerprint="",
+    )
+
+
+def epochs(data: Data, batch_size: int, number: int, seed: int = 0) -> list[list[list[str]]]:
+    """Draw the batches of the first epochs: as many as hold each utterance once."""
+    batches = training_batches(list(data.steps), data, batch_size, np.random.default_rng(seed))
+    drawn = []
+    for _ in range(number):
+        epoch: list[list[str]] = []
+        while sum(map(len, epoch)) < len(data.steps):
+            epoch.append(next(batches))
+        drawn.append(epoch)
+    return drawn
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=60), st.integers(1, 7))
+def test_every_epoch_gives_each_utterance_once(lengths: list[int], batch_size: int) -> None:
+    data = data_of(lengths)
+
+    for epoch in epochs(data, batch_size, 3):
+        assert sorted(name for batch in epoch for name in batch) == sorted(data.steps)
+        assert all(0 < len(batch) <= batch_size for batch in epoch)
+
+
+def test_epochs_and_seeds_differ_and_a_seed_repeats() -> None:
+    data = data_of(list(range(1, 41)))
+
+    first, second = epochs(data, 4, 2)
+    assert first != second
+    assert epochs(data, 4, 2) == [first, second]
+    assert epochs(data, 4, 1, seed=1) != [first]
+
+
+def test_utterances_of_a_length_meet_others_in_every_epoch() -> None:
+    first, second = epochs(data_of([3, 7] * 20), 4, 2)
+
+    assert {frozenset(batch) for batch in first} != {frozenset(batch) for batch in second}
+
+
+def test_at_most_15_per_cent_of_the_steps_are_padding() -> None:
+    # IEMOCAP: 585 ms to 34 s with a median of 3.6 s and a mean of 4.5 s; steps of 50 ms
+    random = np.random.default_rng(0)
+    seconds = random.lognormal(np.log(3.6), np.sqrt(2 * np.log(4.5 / 3.6)), 3300)
+    lengths = np.ceil(seconds.clip(0.585, 34) / 0.05).astype(int)
+    data = data_of(lengths.tolist())
+
+    (epoch,) = epochs(data, 32, 1)
+    padded = sum(max(len(data.steps[name]) for name in batch) * len(batch) for batch in epoch)
+    assert 1 - lengths.sum() / padded <= 0.15
+
+
+def test_short_and_long_batches_come_in_no_order() -> None:
+    data = data_of(list(range(1, 101)))
+
+    (epoch,) = epochs(data, 10, 1)
+    longest = [max(len(data.steps[name]) for name in batch) for batch in epoch]
+    assert longest not in (sorted(longest), sorted(longest, reverse=True))
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=60), st.integers(1, 7))
+def test_evaluation_gives_each_utterance_once(lengths: list[int], size: int) -> None:
+    data = data_of(lengths)
+
+    batches = list(evaluation_batches(list(data.steps), data, size))
+    assert sorted(name for batch in batches for name in batch) == sorted(data.steps)
+    assert all(len(batch) == size for batch in batches[:-1])
+
+
+def test_a_batch_holds_the_frames_their_lengths_and_zeros_after_them(toy: Data) -> None:
+    names = ["s1a0", "s1a1", "s2b3"]
+
+    turns = collate(names, toy, CPU).current
+
+    assert turns.lengths.tolist() == [len(toy.steps[name]) for name in names]
+    assert turns.frames.shape == (3, max(turns.lengths.tolist()), toy.features)
+    for row, name in zip(turns.frames.numpy(), names, strict=True):
+        np.testing.assert_array_equal(row[: len(toy.steps[name])], toy.steps[name])
+        assert not row[len(toy.steps[name]) :].any()
+
+
+def test_the_context_of_each_turn_stands_beside_it(toy: Data) -> None:
+    batch = collate(["s1a3", "s2b5"], toy, CPU)
+
+    for turns, context in ((batch.own, ("s1a1", "s2b3")), (batch.interlocutor, ("s1a2", "s2b4"))):
+        assert turns.lengths.tolist() == [len(toy.steps[name]) for name in context]
+        for row, name in zip(turns.frames.numpy(), context, strict=True):
+            np.testing.assert_array_equal(row[: len(toy.steps[name])], toy.steps[name])
+
+
+def test_a_missing_context_turn_is_a_pad_turn_of_zeros(toy: Data) -> None:
+    batch = collate(["s1a0", "s1a1"], toy, CPU)
+
+    assert batch.own.lengths.tolist() == [PAD_STEPS, PAD_STEPS]
+    assert not batch.own.frames.any()
+    assert batch.interlocutor.lengths.tolist() == [PAD_STEPS, len(toy.steps["s1a0"])]
+    assert not batch.interlocutor.frames[0].any()
+
+
+def test_targets_are_positions_among_the_classes(toy: Data) -> None:
+    names = list(islice(toy.labels, 8))
+
+    assert [toy.manifest.classes[i] for i in targets(names, toy, CPU)] == [
+        toy.labels[name] for name in names
+    ]
+
+
+def test_an_unknown_utterance_is_an_error_and_no_pad_turn(toy: Data) -> None:
+    with pytest.raises(KeyError):
+        collate(["nobody"], toy, CPU)

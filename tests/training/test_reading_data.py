@@ -1,0 +1,105 @@
+"""What training reads, and the fingerprint that a run's key takes from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from sercli.config.schema import Config
+from sercli.corpora.manifest import Manifest, Refusal
+from sercli.errors import SercliError
+from sercli.features.extract import Extraction
+from sercli.training.data import Data, read_data
+
+Read = Callable[..., Data]
+
+
+@pytest.fixture(name="read")
+def _read(toy: Data, toy_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch) -> Read:
+    """Read the toy corpus as if it had been extracted; key of an utterance: its own name."""
+
+    def read(
+        manifest: Manifest = toy.manifest, refused: tuple[str, ...] = (), **options: Any
+    ) -> Data:
+        keys = options.pop("keys", {name: name for name in manifest.table["utterance"]})
+        extraction = Extraction(
+            keys={name: key for name, key in keys.items() if name not in refused},
+            refused={name: Refusal(f"{name}.wav", "empty") for name in refused},
+            seconds={},
+            reused=0,
+            extracted=0,
+            elapsed=0.0,
+        )
+        for name, answer in (
+            ("read_corpus", manifest),
+            ("extract", extraction),
+            ("load_features", toy.steps),
+        ):
+            monkeypatch.setattr(f"sercli.training.data.{name}", lambda *_, a=answer, **__: a)
+        return read_data(toy_config(), **options)
+
+    return read
+
+
+def changed(manifest: Manifest, column: str, value: object) -> Manifest:
+    """Change one cell, in the row of the third utterance."""
+    values = manifest.table[column].tolist()
+    values[2] = value
+    kind = manifest.table[column].dtype
+    table = manifest.table.assign(**{column: pd.Series(values, dtype=kind)})
+    return replace(manifest, table=table)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("label", "anger"), ("speaker", "p9"), ("turn", 77), ("session", "s9"), ("label", None)],
+)
+def test_the_fingerprint_changes_with_what_a_result_depends_on(
+    toy: Data, read: Read, column: str, value: object
+) -> None:
+    assert read(changed(toy.manifest, column, value)).fingerprint != read().fingerprint
+
+
+@pytest.mark.parametrize("column", ["audio", "transcript"])
+def test_the_fingerprint_does_not_change_with_paths_and_words(
+    toy: Data, read: Read, column: str
+) -> None:
+    assert read(changed(toy.manifest, column, "elsewhere")).fingerprint == read().fingerprint
+
+
+def test_the_fingerprint_changes_with_the_audio_itself(toy: Data, read: Read) -> None:
+    keys = {name: name for name in toy.steps}
+
+    assert read(keys={**keys, "s1a0": "other audio"}).fingerprint != read().fingerprint
+
+
+def test_the_fingerprint_changes_with_the_order_from_which_batches_are_drawn(
+    toy: Data, read: Read
+) -> None:
+    backwards = toy.manifest.table.iloc[::-1].reset_index(drop=True)
+
+    assert read(replace(toy.manifest, table=backwards)).fingerprint != read().fingerprint
+
+
+def test_refused_utterances_are_left_out_everywhere_and_noted(
+    toy: Data, read: Read, watching: Any
+) -> None:
+    progress = watching()
+
+    data = read(refused=("s1a0", "s1a1"), progress=progress)
+
+    assert set(toy.labels) - set(data.labels) == {"s1a0", "s1a1"}
+    assert data.manifest.refused == (Refusal("s1a0.wav", "empty"), Refusal("s1a1.wav", "empty"))
+    assert data.context["own"].isna()["s1a2"]
+    assert data.fingerprint != read().fingerprint
+    (note,) = progress.notes
+    assert note.startswith("2 utterances of toy were refused")
+
+
+def test_a_corpus_of_which_no_target_can_be_read_is_an_error(toy: Data, read: Read) -> None:
+    with pytest.raises(SercliError, match="toy: none of the 64 target utterances could be read"):
+        read(refused=tuple(toy.labels))
