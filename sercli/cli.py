@@ -93,14 +93,14 @@ def extract(
     Exit status 1 when utterances were refused; the audit lists them.
     """
     from sercli.config.compose import compose
+    from sercli.processes import available_cores
     from sercli.progress import Progress
     from sercli.reporting.audit import render_audit
-    from sercli.training.crew import crew_size
     from sercli.training.data import extract_corpus
 
     config = compose(overrides or [])
     progress = Progress(quiet=quiet)
-    audit = extract_corpus(config, workers=crew_size(config, workers), progress=progress)
+    audit = extract_corpus(config, workers=workers or available_cores(), progress=progress)
     _print(audit.to_json() if form is Form.JSON else render_audit(audit))
     raise typer.Exit(bool(audit.refused))
 

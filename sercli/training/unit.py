@@ -100,13 +100,12 @@ def train_unit(
 
 
 def check_model(config: Config, data: Data) -> None:
-    """Build the model without its numbers, to refuse bad settings before any work.
+    """Build the model once, to refuse bad settings before any work.
 
     Raises:
         RequestError: As `new_model`.
     """
-    with torch.device("meta"):
-        new_model(config, data.features, len(data.manifest.classes))
+    new_model(config, data.features, len(data.manifest.classes))
 
 
 def choose_device(name: str) -> torch.device:

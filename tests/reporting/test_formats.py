@@ -43,8 +43,8 @@ def cells_of(text: str, first: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split(" | ")]
 
 
-def table_of(rows: Rows, compared: Sequence[dict[str, Any]] = ()) -> str:
-    console = Console(file=io.StringIO(), width=200)
+def table_of(rows: Rows, compared: Sequence[dict[str, Any]] = (), width: int = 200) -> str:
+    console = Console(file=io.StringIO(), width=width)
     with console.capture() as capture:
         console.print(as_table(rows, compared))
     return capture.get()
@@ -181,6 +181,34 @@ def test_the_experiment_is_a_column_where_there_are_several(record: Make) -> Non
 
     assert "experiment" in as_markdown(*rows_of(one, two))
     assert "experiment" not in as_markdown(*rows_of(one))
+
+
+def test_a_reason_that_all_published_results_share_stands_once(record: Make) -> None:
+    (title,) = [
+        line
+        for line in as_markdown(*rows_of(record("dataset=synthetic"))).splitlines()
+        if line.startswith("**Published")
+    ]
+    assert title.startswith("**Published results (per cent), not comparable: iemocap is real")
+
+    several = as_markdown(*rows_of(record("dataset=nemo"), record("dataset=synthetic")))
+    assert "not comparable" in several
+    assert "| because |" not in several
+
+    text = as_markdown(*rows_of(record()))
+    assert "not comparable" not in text
+    assert "| because |" in text
+    assert "protocol loso_speaker, not loso_session" in cells_of(text, "Attention pooling CNN")
+
+
+def test_the_table_of_runs_fits_80_columns(record: Make) -> None:
+    rows, _ = rows_of(record("activation=arelu"), record("activation=leaky_relu"))
+
+    text = table_of(rows[:2], width=80)
+
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert "…" not in text
+    assert "65.1–74.9" in text
 
 
 def test_brackets_survive_the_terminal(record: Make) -> None:

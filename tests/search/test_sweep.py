@@ -186,7 +186,7 @@ def test_a_run_that_was_trained_before_is_taken_into_the_sweep(
     result = sweep(plan, progress=progress)
 
     assert result.all_well
-    assert progress.steps == RUN_STEPS
+    assert (result.finished_now, progress.steps) == (1, RUN_STEPS)
 
 
 def test_points_of_two_corpora_are_each_run_on_their_own(

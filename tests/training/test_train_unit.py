@@ -12,11 +12,12 @@ import pytest
 import torch
 
 from sercli.config.schema import Config
+from sercli.errors import RequestError
 from sercli.results.unit import UnitResult, read_unit, write_unit
 from sercli.training.data import Data
 from sercli.training.folds import Fold, make_folds
 from sercli.training.metrics import ua, wa
-from sercli.training.unit import new_model, predict, train_unit
+from sercli.training.unit import check_model, choose_device, new_model, predict, train_unit
 
 SLOW = ("optim.lr=0.003", "trainer.steps=60", "trainer.eval_every=4")
 """Learns so slowly that the steps with the best dev and the best test UA differ."""
@@ -107,6 +108,22 @@ def test_nothing_is_dropped_when_a_model_predicts(
 
     first, second = (predict(model, fold.test, toy, torch.device("cpu")) for _ in range(2))
     pd.testing.assert_frame_equal(first, second, check_exact=True)
+
+
+def test_settings_that_no_model_has_are_refused_without_building_one(
+    toy: Data, toy_config: Callable[..., Config]
+) -> None:
+    with pytest.raises(RequestError, match="outside its clamp"):
+        check_model(toy_config("activation=arelu", "arelu.alpha=2"), toy)
+
+    check_model(toy_config("model.hidden=1000000"), toy)  # would need terabytes
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    assert choose_device("cpu") == torch.device("cpu")
+    assert choose_device("auto").type in ("cpu", "cuda")
+    with pytest.raises(RequestError, match="device=toaster cannot be used here"):
+        choose_device("toaster")
 
 
 def test_the_best_dev_ua_selects_the_step_and_the_first_of_equals_wins(unit: UnitResult) -> None:
