@@ -19,7 +19,7 @@ from sercli.search.study import RUN, Study
 from sercli.training.crew import Crew, crew_size
 from sercli.training.data import Data, read_data
 from sercli.training.run import train_run
-from sercli.training.unit import check_model
+from sercli.training.unit import new_model
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class _Workshop:
         """The key of a point's run; a point that makes no sense is refused before any work."""
         try:
             data = self._read(point.config)
-            check_model(point.config, data)
+            new_model(point.config, data)
         except RequestError as error:
             raise RequestError(f"point {' '.join(point.overrides)}: {error}") from error
         return run_key(point.config, data.fingerprint)

@@ -27,8 +27,9 @@ from sercli.processes import available_cores, stop_workers, worker_pool
 from sercli.progress import SILENT, Progress
 from sercli.results.unit import write_unit
 from sercli.training.data import Data
+from sercli.training.device import device_name
 from sercli.training.folds import Fold
-from sercli.training.unit import device_name, train_unit
+from sercli.training.unit import train_unit
 
 _POLL_SECONDS = 0.1
 

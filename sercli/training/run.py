@@ -23,7 +23,7 @@ from sercli.training.crew import Crew, UnitOrder, crew_size
 from sercli.training.data import Data, read_data
 from sercli.training.folds import Fold, make_folds
 from sercli.training.summary import summarise
-from sercli.training.unit import check_model
+from sercli.training.unit import new_model
 
 
 def train_configuration(
@@ -71,7 +71,7 @@ def train_run(
             on the same run.
     """
     folds = make_folds(data.manifest, config.protocol)
-    check_model(config, data)
+    new_model(config, data)  # refuses bad settings before any work
     key = run_key(config, data.fingerprint)
     runs = Path(config.paths.runs)
     path = runs / config.experiment / key

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -13,25 +12,15 @@ from torch import nn
 from torch.nn import functional as F
 
 from sercli.config.schema import Config
-from sercli.errors import RequestError
 from sercli.models import build_model
 from sercli.results.unit import UnitResult
 from sercli.training.batches import collate, evaluation_batches, targets, training_batches
 from sercli.training.data import Data
+from sercli.training.device import choose_device
 from sercli.training.folds import Fold
-from sercli.training.metrics import ua, wa
+from sercli.training.selection import Selection
 
 EVALUATION_BATCH = 128
-
-
-@dataclass
-class _Best:
-    """The best evaluation so far under one selection rule."""
-
-    score: float = -math.inf
-    step: int | None = None
-    predictions: list[pd.DataFrame] = field(default_factory=list)
-    weights: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def train_unit(
@@ -57,13 +46,12 @@ def train_unit(
     device = choose_device(config.device)
     random = np.random.default_rng([seed, *fold.name.encode()])
     torch.manual_seed(int(random.integers(2**62)))
-    model = new_model(config, data.features, len(data.manifest.classes)).to(device)
+    model = new_model(config, data).to(device)
     optimiser = torch.optim.Adam(
         model.parameters(), lr=config.optim.lr, weight_decay=config.optim.weight_decay
     )
     batches = training_batches(fold.train, data, config.trainer.batch_size, random)
-    selected, oracle = _Best(), _Best()
-    history: list[dict[str, float]] = []
+    selection = Selection(config.trainer.patience)
     losses: list[float] = []
     diverged_at = None
     for step in range(1, config.trainer.steps + 1):
@@ -74,57 +62,41 @@ def train_unit(
             break
         if step % config.trainer.eval_every and step < config.trainer.steps:
             continue
-        dev = predict(model, fold.dev, data, device).assign(part="dev")
-        test = predict(model, fold.test, data, device).assign(part="test")
+        dev = predict(model, fold.dev, data, device)
+        test = predict(model, fold.test, data, device)
         if not (_finite(dev) and _finite(test)):
             diverged_at = step
             break
-        row = {"step": step, "loss": float(np.mean(losses)), **_scores(dev, test)}
-        history.append(row)
+        selection.look(step, float(np.mean(losses)), dev, test, model)
         losses.clear()
-        _keep_if_better(selected, row["dev_ua"], step, [dev, test], model)
-        _keep_if_better(oracle, row["test_ua"], step, [dev, test])
-        if _out_of_patience(config, history, selected):
+        if selection.out_of_patience:
             stepped(config.trainer.steps - step)
             break
     return UnitResult(
         seed=seed,
         fold=fold.name,
         diverged_at=diverged_at,
-        selected_step=selected.step,
-        oracle_step=oracle.step,
-        history=_labelled(pd.DataFrame(history), seed, fold),
-        predictions=_labelled(_predictions({"dev": selected, "oracle": oracle}), seed, fold),
-        weights=selected.weights,
+        selected_step=selection.selected_step,
+        oracle_step=selection.oracle_step,
+        history=selection.history().assign(seed=seed, fold=fold.name),
+        predictions=selection.predictions().assign(seed=seed, fold=fold.name),
+        weights=selection.weights,
     )
 
 
-def check_model(config: Config, data: Data) -> None:
-    """Build the model once, to refuse bad settings before any work.
+def new_model(config: Config, data: Data) -> nn.Module:
+    """Build the model of a configuration for a corpus.
 
     Raises:
-        RequestError: As `new_model`.
+        RequestError: The model, cell or activation, or one of their settings, is unknown.
     """
-    new_model(config, data.features, len(data.manifest.classes))
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device called ``name``, for `device_name`'s meaning of ``auto``.
-
-    Raises:
-        RequestError: There is no such device on this machine.
-    """
-    try:
-        return torch.empty(0, device=device_name(name)).device
-    except (RuntimeError, AssertionError) as error:
-        raise RequestError(f"device={name} cannot be used here; try auto, cpu or cuda") from error
-
-
-def device_name(name: str) -> str:
-    """Return ``name``; for ``auto`` a GPU where there is one, else the CPU."""
-    if name != "auto":
-        return name
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return build_model(
+        config.model,
+        config.cell,
+        config.activation,
+        inputs=data.features,
+        classes=len(data.manifest.classes),
+    )
 
 
 def predict(
@@ -155,17 +127,6 @@ def predict(
     )
 
 
-def new_model(config: Config, features: int, classes: int) -> nn.Module:
-    """Build the model of a configuration.
-
-    Raises:
-        RequestError: The model, cell or activation, or one of their settings, is unknown.
-    """
-    return build_model(
-        config.model, config.cell, config.activation, inputs=features, classes=classes
-    )
-
-
 def _train_step(
     model: nn.Module,
     optimiser: torch.optim.Optimizer,
@@ -192,45 +153,3 @@ def _train_step(
 def _finite(predictions: pd.DataFrame) -> bool:
     probabilities = predictions.filter(regex="^p_").to_numpy()
     return bool(np.isfinite(probabilities).all())
-
-
-def _scores(dev: pd.DataFrame, test: pd.DataFrame) -> dict[str, float]:
-    return {
-        f"{name}_{metric.__name__}": metric(part["label"].tolist(), part["predicted"].tolist())
-        for name, part in (("dev", dev), ("test", test))
-        for metric in (ua, wa)
-    }
-
-
-def _keep_if_better(
-    best: _Best,
-    score: float,
-    step: int,
-    predictions: list[pd.DataFrame],
-    model: nn.Module | None = None,
-) -> None:
-    if score > best.score:
-        best.score, best.step, best.predictions = score, step, predictions
-        if model is not None:
-            best.weights = {
-                name: value.detach().cpu().numpy().copy()
-                for name, value in model.state_dict().items()
-            }
-
-
-def _out_of_patience(config: Config, history: list[dict[str, float]], selected: _Best) -> bool:
-    since_best = sum(row["step"] > (selected.step or 0) for row in history)
-    return config.trainer.patience is not None and since_best >= config.trainer.patience
-
-
-def _predictions(selections: dict[str, _Best]) -> pd.DataFrame:
-    parts = [
-        part.assign(selection=name)
-        for name, best in selections.items()
-        for part in best.predictions
-    ]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-
-
-def _labelled(table: pd.DataFrame, seed: int, fold: Fold) -> pd.DataFrame:
-    return table.assign(seed=seed, fold=fold.name)

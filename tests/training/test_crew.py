@@ -60,9 +60,12 @@ def test_a_killed_worker_is_a_clear_error_and_the_crew_goes_on_with_the_next_ord
 ) -> None:
     short, endless = order("short"), order("endless", ENDLESS)
 
+    killed: list[int] = []
+
     def kill_a_worker(task: str, count: float) -> None:
-        if short.folder.is_dir() and (workers := multiprocessing.active_children()):
-            os.kill(workers[0].pid or 0, signal.SIGKILL)
+        if short.folder.is_dir() and not killed:
+            killed.append(multiprocessing.active_children()[0].pid or 0)
+            os.kill(killed[0], signal.SIGKILL)
 
     with Crew(toy, workers=2) as crew:
         with pytest.raises(SercliError, match=r"training process was killed.* fewer --workers"):

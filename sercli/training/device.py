@@ -1,0 +1,26 @@
+"""Where a model runs."""
+
+from __future__ import annotations
+
+import torch
+
+from sercli.errors import RequestError
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device called ``name``; see `device_name` for ``auto``.
+
+    Raises:
+        RequestError: There is no such device on this machine.
+    """
+    try:
+        return torch.empty(0, device=device_name(name)).device
+    except (RuntimeError, AssertionError) as error:
+        raise RequestError(f"device={name} cannot be used here; try auto, cpu or cuda") from error
+
+
+def device_name(name: str) -> str:
+    """Return ``name``; for ``auto`` a GPU where there is one, else the CPU."""
+    if name != "auto":
+        return name
+    return "cuda" if torch.cuda.is_available() else "cpu"

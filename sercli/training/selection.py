@@ -1,0 +1,101 @@
+"""Which step of training counts: the dev-selected one, which is the result, and the oracle."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from torch import nn
+
+from sercli.training.metrics import ua, wa
+
+
+@dataclass
+class _Best:
+    """The best step so far under one rule; of equals, the first."""
+
+    score: float = -math.inf
+    step: int | None = None
+    predictions: tuple[pd.DataFrame, ...] = ()
+    weights: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+class Selection:
+    """Keeps every look at dev and test, and what the best steps predicted.
+
+    Test is only recorded. The dev rule decides when training stops and which weights are kept;
+    the oracle, the best step on test, is what much of the literature reports.
+
+    Args:
+        patience: Looks without a better dev UA before training should stop; none: never.
+    """
+
+    def __init__(self, patience: int | None) -> None:
+        self._patience = patience
+        self._looks: list[dict[str, float]] = []
+        self._best = {"dev": _Best(), "oracle": _Best()}
+
+    def look(
+        self, step: int, loss: float, dev: pd.DataFrame, test: pd.DataFrame, model: nn.Module
+    ) -> None:
+        """Record a look, and keep what is better than before.
+
+        Args:
+            step: The training step.
+            loss: Mean training loss since the last look.
+            dev: Predictions of the dev utterances, with ``label`` and ``predicted``.
+            test: Those of the test utterances.
+            model: The model as it is now.
+        """
+        scores = {**_scores("dev", dev), **_scores("test", test)}
+        self._looks.append({"step": step, "loss": loss, **scores})
+        for rule, score in (("dev", scores["dev_ua"]), ("oracle", scores["test_ua"])):
+            if score > self._best[rule].score:
+                parts = (dev.assign(part="dev"), test.assign(part="test"))
+                weights = _copied(model) if rule == "dev" else {}
+                self._best[rule] = _Best(score, step, parts, weights)
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether dev UA has not risen for as many looks as are allowed."""
+        since = sum(look["step"] > (self.selected_step or 0) for look in self._looks)
+        return self._patience is not None and since >= self._patience
+
+    @property
+    def selected_step(self) -> int | None:
+        """The step with the best dev UA."""
+        return self._best["dev"].step
+
+    @property
+    def oracle_step(self) -> int | None:
+        """The step with the best test UA."""
+        return self._best["oracle"].step
+
+    @property
+    def weights(self) -> dict[str, np.ndarray]:
+        """State dict at the selected step."""
+        return self._best["dev"].weights
+
+    def history(self) -> pd.DataFrame:
+        """One row per look."""
+        return pd.DataFrame(self._looks)
+
+    def predictions(self) -> pd.DataFrame:
+        """One row per utterance of dev and test under each rule (column ``selection``)."""
+        parts = [
+            part.assign(selection=rule)
+            for rule, best in self._best.items()
+            for part in best.predictions
+        ]
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _scores(part: str, predictions: pd.DataFrame) -> dict[str, float]:
+    truth, predicted = predictions["label"].tolist(), predictions["predicted"].tolist()
+    return {f"{part}_ua": ua(truth, predicted), f"{part}_wa": wa(truth, predicted)}
+
+
+def _copied(model: nn.Module) -> dict[str, np.ndarray]:
+    return {name: value.cpu().numpy().copy() for name, value in model.state_dict().items()}
