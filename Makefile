@@ -29,7 +29,7 @@ demo: $(DONE)
 	$(BIN)/sercli report demo
 
 test: $(DONE)
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist worksteal
 
 check: $(DONE)
 	$(BIN)/ruff check .

@@ -6,8 +6,9 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -30,12 +31,30 @@ def worker_pool(
         prepare: Called once in each process with ``given``, before its first work.
         given: Arguments of ``prepare``.
     """
-    return ProcessPoolExecutor(
+    pool = ProcessPoolExecutor(
         workers,
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_start,
         initargs=(prepare, given),
     )
+    try:
+        with _interrupts_held_back():  # a process inherits that: it is deaf from its first moment
+            for _ in range(workers):
+                pool.submit(int)
+    except BaseException:  # the interrupt that was held back
+        stop_workers(pool)
+        raise
+    return pool
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let a Ctrl-C wait until the block is done; a process that starts in it never gets one."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start(prepare: Callable[..., None] | None, given: tuple[Any, ...]) -> None:

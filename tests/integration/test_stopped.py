@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import time
 from pathlib import Path
 
 import optuna
-from shell import Shell
+import pytest
+from shell import SERCLI, Shell
 
 
 def units(runs: Path) -> list[Path]:
@@ -56,3 +60,39 @@ def test_sigterm_stops_workers_at_once(sercli: Shell, small: list[str]) -> None:
     status = sercli.stopped(signal.SIGTERM, started.is_dir, *train)
     assert status == 130
     assert not units(runs)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="looks for processes in /proc")
+def test_ctrl_c_while_workers_start_stops_the_program_and_interrupts_no_worker(
+    sercli: Shell, small: list[str]
+) -> None:
+    train = ["train", *small, "trainer.steps=100000", "trainer.patience=null", "--workers", "2"]
+    process = subprocess.Popen(
+        [SERCLI, *train],
+        cwd=sercli.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while len(processes_of(process.pid)) < 2 and process.poll() is None:
+        time.sleep(0.001)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "sercli: interrupted; what was finished is kept" in said
+    assert "KeyboardInterrupt" not in said
+
+
+def processes_of(session: int) -> list[str]:
+    """The running processes of a session that execute Python, from the system's own list."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+            command = stat.with_name("cmdline").read_text()
+        except OSError:
+            continue
+        if int(fields[3]) == session and "spawn_main" in command:
+            found.append(command)
+    return found
