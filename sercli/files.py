@@ -10,6 +10,10 @@ from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from sercli.errors import RequestError
+
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Call ``write`` with a temporary name beside ``path``, then rename the result to ``path``.
@@ -54,6 +58,26 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def held_alone(lock: Path, busy: str) -> Iterator[None]:
+    """Hold a lock that the system takes back from a process that dies.
+
+    Args:
+        lock: The file to lock; its folder is created.
+        busy: What to say when another process holds it.
+
+    Raises:
+        RequestError: Another process holds it.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        held = FileLock(lock).acquire(timeout=0)
+    except Timeout:
+        raise RequestError(busy) from None
+    with held:
+        yield
 
 
 def _flush(path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sercli.errors import RequestError, SercliError, nearest
-from sercli.results.record import Record, find_records, read_record
+from sercli.results.record import Record, find_records, is_record, read_record
 
 
 def find(names: Sequence[str], runs: Path) -> tuple[list[Record], list[str]]:
@@ -38,10 +38,10 @@ def find(names: Sequence[str], runs: Path) -> tuple[list[Record], list[str]]:
 def _resolve(name: str, runs: Path, experiments: Sequence[str]) -> list[Path]:
     if name in experiments:
         return list(find_records(runs / name))
-    if (Path(name) / "run.json").is_file():
+    if is_record(Path(name)):
         return [Path(name)]
     anywhere = [runs / experiment / name for experiment in experiments]
-    by_key = [path for path in anywhere if (path / "run.json").is_file()]
+    by_key = [path for path in anywhere if is_record(path)]
     if not by_key:
         known = nearest(name, experiments) if experiments else f" There is none in {runs}."
         raise RequestError(f"no experiment or run '{name}'.{known}")

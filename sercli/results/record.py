@@ -120,11 +120,16 @@ def read_record(path: Path) -> Record:
     return Record(path, page)
 
 
+def is_record(path: Path) -> bool:
+    """Whether a folder holds a finished run: the page is there only when all else is."""
+    return (path / "run.json").is_file()
+
+
 def find_records(folder: Path) -> Iterator[Path]:
     """Yield the folders of the finished runs directly in an experiment's folder, sorted."""
     if folder.is_dir():
         for path in sorted(folder.iterdir()):
-            if not path.name.startswith(".") and (path / "run.json").is_file():
+            if not path.name.startswith(".") and is_record(path):
                 yield path
 
 
@@ -135,7 +140,7 @@ def adopt(runs: Path, experiment: str, key: str) -> Record | None:
     known already is not computed twice, and removing one experiment leaves the other whole.
     """
     path = runs / experiment / key
-    if (path / "run.json").is_file():
+    if is_record(path):
         return read_record(path)
     for page in sorted(runs.glob(f"*/{key}/run.json")):
         if _is_readable(page.parent):

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import event
 
-from sercli.errors import RequestError
+from sercli.files import held_alone
+from sercli.results.record import is_record
 from sercli.search.plan import Point
 
 RUN = "run"
@@ -58,17 +59,12 @@ class Study:
         Raises:
             RequestError: Another process is at work.
         """
-        lock = FileLock(self._folder / ".study.lock")
-        try:
-            with lock.acquire(timeout=0):
-                for trial in self._trials():
-                    if trial.state == TrialState.RUNNING:
-                        self.fail(trial, "its process was killed")
-                yield
-        except Timeout:
-            raise RequestError(
-                f"sweep '{self._folder.name}' is being run by another process"
-            ) from None
+        busy = f"sweep '{self._folder.name}' is being run by another process"
+        with held_alone(self._folder / ".study.lock", busy):
+            for trial in self._trials():
+                if trial.state == TrialState.RUNNING:
+                    self.fail(trial, "its process was killed")
+            yield
 
     def plan(self, points: Mapping[str, Point]) -> None:
         """Add a waiting trial for every point that needs one.
@@ -121,7 +117,7 @@ class Study:
         if trial.state == TrialState.WAITING:
             return True
         done = trial.state == TrialState.COMPLETE or trial.user_attrs.get(DIVERGED)
-        return bool(done) and (self._folder / trial.user_attrs[RUN] / "run.json").is_file()
+        return bool(done) and is_record(self._folder / trial.user_attrs[RUN])
 
     def _trials(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)

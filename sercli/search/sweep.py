@@ -6,14 +6,13 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from sercli.config.key import run_key
 from sercli.config.schema import Config
 from sercli.errors import RequestError, SercliError
 from sercli.progress import SILENT, Progress
-from sercli.results.record import Record, read_record
+from sercli.results.record import Record, is_record, read_record
 from sercli.search.plan import Point
 from sercli.search.study import RUN, Study
 from sercli.training.crew import Crew, crew_size
@@ -92,7 +91,8 @@ def run_sweep(
     study = Study(folder)
     finished_now = 0
     failed: list[tuple[str, str]] = []
-    with study.alone(), _Workshop(workers, progress) as workshop:
+    with study.alone(), ExitStack() as crews:
+        workshop = _Workshop(workers, progress, crews)
         wanted = {workshop.key(point): point for point in points}
         study.plan(wanted)
         waiting = study.count_waiting(wanted)
@@ -118,30 +118,19 @@ def run_sweep(
 
 
 def _finished(folder: Path, keys: Iterable[str]) -> list[Path]:
-    return [folder / key for key in keys if (folder / key / "run.json").is_file()]
+    return [folder / key for key in keys if is_record(folder / key)]
 
 
 class _Workshop:
     """Keeps the data and the crew from one point to the next, as long as the data stays."""
 
-    def __init__(self, workers: int | None, progress: Progress) -> None:
+    def __init__(self, workers: int | None, progress: Progress, crews: ExitStack) -> None:
         self._workers = workers
         self._progress = progress
-        self._open = ExitStack()
+        self._crews = crews
         self._settings: Any = None
         self._data: Data
         self._crew: Crew | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._open.__exit__(kind, error, traceback)
 
     def key(self, point: Point) -> str:
         """The key of a point's run; a point that makes no sense is refused before any work."""
@@ -156,13 +145,13 @@ class _Workshop:
         data = self._read(config)
         if self._crew is None:
             size = crew_size(config, self._workers)
-            self._crew = self._open.enter_context(Crew(data, size))
+            self._crew = self._crews.enter_context(Crew(data, size))
         return train_run(config, data, self._crew, progress=self._progress)
 
     def _read(self, config: Config) -> Data:
         settings = asdict(config.dataset), asdict(config.features), asdict(config.paths)
         if settings != self._settings:
-            self._open.close()
+            self._crews.close()
             self._crew = None
             size = crew_size(config, self._workers)
             self._data = read_data(config, workers=size, progress=self._progress)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from sercli.config.compose import to_yaml
 from sercli.config.key import result_relevant, run_key
 from sercli.config.schema import Config
-from sercli.errors import RequestError
+from sercli.files import held_alone
 from sercli.progress import SILENT, Progress
 from sercli.results.environment import describe_environment
 from sercli.results.record import Record, adopt, unit_name, write_record
@@ -76,7 +73,8 @@ def train_run(
     runs = Path(config.paths.runs)
     path = runs / config.experiment / key
     partial = path.with_name(f".{key}.partial")
-    with _alone(path):
+    busy = f"run {path} is being trained by another process"
+    with held_alone(path.with_name(f".{key}.lock"), busy):
         record = None if force else adopt(runs, config.experiment, key)
         if record is None:
             units = _train_units(config, folds, partial, crew, progress)
@@ -137,15 +135,3 @@ def _write(
         environment=describe_environment(),
         units=units,
     )
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold the run's lock, which the system takes back from a process that dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
-    try:
-        with lock.acquire(timeout=0):
-            yield
-    except Timeout:
-        raise RequestError(f"run {path} is being trained by another process") from None
