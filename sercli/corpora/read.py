@@ -23,7 +23,7 @@ def read_corpus(dataset: DatasetConfig, progress: Progress = SILENT) -> Manifest
     """
     reader = READERS[dataset.reader]
     root = _root(dataset)
-    if not dataset.synthetic:  # a generated corpus is made on first use
+    if not (dataset.synthetic or dataset.reader == "audb"):  # made or fetched on first use
         _check_not_empty(root, f"dataset.root={dataset.root}")
     manifest = reader(dataset, root, progress)
     if manifest.targets.empty:

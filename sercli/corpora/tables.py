@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from sercli.corpora.manifest import Refusal
+from sercli.corpora.text import read_text
 from sercli.errors import RequestError, nearest
 
 Row = dict[str, Any]
@@ -76,7 +77,7 @@ class Table:
 
 
 def read_delimited(path: Path, delimiter: str = ",", *, quoted: bool = True) -> Table:
-    """Read a table of delimited text in UTF-8, with or without byte order mark.
+    """Read a table of delimited text, whatever its encoding (`sercli.corpora.text`).
 
     Args:
         path: The file.
@@ -87,7 +88,7 @@ def read_delimited(path: Path, delimiter: str = ",", *, quoted: bool = True) -> 
         The table. A line with more or fewer cells than the header is refused.
 
     Raises:
-        RequestError: The file cannot be read, is not UTF-8, or has no header.
+        RequestError: The file cannot be read, or has no header.
     """
     parse = partial(
         csv.reader,
@@ -95,7 +96,7 @@ def read_delimited(path: Path, delimiter: str = ",", *, quoted: bool = True) -> 
         skipinitialspace=True,
         quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
     )
-    lines = io.StringIO(_read_utf8(path), newline="").readlines()
+    lines = io.StringIO(_read(path), newline="").readlines()
     header, height = _first_record(lines, 0, parse) if lines else ([], 0)
     columns = tuple(cell.strip() for cell in header)
     if not any(columns):
@@ -139,14 +140,11 @@ def _check_filled(cells: Mapping[str, str], required: Iterable[str]) -> None:
             raise ValueError(f"has no {column}")
 
 
-def _read_utf8(path: Path) -> str:
+def _read(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return read_text(path)
     except OSError as error:
         raise RequestError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise RequestError(f"{path}: line {line} is not UTF-8; save the file as UTF-8") from error
 
 
 def _records(

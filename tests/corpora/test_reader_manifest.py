@@ -210,10 +210,10 @@ def test_columns_that_are_not_used_are_mentioned(
     assert "columns not used: sesion, label" in capsys.readouterr().err
 
 
-def test_another_encoding_is_named_with_its_line(tmp_path: Path) -> None:
-    table = csv(tmp_path, "a,a.wav,S1,A", "b,b.wav,Zoë,A", encoding="latin-1")
-    with pytest.raises(RequestError, match=r"mine\.csv: line 3 is not UTF-8"):
-        read(table)
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-8-sig"])
+def test_a_table_in_another_encoding_is_read(tmp_path: Path, encoding: str) -> None:
+    table = csv(tmp_path, "a,a.wav,S1,A", "b,b.wav,Zoë,A", encoding=encoding)
+    assert read(table).table["speaker"].tolist() == ["S1", "Zoë"]
 
 
 def test_a_broken_parquet_table_is_named(tmp_path: Path) -> None:

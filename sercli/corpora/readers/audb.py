@@ -1,0 +1,80 @@
+"""A corpus of audb, by name and version: fetched on first use, then read as any audformat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sercli.config.schema import DatasetConfig
+from sercli.corpora.manifest import Manifest
+from sercli.corpora.options import reader_options
+from sercli.corpora.readers import READERS
+from sercli.corpora.readers.audformat import AudformatOptions, read_audformat
+from sercli.errors import RequestError, SercliError, nearest
+from sercli.files import held_alone
+from sercli.progress import Progress
+
+
+@dataclass(frozen=True)
+class AudbOptions(AudformatOptions):
+    """Options of a corpus of audb: which one, and what an audformat database calls things.
+
+    Attributes:
+        database: Name of the database.
+        version: Its version. There is no default, as the latest one changes.
+    """
+
+    database: str = ""
+    version: str = ""
+
+
+@READERS.register("audb")
+def read_audb(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifest:
+    """Fetch the database to ``root/<name>/<version>`` unless it is there, and read it.
+
+    The repositories are those of audb's own configuration. It loads their headers in a way that
+    can run code, so that they have to be trusted.
+
+    Raises:
+        RequestError: Name or version is not set or unknown, another process fetches the same
+            one, the package audb is not installed, or `read_audformat` raises it.
+        SercliError: The database cannot be fetched; what has been is kept for the next time.
+    """
+    options = reader_options(dataset, AudbOptions)
+    if not (options.database and options.version):
+        raise RequestError(
+            "which corpus of audb? Say it with dataset.options.database=NAME "
+            "and dataset.options.version=VERSION"
+        )
+    folder = root / options.database / options.version
+    # audb writes the header last.
+    if not (folder / "db.yaml").is_file():
+        busy = f"{folder}: another process is fetching it; wait until it is done"
+        with held_alone(folder.with_name(f".{options.version}.lock"), busy):
+            _fetch(options.database, options.version, folder, progress)
+    names = {
+        name: value
+        for name, value in dataset.options.items()
+        if name not in ("database", "version")
+    }
+    return read_audformat(replace(dataset, options=names), folder, progress)
+
+
+def _fetch(name: str, version: str, folder: Path, progress: Progress) -> None:
+    try:
+        import audb
+    except ImportError:
+        raise RequestError(
+            "dataset.reader=audb needs the package audb: pip install 'sercli[audb]'"
+        ) from None
+    progress.note(f"fetching {name} {version} to {folder}")
+    try:
+        versions = audb.versions(name)
+        if version in versions:
+            audb.load_to(str(folder), name, version=version, pickle_tables=False, verbose=False)
+            return
+    except Exception as error:  # of the network, the repository or the disk
+        raise SercliError(f"{name} {version} cannot be fetched from audb ({error})") from error
+    if not versions:
+        raise RequestError(f"audb knows no database '{name}'; see audb.available()")
+    raise RequestError(f"audb has no version '{version}' of {name}.{nearest(version, versions)}")

@@ -1,0 +1,190 @@
+"""A database in audformat, the format in which audb keeps its corpora.
+
+On disk that is a header ``db.yaml``, tables ``db.<table>.csv`` or ``.parquet``, and the audio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import filter as matching
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from sercli.config.schema import DatasetConfig
+from sercli.corpora.files import Row, find_audio
+from sercli.corpora.manifest import Manifest, Refusal, build_manifest
+from sercli.corpora.options import reader_options
+from sercli.corpora.readers import READERS
+from sercli.corpora.readers.audformat_labels import (
+    Labels,
+    Segment,
+    label_names,
+    one_label,
+    read_labels,
+    read_splits,
+)
+from sercli.errors import RequestError, nearest
+from sercli.progress import Progress
+
+if TYPE_CHECKING:
+    from audformat import Database
+
+_LAYOUT = "an audformat database has db.yaml, db.<table>.csv or .parquet, and its audio there"
+_GENDERS = frozenset({"female", "male"})
+
+
+@dataclass(frozen=True)
+class AudformatOptions:
+    """Options of an audformat database: what it calls things.
+
+    Each name is that of a column or scheme, or of a property of a scheme's labels.
+
+    Attributes:
+        emotion: The emotions. Every file or segment that a column of them lists is an utterance.
+        speaker: The speakers.
+        gender: Their gender; may be absent, like all that follow.
+        session: The sessions.
+        transcript: What is said.
+        tables: The tables of the emotions, as a pattern ("*.gold_standard").
+    """
+
+    emotion: str = "emotion"
+    speaker: str = "speaker"
+    gender: str = "gender"
+    session: str = "session"
+    transcript: str = "transcription"
+    tables: str = "*"
+
+
+@READERS.register("audformat")
+def read_audformat(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifest:
+    """Read the emotions of all tables, and what the database says about each of them.
+
+    An utterance is a file, or a segment of one. Its split is the type of the table that lists
+    its emotion. Of the values of a column that the header does not declare, the package audformat
+    makes missing ones. Dialogues are not read, as the format has no term for a turn.
+
+    Raises:
+        RequestError: ``root`` holds no such database, a table of it cannot be read, it does not
+            say who speaks or with which emotion, or no utterance is left.
+    """
+    options = reader_options(dataset, AudformatOptions)
+    database = _load(root)
+    tables = _tables(database, options.tables)
+    emotions = read_labels(database, options.emotion, tables)
+    speakers = read_labels(database, options.speaker)
+    _check_there("emotion", options.emotion, emotions, database, root)
+    _check_there("speaker", options.speaker, speakers, database, root)
+    columns = {
+        "emotion": emotions,
+        "speaker": speakers,
+        "gender": read_labels(database, options.gender),
+        "session": read_labels(database, options.session),
+        "transcript": read_labels(database, options.transcript),
+        "split": read_splits(database, options.emotion, tables),
+    }
+    rows, refused = _rows(root, columns)
+    refused += _unlisted(root, database)
+    return build_manifest(dataset.name, rows, dataset.classes, refused, synthetic=dataset.synthetic)
+
+
+def _load(root: Path) -> Database:
+    """Load header and tables without running any code that they hold.
+
+    The package would load both itself, but the header with a YAML loader that builds any Python
+    object, and a table from its ``.pkl`` where there is one.
+    """
+    import audformat
+
+    path = root / "db.yaml"
+    try:
+        header = yaml.safe_load(path.read_text(encoding="utf-8"))
+        database = audformat.Database.load_header_from_yaml(header)
+    except FileNotFoundError:
+        raise RequestError(f"{root}: has no db.yaml; {_LAYOUT}") from None
+    except Exception as error:  # whatever the package makes of a header that is none
+        raise RequestError(f"{path}: is no header of a database ({_first_line(error)})") from error
+    with _without_pickles(root) as folder:
+        for table in (*database.misc_tables, *database.tables):
+            try:
+                database[table].load(str(folder / f"db.{table}"))
+            except Exception as error:
+                reason = f"cannot be read ({_first_line(error)}); {_LAYOUT}"
+                raise RequestError(f"{root}: the table db.{table} {reason}") from error
+    return database
+
+
+@contextmanager
+def _without_pickles(root: Path) -> Iterator[Path]:
+    """Show the tables in a folder in which none is a pickle."""
+    with TemporaryDirectory() as folder:
+        for table in root.glob("db.*"):
+            if table.suffix in {".csv", ".parquet"}:
+                (Path(folder) / table.name).symlink_to(table)
+        yield Path(folder)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _tables(database: Database, pattern: str) -> list[str]:
+    tables = matching(database.tables, pattern)
+    if not tables:
+        known = nearest(pattern, database.tables)
+        raise RequestError(
+            f"dataset.options.tables={pattern} fits no table of the database.{known}"
+        )
+    return tables
+
+
+def _check_there(what: str, name: str, labels: Labels, database: Database, root: Path) -> None:
+    if not labels:
+        raise RequestError(
+            f"{root}: the database has no '{name}'.{nearest(name, label_names(database))} "
+            f"Say what the {what}s are called there with dataset.options.{what}=NAME"
+        )
+
+
+def _rows(root: Path, columns: dict[str, Labels]) -> tuple[list[Row], list[Refusal]]:
+    rows: list[Row] = []
+    refused: list[Refusal] = []
+    for segment in columns["emotion"]:
+        try:
+            rows.append(_row(root, segment, columns))
+        except ValueError as error:
+            refused.append(Refusal(segment.name, str(error)))
+    return rows, refused
+
+
+def _row(root: Path, segment: Segment, columns: dict[str, Labels]) -> Row:
+    audio = root / segment.file
+    if not audio.is_file():
+        raise ValueError(f"{segment.file} is missing")
+    if segment.end is not None and segment.end <= segment.start:
+        raise ValueError(f"its end, {segment.end:g} s, is not after its start")
+    row: dict[str, Any] = {name: one_label(labels, segment) for name, labels in columns.items()}
+    for name in ("emotion", "speaker"):
+        if row[name] is None:
+            raise ValueError(f"has no {name}")
+    if row["gender"] not in _GENDERS:
+        row["gender"] = None
+    if not segment.is_file:
+        row |= {"audio_start": segment.start, "audio_end": segment.end}
+    return row | {"utterance": segment.name, "audio": str(audio)}
+
+
+def _unlisted(root: Path, database: Database) -> list[Refusal]:
+    """Refuse the audio files that no table of the database lists."""
+    refused: list[Refusal] = []
+    listed = {root / file for file in database.files}
+    for file in find_audio(root, refused):
+        if file not in listed:
+            reason = "has no label: no table of the database lists it"
+            refused.append(Refusal(file.relative_to(root).as_posix(), reason))
+    return refused

@@ -1,0 +1,92 @@
+"""CREMA-D (Cao et al. 2014): twelve English sentences, acted by 91 actors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from sercli.config.schema import DatasetConfig
+from sercli.corpora.files import Row, read_names
+from sercli.corpora.manifest import Manifest, Refusal, build_manifest
+from sercli.corpora.options import NoOptions, reader_options
+from sercli.corpora.readers import READERS
+from sercli.corpora.tables import read_delimited
+from sercli.progress import Progress
+
+# One file has the level X instead of XX: 1040_ITH_SAD_X (from memory).
+_NAME = re.compile(
+    r"(?P<actor>1\d{3})_(?P<text>[A-Z]{3})_(?P<emotion>ANG|DIS|FEA|HAP|NEU|SAD)_(LO|MD|HI|XX?)",
+    re.ASCII,
+)
+_TEXTS = {
+    "DFA": "Don't forget a jacket.",
+    "IEO": "It's eleven o'clock.",
+    "IOM": "I'm on my way to the meeting.",
+    "ITH": "I think I have a doctor's appointment.",
+    "ITS": "I think I've seen this before.",
+    "IWL": "I would like a new alarm clock.",
+    "IWW": "I wonder what this is about.",
+    "MTI": "Maybe tomorrow it will be cold.",
+    "TAI": "The airplane is almost full.",
+    "TIE": "That is exactly what happened.",
+    "TSI": "The surface is slick.",
+    "WSI": "We'll stop in a couple of minutes.",
+}
+_LFS_POINTER = b"version https://git-lfs"
+
+
+@READERS.register("crema_d")
+def read_crema_d(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifest:
+    """Read the names in ``AudioWAV/``, such as ``1001_DFA_ANG_XX.wav``, and the actors' sex.
+
+    The parts are actor, sentence, intended emotion and level. ``VideoDemographics.csv`` gives
+    the sex; without it, the gender stays unknown.
+
+    Raises:
+        RequestError: No file has such a name, or all are Git LFS pointers instead of audio.
+    """
+    reader_options(dataset, NoOptions)
+    genders, mistakes = _genders(root / "VideoDemographics.csv")
+    # The repository holds the same clips as MP3 too.
+    folder = root / "AudioWAV" if (root / "AudioWAV").is_dir() else root
+    layout = "AudioWAV/1001_DFA_ANG_XX.wav and so on"
+    rows, refused = read_names(folder, partial(_row, folder, genders), layout)
+    return build_manifest(
+        dataset.name, rows, dataset.classes, mistakes + refused, synthetic=dataset.synthetic
+    )
+
+
+def _genders(path: Path) -> tuple[dict[str, str], list[Refusal]]:
+    if not path.is_file():
+        return {}, []
+    rows, refused = read_delimited(path).rows(("ActorID", "Sex"), _actor)
+    return {row["actor"]: row["gender"] for row in rows}, refused
+
+
+def _actor(cells: Mapping[str, str]) -> Row:
+    if cells["Sex"] not in ("Female", "Male"):
+        raise ValueError(f"Sex '{cells['Sex']}' is neither Female nor Male")
+    return {"actor": cells["ActorID"], "gender": cells["Sex"].lower()}
+
+
+def _row(folder: Path, genders: Mapping[str, str], place: Path) -> Row:
+    name = _NAME.fullmatch(place.stem)
+    if name is None:
+        raise ValueError("is not named actor_sentence_emotion_level, such as 1001_DFA_ANG_XX")
+    if _is_pointer(folder / place):
+        raise ValueError("a Git LFS pointer instead of audio; fetch it with `git lfs pull`")
+    return {
+        "utterance": place.stem,
+        "speaker": name["actor"],
+        "gender": genders.get(name["actor"]),
+        "emotion": name["emotion"],
+        "transcript": _TEXTS.get(name["text"]),
+    }
+
+
+def _is_pointer(file: Path) -> bool:
+    """Tell whether a clone without Git LFS has left the address of the audio in its place."""
+    with file.open("rb") as stream:
+        return stream.read(len(_LFS_POINTER)) == _LFS_POINTER

@@ -1,0 +1,85 @@
+"""MSP-Podcast (Lotfian & Busso 2019): spontaneous speech from podcasts, with official splits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from sercli.config.schema import DatasetConfig
+from sercli.corpora.audio_index import AudioIndex
+from sercli.corpora.files import Row
+from sercli.corpora.manifest import Manifest, build_manifest
+from sercli.corpora.options import NoOptions, reader_options
+from sercli.corpora.readers import READERS
+from sercli.corpora.tables import read_delimited
+from sercli.errors import RequestError
+from sercli.progress import Progress
+
+# Releases differ in the spelling.
+_TABLES = ("Labels/labels_consensus.csv", "Labels/labels_concensus.csv")
+_REQUIRED = ("FileName", "EmoClass", "SpkrID", "Split_Set")
+_SPLITS = {
+    "train": "train",
+    "development": "dev",
+    "validation": "dev",
+    "test1": "test",
+    "test2": "test2",
+    "test3": "test3",
+}
+_GENDERS = {"female": "female", "male": "male"}
+
+
+@READERS.register("msp_podcast")
+def read_msp_podcast(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifest:
+    """Read ``Labels/labels_consensus.csv``, and find each of its files in ``Audios/``.
+
+    The official split Development or Validation is "dev" here and Test1, on which results are
+    published, "test"; the other test sets keep their names. Who speaks is not known of every
+    utterance. Such speakers of one podcast are taken for one, as a guess: one unknown speaker of
+    the whole corpus would be on all sides of every split.
+
+    Raises:
+        RequestError: The table is missing or lacks a column, or no row has its audio.
+    """
+    reader_options(dataset, NoOptions)
+    audio = AudioIndex(root)
+    table = read_delimited(_find_table(root))
+    rows, refused = table.rows(_REQUIRED, partial(_row, audio))
+    refused += audio.refused + audio.without_label()
+    return build_manifest(dataset.name, rows, dataset.classes, refused, synthetic=dataset.synthetic)
+
+
+def _find_table(root: Path) -> Path:
+    for name in _TABLES:
+        if (root / name).is_file():
+            return root / name
+    raise RequestError(
+        f"{root}: has no {_TABLES[0]}; expected it and Audios/MSP-PODCAST_0001_0008.wav and so "
+        "on. Say where the corpus lies with dataset.root=PATH"
+    )
+
+
+def _row(audio: AudioIndex, cells: Mapping[str, str]) -> Row:
+    utterance = Path(cells["FileName"]).stem
+    split = cells["Split_Set"].lower()
+    if split not in _SPLITS:
+        raise ValueError(f"Split_Set '{cells['Split_Set']}' is none of {', '.join(_SPLITS)}")
+    file = audio.take(utterance)
+    if file is None:
+        raise ValueError(f"{cells['FileName']} is missing")
+    return {
+        "utterance": utterance,
+        "audio": str(file),
+        "speaker": _speaker(cells["SpkrID"], utterance),
+        "gender": _GENDERS.get(cells.get("Gender", "").lower()),
+        "emotion": cells["EmoClass"],
+        "split": _SPLITS[split],
+    }
+
+
+def _speaker(name: str, utterance: str) -> str:
+    if name.lower() != "unknown":
+        return name
+    podcast = utterance.rpartition("_")[0] or utterance
+    return f"Unknown_{podcast}"

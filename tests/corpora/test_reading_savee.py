@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from made_corpus import add, audited, read, refusals, rows, unused
+
+from sercli.errors import RequestError
+
+
+def test_folder_and_name_tell_speaker_and_emotion(tmp_path: Path) -> None:
+    add(tmp_path, "AudioData/DC/sa01.wav", "AudioData/KL/su15.wav", "AudioData/JE/n30.wav")
+    manifest = read("savee", tmp_path)
+    assert rows(manifest, "utterance", "audio", "speaker", "gender", "emotion", "label") == [
+        (
+            *("DC_sa01", str(tmp_path / "AudioData/DC/sa01.wav")),
+            *("DC", "male", "sa", "sadness"),
+        ),
+        ("JE_n30", str(tmp_path / "AudioData/JE/n30.wav"), "JE", "male", "n", "neutral"),
+        ("KL_su15", str(tmp_path / "AudioData/KL/su15.wav"), "KL", "male", "su", None),
+    ]
+    assert unused(manifest, ("session", "dialogue", "turn", "split", "transcript"))
+
+
+def test_a_flat_copy_gives_the_same_ids(tmp_path: Path) -> None:
+    names = ("DC_a01", "DC_sa01", "JK_h15")
+    add(tmp_path / "flat", *(f"ALL/{name}.wav" for name in names))
+    add(tmp_path / "deep", *(f"AudioData/{name.replace('_', '/')}.wav" for name in names))
+    columns = ("utterance", "speaker", "emotion")
+    flat = rows(read("savee", tmp_path / "flat"), *columns)
+    assert flat == rows(read("savee", tmp_path / "deep"), *columns)
+    assert [row[0] for row in flat] == list(names)
+
+
+def test_a_corpus_in_both_layouts_is_read_once(tmp_path: Path) -> None:
+    add(tmp_path, "AudioData/DC/a01.wav", "DC_a01.wav")
+    manifest = read("savee", tmp_path)
+    assert rows(manifest, "utterance") == [("DC_a01",)]
+    assert refusals(manifest) == {"DC_a01.wav": "DC_a01 is AudioData/DC/a01.wav already"}
+
+
+def test_what_names_no_speaker_or_emotion_is_refused_and_the_rest_is_read(tmp_path: Path) -> None:
+    add(tmp_path, "AudioData/DC/a01.wav", "AudioData/a02.wav", "AudioData/DC/s01.wav")
+    add(tmp_path, "AudioData/DC/a1 (é).wav", "AudioData/DC/._a03.wav", "AudioData/Info.txt")
+    manifest = read("savee", tmp_path)
+    assert rows(manifest, "utterance") == [("DC_a01",)]
+    unnamed = "is not named emotion and number, such as sa01 or DC_sa01"
+    assert refusals(manifest) == {
+        "AudioData/a02.wav": "names no speaker: expected DC/sa01 or DC_sa01",
+        "AudioData/DC/s01.wav": unnamed,
+        "AudioData/DC/a1 (é).wav": unnamed,
+    }
+
+
+def test_another_corpus_is_told_what_was_expected(tmp_path: Path) -> None:
+    add(tmp_path, "wav/03a01Fa.wav")
+    with pytest.raises(RequestError, match=r"expected AudioData/DC/a01\.wav.*dataset\.root=PATH"):
+        read("savee", tmp_path)
+
+
+def test_the_complete_corpus_has_the_published_counts(tmp_path: Path) -> None:
+    for speaker in ("DC", "JE", "JK", "KL"):
+        for emotion in ("a", "d", "f", "h", "n", "sa", "su"):
+            numbers = range(1, 31 if emotion == "n" else 16)
+            add(tmp_path, *(f"AudioData/{speaker}/{emotion}{n:02}.wav" for n in numbers))
+    for choice in ("savee", "savee_full"):
+        found = audited(choice, tmp_path)
+        assert (found.utterances, len(found.speakers)) == (480, 4)
+        assert found.expected is not None
+        assert found.expected.ok
