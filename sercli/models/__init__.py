@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from torch import nn
 
 from sercli.config.component import build
-from sercli.nn.activations import ACTIVATIONS
-from sercli.nn.cells import CELLS, Recurrent
+from sercli.models.cells import NewCell
+from sercli.nn.layer import RecurrentLayer
 from sercli.registry import Registry
 
 MODELS: Registry[type[nn.Module]] = Registry("model", "sercli.models")
@@ -21,8 +20,8 @@ class MakeCell(Protocol):
 
     def __call__(
         self, input_size: int, hidden_size: int, *, bidirectional: bool = False
-    ) -> Recurrent:
-        """Make a layer with parameters of its own."""
+    ) -> RecurrentLayer:
+        """Make a layer that reads (B, T, input_size), with weights of its own."""
         ...
 
 
@@ -49,27 +48,7 @@ def build_model(
     Raises:
         RequestError: A name or a setting is unknown, or a value is out of range.
     """
-    new_cell = partial(_new_cell, cell, activation)
     settings = {key: value for key, value in model.items() if key != "system"}
     part = MODELS[model["system"]]
+    new_cell = NewCell(cell, activation)
     return build("model", part, settings, inputs=inputs, classes=classes, new_cell=new_cell)
-
-
-def _new_cell(
-    cell: Mapping[str, Any],
-    activation: Mapping[str, Any],
-    input_size: int,
-    hidden_size: int,
-    *,
-    bidirectional: bool = False,
-) -> Recurrent:
-    layer = build(
-        "cell",
-        CELLS[cell["name"]],
-        cell,
-        input_size=input_size,
-        hidden_size=hidden_size,
-        bidirectional=bidirectional,
-        activation=build("activation", ACTIVATIONS[activation["name"]], activation),
-    )
-    return cast("Recurrent", layer)

@@ -49,8 +49,10 @@ def test_a_group_is_proposed_with_its_choices_and_a_key_with_its_default(
 
 
 def test_choices_stand_before_the_keys_of_the_chosen_one() -> None:
-    found = complete("cell")
-    assert found == ["cell=gru", "cell.name=gru"]
+    found = complete("optim")
+    assert found[:2] == ["optim=adam", "optim=adam_iaan"]
+    assert all(each.startswith("optim.") for each in found[2:])
+    assert "optim.name=adam" in found
 
 
 def test_every_key_is_proposed_and_its_proposal_changes_nothing() -> None:
@@ -112,7 +114,7 @@ def test_the_installed_command_completes_in_bash(tmp_path: Path) -> None:
         propose sercli tra
         propose sercli train arelu.alpha_m
         propose sercli train dataset = ne
-        propose sercli sweep model=iaan activation =
+        propose sercli sweep model=iaan optim =
         propose sercli config show seeds = '[0]' protocol = loso_s
         """,
         encoding="utf-8",
@@ -121,7 +123,7 @@ def test_the_installed_command_completes_in_bash(tmp_path: Path) -> None:
         "train",
         "arelu.alpha_min=0.01 arelu.alpha_max=0.99",
         "nemo",
-        "arelu leaky_relu relu tanh",
+        "adam adam_iaan",
         "loso_session loso_speaker",
     ]
 

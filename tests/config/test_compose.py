@@ -46,6 +46,8 @@ def test_the_arelu_node_sets_the_activation() -> None:
         "alpha_min": 0.0,
         "alpha_max": 0.99,
         "learn": False,
+        "share": "layer",
+        "per_unit": False,
     }
 
 
@@ -87,7 +89,7 @@ def test_every_group_has_one_default() -> None:
         ("hydra.verbose=true", "unknown key 'hydra.verbose'."),
         ("activation=aerlu", "unknown activation 'aerlu'. Did you mean 'arelu'?"),
         ("dataset=nem", "unknown dataset 'nem'. Did you mean 'nemo'?"),
-        ("cell=lstm", "unknown cell 'lstm'. Known: gru."),
+        ("cell=lstn", "unknown cell 'lstn'. Did you mean 'lstm'?"),
         ("trainer=null", "unknown trainer 'None'. Known: default, demo, iaan, smoke."),
     ],
 )
@@ -139,6 +141,8 @@ def test_a_value_of_the_wrong_type_is_refused_with_its_key(override: str, messag
         ("seeds=[]", "seeds=[]: must be at least one seed"),
         ("seeds=[1,1]", "seeds=[1, 1]: must be at least one seed, none below 0, each only once"),
         ("seeds=[-1]", "seeds=[-1]: must be at least one seed, none below 0"),
+        ("precision=bf32", "precision=bf32 is not known. Did you mean 'bf16'?"),
+        ("recurrence.backend=ccp", "recurrence.backend=ccp is not known. Did you mean 'cpp'?"),
         ("experiment=a/b", "experiment=a/b: must be a name that a folder can have"),
         ("experiment=.hidden", "experiment=.hidden: must be a name"),
         ("experiment=", "experiment=: must be a name"),

@@ -14,6 +14,7 @@ from sercli.models import MODELS, build_model
 from sercli.models.batch import Batch, Turns
 from sercli.nn.activations import ACTIVATIONS
 from sercli.nn.cells import CELLS
+from sercli.nn.cells.gru import BEFORE, GRU
 from sercli.registry import Registry
 from sercli.resources import packaged
 
@@ -53,15 +54,15 @@ def test_every_part_has_a_file_in_conf(group: str, key: str, parts: Registry[Any
 
 
 @pytest.mark.parametrize(
-    ("group", "key", "parts", "given"),
+    ("group", "key", "parts", "given", "common"),
     [
-        ("activation", "name", ACTIVATIONS, set()),
-        ("cell", "name", CELLS, {"input_size", "hidden_size", "bidirectional", "activation"}),
-        ("model", "system", MODELS, {"inputs", "classes", "new_cell"}),
+        ("activation", "name", ACTIVATIONS, {"units"}, {"share", "per_unit"}),
+        ("cell", "name", CELLS, set(), {"layers", "dropout"}),
+        ("model", "system", MODELS, {"inputs", "classes", "new_cell"}, set()),
     ],
 )
 def test_a_file_in_conf_lists_every_setting_of_its_part(
-    group: str, key: str, parts: Registry[Any], given: set[str]
+    group: str, key: str, parts: Registry[Any], given: set[str], common: set[str]
 ) -> None:
     for path in choices(group):
         node = getattr(compose([f"{group}={path.stem}"]), group)
@@ -70,15 +71,85 @@ def test_a_file_in_conf_lists_every_setting_of_its_part(
             for name, parameter in inspect.signature(parts[node[key]]).parameters.items()
             if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         }
-        assert set(node) - {"name", key} == settings - given, path.name
+        shared = set() if group == "activation" and "units" not in settings else common
+        assert set(node) - {"name", key} == (settings - given) | shared, path.name
 
 
 def test_the_settings_reach_the_parts() -> None:
     config = compose(["activation=leaky_relu", "activation.slope=1", "model.hidden=7"])
     model = build_model(config.model, config.cell, config.activation, inputs=5, classes=4)
     assert model.get_parameter("current.weight_hh_l0").shape == (21, 7)
-    slope = model.get_submodule("current.activation").slope
+    slope = model.get_submodule("current.activations.l0").slope
     assert slope == 1.0
+
+
+def alphas(*overrides: str) -> list[str]:
+    config = compose(["activation=arelu", *overrides])
+    model = build_model(config.model, config.cell, config.activation, inputs=5, classes=4)
+    return [name for name, _ in model.named_parameters() if name.endswith("alpha")]
+
+
+@pytest.mark.parametrize("of", ["direction", "layer", "model"])
+def test_what_an_activation_learns_is_shared_as_asked(of: str) -> None:
+    own, other = ("own.cell.activations.l0.alpha", "interlocutor.cell.activations.l0.alpha")
+    current = "current.activations.l0.alpha"
+    expected = {
+        "direction": [current, "current.activations.l0_reverse.alpha", own, other],
+        "layer": [current, own, other],
+        "model": [current],
+    }
+    assert alphas(f"arelu.share={of}") == expected[of]
+
+
+def test_each_unit_can_learn_its_own() -> None:
+    config = compose(["activation=arelu", "arelu.per_unit=true", "model.context_hidden=16"])
+    model = build_model(config.model, config.cell, config.activation, inputs=5, classes=4)
+    assert model.get_parameter("current.activations.l0.alpha").shape == (32,)
+    assert model.get_parameter("own.cell.activations.l0.alpha").shape == (16,)
+    turns = Turns(torch.randn(2, 3, 5), torch.tensor([3, 1]))
+    assert model(Batch(turns, turns, turns)).isfinite().all()
+
+
+def test_cells_are_stacked_as_asked() -> None:
+    config = compose(["cell.layers=2", "cell.dropout=0.5", "cell.reset=before"])
+    model = build_model(config.model, config.cell, config.activation, inputs=5, classes=4)
+    assert model.get_parameter("current.weight_ih_l1_reverse").shape == (96, 64)
+    current = model.get_submodule("current")
+    assert isinstance(current, GRU)
+    assert (current.dropout, current.cell) == (0.5, BEFORE)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["cell.layers=0"], "cell.layers=0: must be 1 or more"),
+        (["cell.layers=two"], "cell.layers=two: expected int, not str"),
+        (["cell.dropout=0.5"], "cell.dropout=0.5 acts between layers, and cell.layers=1"),
+        (["cell.layers=2", "cell.dropout=1"], r"cell.dropout=1: must be in \[0, 1\)"),
+        (["cell=a_lstm", "cell.lags=[0]"], r"lags=\[0\]: must be different numbers from 1 up"),
+        (["cell=a_lstm", "cell.lags=1"], "cell.lags=1: expected list or tuple, not int"),
+        (["cell.reset=never"], "reset=never: must be one of after, before"),
+        (["activation=pau", "activation.share=none"], "activation.share=none: must be one of"),
+        (
+            ["activation=arelu", "arelu.share=model", "arelu.per_unit=true", "model.hidden=8"],
+            "activation.per_unit: layers of 8 and of 32 units cannot share",
+        ),
+    ],
+)
+def test_settings_of_cells_and_activations_out_of_range_are_refused(
+    overrides: list[str], message: str
+) -> None:
+    config = compose(overrides)
+    with pytest.raises(RequestError, match=message):
+        build_model(config.model, config.cell, config.activation, inputs=5, classes=4)
+
+
+def test_what_learns_nothing_cannot_learn_by_unit() -> None:
+    config = compose([])
+    with pytest.raises(RequestError, match=r"activation\.per_unit: tanh learns nothing"):
+        build_model(
+            config.model, config.cell, {"name": "tanh", "per_unit": True}, inputs=5, classes=4
+        )
 
 
 @pytest.mark.parametrize(
@@ -92,7 +163,10 @@ def test_the_settings_reach_the_parts() -> None:
             "unknown setting 'activation.slop'. Did you mean 'slope'?",
         ),
         ({"activation": {"name": "tanh", "args": 1}}, "unknown setting 'activation.args'."),
-        ({"cell": {"name": "gru", "input_size": 3}}, "unknown setting 'cell.input_size'."),
+        (
+            {"cell": {"name": "gru", "input_size": 3}},
+            "unknown setting 'cell.input_size'. Known: gate_bias, init, reset.",
+        ),
         ({"model": {"system": "iaan", "hidden": 3.5}}, "model.hidden=3.5: expected int, not float"),
     ],
 )

@@ -61,6 +61,22 @@ def test_on_a_bound_of_its_clamp_alpha_still_learns(alpha: float) -> None:
     assert module.alpha.grad == -2
 
 
+@pytest.mark.parametrize("bound", [0.01, 0.3, 0.9, 0.99])
+@pytest.mark.parametrize("default", [torch.float32, torch.float64], ids=["single", "double"])
+def test_on_a_bound_it_still_learns_in_double_precision(bound: float, default: torch.dtype) -> None:
+    # 0.01 in single precision, read in double, is a little less than 0.01; 0.3 is more.
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(default)
+    try:
+        lowest = AReLU(bound, alpha_min=bound).double()
+        highest = AReLU(bound, alpha_max=bound).double()
+    finally:
+        torch.set_default_dtype(before)
+    for module in (lowest, highest):
+        module(torch.tensor(-2.0, dtype=torch.float64)).backward()
+        assert module.alpha.grad == -2
+
+
 def test_one_step_below_its_clamp_freezes_alpha() -> None:
     module = AReLU(0.01, 1.0)
     optimiser = torch.optim.SGD(module.parameters(), lr=0.1)
@@ -115,3 +131,8 @@ def test_without_settings_it_is_that_of_chen_et_al() -> None:
 
 def test_it_has_two_parameters_of_one_number_each() -> None:
     assert [tuple(p.shape) for p in AReLU().parameters()] == [(), ()]
+
+
+def test_it_shows_its_parameters_or_their_means() -> None:
+    assert repr(AReLU(alpha=0.01, beta=1.0)) == "AReLU(alpha=0.01, beta=1)"
+    assert repr(AReLU(alpha=0.01, beta=1.0, units=3)) == "AReLU(alpha=0.01, beta=1)"

@@ -1,4 +1,4 @@
-"""What every cell promises, with every activation: `sercli.nn.cells.Recurrent`."""
+"""What every cell promises, with every activation, in both directions and in stacks."""
 
 from __future__ import annotations
 
@@ -6,37 +6,50 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from sercli.errors import RequestError
-from sercli.nn import GRU
+from sercli.nn import GRU, last_state
 from sercli.nn.activations import ACTIVATIONS
 from sercli.nn.cells import CELLS
+from sercli.nn.layer import RecurrentLayer
+
+pytestmark = pytest.mark.usefixtures("backend")
 
 BOTH = pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "both"])
-EVERY_CELL = pytest.mark.parametrize("cell", CELLS.names())
+EVERY_CELL = pytest.mark.parametrize("cell", [*CELLS.names(), "gru_before"])
 EVERY_ACTIVATION = pytest.mark.parametrize("activation", [*ACTIVATIONS.names(), "square"])
 
 LENGTHS = torch.tensor([5, 1, 3])
 STEPS = 7
-HUGE = 1e200
+GARBAGE = torch.tensor([1e200, torch.nan, -torch.inf], dtype=torch.float64)
 
 
 class Square(nn.Module):
-    """x², whose value and slope are infinite for what `HUGE` becomes."""
+    """x², whose value and slope are infinite for what a huge input becomes."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x * x
 
 
-def new_cell(cell: str, activation: str, bidirectional: bool) -> nn.Module:
-    """A cell of 3 features and 4 units, without the noise of training."""
+def new_layer(cell: str, activation: str = "tanh", **settings: Any) -> RecurrentLayer:
+    """A layer of 3 features and 2 units, in double precision, without the noise of training."""
     torch.manual_seed(0)
-    function = Square() if activation == "square" else ACTIVATIONS[activation]()
-    layer = CELLS[cell](3, 4, bidirectional=bidirectional, activation=function)
-    return layer.double().eval()
+    function: Any = Square() if activation == "square" else activation
+    name = "gru" if cell == "gru_before" else cell
+    if cell == "gru_before":
+        settings["reset"] = "before"
+    layer = CELLS[name](3, 2, activation=function, dtype=torch.float64, **settings)
+    return layer.eval()
+
+
+def run(layer: nn.Module, inputs: Tensor, lengths: Tensor) -> list[Tensor]:
+    """Output (T, B, ·) and final states (·, B, ·)."""
+    output, final = layer(inputs, lengths=lengths)
+    return [output, *((final,) if isinstance(final, Tensor) else final)]
 
 
 def learned(layer: nn.Module) -> dict[str, Tensor]:
@@ -44,51 +57,75 @@ def learned(layer: nn.Module) -> dict[str, Tensor]:
 
 
 def gradients(loss: Tensor, wanted: dict[str, Tensor]) -> dict[str, Tensor]:
-    return dict(zip(wanted, torch.autograd.grad(loss, list(wanted.values())), strict=True))
+    """Zero for what the loss does not depend on."""
+    found = torch.autograd.grad(loss, list(wanted.values()), materialize_grads=True)
+    return dict(zip(wanted, found, strict=True))
+
+
+def check_batch_equals_each_alone(layer: RecurrentLayer, lengths: Tensor, steps: int) -> None:
+    """Values and gradients, with garbage in the padding."""
+    inputs = torch.randn(steps, len(lengths), 3, dtype=torch.float64)
+    padded = (torch.arange(steps).unsqueeze(1) >= lengths).unsqueeze(-1)
+    garbage = torch.where(padded, GARBAGE, inputs).requires_grad_()
+    together = run(layer, garbage, lengths)
+    weigh = [torch.randn_like(part) for part in together]
+    loss = torch.stack([(w * part).sum() for w, part in zip(weigh, together, strict=True)]).sum()
+    all_at_once = gradients(loss, {"inputs": garbage, **learned(layer)})
+
+    inputs.requires_grad_()
+    loss = torch.zeros((), dtype=torch.float64)
+    for i, length in enumerate(lengths.tolist()):
+        alone = run(layer, inputs[:length, i : i + 1], lengths[i : i + 1])
+        for part, whole, w in zip(alone, together, weigh, strict=True):
+            torch.testing.assert_close(part[:, 0], whole[: len(part), i], atol=1e-10, rtol=1e-10)
+            loss = loss + (w[: len(part), i] * part[:, 0]).sum()
+    one_by_one = gradients(loss, {"inputs": inputs, **learned(layer)})
+
+    assert (together[0][padded.squeeze(-1)] == 0).all()
+    assert (all_at_once["inputs"][padded.expand_as(garbage)] == 0).all()
+    torch.testing.assert_close(all_at_once, one_by_one, atol=1e-10, rtol=1e-10)
 
 
 @EVERY_CELL
 @EVERY_ACTIVATION
-@BOTH
 def test_a_batch_is_as_good_as_each_sequence_alone_whatever_the_padding_holds(
-    cell: str, activation: str, bidirectional: bool
+    cell: str, activation: str
 ) -> None:
-    layer = new_cell(cell, activation, bidirectional)
-    inputs = torch.randn(len(LENGTHS), STEPS, 3, dtype=torch.float64)
-    padded = torch.arange(STEPS) >= LENGTHS.unsqueeze(1)
-    garbage = inputs.masked_fill(padded.unsqueeze(-1), HUGE).requires_grad_()
-    states, last = layer(garbage, LENGTHS)
-    weigh_states, weigh_last = torch.randn_like(states), torch.randn_like(last)
-    loss = (weigh_states * states).sum() + (weigh_last * last).sum()
-    together = gradients(loss, {"inputs": garbage, **learned(layer)})
+    layer = new_layer(cell, activation, bidirectional=True)
+    check_batch_equals_each_alone(layer, LENGTHS, STEPS)
 
-    inputs.requires_grad_()
-    loss = torch.zeros((), dtype=torch.float64)
-    for i, length in enumerate(LENGTHS.tolist()):
-        alone, end = layer(inputs[i : i + 1, :length], LENGTHS[i : i + 1])
-        torch.testing.assert_close(states[i, :length], alone[0], atol=1e-10, rtol=1e-10)
-        torch.testing.assert_close(last[i], end[0], atol=1e-10, rtol=1e-10)
-        loss = loss + (weigh_states[i, :length] * alone[0]).sum() + (weigh_last[i] * end[0]).sum()
-    separate = gradients(loss, {"inputs": inputs, **learned(layer)})
 
-    assert (states[padded] == 0).all()
-    assert (together["inputs"][padded] == 0).all()
-    torch.testing.assert_close(together, separate, atol=1e-10, rtol=1e-10)
+@EVERY_CELL
+@given(
+    lengths=st.lists(st.integers(1, 6), min_size=1, max_size=5),
+    padding=st.integers(0, 3),
+    num_layers=st.integers(1, 2),
+    bidirectional=st.booleans(),
+)
+@settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_so_is_a_batch_of_any_lengths_in_any_stack(
+    cell: str, lengths: list[int], padding: int, num_layers: int, bidirectional: bool
+) -> None:
+    layer = new_layer(cell, "arelu", num_layers=num_layers, bidirectional=bidirectional)
+    check_batch_equals_each_alone(layer, torch.tensor(lengths), max(lengths) + padding)
 
 
 @EVERY_CELL
 @BOTH
-def test_frames_that_are_not_numbers_do_no_harm_in_the_padding(
+def test_a_frame_that_is_not_a_number_spoils_only_its_own_sequence(
     cell: str, bidirectional: bool
 ) -> None:
-    layer = new_cell(cell, "tanh", bidirectional)
-    inputs = torch.randn(1, 4, 3, dtype=torch.float64)
-    inputs[0, 2:] = torch.nan
-    states, last = layer(inputs, torch.tensor([2]))
-    (states.sum() + last.sum()).backward()
-    assert all(
-        value.grad.isfinite().all() for value in learned(layer).values() if value.grad is not None
-    )
+    layer = new_layer(cell, bidirectional=bidirectional)
+    clean = torch.randn(STEPS, 3, 3, dtype=torch.float64)
+    spoilt = clean.clone()
+    spoilt[1, 0] = torch.nan
+    expected, found = run(layer, clean, LENGTHS), run(layer, spoilt, LENGTHS)
+    for part, other in zip(expected, found, strict=True):
+        torch.testing.assert_close(part[:, 1:], other[:, 1:], atol=0, rtol=0)
+        assert part.isfinite().all()
+        assert other[:, 0].isnan().any()
 
 
 def test_a_state_near_the_largest_number_survives_padding() -> None:
@@ -98,7 +135,7 @@ def test_a_state_near_the_largest_number_survives_padding() -> None:
             value.zero_()
         layer.get_parameter("weight_ih_l0")[2] = 1e10
         layer.get_parameter("weight_hh_l0")[2] = 1
-    _, last = layer(torch.ones(1, 4, 1), torch.tensor([1]))
+    _, last = layer(torch.ones(4, 1, 1), lengths=torch.tensor([1]))
     last.sum().backward()
     assert last.item() == pytest.approx(0.5e20)
     assert all(
@@ -111,28 +148,61 @@ def test_a_state_near_the_largest_number_survives_padding() -> None:
 def test_the_last_state_is_that_of_the_last_real_step_and_backwards_of_the_first(
     cell: str, bidirectional: bool
 ) -> None:
-    layer = new_cell(cell, "tanh", bidirectional)
-    states, last = layer(torch.randn(len(LENGTHS), STEPS, 3, dtype=torch.float64), LENGTHS)
-    assert torch.equal(last[:, :4], states[torch.arange(len(LENGTHS)), LENGTHS - 1, :4])
-    assert torch.equal(last[:, 4:], states[:, 0, 4:])
-    assert last.shape[1] == layer.output_size == (8 if bidirectional else 4)
+    layer = new_layer(cell, bidirectional=bidirectional, num_layers=2)
+    inputs = torch.randn(STEPS, len(LENGTHS), 3, dtype=torch.float64)
+    output, final = layer(inputs, lengths=LENGTHS)
+    last = last_state(layer, final)
+    assert torch.equal(last[:, :2], output[LENGTHS - 1, torch.arange(len(LENGTHS)), :2])
+    assert torch.equal(last[:, 2:], output[0, :, 2:])
+    assert last.shape[1] == layer.output_size == (4 if bidirectional else 2)
+
+
+@pytest.mark.parametrize("cell", sorted({*CELLS.names()} - {"a_lstm", "mean_lstm"}))
+def test_a_sequence_can_be_run_in_two_parts(cell: str) -> None:
+    layer = new_layer(cell, num_layers=2)
+    inputs = torch.randn(5, 3, 3, dtype=torch.float64)
+    whole, end = layer(inputs)
+    first, state = layer(inputs[:2])
+    second, last = layer(inputs[2:], state)
+    torch.testing.assert_close(torch.cat([first, second]), whole, atol=1e-12, rtol=0)
+    torch.testing.assert_close(last, end, atol=1e-12, rtol=0)
 
 
 @EVERY_CELL
 @pytest.mark.parametrize("activation", ACTIVATIONS.names())
-@BOTH
-def test_gradients_are_those_of_finite_differences(
-    cell: str, activation: str, bidirectional: bool
-) -> None:
-    layer = new_cell(cell, activation, bidirectional)
+def test_gradients_are_those_of_finite_differences(cell: str, activation: str) -> None:
+    layer = new_layer(cell, activation, bidirectional=True)
     names, values = zip(*learned(layer).items(), strict=True)
-    inputs = torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
+    inputs = torch.randn(3, 2, 3, dtype=torch.float64, requires_grad=True)
+    carried = layer.carried
 
-    def run(inputs: Tensor, *values: Tensor) -> Any:
-        given = dict(zip(names, values, strict=True))
-        return functional_call(layer, given, (inputs, torch.tensor([4, 2])))
+    def outputs(inputs: Tensor, *given: Tensor) -> Any:
+        *values, h, c = given
+        hx = h if carried == 1 else (h, c)
+        output, final = functional_call(
+            layer,
+            dict(zip(names, values, strict=True)),
+            (inputs, hx),
+            {"lengths": torch.tensor([3, 2])},
+        )
+        return output, *((final,) if carried == 1 else final), 0 * c
 
-    assert torch.autograd.gradcheck(run, (inputs, *values))
+    start = torch.randn(2, 2, 2, 2, dtype=torch.float64).unbind()
+    states = [state.clone().requires_grad_() for state in start]
+    assert torch.autograd.gradcheck(outputs, (inputs, *values, *states), fast_mode=True)
+
+
+@EVERY_CELL
+def test_it_does_the_same_again(cell: str) -> None:
+    found = []
+    for _ in range(2):
+        layer = new_layer(cell, "arelu", bidirectional=True, num_layers=2)
+        output, _ = layer(
+            torch.randn(4, 3, 3, dtype=torch.float64), lengths=torch.tensor([4, 2, 1])
+        )
+        output.square().sum().backward()
+        found.append([output, *(p.grad for p in layer.parameters())])
+    assert all(torch.equal(first, second) for first, second in zip(*found, strict=True))
 
 
 class Work(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -153,11 +223,11 @@ class Work(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def work(layer: nn.Module, steps: int) -> int:
-    inputs = torch.randn(2, steps, 3, dtype=torch.float64, requires_grad=True)
+    inputs = torch.randn(steps, 2, 3, dtype=torch.float64, requires_grad=True)
     counted = Work()
     with counted:
-        states, _ = layer(inputs, torch.tensor([steps, steps // 2]))
-        states.sum().backward()
+        output, _ = layer(inputs, lengths=torch.tensor([steps, steps // 2]))
+        output.sum().backward()
     return counted.numbers
 
 
@@ -166,23 +236,58 @@ def work(layer: nn.Module, steps: int) -> int:
 def test_forward_and_backward_take_work_linear_in_the_number_of_steps(
     cell: str, bidirectional: bool
 ) -> None:
-    layer = new_cell(cell, "tanh", bidirectional)
-    assert work(layer, 160) / work(layer, 80) < 2.05
+    layer = new_layer(cell, bidirectional=bidirectional)
+    assert work(layer, 80) / work(layer, 40) < 2.05
 
 
 @EVERY_CELL
-@pytest.mark.parametrize(
-    ("lengths", "message"),
-    [
-        ([2, 0], "lengths from 0 to 2 do not fit a batch of 4 steps"),
-        ([5, 1], "lengths from 1 to 5 do not fit a batch of 4 steps"),
-        ([1, 2, 3], "2 sequences but"),
-    ],
-)
-def test_lengths_that_do_not_fit_the_batch_are_refused(
-    cell: str, lengths: list[int], message: str
+@pytest.mark.parametrize("activation", ["tanh", "arelu"])
+def test_under_autocast_products_are_rounded_and_states_are_not(cell: str, activation: str) -> None:
+    layer = new_layer(cell, activation, bidirectional=True, num_layers=2).float()
+    inputs = torch.randn(6, 3, 3)
+    exact, _ = layer(inputs, lengths=torch.tensor([6, 2, 4]))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rounded, _ = layer(inputs.bfloat16(), lengths=torch.tensor([6, 2, 4]))
+        rounded.square().sum().backward()
+    assert rounded.dtype is torch.float32
+    torch.testing.assert_close(rounded, exact, atol=0.03, rtol=0.03)
+    assert not torch.equal(rounded, exact)
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in layer.parameters())
+
+
+@EVERY_CELL
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_in_half_precision_only_weights_input_and_result_are_rounded(
+    cell: str, dtype: torch.dtype
 ) -> None:
-    with pytest.raises(RequestError, match=message):
-        new_cell(cell, "tanh", False)(
-            torch.zeros(2, 4, 3, dtype=torch.float64), torch.tensor(lengths)
-        )
+    layer = new_layer(cell, "arelu", bidirectional=True).to(dtype)
+    inputs = torch.randn(4, 3, 3).to(dtype)
+    lengths = torch.tensor([4, 2, 3])
+    found = run(layer, inputs, lengths)
+    expected = run(layer.float(), inputs.float(), lengths)
+    assert {part.dtype for part in found} == {dtype}
+    torch.testing.assert_close(found, [part.to(dtype) for part in expected], atol=1e-2, rtol=1e-2)
+
+
+@EVERY_CELL
+def test_an_ensemble_under_vmap_is_as_good_as_its_members(cell: str) -> None:
+    layers = [new_layer(cell, "arelu", bidirectional=True) for _ in range(3)]
+    for layer in layers:
+        layer.reset_parameters()
+    parameters, buffers = torch.func.stack_module_state(layers)
+    inputs, lengths = torch.randn(4, 2, 3, dtype=torch.float64), torch.tensor([4, 2])
+
+    def loss(parameters: Any, buffers: Any, inputs: Tensor) -> Tensor:
+        state = (parameters, buffers)
+        output, _ = functional_call(layers[0], state, (inputs,), {"lengths": lengths})
+        result: Tensor = output.square().sum()
+        return result
+
+    both = torch.func.grad_and_value(loss)
+    found, values = torch.func.vmap(both, in_dims=(0, 0, None))(parameters, buffers, inputs)
+    for i, layer in enumerate(layers):
+        alone = layer(inputs, lengths=lengths)[0].square().sum()
+        torch.testing.assert_close(values[i], alone, atol=1e-10, rtol=1e-10)
+        expected = gradients(alone, dict(layer.named_parameters()))
+        for name, gradient in expected.items():
+            torch.testing.assert_close(found[name][i], gradient, atol=1e-10, rtol=1e-10)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sercli.errors import RequestError
-from sercli.nn.activations import ACTIVATIONS
+from sercli.nn.activations import ACTIVATIONS, Activation
+from sercli.nn.activations.check import check_finite
+from sercli.nn.activations.learned import learned, single
 
 
 @ACTIVATIONS.register("arelu")
-class AReLU(nn.Module):
+class AReLU(Activation):
     """AReLU: relu(x)·(1 + σ(β)) − relu(−x)·clamp(α).
 
     Chen, Li, Xu: "AReLU: Attention-based Rectified Linear Unit" (2020), arXiv 2006.13858.
@@ -24,9 +26,10 @@ class AReLU(nn.Module):
         alpha_min: Lower clamp of α. Chen et al.: 0.01; AR-GRU (II): 0.
         alpha_max: Upper clamp of α. Chen et al.: 0.99.
         learn: Whether α and β are trained; else they stay as they are.
+        units: H, where every unit has an α and a β of its own; None: one for all.
 
     Raises:
-        RequestError: The clamp is empty, or alpha lies outside of it.
+        RequestError: The clamp is empty, alpha lies outside of it, or beta is not finite.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class AReLU(nn.Module):
         alpha_min: float = 0.01,
         alpha_max: float = 0.99,
         learn: bool = True,
+        units: int | None = None,
     ) -> None:
         super().__init__()
         if not alpha_min <= alpha <= alpha_max:
@@ -43,17 +47,22 @@ class AReLU(nn.Module):
                 f"arelu.alpha={alpha:g} lies outside its clamp [{alpha_min:g}, {alpha_max:g}]: "
                 "move arelu.alpha_min or arelu.alpha_max (AR-GRU II: arelu.alpha_min=0)"
             )
-        self.alpha_min = alpha_min
-        self.alpha_max = alpha_max
-        self.alpha = nn.Parameter(torch.tensor(float(alpha)), requires_grad=learn)
-        self.beta = nn.Parameter(torch.tensor(float(beta)), requires_grad=learn)
+        check_finite("arelu.alpha", alpha)
+        check_finite("arelu.beta", beta)
+        self.alpha_min = single(alpha_min)
+        self.alpha_max = single(alpha_max)
+        self.alpha = learned(alpha, units, learn)
+        self.beta = learned(beta, units, learn)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the activation to every element of ``x``."""
-        slope = self.alpha.clamp(self.alpha_min, self.alpha_max)
-        gain = 1 + torch.sigmoid(self.beta)
+    def coefficients(self, shape: torch.Size) -> tuple[Tensor, ...]:
+        """Return the slopes of the positive and of the negative part."""
+        return 1 + torch.sigmoid(self.beta), self.alpha.clamp(self.alpha_min, self.alpha_max)
+
+    def formula(self, x: Tensor, *coefficients: Tensor) -> Tensor:
+        """Scale each part by its slope."""
+        gain, slope = coefficients
         return x * torch.where(x > 0, gain, slope)
 
     def extra_repr(self) -> str:
-        """Show the current parameters."""
-        return f"alpha={self.alpha.item():.4g}, beta={self.beta.item():.4g}"
+        """Show the current parameters, where each unit has its own, their means."""
+        return f"alpha={self.alpha.mean().item():.4g}, beta={self.beta.mean().item():.4g}"

@@ -1,58 +1,75 @@
-"""The GRU recurrence in plain PyTorch, on any device."""
+"""The loop over time in plain PyTorch, on any device and for every cell.
+
+Recurrences of equal shapes run side by side, each step computing all of them.
+
+A padded step computes on zeros in place of its input and state, and what it computes is thrown
+away: the state is held. So neither its value nor its gradient reaches a real step, whatever
+stood there, and no 0 · ∞ arises where the held state is huge. A reversed recurrence meets its
+padding first, and holds its initial state through it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Hashable, Sequence
 
 import torch
 from torch import Tensor
 
+from sercli.nn.recurrence.coefficients import coefficients
+from sercli.nn.recurrence.operands import Cell, Phi, Recurrence, State, Unrolled
+from sercli.nn.recurrence.padding import Padding
+from sercli.nn.recurrence.side_by_side import (
+    alike,
+    formula,
+    in_running_order,
+    initial_state,
+    projected_inputs,
+    step_weights,
+)
 
-def gru(
-    projected: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    padded: Tensor,
-    activation: Callable[[Tensor], Tensor],
-) -> Tensor:
-    """Run G independent GRU recurrences side by side.
 
-    With r and z the reset and update gates and φ the activation (Cho et al. 2014, with the
-    reset after the product as in cuDNN and ``torch.nn.GRU``):
+def unroll(cell: Cell, recurrences: Sequence[Recurrence]) -> list[Unrolled]:
+    """Run a cell over several batches; see `sercli.nn.recurrence.recur.recur`.
 
-        c_t = φ(x_t W_c + b_c + r_t ∘ (h_{t−1} U_c + d_c)),   h_t = z_t ∘ h_{t−1} + (1 − z_t) ∘ c_t
-
-    A padded step holds the state: its update gate is exactly 1, so neither its value nor its
-    gradient can reach a real step. Its reset gate is exactly 0, so that the proposal there,
-    which counts nothing, does not grow with the state: an infinite one would count as
-    0 · ∞ = NaN.
-
-    Time is taken apart once by ``unbind``: indexing a step inside the loop would make the
-    backward pass quadratic in T.
-
-    Args:
-        projected: x_t W + b for all steps, (T, G, B, 3H), gates in the order r, z, c; x_t = 0
-            at padded steps.
-        weight: U of each recurrence, (G, H, 3H).
-        bias: d of each recurrence, (G, 1, 3H).
-        padded: (T, G, B, 1), true where a step is padding.
-        activation: φ.
-
-    Returns:
-        The states h_1 … h_T, (T, G, B, H).
+    Under autocast the products are computed in its dtype, and all sums and states in the dtype
+    of the weights, which is also that of the result.
     """
-    hidden = weight.shape[1]
-    to_reset, to_update, to_candidate = projected.chunk(3, dim=-1)
-    to_gates = torch.cat(
-        [to_reset.masked_fill(padded, -torch.inf), to_update.masked_fill(padded, torch.inf)],
-        dim=-1,
-    )
-    state = projected.new_zeros((*projected.shape[1:-1], hidden))
+    numbers = coefficients(recurrences)
+    groups: dict[Hashable, list[int]] = {}
+    for i, recurrence in enumerate(recurrences):
+        groups.setdefault(alike(recurrence) or i, []).append(i)
+    done: dict[int, Unrolled] = {}
+    for members in groups.values():
+        group = [recurrences[i] for i in members]
+        phi = formula(group[0].activation, [numbers[i] for i in members])
+        done |= zip(members, _run(cell, group, phi), strict=True)
+    return [done[i] for i in range(len(recurrences))]
+
+
+def _run(cell: Cell, group: Sequence[Recurrence], phi: Phi) -> list[Unrolled]:
+    padding = [Padding.of(recurrence) for recurrence in group]
+    rounds = projected_inputs(cell, group, padding)
+    weights = step_weights(cell, group)
+    state = initial_state(cell, group)
     states = []
-    for gates, candidate in zip(to_gates.unbind(0), to_candidate.unbind(0), strict=True):
-        recurrent = torch.baddbmm(bias, state, weight)
-        reset, update = torch.sigmoid(gates + recurrent[..., : 2 * hidden]).chunk(2, dim=-1)
-        proposal = activation(candidate + reset * recurrent[..., 2 * hidden :])
-        state = torch.lerp(proposal, state, update)
-        states.append(state)
-    return torch.stack(states)
+    for x, padded in zip(rounds, Padding.rounds(group, padding), strict=True):
+        if padded is None:
+            state = cell.step(x, state, weights, phi)
+        else:
+            fed = tuple(part.masked_fill(padded, 0.0) for part in state)
+            moved = cell.step(x, fed, weights, phi)
+            state = _chosen(padded, state, moved)
+        states.append(state[0])
+    if len(group) == 1:
+        return [_unrolled(group[0], padding[0], torch.stack(states), state)]
+    sequences = torch.stack(states, dim=1).unbind(0)
+    finals = zip(*(part.unbind(0) for part in state), strict=True)
+    return [_unrolled(*parts) for parts in zip(group, padding, sequences, finals, strict=True)]
+
+
+def _chosen(where: Tensor, held: State, moved: State) -> State:
+    return tuple(torch.where(where, old, new) for old, new in zip(held, moved, strict=True))
+
+
+def _unrolled(recurrence: Recurrence, padding: Padding, states: Tensor, final: State) -> Unrolled:
+    return Unrolled(padding.zeroed(in_running_order(recurrence, states)), final)

@@ -1,0 +1,53 @@
+"""Refuse settings of an activation that make no sense, by their full name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from sercli.errors import RequestError, nearest
+
+
+def check_finite(setting: str, value: float) -> None:
+    """Refuse infinity and NaN.
+
+    Args:
+        setting: Its name in a configuration ("activation.slope").
+        value: What it was set to.
+
+    Raises:
+        RequestError: The value is not a finite number.
+    """
+    if not math.isfinite(value):
+        raise RequestError(f"{setting}={value}: must be a finite number")
+
+
+def check_at_least(setting: str, value: float, bound: float) -> None:
+    """Refuse a value below ``bound``, infinity and NaN.
+
+    Raises:
+        RequestError: The value is none of a finite number from ``bound`` on.
+    """
+    if not bound <= value < math.inf:
+        raise RequestError(f"{setting}={value}: must be {bound:g} or more, and finite")
+
+
+def check_positive(setting: str, value: float) -> None:
+    """Refuse zero, what lies below it, infinity and NaN.
+
+    Raises:
+        RequestError: The value is not a finite number above 0.
+    """
+    if not 0 < value < math.inf:
+        raise RequestError(f"{setting}={value}: must be above 0, and finite")
+
+
+def check_choice(setting: str, value: str, choices: Iterable[str]) -> None:
+    """Refuse what is not among ``choices``.
+
+    Raises:
+        RequestError: The value is unknown; the message names the nearest choice.
+    """
+    known = list(choices)
+    if value not in known:
+        raise RequestError(f"{setting}={value} is not known.{nearest(value, known)}")

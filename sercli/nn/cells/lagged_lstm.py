@@ -1,0 +1,110 @@
+"""Long short-term memories that look back over several steps at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sercli.errors import RequestError
+from sercli.nn.cells import CELLS
+from sercli.nn.cells.lstm import lstm_step
+from sercli.nn.layer import RecurrentLayer
+from sercli.nn.recurrence import Cell, StepWeights
+from sercli.nn.recurrence.operands import Phi, State
+from sercli.nn.recurrence.product import product
+
+LAGS = (1, 3, 5)
+"""The lags of Tao and Liu."""
+
+
+@dataclass(frozen=True)
+class LaggedStep:
+    """One step over a shift register h_{t−1}, c_{t−1}, h_{t−2}, c_{t−2} and so on.
+
+    Attributes:
+        lags: Which earlier states are combined.
+        scored: Whether their weights are a softmax of learned scores; else they are equal.
+    """
+
+    lags: tuple[int, ...]
+    scored: bool
+
+    def __call__(
+        self, x: tuple[Tensor, ...], state: State, weights: StepWeights, phi: Phi
+    ) -> State:
+        """Combine the earlier states and go on from there as an LSTM does."""
+        h = self._combined([state[2 * (lag - 1)] for lag in self.lags], weights)
+        c = self._combined([state[2 * (lag - 1) + 1] for lag in self.lags], weights)
+        return *lstm_step(x, (h, c), weights, phi), *state[:-2]
+
+    def _combined(self, earlier: Sequence[Tensor], weights: StepWeights) -> Tensor:
+        states = torch.stack(list(earlier))
+        if not self.scored:
+            return states.mean(0)
+        (score,) = weights.extra
+        scores = torch.stack([product(each, score) for each in earlier])
+        return (scores.softmax(0) * states).sum(0)
+
+
+class _LaggedLSTM(RecurrentLayer):
+    carried = 2
+    kernels = (4,)
+
+    def __init__(self, scored: bool, lags: Sequence[object], *layer: Any, **settings: Any) -> None:
+        real = {lag for lag in lags if isinstance(lag, int) and lag > 0}
+        if not real or len(real) < len(lags):
+            raise RequestError(f"lags={list(lags)}: must be different numbers from 1 up")
+        step = LaggedStep(tuple(sorted(real)), scored)
+        cell = Cell("a_lstm" if scored else "mean_lstm", (4,), (4,), 2 * max(real), step)
+        super().__init__(cell, *layer, **settings)
+
+
+@CELLS.register("a_lstm")
+class ALSTM(_LaggedLSTM):
+    """The advanced LSTM of Tao and Liu (ICASSP 2018, arXiv 1710.10197).
+
+    C'(t) = Σ_T w_T C(t−T) and h'(t) = Σ_T w_T h(t−T) take the place of c_{t−1} and h_{t−1} in
+    an LSTM. Each w is a softmax over the lags T of a learned linear score of the states that it
+    weighs. One vector of H numbers scores h and C alike, and each direction has one, kept as a
+    column ``weight_score``. States before the first step are zero and take part (our choice).
+
+    Args:
+        layer: Everything that `RecurrentLayer` takes.
+        lags: The lags T.
+        settings: Everything that `RecurrentLayer` takes, by name.
+
+    Raises:
+        RequestError: There is no lag, one is below 1, or one stands twice.
+    """
+
+    def __init__(
+        self, *layer: Any, lags: list[int] | tuple[int, ...] = LAGS, **settings: Any
+    ) -> None:
+        super().__init__(True, lags, *layer, **settings)
+
+    def parameter_shapes(self, inputs: int) -> dict[str, tuple[int, ...]]:
+        """Those of torch, and the vector that scores states."""
+        return super().parameter_shapes(inputs) | {"weight_score": (self.hidden_size, 1)}
+
+
+@CELLS.register("mean_lstm")
+class MeanLSTM(_LaggedLSTM):
+    """The mean-LSTM of Tao and Liu (2018): `ALSTM` with the same weight for all lags.
+
+    Args:
+        layer: Everything that `RecurrentLayer` takes.
+        lags: The lags T.
+        settings: Everything that `RecurrentLayer` takes, by name.
+
+    Raises:
+        RequestError: There is no lag, one is below 1, or one stands twice.
+    """
+
+    def __init__(
+        self, *layer: Any, lags: list[int] | tuple[int, ...] = LAGS, **settings: Any
+    ) -> None:
+        super().__init__(False, lags, *layer, **settings)

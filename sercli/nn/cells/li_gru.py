@@ -1,0 +1,84 @@
+"""The light gated recurrent unit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sercli.errors import RequestError
+from sercli.nn.cells import CELLS
+from sercli.nn.layer import RecurrentLayer, check_choice
+from sercli.nn.masks import valid_steps
+from sercli.nn.recurrence import Cell, StepWeights, Weights
+from sercli.nn.recurrence.operands import Phi, State
+from sercli.nn.recurrence.product import affine
+
+
+def _step(x: tuple[Tensor, ...], state: State, weights: StepWeights, phi: Phi) -> State:
+    (h,) = state
+    to_update, to_candidate = affine(x[0], h, weights.hidden[0]).chunk(2, dim=-1)
+    return (torch.lerp(phi(to_candidate), h, torch.sigmoid(to_update)),)
+
+
+CELL = Cell("li_gru", (2,), (2,), states=1, step=_step, fused=True)
+
+
+@CELLS.register("li_gru")
+class LiGRU(RecurrentLayer):
+    """Light gated recurrent units (Ravanelli, Brakel, Omologo, Bengio 2018, arXiv 1803.10225).
+
+    A GRU without reset gate, whose input is normalised; their φ is ReLU:
+
+        z_t = σ(N(W_z x_t) + U_z h_{t−1}),   c_t = φ(N(W_c x_t) + U_c h_{t−1}),
+        h_t = z_t ∘ h_{t−1} + (1 − z_t) ∘ c_t
+
+    N is a batch normalisation over the real frames of a batch; padding never enters its
+    statistics, and in evaluation it uses running ones. Its shift takes the place of the bias;
+    only without normalisation there is one. Recurrent blocks start orthogonal, as theirs. The
+    blocks of the weights stand in the order z, c.
+
+    Args:
+        layer: Everything that `RecurrentLayer` takes.
+        norm: ``batch``; ``layer``: each frame over all features of W x; ``none``.
+        settings: Everything that `RecurrentLayer` takes, by name.
+
+    Raises:
+        RequestError: In training, a batch normalisation meets fewer than two real frames.
+    """
+
+    def __init__(self, *layer: Any, norm: str = "batch", **settings: Any) -> None:
+        check_choice("norm", norm, ("batch", "layer", "none"))
+        self._norm = norm
+        super().__init__(CELL, *layer, init="orthogonal", **settings)
+        features = CELL.gates * self.hidden_size
+        kind = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}.get(norm)
+        self.norms = nn.ModuleDict(
+            {name: kind(features) for name in self.all_suffixes()} if kind else {}
+        ).to(self.weight_hh_l0)
+
+    def parameter_shapes(self, inputs: int) -> dict[str, tuple[int, ...]]:
+        """Those of torch, without the biases that N makes needless."""
+        shapes = super().parameter_shapes(inputs)
+        needless = {"bias_hh"} if self._norm == "none" else {"bias_ih", "bias_hh"}
+        return {name: shape for name, shape in shapes.items() if name not in needless}
+
+    def operands(self, suffix: str, steps: Tensor, lengths: Tensor) -> tuple[Tensor, Weights]:
+        """The normalised projections of the input, and the recurrent weights."""
+        steps, weights = super().operands(suffix, steps, lengths)
+        if weights.input is None or suffix not in self.norms:
+            return steps, weights
+        real = valid_steps(lengths, len(steps)).t().flatten().nonzero().squeeze(-1)
+        frames = steps.flatten(0, 1).index_select(0, real)
+        projected = nn.functional.linear(frames, weights.input).to(steps.dtype)
+        normal = self._normalised(self.norms[suffix], projected)
+        inputs = normal.new_zeros(steps.shape[0] * steps.shape[1], normal.shape[1])
+        inputs = inputs.index_copy(0, real, normal).view(*steps.shape[:2], normal.shape[1])
+        return inputs, Weights(None, weights.hidden)
+
+    def _normalised(self, norm: nn.Module, frames: Tensor) -> Tensor:
+        if isinstance(norm, nn.BatchNorm1d) and self.training and len(frames) < 2:
+            raise RequestError(f"li_gru: {len(frames)} real frames have no batch statistics")
+        normal: Tensor = norm(frames.to(self.weight_hh_l0.dtype)).to(frames.dtype)
+        return normal

@@ -1,0 +1,321 @@
+"""What the layers of all recurrent cells share."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import PackedSequence
+
+from sercli.errors import RequestError
+from sercli.nn.activations import ACTIVATIONS
+from sercli.nn.initial import INITS, draw, uniform
+from sercli.nn.recurrence import Cell, Recurrence, Unrolled, Weights
+from sercli.nn.recurrence.operands import State
+from sercli.nn.sequences import read
+from sercli.nn.states import Final, put_together, taken_apart
+from sercli.nn.together import drive
+
+MakeActivation = str | nn.Module | Callable[[], nn.Module]
+"""A name that `sercli.nn.activations` knows, a module, or what makes one."""
+
+Passing = Generator[tuple[Cell, list[Recurrence]], list[Unrolled], tuple[Any, Any]]
+"""A pass through a stack: asks for the recurrences of each level, is sent what came of them."""
+
+_STANDARD = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+_HALF = (torch.bfloat16, torch.float16)
+_DEFAULTS = {
+    "num_layers": 1,
+    "bias": True,
+    "batch_first": False,
+    "dropout": 0.0,
+    "bidirectional": False,
+    "share": "layer",
+    "init": "torch",
+    "gate_bias": 0.0,
+}
+
+
+class RecurrentLayer(nn.Module):
+    """A stack of recurrent layers, uni- or bidirectional, of any cell with any activation.
+
+    It takes the arguments of ``torch.nn.GRU`` and behaves like it: parameters have the same
+    names, shapes and initial values; input can be a batch, a single sequence or packed. Beside
+    that it takes the ``lengths`` of a padded batch. The activation replaces only that of the
+    candidate state; the gates keep their sigmoid (Rajamani et al. 2021).
+
+    A layer of a certain cell is a subclass. It says which `Cell` it runs, and may override
+    `parameter_shapes` and `operands`.
+
+    Args:
+        cell: What happens in a step.
+        input_size: Features I of a step.
+        hidden_size: Features H of a state in one direction.
+        num_layers: Levels of the stack.
+        bias: Whether there are biases.
+        batch_first: Whether a batch is (B, T, I) rather than (T, B, I).
+        dropout: Share of the output of every level but the last that is dropped in training.
+        bidirectional: Whether a second recurrence runs from the end to the beginning.
+        device: Of the weights.
+        dtype: Of the weights. In bfloat16 and float16 a layer computes in float32.
+        activation: A name, or a function that makes a module: every level (see ``share``)
+            gets its own. A module: it is used everywhere.
+        share: Whether the two directions of a level share one (``layer``) or each has its own
+            (``direction``). Our choice: the AR-GRU paper does not say.
+        init: How the weights start: `sercli.nn.initial.draw`. Biases start like the weights
+            with ``torch``, else at zero.
+        gate_bias: Added to the initial biases of the gates ``biased``.
+
+    Raises:
+        RequestError: A size, share or choice is out of range.
+    """
+
+    weight_hh_l0: Tensor
+    carried = 1
+    """How many tensors of the state, h first, a caller gives and gets."""
+    biased: tuple[int, ...] = ()
+    """The gates that ``gate_bias`` raises, by the position of their block in the weights."""
+    kernels: tuple[int, ...] = ()
+    """How TensorFlow's cell groups the gates; empty: each on its own (our choice)."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        activation: MakeActivation = "tanh",
+        share: str = "layer",
+        init: str = "torch",
+        gate_bias: float = 0.0,
+    ) -> None:
+        super().__init__()
+        check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+        check_choice("share", share, ("layer", "direction"))
+        check_choice("init", init, INITS)
+        _check_dropout(dropout, num_layers)
+        if gate_bias and not (bias and self.biased):
+            raise RequestError(
+                f"gate_bias={gate_bias:g}: the layer has no bias that it could raise"
+            )
+        self.cell = cell
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.bias, self.batch_first, self.dropout = bias, batch_first, dropout
+        self.bidirectional, self.share = bidirectional, share
+        self.init, self.gate_bias = init, gate_bias
+        self.output_size = hidden_size * (2 if bidirectional else 1)
+        for level in range(num_layers):
+            shapes = self.parameter_shapes(self.output_size if level else input_size)
+            for suffix in self.suffixes(level):
+                for name, shape in shapes.items():
+                    empty = torch.empty(shape, device=device, dtype=dtype)
+                    self.register_parameter(f"{name}_{suffix}", nn.Parameter(empty))
+        self.reset_parameters()
+        make = _maker(activation, device, dtype)
+        names = dict.fromkeys(map(self._activation_name, self.all_suffixes()))
+        self.activations = nn.ModuleDict({name: make() for name in names})
+
+    def parameter_shapes(self, inputs: int) -> dict[str, tuple[int, ...]]:
+        """The parameters of one recurrence: those of torch, then what else the cell needs."""
+        rows = self.cell.gates * self.hidden_size
+        biases = {"bias_ih": (rows,), "bias_hh": (rows,)} if self.bias else {}
+        return {"weight_ih": (rows, inputs), "weight_hh": (rows, self.hidden_size), **biases}
+
+    def operands(self, suffix: str, steps: Tensor, lengths: Tensor) -> tuple[Tensor, Weights]:
+        """The inputs of one recurrence and its weights, in the dtype of the computation.
+
+        Args:
+            suffix: Which recurrence.
+            steps: Output of the level below, (T, B, I).
+            lengths: (B,).
+        """
+        own = self.weights(suffix)
+        if steps.dtype is not own["weight_hh"].dtype:
+            own = {name: value.to(steps.dtype) for name, value in own.items()}
+        return steps, Weights(
+            input=own["weight_ih"],
+            hidden=own["weight_hh"],
+            input_bias=own.get("bias_ih"),
+            hidden_bias=own.get("bias_hh"),
+            extra=tuple(value for name, value in own.items() if name not in _STANDARD),
+        )
+
+    def suffixes(self, level: int) -> tuple[str, ...]:
+        """The names of the recurrences of a level, which end the names of their parameters."""
+        return (f"l{level}", f"l{level}_reverse") if self.bidirectional else (f"l{level}",)
+
+    def all_suffixes(self) -> list[str]:
+        """The names of all recurrences, from the first level up."""
+        return [suffix for level in range(self.num_layers) for suffix in self.suffixes(level)]
+
+    def weights(self, suffix: str) -> dict[str, Tensor]:
+        """The parameters of one recurrence, by their names without the suffix."""
+        return {name: getattr(self, f"{name}_{suffix}") for name in self.parameter_shapes(1)}
+
+    def reset_parameters(self) -> None:
+        """Draw all weights anew. What torch's layers do not have starts from U(±1/√H)."""
+        uniform(1 / math.sqrt(self.hidden_size), *self.parameters(recurse=False))
+        for own in map(self.weights, self.all_suffixes()):
+            if self.init != "torch":
+                kernels = self.kernels or (1,) * self.cell.gates
+                draw(self.init, own["weight_ih"], own["weight_hh"], kernels)
+                for name in own.keys() & {"bias_ih", "bias_hh"}:
+                    nn.init.zeros_(own[name])
+            for gate in self.biased if self.gate_bias else ():
+                with torch.no_grad():
+                    own["bias_ih"].chunk(self.cell.gates)[gate].add_(self.gate_bias)
+
+    def forward(
+        self,
+        input: Tensor | PackedSequence,  # noqa: A002 - as torch's layers call it
+        hx: Final | None = None,
+        *,
+        lengths: Tensor | Sequence[int] | None = None,
+    ) -> tuple[Any, Any]:
+        """Run over sequences.
+
+        Under autocast, input of any dtype is taken; the result has the dtype of the weights.
+
+        Args:
+            input: A batch (T, B, I), with ``batch_first`` (B, T, I); a single sequence (T, I);
+                or packed.
+            hx: The state before the first step: h (D·L, B, H), or a tuple (h, c) of such where
+                the cell has both; of a single sequence without the axis B. None: zeros.
+            lengths: Number of real steps of each sequence of a padded batch, (B,); None: all.
+                What stands in the padding never counts.
+
+        Returns:
+            The output of the last level in the form of the input, with D·H features and zero
+            at padded steps; and the final state of each level and direction in the form of
+            ``hx``: after the last real step, of the reverse direction after the first.
+
+        Raises:
+            RequestError: Shapes, lengths or dtypes do not fit.
+        """
+        return drive([self.passing(input, hx, lengths=lengths)])[0]
+
+    def passing(
+        self,
+        given: Tensor | PackedSequence,
+        hx: Final | None = None,
+        *,
+        lengths: Tensor | Sequence[int] | None = None,
+    ) -> Passing:
+        """Run over sequences, leaving the recurrences to the caller: see `forward`."""
+        batch = read(given, lengths, batch_first=self.batch_first)
+        steps = self._checked(batch.steps, "input")
+        if steps.shape[-1] != self.input_size:
+            raise RequestError(
+                f"input has {steps.shape[-1]} features: the layer reads {self.input_size}"
+            )
+        initial = self._initial(hx, steps.shape[1], batch.alone)
+        finals: list[State] = []
+        for level in range(self.num_layers):
+            if level and self.dropout:
+                steps = F.dropout(steps, self.dropout, self.training)
+            unrolled = yield self.cell, self._level(level, steps, batch.lengths, initial)
+            finals += [each.final for each in unrolled]
+            first = unrolled[0].states
+            steps = torch.cat([each.states for each in unrolled], -1) if unrolled[1:] else first
+        dtype = self.weight_hh_l0.dtype
+        final = put_together(finals, self.carried, batch.alone, dtype)
+        return batch.returned(steps.to(dtype)), final
+
+    def _level(
+        self, level: int, steps: Tensor, lengths: Tensor, initial: Sequence[State]
+    ) -> list[Recurrence]:
+        recurrences = []
+        for direction, suffix in enumerate(self.suffixes(level)):
+            inputs, weights = self.operands(suffix, steps, lengths)
+            start = initial[level * len(self.suffixes(level)) + direction] if initial else ()
+            activation = self.activations[self._activation_name(suffix)]
+            recurrences.append(
+                Recurrence(inputs, lengths, weights, activation, start, reverse=direction == 1)
+            )
+        return recurrences
+
+    def _initial(self, hx: Final | None, batch: int, alone: bool) -> list[State]:
+        if hx is None:
+            return []
+        shape = len(self.all_suffixes()), batch, self.hidden_size
+        states = taken_apart(hx, self.carried, shape, alone)
+        return [tuple(self._checked(part, "hx") for part in state) for state in states]
+
+    def _checked(self, given: Tensor, what: str) -> Tensor:
+        """``given`` in the dtype of the computation."""
+        own = self.weight_hh_l0.dtype
+        if given.dtype is not own and not torch.is_autocast_enabled(given.device.type):
+            raise RequestError(
+                f"{what} is {given.dtype} but the layer {own}: convert one, or use autocast"
+            )
+        return given.to(torch.float32 if own in _HALF else own)
+
+    def _activation_name(self, suffix: str) -> str:
+        return suffix if self.share == "direction" else suffix.removesuffix("_reverse")
+
+    def extra_repr(self) -> str:
+        """Show the sizes, and what differs from the defaults."""
+        shown = [str(self.input_size), str(self.hidden_size)]
+        for name, default in _DEFAULTS.items():
+            if (value := getattr(self, name)) != default:
+                shown.append(f"{name}={value}")
+        return ", ".join(shown)
+
+
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Refuse a value that is none of the choices.
+
+    Raises:
+        RequestError: Names them.
+    """
+    if value not in choices:
+        raise RequestError(f"{name}={value}: must be one of {', '.join(choices)}")
+
+
+def check_sizes(**sizes: int) -> None:
+    """Refuse sizes below 1.
+
+    Raises:
+        RequestError: Names the size.
+    """
+    for name, size in sizes.items():
+        if size < 1:
+            raise RequestError(f"{name}={size}: must be 1 or more")
+
+
+def _check_dropout(dropout: float, num_layers: int) -> None:
+    if not 0 <= dropout <= 1:
+        raise RequestError(f"dropout={dropout:g}: must be in [0, 1]")
+    if dropout and num_layers == 1:
+        warnings.warn(
+            f"dropout={dropout:g} acts between the layers of a stack: it does nothing with one",
+            stacklevel=4,
+        )
+
+
+def _maker(
+    activation: MakeActivation, device: torch.device | str | None, dtype: torch.dtype | None
+) -> Callable[[], nn.Module]:
+    if isinstance(activation, nn.Module):
+        return lambda: activation
+    make = ACTIVATIONS[activation] if isinstance(activation, str) else activation
+
+    def new() -> nn.Module:
+        module = make()
+        if not isinstance(module, nn.Module):
+            raise RequestError(f"activation={activation!r} made no module but {module!r}")
+        return module.to(device=device, dtype=dtype)
+
+    return new

@@ -1,0 +1,142 @@
+"""Compile a C++ library on first use and keep it.
+
+The library's name is a hash of its sources, of the compiler's flags and of torch's version, so
+that a cache on a shared disk serves different processors and versions side by side. Only one
+process compiles; a killed one leaves neither a lock nor half a library behind.
+
+torch tells where its headers and libraries are (`torch.utils.cpp_extension`). Its own loader is
+not used: it needs ninja, and a process that is killed while it compiles leaves a lock file for
+which all later ones wait.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+
+from sercli.files import write_atomically
+
+KERNEL = Path(__file__).parent / "kernel"
+
+_CAPABILITIES = {
+    "AVX512": ("-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mfma", "-mf16c"),
+    "AVX2": ("-mavx2", "-mfma", "-mf16c"),
+}
+"""What torch itself is compiled with for a processor that has them."""
+
+
+class NoKernelError(Exception):
+    """There is no fused kernel for this; the message says why, in part of a sentence.
+
+    Args:
+        message: Why.
+        worth_saying: Whether the user could do something about it.
+    """
+
+    def __init__(self, message: str, *, worth_saying: bool = False) -> None:
+        super().__init__(message)
+        self.worth_saying = worth_saying
+
+    def again(self) -> NoKernelError:
+        """Return the same error without the way that it has come."""
+        return NoKernelError(str(self), worth_saying=self.worth_saying)
+
+
+def library(name: str, source: str) -> ctypes.CDLL:
+    """Load a library, compiling it if this machine never did. A failure is remembered.
+
+    Args:
+        name: Its name in the cache.
+        source: C++; it may include what stands in ``kernel/``.
+
+    Raises:
+        NoKernelError: There is no compiler, it fails, or the cache cannot be written.
+    """
+    loaded = _load(name, source)
+    if isinstance(loaded, NoKernelError):
+        raise loaded.again()
+    return loaded
+
+
+@cache
+def _load(name: str, source: str) -> ctypes.CDLL | NoKernelError:
+    try:
+        return _load_or_compile(cache_folder() / f"{name}-{_digest(source)}.so", source)
+    except NoKernelError as error:
+        return error
+    except OSError as error:
+        return NoKernelError(f"{cache_folder()}: {error}", worth_saying=True)
+
+
+def _load_or_compile(path: Path, source: str) -> ctypes.CDLL:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            if not path.exists():
+                write_atomically(path, lambda temporary: _compile(source, temporary))
+    return ctypes.CDLL(str(path))
+
+
+def cache_folder() -> Path:
+    """Return where compiled libraries are kept: ``$XDG_CACHE_HOME/sercli`` (``~/.cache``)."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "sercli" / "kernels"
+
+
+@cache
+def capability() -> str:
+    """Name the vector instructions that kernels are compiled for ("AVX512")."""
+    return str(torch.backends.cpu.get_cpu_capability())
+
+
+@cache
+def _flags() -> tuple[str, ...]:
+    name = capability()
+    chosen = name if name in _CAPABILITIES else "DEFAULT"
+    vector = [*_CAPABILITIES.get(chosen, ()), f"-DCPU_CAPABILITY={chosen}"]
+    if chosen != "DEFAULT":
+        vector.append(f"-DCPU_CAPABILITY_{chosen}")
+    if chosen == "AVX512" and torch.cpu._is_avx512_bf16_supported():
+        vector.append("-mavx512bf16")
+    openmp = ["-fopenmp"] if platform.system() == "Linux" else []
+    return ("-O3", "-std=c++20", "-fPIC", "-shared", *openmp, *vector)
+
+
+def _digest(source: str) -> str:
+    headers = [path.read_bytes() for path in sorted(KERNEL.glob("*.h"))]
+    text = "\n".join([source, torch.__version__, platform.machine(), *_flags()])
+    return hashlib.sha256(b"\n".join([text.encode(), *headers])).hexdigest()[:16]
+
+
+def _compile(source: str, target: Path) -> None:
+    from torch.utils.cpp_extension import include_paths, library_paths
+
+    compiler = shlex.split(os.environ.get("CXX", "")) or ["c++"]
+    if shutil.which(compiler[0]) is None:
+        raise NoKernelError(
+            f"no C++ compiler '{compiler[0]}': install one, or set CXX", worth_saying=True
+        )
+    command = [
+        *compiler,
+        *_flags(),
+        f"-I{KERNEL}",
+        *(f"-isystem{path}" for path in include_paths()),
+        *("-x", "c++", "-", "-o", str(target)),
+        *(f"-L{path}" for path in library_paths()),
+        *("-ltorch_cpu", "-lc10"),
+    ]
+    done = subprocess.run(command, input=source, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        errors = [line for line in done.stderr.splitlines() if "error" in line]
+        reason = (errors or done.stderr.splitlines() or ["no message"])[0]
+        raise NoKernelError(f"{compiler[0]} failed: {reason}", worth_saying=True)

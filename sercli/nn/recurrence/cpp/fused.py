@@ -1,0 +1,145 @@
+"""The fused backend as `recur` calls it."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from sercli.nn.activations import Activation
+from sercli.nn.recurrence.coefficients import coefficients
+from sercli.nn.recurrence.cpp.build import NoKernelError, library
+from sercli.nn.recurrence.cpp.generate import source
+from sercli.nn.recurrence.cpp.launch import kernel, unroll
+from sercli.nn.recurrence.cpp.problem import MOST_COEFFICIENTS, Operands, Part, Plan
+from sercli.nn.recurrence.operands import Cell, Recurrence, Unrolled
+
+_KINDS = {torch.float32: "float", torch.float64: "double"}
+
+
+def run(cell: Cell, recurrences: Sequence[Recurrence]) -> list[Unrolled]:
+    """Run recurrences on the CPU, all in one call.
+
+    Under bfloat16 autocast, float32 weights and states enter products as bfloat16; sums and
+    states stay float32.
+
+    Raises:
+        NoKernelError: The kernel lacks the cell, the activation or the type of number; the
+            message says why, in part of a sentence.
+        RequestError: An activation does not fit the states.
+    """
+    kind = _kind(cell, recurrences)
+    numbers = coefficients(recurrences)
+    given = list(zip(recurrences, numbers, strict=True))
+    plan = Plan(
+        cell.name,
+        tuple(_part(each, kind, own) for each, own in given),
+        keep=torch.is_grad_enabled(),
+        pairs=kind == "float" and _bfloat16_wanted(),
+    )
+    outputs = unroll(plan, [tensor for each, own in given for tensor in _row(each, own)])
+    n = plan.outputs
+    return [Unrolled(outputs[i], tuple(outputs[i + 1 : i + n])) for i in range(0, len(outputs), n)]
+
+
+def prepare(cell: Cell, activation: nn.Module, device: str) -> None:
+    """Compile what a layer will need.
+
+    Raises:
+        NoKernelError: It cannot run here.
+    """
+    _check(cell, device)
+    kernel()
+    shape = torch.Size((1, 1))
+    given = activation.coefficients(shape) if isinstance(activation, Activation) else ()
+    _addresses(activation, len(given))
+
+
+def _check(cell: Cell, device: str) -> None:
+    if not cell.fused:
+        raise NoKernelError(f"the kernel has no cell '{cell.name}'")
+    if device != "cpu":
+        raise NoKernelError(f"the kernel is for the CPU, not for {device}")
+
+
+def _kind(cell: Cell, recurrences: Sequence[Recurrence]) -> str:
+    """Return the type of number, as it ends the names of the kernel's functions."""
+    weights = [each.weights.hidden for each in recurrences]
+    for device in {each.device.type for each in weights}:
+        _check(cell, device)
+    dtypes = {each.dtype for each in weights}
+    if len(dtypes) > 1 or not dtypes <= set(_KINDS):
+        raise NoKernelError(f"the kernel has no {' and '.join(map(str, dtypes))}")
+    return _KINDS[dtypes.pop()]
+
+
+def _bfloat16_wanted() -> bool:
+    return torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") is torch.bfloat16
+
+
+def _part(recurrence: Recurrence, kind: str, numbers: tuple[Tensor, ...]) -> Part:
+    weights = recurrence.weights
+    return Part(
+        reverse=recurrence.reverse,
+        input=weights.input is not None,
+        input_bias=weights.input_bias is not None,
+        hidden_bias=weights.hidden_bias is not None,
+        initial=len(recurrence.initial),
+        coefficients=len(numbers),
+        activation=_addresses(recurrence.activation, len(numbers))[kind],
+    )
+
+
+def _row(recurrence: Recurrence, numbers: tuple[Tensor, ...]) -> list[Tensor]:
+    weights = recurrence.weights
+    return Operands(
+        recurrence.inputs,
+        recurrence.lengths,
+        weights.hidden,
+        weights.input,
+        weights.input_bias,
+        weights.hidden_bias,
+        recurrence.initial,
+        numbers,
+    ).listed()
+
+
+_Addresses = dict[str, tuple[int, int]]
+"""Where the value and the derivative of an activation are, by type of number."""
+
+_compiled: WeakKeyDictionary[nn.Module, _Addresses | NoKernelError] = WeakKeyDictionary()
+
+
+def _addresses(activation: nn.Module, count: int) -> _Addresses:
+    found = _compiled.get(activation)
+    if found is None:
+        try:
+            found = _compile(activation, count)
+        except NoKernelError as error:
+            found = error
+        _compiled[activation] = found
+    if isinstance(found, NoKernelError):
+        raise found.again()
+    return found
+
+
+def _compile(activation: nn.Module, count: int) -> _Addresses:
+    name = type(activation).__name__
+    if count > MOST_COEFFICIENTS:
+        raise NoKernelError(
+            f"activation {name} has {count} coefficients, the kernel takes {MOST_COEFFICIENTS}"
+        )
+    if not count and any(True for _ in activation.parameters()):
+        raise NoKernelError(f"activation {name} has parameters but is no sercli Activation")
+    loaded = library(name.lower(), source(activation, count))
+    return {
+        kind: (_address(loaded, f"value_{kind}"), _address(loaded, f"derivative_{kind}"))
+        for kind in _KINDS.values()
+    }
+
+
+def _address(loaded: ctypes.CDLL, name: str) -> int:
+    return ctypes.cast(getattr(loaded, name), ctypes.c_void_p).value or 0

@@ -1,0 +1,229 @@
+// A slice of sequences back through all steps.
+//
+// The gradients of the gates are gathered for a chunk of steps, which still lies in the cache when
+// it is multiplied into the gradients of the weights.
+#pragma once
+
+#include "weights.h"
+
+namespace sercli {
+
+template <class M>
+class BackwardPass {
+  using T = typename M::Number;
+  using Item = typename M::Item;
+
+ public:
+  BackwardPass(const Slice<T>& slice, const BackwardWeights<M>& weights)
+      : slice(slice),
+        p(*slice.problem),
+        cell(*slice.cell),
+        weights(weights),
+        parts(parts_of(cell)),
+        width(p.width()),
+        input_width(p.input_width()),
+        all(cell.gates * width),
+        d_row(cell.blocks * width),
+        rows(slice.rows),
+        chunk(std::max<int64_t>(1, 256 / rows)),
+        coefficients(slice),
+        d_coefficients(coefficients.gradients(rows)),
+        d_input_weight(p.input_weight ? all * input_width : 0),
+        d_hidden_weight(all * width),
+        d_bias(d_row),
+        x(p.input_weight ? chunk * rows * input_width : 0),
+        h(chunk * rows * width),
+        reset_state(cell.before_reset ? chunk * rows * width : 0),
+        d(chunk * rows * d_row),
+        dh(rows * width),
+        dc(rows * width),
+        c0(width),
+        d_reset_state(rows * width),
+        value(width),
+        dvalue(width),
+        d_items(room(chunk * rows * d_row)),
+        packed_left(packed_size<M>(chunk * rows, all)),
+        packed_right(packed_size<M>(chunk * rows, std::max(width, input_width))),
+        dx(p.dx ? chunk * rows * input_width : 0) {}
+
+  void run() {
+    load(p.d_h_final, dh);
+    load(p.d_c_final, dc);
+    const int64_t steps = slice.steps();
+    for (int64_t end = steps; end > 0; end -= chunk) {
+      const int64_t count = std::min(chunk, end);
+      const auto time = [&](int64_t i) { return p.reverse ? steps - end + i : end - 1 - i; };
+      for (int64_t i = 0; i < count; i++) step(time(i), i * rows);
+      add_to_weights(count * rows);
+      for (int64_t i = 0; p.dx && i < count; i++) give_dx(time(i), i * rows);
+    }
+    for (int64_t t = steps; p.dx && t < p.steps; t++)
+      for (int64_t b = 0; b < rows; b++) std::memset(dx_row(t, b), 0, p.inputs * sizeof(T));
+    unload(dh, p.dh0);
+    unload(dc, p.dc0);
+  }
+
+  // Add what the slice found to the gradients of the recurrence.
+  void add_up() const {
+    for (int64_t g = 0; g < cell.gates; g++) {
+      const int64_t gate = cell.input_gates[g];
+      if (p.d_input_weight)
+        add(d_input_weight + g * width * input_width, input_width, p.inputs,
+            p.d_input_weight + gate * p.hidden * p.inputs);
+      add(d_hidden_weight + g * width * width, width, p.hidden,
+          p.d_hidden_weight + g * p.hidden * p.hidden);
+      if (p.d_input_bias) add(d_bias + g * width, 1, 1, p.d_input_bias + gate * p.hidden);
+      if (p.d_hidden_bias)
+        add(d_bias + (cell.hidden_at + g) * width, 1, 1, p.d_hidden_bias + g * p.hidden);
+    }
+    for (int64_t i = 0; i < p.coefficients; i++) {
+      const bool own = p.coefficient_row[i] != 0;
+      for (int64_t b = 0; b < (own ? rows : 1); b++)
+        for (int64_t j = 0; j < p.hidden; j++)
+          p.d_coefficient[i][(own ? slice.first + b : 0) * p.hidden + j] +=
+              d_coefficients[i].get()[b * width + j];
+    }
+  }
+
+ private:
+  static Buffer<Item> room(int64_t numbers) { return Buffer<Item>(M::depth == 1 ? 0 : numbers / 2); }
+
+  void load(const T* from, T* to) const {
+    for (int64_t b = 0; from && b < rows; b++)
+      std::memcpy(to + b * width, from + (slice.first + b) * p.hidden, p.hidden * sizeof(T));
+  }
+  void unload(const T* from, T* to) const {
+    for (int64_t b = 0; to && b < rows; b++)
+      std::memcpy(to + (slice.first + b) * p.hidden, from + b * width, p.hidden * sizeof(T));
+  }
+  void add(const T* from, int64_t row, int64_t columns, T* to) const {
+    for (int64_t i = 0; i < p.hidden; i++)
+      for (int64_t j = 0; j < columns; j++) to[i * columns + j] += from[i * row + j];
+  }
+  T* dx_row(int64_t t, int64_t b) const {
+    return p.dx + t * p.dx_step + (slice.first + b) * p.dx_row;
+  }
+
+  void step(int64_t t, int64_t at) {
+    for (int64_t b = 0; b < rows; b++) {
+      take_before(t, b, at + b);
+      if (!slice.real(b, t)) {
+        std::memset(d + (at + b) * d_row, 0, d_row * sizeof(T));
+        continue;
+      }
+      if (p.d_states) {
+        const T* from = p.d_states + t * p.d_step + (slice.first + b) * p.d_row;
+        T* to = dh + b * width;
+        for (int64_t j = 0; j < p.hidden; j++) to[j] += from[j];
+      }
+      cell.backward(row(t, b, at + b));
+    }
+    if (cell.before_reset) {
+      multiply(at, 1, nullptr, d_reset_state);
+      for (int64_t b = 0; b < rows; b++)
+        if (slice.real(b, t)) cell.reopen(row(t, b, at + b));
+    }
+    multiply(at, 0, dh, dh);
+  }
+
+  // Fetch the input of a step and the state before it; zeros where there is none.
+  void take_before(int64_t t, int64_t b, int64_t to) {
+    const bool real = slice.real(b, t);
+    const auto copy = [&](T* into, const T* from, int64_t count) {
+      if (real && from) std::memcpy(into, from, count * sizeof(T));
+      else std::memset(into, 0, count * sizeof(T));
+    };
+    if (p.input_weight)
+      copy(x + to * input_width, p.x + t * p.x_step + (slice.first + b) * p.x_row, p.inputs);
+    copy(h + to * width, before(t, b, p.states, p.state_step, p.state_row, p.h0), p.hidden);
+    if (!real && cell.before_reset) std::memset(reset_state + to * width, 0, width * sizeof(T));
+  }
+  bool is_first(int64_t t, int64_t b) const {
+    return p.reverse ? t + 1 == p.lengths[slice.first + b] : t == 0;
+  }
+  const T* before(int64_t t, int64_t b, const T* states, int64_t step, int64_t row,
+                  const T* initial) const {
+    if (!is_first(t, b))
+      return states + (p.reverse ? t + 1 : t - 1) * step + (slice.first + b) * row;
+    return initial ? initial + (slice.first + b) * p.hidden : nullptr;
+  }
+  const T* c_before(int64_t t, int64_t b) {
+    if (cell.cell_state < 0) return nullptr;
+    if (!is_first(t, b)) return slice.kept(p.reverse ? t + 1 : t - 1, b) + cell.cell_state * width;
+    if (p.c0) std::memcpy(c0, p.c0 + (slice.first + b) * p.hidden, p.hidden * sizeof(T));
+    return c0;
+  }
+
+  Backward<T> row(int64_t t, int64_t b, int64_t at) {
+    coefficients.point(b, pointers);
+    coefficients.point(d_coefficients, b, d_pointers);
+    return {slice.kept(t, b), h + at * width,  c_before(t, b),
+            dh + b * width,   dc + b * width,  d + at * d_row,
+            d_reset_state + b * width,         reset_state + at * width,
+            value,            dvalue,          pointers,
+            d_pointers};
+  }
+
+  // result = start + gradients of the gates · recurrent weights.
+  void multiply(int64_t at, int part, const T* start, T* result) {
+    const int64_t columns = parts[part].gates * width;
+    const T* from = d + at * d_row + (cell.hidden_at + parts[part].first) * width;
+    const Item* items = as_items<M>(from, rows, columns, d_row, d_items);
+    product<M>(rows, columns, width, items, item_row<M>(columns, d_row), weights.hidden[part],
+               start, width, result, width);
+  }
+
+  void add_to_weights(int64_t count) {
+    if (p.input_weight) add_to(d_input_weight, count, 0, cell.gates, x, input_width);
+    for (const auto& part : parts)
+      add_to(d_hidden_weight + part.first * width * width, count, cell.hidden_at + part.first,
+             part.gates, &part == &parts[0] ? h.get() : reset_state.get(), width);
+    for (int64_t i = 0; i < count; i++)
+      for (int64_t j = 0; j < d_row; j++) d_bias[j] += d[i * d_row + j];
+    if (p.dx && p.input_weight) {
+      const Item* items = as_items<M>(d, count, all, d_row, d_items);
+      product<M>(count, all, input_width, items, item_row<M>(all, d_row), weights.input, nullptr, 0,
+                 dx, input_width);
+    }
+  }
+
+  void add_to(T* sum, int64_t count, int64_t block, int64_t gates, const T* right,
+              int64_t columns) {
+    const T* left = d + block * width;
+    const int64_t row = d_row;
+    pack_stripes<M>(count, gates * width, [=](int64_t k, int64_t n) { return left[k * row + n]; },
+                    packed_left);
+    pack<M>(count, columns, [=](int64_t k, int64_t n) { return right[k * columns + n]; },
+            packed_right);
+    add_outer<M>(count, gates * width, columns, packed_left, packed_right, sum);
+  }
+
+  void give_dx(int64_t t, int64_t at) {
+    for (int64_t b = 0; b < rows; b++) {
+      if (p.input_weight) {
+        std::memcpy(dx_row(t, b), dx + (at + b) * input_width, p.inputs * sizeof(T));
+        continue;
+      }
+      for (int64_t g = 0; g < cell.gates; g++)
+        std::memcpy(dx_row(t, b) + cell.input_gates[g] * p.hidden, d + (at + b) * d_row + g * width,
+                    p.hidden * sizeof(T));
+    }
+  }
+
+  const Slice<T>& slice;
+  const Problem<T>& p;
+  const Cell<T>& cell;
+  const BackwardWeights<M>& weights;
+  const std::vector<Part> parts;
+  const int64_t width, input_width, all, d_row, rows, chunk;
+  Coefficients<T> coefficients;
+  std::vector<Buffer<T>> d_coefficients;
+  const T* pointers[most_coefficients];
+  T* d_pointers[most_coefficients];
+  Buffer<T> d_input_weight, d_hidden_weight, d_bias, x, h, reset_state, d, dh, dc, c0;
+  Buffer<T> d_reset_state, value, dvalue;
+  Buffer<Item> d_items, packed_left, packed_right;
+  Buffer<T> dx;
+};
+
+}  // namespace sercli

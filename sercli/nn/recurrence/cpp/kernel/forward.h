@@ -1,0 +1,138 @@
+// A slice of sequences through all steps.
+#pragma once
+
+#include "weights.h"
+
+namespace sercli {
+
+template <class M>
+class ForwardPass {
+  using T = typename M::Number;
+  using Item = typename M::Item;
+
+ public:
+  ForwardPass(const Slice<T>& slice, const ForwardWeights<M>& weights)
+      : slice(slice),
+        p(*slice.problem),
+        cell(*slice.cell),
+        weights(weights),
+        parts(parts_of(cell)),
+        width(p.width()),
+        all(cell.gates * width),
+        rows(slice.rows),
+        chunk(std::max<int64_t>(1, 64 / rows)),
+        coefficients(slice),
+        x(chunk * rows * p.input_width()),
+        x_room(room(chunk * rows * p.input_width())),
+        h_room(room(rows * width)),
+        projected(chunk * rows * all),
+        recurrent(rows * all),
+        h(rows * width),
+        c(rows * width),
+        reset_state(rows * width),
+        value(width),
+        unkept(p.kept ? 0 : rows * cell.kept * width) {}
+
+  void run() {
+    load(p.h0, h);
+    load(p.c0, c);
+    const int64_t steps = slice.steps();
+    for (int64_t start = 0; start < steps; start += chunk) {
+      const int64_t count = std::min(chunk, steps - start);
+      const auto time = [&](int64_t i) { return p.reverse ? steps - 1 - start - i : start + i; };
+      for (int64_t i = 0; i < count; i++) take_inputs(time(i), i * rows);
+      if (p.input_weight) project(count * rows);
+      for (int64_t i = 0; i < count; i++) step(time(i), projected + i * rows * all);
+    }
+    for (int64_t t = steps; t < p.steps; t++)
+      for (int64_t b = 0; b < rows; b++) std::memset(state(t, b), 0, p.hidden * sizeof(T));
+    unload(h, p.h_final);
+    unload(c, p.c_final);
+  }
+
+ private:
+  static Buffer<Item> room(int64_t numbers) { return Buffer<Item>(M::depth == 1 ? 0 : numbers / 2); }
+
+  void load(const T* from, T* to) const {
+    for (int64_t b = 0; from && b < rows; b++)
+      std::memcpy(to + b * width, from + (slice.first + b) * p.hidden, p.hidden * sizeof(T));
+  }
+  void unload(const T* from, T* to) const {
+    for (int64_t b = 0; to && b < rows; b++)
+      std::memcpy(to + (slice.first + b) * p.hidden, from + b * width, p.hidden * sizeof(T));
+  }
+  T* state(int64_t t, int64_t b) const {
+    return p.states + t * p.state_step + (slice.first + b) * p.state_row;
+  }
+  T* kept(int64_t t, int64_t b) {
+    return p.kept ? slice.kept(t, b) : unkept + b * cell.kept * width;
+  }
+
+  // Copy the inputs of a step; padding, whatever it holds, becomes zero.
+  void take_inputs(int64_t t, int64_t to) {
+    for (int64_t b = 0; b < rows; b++) {
+      const T* from = p.x + t * p.x_step + (slice.first + b) * p.x_row;
+      const bool real = slice.real(b, t);
+      if (p.input_weight) {
+        T* row = x + (to + b) * p.input_width();
+        if (real) std::memcpy(row, from, p.inputs * sizeof(T));
+        else std::memset(row, 0, p.inputs * sizeof(T));
+      } else if (real) {
+        for (int64_t g = 0; g < cell.gates; g++)
+          std::memcpy(projected + (to + b) * all + g * width, from + g * p.hidden,
+                      p.hidden * sizeof(T));
+      }
+    }
+  }
+
+  void project(int64_t count) {
+    const int64_t columns = p.input_width();
+    const Item* items = as_items<M>(x, count, columns, columns, x_room);
+    product<M>(count, p.inputs, all, items, item_row<M>(columns, columns), weights.input,
+               weights.input_bias, 0, projected, all);
+  }
+
+  void multiply(const T* left, int part) {
+    const int64_t at = parts[part].first * width;
+    const Item* items = as_items<M>(left, rows, width, width, h_room);
+    product<M>(rows, p.hidden, parts[part].gates * width, items, item_row<M>(width, width),
+               weights.hidden[part], weights.hidden_bias + at, 0, recurrent + at, all);
+  }
+
+  void step(int64_t t, const T* inputs) {
+    multiply(h, 0);
+    if (cell.before_reset) {
+      for (int64_t b = 0; b < rows; b++)
+        if (slice.real(b, t)) cell.open(row(t, b, inputs));
+      multiply(reset_state, 1);
+    }
+    for (int64_t b = 0; b < rows; b++) {
+      if (slice.real(b, t)) {
+        cell.forward(row(t, b, inputs));
+        std::memcpy(state(t, b), h + b * width, p.hidden * sizeof(T));
+      } else {
+        std::memset(state(t, b), 0, p.hidden * sizeof(T));
+      }
+    }
+  }
+
+  Forward<T> row(int64_t t, int64_t b, const T* inputs) {
+    coefficients.point(b, pointers);
+    return {inputs + b * all, recurrent + b * all,       h + b * width, c + b * width,
+            kept(t, b),       reset_state + b * width, value,         pointers};
+  }
+
+  const Slice<T>& slice;
+  const Problem<T>& p;
+  const Cell<T>& cell;
+  const ForwardWeights<M>& weights;
+  const std::vector<Part> parts;
+  const int64_t width, all, rows, chunk;
+  Coefficients<T> coefficients;
+  const T* pointers[most_coefficients];
+  Buffer<T> x;
+  Buffer<Item> x_room, h_room;
+  Buffer<T> projected, recurrent, h, c, reset_state, value, unkept;
+};
+
+}  // namespace sercli

@@ -1,0 +1,128 @@
+// One recurrence as Python hands it over, and what of it a slice of its sequences needs.
+#pragma once
+
+#include "cells.h"
+
+#include <memory>
+#include <numeric>
+
+namespace sercli {
+
+enum CellName : int64_t { GRU, GRU_BEFORE, LI_GRU, LSTM, RNN };
+
+// `Problem` in launch.py lists the same fields. A null pointer: not there. Steps of `x` and
+// `states` are *_step numbers apart, sequences *_row; the features lie side by side.
+template <class T>
+struct Problem {
+  int64_t cell, steps, batch, inputs, hidden, reverse;
+  const int64_t* lengths;
+  const T* x;  // without input weights: projected already, gates × hidden
+  int64_t x_step, x_row;
+  const T *input_weight, *hidden_weight, *input_bias, *hidden_bias, *h0, *c0;
+  T* states;
+  int64_t state_step, state_row;
+  T *h_final, *c_final, *kept;
+  Activation<T> activation;
+  int64_t coefficients;
+  const T* coefficient[most_coefficients];
+  int64_t coefficient_row[most_coefficients], coefficient_unit[most_coefficients];
+  // Backwards only.
+  const T* d_states;
+  int64_t d_step, d_row;
+  const T *d_h_final, *d_c_final;
+  T* dx;
+  int64_t dx_step, dx_row;
+  T *d_input_weight, *d_hidden_weight, *d_input_bias, *d_hidden_bias, *dh0, *dc0;
+  T* d_coefficient[most_coefficients];  // (batch, hidden), or (hidden) where all rows share it
+
+  int64_t width() const { return rounded_up(hidden, lanes<T>); }
+  int64_t input_width() const { return rounded_up(inputs, lanes<T>); }
+  bool real(int64_t row, int64_t t) const { return t < lengths[row]; }
+};
+
+template <class T>
+std::unique_ptr<Cell<T>> new_cell(const Problem<T>& p) {
+  switch (p.cell) {
+    case GRU: return std::make_unique<Gru<T>>(p.width(), p.activation);
+    case GRU_BEFORE: return std::make_unique<GruBefore<T>>(p.width(), p.activation);
+    case LI_GRU: return std::make_unique<LiGru<T>>(p.width(), p.activation);
+    case LSTM: return std::make_unique<Lstm<T>>(p.width(), p.activation);
+    default: return std::make_unique<Rnn<T>>(p.width(), p.activation);
+  }
+}
+
+// Gates whose recurrent product is taken together: all, or two lots where the reset comes between.
+struct Part {
+  int64_t first, gates;
+};
+
+template <class T>
+std::vector<Part> parts_of(const Cell<T>& cell) {
+  if (!cell.before_reset) return {{0, cell.gates}};
+  return {{0, cell.before_reset}, {cell.before_reset, cell.gates - cell.before_reset}};
+}
+
+inline std::vector<int> gates_of(Part part) {
+  std::vector<int> gates(part.gates);
+  std::iota(gates.begin(), gates.end(), static_cast<int>(part.first));
+  return gates;
+}
+
+// Some of the sequences of a recurrence, which one thread takes through all of its steps.
+template <class T>
+struct Slice {
+  const Problem<T>* problem;
+  const Cell<T>* cell;
+  int64_t first, rows;
+
+  // Steps until the longest of its sequences ends.
+  int64_t steps() const {
+    int64_t longest = 0;
+    for (int64_t b = first; b < first + rows; b++)
+      longest = std::max(longest, problem->lengths[b]);
+    return longest;
+  }
+  T* kept(int64_t t, int64_t row) const {
+    return problem->kept + ((t * problem->batch + first + row) * cell->kept) * problem->width();
+  }
+  bool real(int64_t row, int64_t t) const { return problem->real(first + row, t); }
+};
+
+// The activation's coefficients for each sequence of a slice, padded to vectors.
+template <class T>
+class Coefficients {
+ public:
+  explicit Coefficients(const Slice<T>& slice) : count(slice.problem->coefficients) {
+    const auto& p = *slice.problem;
+    width = p.width();
+    for (int64_t i = 0; i < count; i++) {
+      const bool own = p.coefficient_row[i] != 0;
+      values.emplace_back((own ? slice.rows : 1) * width);
+      strides[i] = own ? width : 0;
+      for (int64_t b = 0; b < (own ? slice.rows : 1); b++)
+        for (int64_t j = 0; j < width; j++)
+          values[i][b * width + j] =
+              p.coefficient[i][(own ? slice.first + b : 0) * p.coefficient_row[i] +
+                               (j < p.hidden ? j : 0) * p.coefficient_unit[i]];
+    }
+  }
+  // Room for their gradients, of the same shapes.
+  std::vector<Buffer<T>> gradients(int64_t rows) const {
+    std::vector<Buffer<T>> all;
+    for (int64_t i = 0; i < count; i++) all.emplace_back((strides[i] ? rows : 1) * width);
+    return all;
+  }
+  // Point at those of one sequence.
+  template <class Pointer>
+  void point(std::vector<Buffer<T>>& buffers, int64_t row, Pointer* pointers) const {
+    for (int64_t i = 0; i < count; i++) pointers[i] = buffers[i].get() + row * strides[i];
+  }
+  void point(int64_t row, const T** pointers) { point(values, row, pointers); }
+
+ private:
+  int64_t count, width;
+  std::vector<Buffer<T>> values;
+  int64_t strides[most_coefficients];
+};
+
+}  // namespace sercli

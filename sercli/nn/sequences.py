@@ -1,0 +1,98 @@
+"""The forms in which a recurrent layer takes and returns sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from sercli.errors import RequestError
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Sequences of the one form in which they are computed, and the form in which they came.
+
+    Attributes:
+        steps: (T, B, I).
+        lengths: Number of real steps of each sequence, (B,).
+        batch_first: Whether they came as (B, T, I).
+        alone: Whether it came as one sequence (T, I).
+        packed: What they came as, if packed.
+    """
+
+    steps: Tensor
+    lengths: Tensor
+    batch_first: bool = False
+    alone: bool = False
+    packed: PackedSequence | None = None
+
+    def returned(self, steps: Tensor) -> Tensor | PackedSequence:
+        """Bring an output (T, B, O) to the form in which the input came."""
+        if self.packed is not None:
+            return _packed_like(self.packed, steps, self.lengths)
+        if self.alone:
+            return steps.squeeze(1)
+        return steps.transpose(0, 1) if self.batch_first else steps
+
+
+def read(
+    given: Tensor | PackedSequence, lengths: Tensor | Sequence[int] | None, *, batch_first: bool
+) -> Sequences:
+    """Take sequences in any form that the layers of torch take, or padded with lengths.
+
+    Args:
+        given: (T, B, I) or, with ``batch_first``, (B, T, I); one sequence (T, I); or packed.
+        lengths: Number of real steps of each sequence of a batch, (B,); None: all.
+        batch_first: Whether a batch is (B, T, I).
+
+    Raises:
+        RequestError: There is no step, a length does not fit, or lengths come with something
+            that has its own.
+    """
+    if isinstance(given, PackedSequence):
+        _check_no_lengths(lengths, "a packed sequence")
+        steps, own = pad_packed_sequence(given)
+        return Sequences(steps, own.to(steps.device), packed=given)
+    if given.dim() not in (2, 3):
+        raise RequestError(f"input of shape {tuple(given.shape)}: expected (T, B, I) or (T, I)")
+    if given.dim() == 2:
+        _check_no_lengths(lengths, "a single sequence")
+        return replace(read(given.unsqueeze(1), None, batch_first=False), alone=True)
+    steps = given.transpose(0, 1) if batch_first else given
+    return Sequences(steps, _checked(lengths, steps), batch_first=batch_first)
+
+
+def _check_no_lengths(lengths: object, what: str) -> None:
+    if lengths is not None:
+        raise RequestError(f"lengths= does not go with {what}, which has its own")
+
+
+def _checked(lengths: Tensor | Sequence[int] | None, steps: Tensor) -> Tensor:
+    count, batch = steps.shape[:2]
+    if count == 0:
+        raise RequestError("input has no steps (T = 0)")
+    if lengths is None:
+        return torch.full((batch,), count, device=steps.device)
+    lengths = torch.as_tensor(lengths, device=steps.device)
+    if lengths.shape != (batch,):
+        raise RequestError(f"{batch} sequences but lengths of shape {tuple(lengths.shape)}")
+    if lengths.is_floating_point() or lengths.dtype is torch.bool:
+        raise RequestError(f"lengths are {lengths.dtype}: expected whole numbers")
+    listed = lengths.tolist()
+    if listed and (min(listed) < 1 or max(listed) > count):
+        raise RequestError(
+            f"lengths from {min(listed)} to {max(listed)} do not fit a batch of {count} steps"
+        )
+    return lengths
+
+
+def _packed_like(packed: PackedSequence, steps: Tensor, lengths: Tensor) -> PackedSequence:
+    order = packed.sorted_indices
+    if order is not None:
+        steps, lengths = steps.index_select(1, order), lengths.index_select(0, order)
+    data = pack_padded_sequence(steps, lengths.cpu()).data
+    return PackedSequence(data, packed.batch_sizes, order, packed.unsorted_indices)
