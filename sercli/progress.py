@@ -15,13 +15,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.progress import Progress as RichProgress
+from rich.progress import Task as RichTask
+from rich.text import Text
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,15 @@ class Task:
             self._bars.update(self._id, description=escape(text))
 
 
+class _Amount(ProgressColumn):
+    """How much of how much is done: numbers of things, or of a unit with two decimals."""
+
+    def render(self, task: RichTask) -> Text:
+        unit = task.fields["unit"]
+        done, total = task.completed, task.total or 0
+        return Text(f"{done:.2f}/{total:.2f} {unit}" if unit else f"{done:.0f}/{total:.0f}")
+
+
 class Progress:
     """Bars and notes of one command.
 
@@ -53,10 +64,11 @@ class Progress:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._quiet = quiet
         self._bars: RichProgress | None = None
+        self._noted: set[str] = set()
 
     @contextmanager
-    def task(self, description: str, total: float) -> Iterator[Task]:
-        """Show a bar while the block runs; tasks nest."""
+    def task(self, description: str, total: float, unit: str = "") -> Iterator[Task]:
+        """Show a bar while the block runs, of things or of a unit such as h; tasks nest."""
         if self._quiet or not self._console.is_terminal:
             yield Task(None, TaskID(0))
             return
@@ -64,7 +76,7 @@ class Progress:
         if self._bars is None:
             self._bars = self._start()
         bars = self._bars
-        task = bars.add_task(escape(description), total=total)
+        task = bars.add_task(escape(description), total=total, unit=unit)
         try:
             yield Task(bars, task)
         finally:
@@ -79,11 +91,17 @@ class Progress:
         if not self._quiet:
             self._console.print(escape(text))
 
+    def note_once(self, text: str) -> None:
+        """Print one line as `note` does, unless it was printed so before."""
+        if text not in self._noted:
+            self._noted.add(text)
+            self.note(text)
+
     def _start(self) -> RichProgress:
         bars = RichProgress(
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
+            _Amount(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=self._console,

@@ -72,12 +72,18 @@ _RANGES: list[tuple[str, Callable[[Any], bool], str]] = [
     ("features.max_frames", _positive, "1 or more"),
     ("features.pool", _positive, "1 or more"),
     ("dataset.context.window", lambda value: value >= 0, "0 or more"),
+    ("dataset.context.seed", lambda value: value >= 0, "0 or more"),
 ]
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "optim.name": ("adam",),
     "protocol.unit": ("session", "speaker"),
     "protocol.dev": ("next",),
+    "features.level": ("lld", "lld_delta", "functionals"),
     "features.normalise": ("speaker", "none"),
+    "dataset.context.choose": ("last", "random", "random_any", "none"),
     "dataset.context.order": ("transcript", "start_time"),
+    "precision": ("float32", "bf16"),
+    "recurrence.backend": ("auto", "eager", "cpp"),
+    "arelu.share": ("direction", "layer", "model"),
 }

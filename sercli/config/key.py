@@ -15,15 +15,21 @@ KEY_LENGTH = 10
 def result_relevant(config: Config) -> dict[str, Any]:
     """Return the configuration without what cannot change a result.
 
-    Left out: where things lie, the device, the name of the experiment; ``arelu``, because an
-    activation that uses it carries its values (so α means nothing to tanh); the corpus'
-    folder and its expected counts, because the data fingerprint says what was really read.
+    Left out: where things lie, the device, the backend of the recurrence, the name of the
+    experiment; ``arelu``, because an activation that uses it carries its values (so α means
+    nothing to tanh); the corpus' folder and its expected counts, because the data fingerprint
+    says what was really read; likewise the path of an own openSMILE configuration, and what would
+    clip and pool frames where there are none.
     """
     settings = asdict(config)
-    for name in ("experiment", "paths", "device", "arelu"):
+    for name in ("experiment", "paths", "device", "recurrence", "arelu"):
         del settings[name]
-    for name in ("root", "expected"):
+    for name in ("root", "expected", "expected_in"):
         del settings["dataset"][name]
+    del settings["features"]["config"]
+    if config.features.level == "functionals":
+        for name in ("max_frames", "pool"):
+            del settings["features"][name]
     return settings
 
 

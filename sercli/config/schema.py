@@ -4,8 +4,8 @@ Hydra composes a configuration from ``conf/`` and holds it to these dataclasses.
 ``model``, ``cell`` and ``activation`` are open: each choice has parameters of its own, which
 its YAML file lists and the class that it names checks (`sercli.config.component`).
 
-Everything here can change a result, except ``experiment``, ``paths`` and ``device``
-(`sercli.config.key`).
+Everything here can change a result, except ``experiment``, ``paths``, ``device`` and
+``recurrence`` (`sercli.config.key`).
 """
 
 from __future__ import annotations
@@ -16,15 +16,23 @@ from typing import Any
 
 @dataclass
 class ContextConfig:
-    """Which earlier turns of a dialogue a target turn sees (IAAN: the last of each speaker).
+    """Which other turns of a dialogue a target turn sees: one of its speaker, one of another.
 
     Attributes:
-        window: How many preceding turns are searched, of any label (IAAN's code: 8).
+        choose: ``last``: the last earlier turn of each (IAAN). ``random``: any turn of the
+            dialogue by the right speaker; ``random_any``: by whatever speaker (our readings of
+            RandIAAN, which the IAAN paper does not define further). ``none``: no turn.
+        window: How many preceding turns ``last`` searches, of any label (IAAN's code: 8).
         order: ``transcript`` (IAAN's code) or ``start_time``.
+        past_only: Whether a turn must have ended before the target starts (IAAN's code: no).
+        seed: Of the random choices.
     """
 
+    choose: str = "last"
     window: int = 8
     order: str = "transcript"
+    past_only: bool = False
+    seed: int = 0
 
 
 @dataclass
@@ -38,6 +46,10 @@ class DatasetConfig:
         classes: The task: emotion code of the corpus → class.
         context: Context turns.
         expected: How many utterances of each class the complete corpus has; empty: unknown.
+        expected_in: The same and more for its parts: a column of the manifest (``session``,
+            ``split``, ``speaker``) → its value → name of a count → count. Names are the
+            classes, ``utterances``, ``targets``, ``no_same_speaker``, ``no_interlocutor``,
+            ``neither`` (`sercli.corpora.expected`).
         synthetic: Whether the speech is generated.
         options: Parameters of the reader.
     """
@@ -48,6 +60,7 @@ class DatasetConfig:
     classes: dict[str, str] = field(default_factory=dict)
     context: ContextConfig = field(default_factory=ContextConfig)
     expected: dict[str, int] = field(default_factory=dict)
+    expected_in: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
     synthetic: bool = False
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -58,6 +71,10 @@ class FeaturesConfig:
 
     Attributes:
         name: Feature set.
+        level: ``lld`` (low-level descriptors, a row per frame), ``lld_delta`` (and their slopes)
+            or ``functionals`` (one row per utterance, which is neither clipped nor pooled).
+        config: A user's own openSMILE configuration file, with ``features=custom``.
+        options: Parameters of the feature set.
         sampling_rate: Hz; audio is resampled to it before extraction.
         max_frames: Frames kept of an utterance (IAAN: 2 500 = 25 s).
         pool: Frames averaged into one step (IAAN: 5 = 50 ms).
@@ -65,6 +82,9 @@ class FeaturesConfig:
     """
 
     name: str = "iaan45"
+    level: str = "lld"
+    config: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
     sampling_rate: int = 16000
     max_frames: int = 2500
     pool: int = 5
@@ -124,7 +144,7 @@ class TrainerConfig:
 
 @dataclass
 class AReLUConfig:
-    """The two parameters of AReLU (Chen et al. 2020), wherever ``activation=arelu``.
+    """The parameters of AReLU (Chen et al. 2020), wherever ``activation=arelu``.
 
     Attributes:
         alpha: Initial slope of the negative part.
@@ -132,6 +152,9 @@ class AReLUConfig:
         alpha_min: Lower clamp of alpha (AR-GRU variant II: 0).
         alpha_max: Upper clamp of alpha.
         learn: Whether alpha and beta are trained.
+        share: What has an alpha and a beta of its own: each ``direction`` of each layer, each
+            ``layer``, or the whole ``model`` (the AR-GRU paper does not say; our choice: layer).
+        per_unit: Whether each unit has its own (Chen et al.: no).
     """
 
     alpha: float = 0.01
@@ -139,6 +162,20 @@ class AReLUConfig:
     alpha_min: float = 0.01
     alpha_max: float = 0.99
     learn: bool = True
+    share: str = "layer"
+    per_unit: bool = False
+
+
+@dataclass
+class RecurrenceConfig:
+    """How the loops over time are computed; never part of a run's key.
+
+    Attributes:
+        backend: ``eager`` (plain PyTorch, on any device), ``cpp`` (the fused CPU kernel) or
+            ``auto`` (the fused kernel where it can run, else eager).
+    """
+
+    backend: str = "auto"
 
 
 @dataclass
@@ -158,7 +195,26 @@ class PathsConfig:
 
 @dataclass
 class Config:
-    """One configuration, whole."""
+    """One configuration, whole.
+
+    Attributes:
+        dataset: The corpus and the task.
+        features: What a model sees of an utterance.
+        protocol: Folds and selection.
+        model: The system.
+        cell: Its recurrent cell.
+        activation: The activation of the candidate in the cell.
+        optim: The optimiser.
+        trainer: Length and rhythm of training.
+        arelu: α and β, where the activation is AReLU.
+        precision: ``float32``, or ``bf16``: autocast in training and evaluation, products in
+            bfloat16; weights, states, sums and the optimiser stay in float32.
+        seeds: One training of every fold for each.
+        experiment: Name of the folder of the records.
+        paths: Where things lie.
+        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, …
+        recurrence: How the loops over time are computed.
+    """
 
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
@@ -169,7 +225,9 @@ class Config:
     optim: OptimConfig = field(default_factory=OptimConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     arelu: AReLUConfig = field(default_factory=AReLUConfig)
+    precision: str = "float32"
     seeds: list[int] = field(default_factory=lambda: [0])
     experiment: str = "default"
     paths: PathsConfig = field(default_factory=PathsConfig)
     device: str = "auto"
+    recurrence: RecurrenceConfig = field(default_factory=RecurrenceConfig)

@@ -16,8 +16,12 @@ from sercli import __version__
 _PACKAGES = ("torch", "numpy", "pandas", "opensmile", "optuna", "hydra-core", "audmetric")
 
 
-def describe_environment() -> dict[str, Any]:
-    """Describe this process for a run record."""
+def describe_environment(*, recurrence: str) -> dict[str, Any]:
+    """Describe this process for a run record.
+
+    Args:
+        recurrence: The backend that computed the recurrences, in words.
+    """
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
@@ -28,6 +32,7 @@ def describe_environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
+        "recurrence": recurrence,
     }
 
 

@@ -5,8 +5,8 @@
       config.yaml          the resolved configuration, to read and to run again
       folds.json           the utterances of train, dev and test of every fold
       predictions.parquet  every utterance of dev and test, dev-selected and oracle
-      history.parquet      UA and WA at every evaluation
-      environment.json     versions, git commit, hardware, command
+      history.parquet      UA, WA and the signs of stability at every evaluation
+      environment.json     versions, git commit, hardware, backend, command
       weights/             one safetensors file per seed and fold
 
 While a run is at work its finished units lie in ``.<key>.partial`` beside it.

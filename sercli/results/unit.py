@@ -27,7 +27,17 @@ class UnitResult:
         diverged_at: Step at which the loss or an output was not finite, if there was one.
         selected_step: Step with the best dev UA, the first of equals.
         oracle_step: Step with the best test UA, as much of the literature selects.
-        history: One row per evaluation: seed, fold, step, loss, and UA and WA of dev and test.
+        history: What was seen, in rows of seed, fold and step: one for the start (step 0),
+            with the initial numbers of the activations and NaN for the rest; one per look; and
+            one for a divergence, with what there was to see. Columns:
+
+            - ``loss``, the mean since the row before;
+            - ``dev_ua``, ``dev_wa``, ``test_ua``, ``test_wa``;
+            - ``grad_norm``, the norm over all parameters of the gradient of the row's own
+              step, before clipping;
+            - ``max_state``, the largest |h| of all recurrent layers on dev and test;
+            - ``activation/<path>.<parameter>`` for every number that an activation learns
+              (`sercli.training.stability.activation_numbers`).
         predictions: One row per utterance of each part (dev, test) under each selection
             (dev, oracle): seed, fold, part, selection, utterance, label, predicted, and the
             probability of every class.

@@ -7,6 +7,7 @@ one thread: its result then depends on its seed alone, not on the machine's numb
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -165,6 +166,7 @@ _worker: tuple[Data, SimpleQueue[int]]
 def _prepare_worker(data: Data, steps: SimpleQueue[int]) -> None:
     global _worker  # noqa: PLW0603 - a process pool has no other place for what workers share
     torch.set_num_threads(1)
+    logging.getLogger("sercli").setLevel(logging.ERROR)  # the parent warns, once for all
     _worker = data, steps
 
 

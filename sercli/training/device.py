@@ -1,4 +1,4 @@
-"""Where a model runs."""
+"""Where a model runs, and in which precision."""
 
 from __future__ import annotations
 
@@ -24,3 +24,14 @@ def device_name(name: str) -> str:
     if name != "auto":
         return name
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Return the context in which a model runs forward.
+
+    Args:
+        device: Where it runs.
+        precision: ``float32``, or ``bf16``: products in bfloat16. Weights, gradients, the
+            optimiser and the states of recurrences stay in float32 with both.
+    """
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

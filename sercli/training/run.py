@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from sercli.config.compose import to_yaml
 from sercli.config.key import result_relevant, run_key
 from sercli.config.schema import Config
 from sercli.files import held_alone
+from sercli.nn.recurrence.backend import describe, use_backend
 from sercli.progress import SILENT, Progress
 from sercli.results.environment import describe_environment
 from sercli.results.record import Record, adopt, unit_name, write_record
@@ -18,6 +21,7 @@ from sercli.results.unit import UnitResult, read_unit
 from sercli.training.card import protocol_card
 from sercli.training.crew import Crew, UnitOrder, crew_size
 from sercli.training.data import Data, read_data
+from sercli.training.device import choose_device
 from sercli.training.folds import Fold, make_folds
 from sercli.training.summary import summarise
 from sercli.training.unit import new_model
@@ -51,7 +55,8 @@ def train_run(
     """Train all folds and seeds of a configuration, unless that was done before.
 
     Units that an earlier, stopped process finished are taken over. The first divergence ends
-    the run: its record is kept, with the units that were finished.
+    the run: its record is kept, with the units that were finished. Before anything is trained,
+    a note says which backend computes the recurrences.
 
     Args:
         config: The configuration.
@@ -64,11 +69,11 @@ def train_run(
         The record, and whether it is new.
 
     Raises:
-        RequestError: The configuration does not fit the corpus, or another process is at work
-            on the same run.
+        RequestError: The configuration does not fit the corpus, its device or backend cannot
+            be had here, or another process is at work on the same run.
     """
     folds = make_folds(data.manifest, config.protocol)
-    new_model(config, data)  # refuses bad settings before any work
+    model = new_model(config, data)  # refuses bad settings before any work
     key = run_key(config, data.fingerprint)
     runs = Path(config.paths.runs)
     path = runs / config.experiment / key
@@ -77,12 +82,21 @@ def train_run(
     with held_alone(path.with_name(f".{key}.lock"), busy):
         record = None if force else adopt(runs, config.experiment, key)
         if record is None:
+            backend = _announce_backend(config, model, progress)
             units = _train_units(config, folds, partial, crew, progress)
-            record = _write(path, config, data, folds, units)
+            record = _write(path, config, data, folds, units, backend)
             shutil.rmtree(partial, ignore_errors=True)
             return record, True
         shutil.rmtree(partial, ignore_errors=True)
     return record, False
+
+
+def _announce_backend(config: Config, model: nn.Module, progress: Progress) -> str:
+    """Say which backend runs; what it compiles, the workers will find."""
+    use_backend(config.recurrence.backend)
+    backend = describe(model, choose_device(config.device).type)
+    progress.note_once(f"recurrence: {backend}")
+    return backend
 
 
 def _train_units(
@@ -107,7 +121,12 @@ def _finished(orders: Sequence[UnitOrder]) -> list[UnitResult]:
 
 
 def _write(
-    path: Path, config: Config, data: Data, folds: list[Fold], units: list[UnitResult]
+    path: Path,
+    config: Config,
+    data: Data,
+    folds: list[Fold],
+    units: list[UnitResult],
+    backend: str,
 ) -> Record:
     diverged = [
         {"seed": unit.seed, "fold": unit.fold, "step": unit.diverged_at}
@@ -132,6 +151,6 @@ def _write(
         folds={
             fold.name: {"train": fold.train, "dev": fold.dev, "test": fold.test} for fold in folds
         },
-        environment=describe_environment(),
+        environment=describe_environment(recurrence=backend),
         units=units,
     )

@@ -23,7 +23,7 @@ class _Best:
 
 
 class Selection:
-    """Keeps every look at dev and test, and what the best steps predicted.
+    """Keeps what the best steps predicted.
 
     Test is only recorded. The dev rule decides when training stops and which weights are kept;
     the oracle, the best step on test, is what much of the literature reports.
@@ -34,34 +34,36 @@ class Selection:
 
     def __init__(self, patience: int | None) -> None:
         self._patience = patience
-        self._looks: list[dict[str, float]] = []
+        self._waited = 0
         self._best = {"dev": _Best(), "oracle": _Best()}
 
     def look(
-        self, step: int, loss: float, dev: pd.DataFrame, test: pd.DataFrame, model: nn.Module
-    ) -> None:
-        """Record a look, and keep what is better than before.
+        self, step: int, dev: pd.DataFrame, test: pd.DataFrame, model: nn.Module
+    ) -> dict[str, float]:
+        """Keep what is better than before.
 
         Args:
             step: The training step.
-            loss: Mean training loss since the last look.
             dev: Predictions of the dev utterances, with ``label`` and ``predicted``.
             test: Those of the test utterances.
             model: The model as it is now.
+
+        Returns:
+            UA and WA of dev and test.
         """
         scores = {**_scores("dev", dev), **_scores("test", test)}
-        self._looks.append({"step": step, "loss": loss, **scores})
         for rule, score in (("dev", scores["dev_ua"]), ("oracle", scores["test_ua"])):
             if score > self._best[rule].score:
                 parts = (dev.assign(part="dev"), test.assign(part="test"))
                 weights = _copied(model) if rule == "dev" else {}
                 self._best[rule] = _Best(score, step, parts, weights)
+        self._waited = 0 if self.selected_step == step else self._waited + 1
+        return scores
 
     @property
     def out_of_patience(self) -> bool:
         """Whether dev UA has not risen for as many looks as are allowed."""
-        since = sum(look["step"] > (self.selected_step or 0) for look in self._looks)
-        return self._patience is not None and since >= self._patience
+        return self._patience is not None and self._waited >= self._patience
 
     @property
     def selected_step(self) -> int | None:
@@ -77,10 +79,6 @@ class Selection:
     def weights(self) -> dict[str, np.ndarray]:
         """State dict at the selected step."""
         return self._best["dev"].weights
-
-    def history(self) -> pd.DataFrame:
-        """One row per look."""
-        return pd.DataFrame(self._looks)
 
     def predictions(self) -> pd.DataFrame:
         """One row per utterance of dev and test under each rule (column ``selection``)."""

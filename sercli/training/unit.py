@@ -8,17 +8,19 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sercli.config.schema import Config
 from sercli.models import build_model
+from sercli.nn.recurrence.backend import use_backend
 from sercli.results.unit import UnitResult
 from sercli.training.batches import collate, evaluation_batches, targets, training_batches
 from sercli.training.data import Data
-from sercli.training.device import choose_device
+from sercli.training.device import autocast, choose_device
 from sercli.training.folds import Fold
 from sercli.training.selection import Selection
+from sercli.training.stability import activation_numbers, gradient_norm, watched_states
 
 EVALUATION_BATCH = 128
 
@@ -42,33 +44,25 @@ def train_unit(
         fold: The division.
         seed: Seed of initial weights, dropout and the order of batches.
         stepped: Called after each step with 1, and at an early stop with the steps saved.
+
+    Raises:
+        RequestError: The device or the backend of the recurrence cannot be had here.
     """
-    device = choose_device(config.device)
+    use_backend(config.recurrence.backend)
     random = np.random.default_rng([seed, *fold.name.encode()])
     torch.manual_seed(int(random.integers(2**62)))
-    model = new_model(config, data).to(device)
-    optimiser = torch.optim.Adam(
-        model.parameters(), lr=config.optim.lr, weight_decay=config.optim.weight_decay
-    )
+    training = _Training(config, data, fold)
     batches = training_batches(fold.train, data, config.trainer.batch_size, random)
-    selection = Selection(config.trainer.patience)
-    losses: list[float] = []
+    selection = training.selection
     diverged_at = None
     for step in range(1, config.trainer.steps + 1):
-        losses.append(_train_step(model, optimiser, next(batches), data, config, device))
+        finite = training.step(next(batches))
         stepped(1)
-        if not math.isfinite(losses[-1]):
-            diverged_at = step
-            break
-        if step % config.trainer.eval_every and step < config.trainer.steps:
+        if finite and step % config.trainer.eval_every and step < config.trainer.steps:
             continue
-        dev = predict(model, fold.dev, data, device)
-        test = predict(model, fold.test, data, device)
-        if not (_finite(dev) and _finite(test)):
+        if not training.look(step):
             diverged_at = step
             break
-        selection.look(step, float(np.mean(losses)), dev, test, model)
-        losses.clear()
         if selection.out_of_patience:
             stepped(config.trainer.steps - step)
             break
@@ -78,10 +72,81 @@ def train_unit(
         diverged_at=diverged_at,
         selected_step=selection.selected_step,
         oracle_step=selection.oracle_step,
-        history=selection.history().assign(seed=seed, fold=fold.name),
+        history=pd.DataFrame(training.history).assign(seed=seed, fold=fold.name),
         predictions=selection.predictions().assign(seed=seed, fold=fold.name),
         weights=selection.weights,
     )
+
+
+_MEASURES = ("loss", "dev_ua", "dev_wa", "test_ua", "test_wa", "grad_norm", "max_state")
+_NOTHING_MEASURED = dict.fromkeys(_MEASURES, math.nan)
+
+
+class _Training:
+    """A model on its way, and what was seen of it.
+
+    Attributes:
+        selection: The best steps.
+        history: A row for the start (step 0) and for each look.
+    """
+
+    def __init__(self, config: Config, data: Data, fold: Fold) -> None:
+        self._config, self._data, self._fold = config, data, fold
+        self._device = choose_device(config.device)
+        self._model = new_model(config, data).to(self._device)
+        self._optimiser = torch.optim.Adam(
+            self._model.parameters(), lr=config.optim.lr, weight_decay=config.optim.weight_decay
+        )
+        self._losses: list[float] = []
+        self._norm_before_clipping: Tensor | None = None
+        self.selection = Selection(config.trainer.patience)
+        self.history = [{"step": 0} | _NOTHING_MEASURED | self._activation_numbers()]
+
+    def step(self, utterances: list[str]) -> bool:
+        """Take one step, and return whether its loss was finite."""
+        self._model.train()
+        with autocast(self._device, self._config.precision):
+            loss = F.cross_entropy(
+                self._model(collate(utterances, self._data, self._device)),
+                targets(utterances, self._data, self._device),
+                label_smoothing=self._config.trainer.label_smoothing,
+            )
+        self._optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if (largest := self._config.optim.clip_norm) is not None:
+            parameters = self._model.parameters()
+            self._norm_before_clipping = nn.utils.clip_grad_norm_(parameters, largest)
+        self._optimiser.step()
+        self._losses.append(loss.item())
+        return math.isfinite(self._losses[-1])
+
+    def look(self, step: int) -> bool:
+        """Record where training stands, and return whether loss and outputs are finite."""
+        measured = {"loss": float(np.mean(self._losses)), "grad_norm": self._gradient_norm()}
+        finite = math.isfinite(self._losses[-1])
+        if finite:
+            with watched_states(self._model) as states:
+                dev, test = self._predict(self._fold.dev), self._predict(self._fold.test)
+            measured["max_state"] = states.value
+            finite = _finite(dev) and _finite(test)
+        if finite:
+            measured |= self.selection.look(step, dev, test, self._model)
+        row = {"step": step} | _NOTHING_MEASURED | measured | self._activation_numbers()
+        self.history.append(row)
+        self._losses.clear()
+        return finite
+
+    def _predict(self, utterances: tuple[str, ...]) -> pd.DataFrame:
+        return predict(self._model, utterances, self._data, self._device, self._config.precision)
+
+    def _gradient_norm(self) -> float:
+        """Norm of the last gradient before it was clipped."""
+        norm = self._norm_before_clipping
+        return gradient_norm(self._model) if norm is None else norm.item()
+
+    def _activation_numbers(self) -> dict[str, float]:
+        per_unit = bool(self._config.activation.get("per_unit"))
+        return activation_numbers(self._model, per_unit=per_unit)
 
 
 def new_model(config: Config, data: Data) -> nn.Module:
@@ -100,9 +165,20 @@ def new_model(config: Config, data: Data) -> nn.Module:
 
 
 def predict(
-    model: nn.Module, utterances: tuple[str, ...], data: Data, device: torch.device
+    model: nn.Module,
+    utterances: tuple[str, ...],
+    data: Data,
+    device: torch.device,
+    precision: str = "float32",
 ) -> pd.DataFrame:
     """Classify utterances.
+
+    Args:
+        model: The model; it is left in evaluation mode.
+        utterances: Which.
+        data: The corpus.
+        device: Where the model is.
+        precision: ``float32`` or ``bf16``.
 
     Returns:
         One row per utterance: ``utterance``, ``label``, ``predicted``, and the probability
@@ -111,10 +187,11 @@ def predict(
     model.eval()
     names: list[str] = []
     parts = []
-    with torch.inference_mode():
+    with torch.inference_mode(), autocast(device, precision):
         for batch in evaluation_batches(utterances, data, EVALUATION_BATCH):
             names += batch
-            parts.append(model(collate(batch, data, device)).softmax(dim=-1).cpu().numpy())
+            logits = model(collate(batch, data, device)).float()
+            parts.append(logits.softmax(dim=-1).cpu().numpy())
     probabilities = np.concatenate(parts)
     classes = np.array(data.manifest.classes, dtype=object)
     columns = {
@@ -125,29 +202,6 @@ def predict(
     return pd.DataFrame(
         columns | {f"p_{name}": probabilities[:, i] for i, name in enumerate(classes)}
     )
-
-
-def _train_step(
-    model: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    utterances: list[str],
-    data: Data,
-    config: Config,
-    device: torch.device,
-) -> float:
-    """Take one step and return its loss."""
-    model.train()
-    loss = F.cross_entropy(
-        model(collate(utterances, data, device)),
-        targets(utterances, data, device),
-        label_smoothing=config.trainer.label_smoothing,
-    )
-    optimiser.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    if config.optim.clip_norm is not None:
-        nn.utils.clip_grad_norm_(model.parameters(), config.optim.clip_norm)
-    optimiser.step()
-    return loss.item()
 
 
 def _finite(predictions: pd.DataFrame) -> bool:

@@ -14,7 +14,15 @@ from sercli.config.compose import compose
 from sercli.config.key import run_key
 from sercli.config.schema import Config
 
-WITHOUT_INFLUENCE = ("experiment", "device", "paths.", "arelu.", "dataset.root", "dataset.expected")
+WITHOUT_INFLUENCE = (
+    "experiment",
+    "device",
+    "recurrence.",
+    "paths.",
+    "arelu.",
+    "dataset.root",
+    "dataset.expected",
+)
 
 
 @cache
@@ -73,6 +81,8 @@ def test_every_value_that_can_change_a_result_changes_the_key_and_no_other(path:
     [
         "experiment=other",
         "device=cpu",
+        "recurrence.backend=eager",
+        "recurrence.backend=cpp",
         "paths.data=elsewhere",
         "paths.store=elsewhere",
         "paths.runs=elsewhere",
@@ -106,6 +116,7 @@ def test_the_settings_of_arelu_change_the_key_only_where_it_is_used(override: st
         "model.dropout=0.2",
         "protocol=loso_speaker",
         "optim=adam_iaan",
+        "precision=bf16",
         "trainer=smoke",
         "seeds=[1]",
         "seeds=[0,1]",

@@ -18,7 +18,7 @@ def test_the_environment_names_versions_machine_time_and_command(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["sercli", "train", "model=iaan"])
 
-    environment = describe_environment()
+    environment = describe_environment(recurrence="eager")
 
     assert environment["command"] == ["sercli", "train", "model=iaan"]
     assert environment["sercli"] == __version__
@@ -29,13 +29,14 @@ def test_the_environment_names_versions_machine_time_and_command(
     assert timedelta(0) <= age < timedelta(minutes=1)
     assert isinstance(environment["processor"], str)
     assert environment["cores"] >= 1
+    assert environment["recurrence"] == "eager"
     assert json.loads(json.dumps(environment)) == environment
 
 
 def test_without_git_the_rest_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
 
-    environment = describe_environment()
+    environment = describe_environment(recurrence="eager")
 
     assert environment["git"] is None
     assert environment["packages"]

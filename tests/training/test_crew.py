@@ -39,7 +39,10 @@ def _order(
 
 
 def test_two_workers_give_the_units_of_one_to_the_bit_and_count_all_steps(
-    toy: Data, order: Callable[..., UnitOrder], watching: Any
+    toy: Data,
+    order: Callable[..., UnitOrder],
+    watching: Any,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     progress = watching()
     with Crew(toy, workers=1) as crew:
@@ -53,6 +56,7 @@ def test_two_workers_give_the_units_of_one_to_the_bit_and_count_all_steps(
         pd.testing.assert_frame_equal(one.history, two.history, check_exact=True)
         assert all((one.weights[name] == two.weights[name]).all() for name in one.weights)
     assert progress.counts == {"training 3 folds × seeds, steps": 24}
+    assert capfd.readouterr() == ("", "")  # workers print nothing
 
 
 def test_a_killed_worker_is_a_clear_error_and_the_crew_goes_on_with_the_next_orders(

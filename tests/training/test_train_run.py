@@ -84,6 +84,42 @@ def test_a_record_holds_everything_that_a_reader_needs(
     assert record.page["diverged"] == []
 
 
+def test_the_backend_is_said_once_and_recorded(
+    toy: Data, config: Callable[..., Config], watching: Any
+) -> None:
+    progress = watching()
+
+    for settings in (("seeds=[1]",), ("seeds=[2]",), ("seeds=[2]", "precision=bf16")):
+        record, new = train(config("recurrence.backend=eager", *settings), toy, progress=progress)
+        assert new
+        environment = json.loads((record.path / "environment.json").read_text())
+        assert environment["recurrence"] == "eager"
+
+    assert progress.notes == ["recurrence: eager"]
+
+
+def test_a_run_that_another_backend_finished_is_known(
+    toy: Data, config: Callable[..., Config], watching: Any
+) -> None:
+    record, _ = train(config("recurrence.backend=auto"), toy)
+    progress = watching()
+
+    again, new = train(config("recurrence.backend=eager"), toy, progress=progress)
+
+    assert not new
+    assert again.key == record.key
+    assert progress.notes == []  # nothing runs
+
+
+def test_a_device_that_is_not_there_is_refused_before_any_work(
+    toy: Data, config: Callable[..., Config], watching: Any
+) -> None:
+    progress = watching()
+    with pytest.raises(RequestError, match="device=toaster cannot be used here"):
+        train(config("device=toaster"), toy, progress=progress)
+    assert progress.steps == 0
+
+
 def test_every_target_is_predicted_once_under_each_seed_and_selection(
     toy: Data, config: Callable[..., Config]
 ) -> None:
@@ -135,7 +171,7 @@ def test_a_stopped_run_goes_on_with_the_units_that_it_lacks(
     record, new = train(config(), toy, progress=progress)
     assert new
     assert progress.steps == (UNITS - 2) * STEPS
-    assert progress.notes == [f"2 of {UNITS} folds × seeds were done before: going on"]
+    assert progress.notes[1:] == [f"2 of {UNITS} folds × seeds were done before: going on"]
     assert_same_results(record, whole)
     assert not list((tmp_path / "first").glob("*.partial"))
 

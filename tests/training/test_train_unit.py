@@ -45,6 +45,11 @@ def with_frames(data: Data, utterance: str, value: float) -> Data:
     return replace(data, steps={**data.steps, utterance: frames})
 
 
+def looks(unit: UnitResult) -> pd.DataFrame:
+    """The rows of the history in which dev and test were scored."""
+    return unit.history.dropna(subset="dev_ua").reset_index(drop=True)
+
+
 def selected(unit: UnitResult, part: str, selection: str) -> pd.DataFrame:
     table = unit.predictions
     return table[(table["part"] == part) & (table["selection"] == selection)]
@@ -56,8 +61,8 @@ def test_a_separable_corpus_is_learned(
     unit = train_unit(toy_config(), toy, fold, seed=0)
 
     assert unit.diverged_at is None
-    assert unit.history["loss"].is_monotonic_decreasing
-    assert unit.history["test_ua"].iloc[-1] > 0.85
+    assert looks(unit)["loss"].is_monotonic_decreasing
+    assert looks(unit)["test_ua"].iloc[-1] > 0.85
 
 
 def test_a_seed_gives_the_same_unit_to_the_bit_whatever_was_done_before(
@@ -76,7 +81,7 @@ def test_another_seed_gives_other_weights_and_other_batches(
 ) -> None:
     other = train_unit(config, toy, fold, seed=1)
 
-    assert (other.history["loss"] != unit.history["loss"]).all()
+    assert (looks(other)["loss"] != looks(unit)["loss"]).all()
 
 
 def test_dev_and_test_are_looked_at_every_few_steps_and_at_the_last(
@@ -86,7 +91,8 @@ def test_dev_and_test_are_looked_at_every_few_steps_and_at_the_last(
 
     history = train_unit(config, toy, fold, seed=3).history
 
-    assert history["step"].tolist() == [10, 20, 25]
+    assert history["step"].tolist() == [0, 10, 20, 25]
+    assert history["dev_ua"].notna().tolist() == [False, True, True, True]
     assert set(history["seed"]) == {3}
     assert set(history["fold"]) == {fold.name}
 
@@ -97,7 +103,7 @@ def test_the_loss_of_a_look_is_the_mean_since_the_look_before(
     losses = {}
     for every in (1, 2):
         config = toy_config("trainer.steps=6", f"trainer.eval_every={every}")
-        losses[every] = train_unit(config, toy, fold, seed=0).history["loss"].to_numpy()
+        losses[every] = looks(train_unit(config, toy, fold, seed=0))["loss"].to_numpy()
 
     np.testing.assert_allclose(losses[2], losses[1].reshape(3, 2).mean(axis=1))
 
@@ -189,7 +195,7 @@ def test_training_stops_when_dev_ua_has_not_risen_for_as_many_looks_as_patience(
     assert unit.selected_step is not None
     assert history["step"].max() < 1000
     assert (history["step"] > unit.selected_step).sum() == 3
-    rises = history["dev_ua"].cummax().diff().fillna(1) > 0
+    rises = looks(unit)["dev_ua"].cummax().diff().fillna(1) > 0
     longest_wait = (~rises).groupby(rises.cumsum()).sum().max()
     assert longest_wait == 3
     assert sum(counted) == 1000  # the steps that an early stop saves move the bar too
@@ -205,6 +211,7 @@ def test_training_stops_when_dev_ua_has_not_risen_for_as_many_looks_as_patience(
         "trainer.label_smoothing=0.3",
         "model.dropout=0.5",
         "activation=relu",
+        "precision=bf16",
     ],
 )
 def test_every_setting_of_training_has_an_effect(
@@ -214,7 +221,7 @@ def test_every_setting_of_training_has_an_effect(
     plain = train_unit(toy_config(*few), toy, fold, seed=0)
     changed = train_unit(toy_config(*few, setting), toy, fold, seed=0)
 
-    assert (changed.history["loss"] != plain.history["loss"]).all()
+    assert (looks(changed)["loss"] != looks(plain)["loss"]).all()
 
 
 def test_a_loss_that_is_not_finite_ends_training_and_keeps_what_was_seen(
@@ -228,9 +235,11 @@ def test_a_loss_that_is_not_finite_ends_training_and_keeps_what_was_seen(
 
     assert unit.diverged_at is not None
     assert 1 < unit.diverged_at <= len(fold.train) / 4  # the first epoch has them all
-    assert unit.history["step"].tolist() == list(range(1, unit.diverged_at))
-    before = first.history[: unit.diverged_at - 1]
-    pd.testing.assert_frame_equal(unit.history, before, check_exact=True)
+    assert unit.history["step"].tolist() == list(range(unit.diverged_at + 1))
+    before = first.history[: unit.diverged_at]
+    pd.testing.assert_frame_equal(unit.history[:-1], before, check_exact=True)
+    at_the_end = unit.history.iloc[-1][["loss", "dev_ua", "test_ua", "max_state"]]
+    assert at_the_end.isna().all()
     assert unit.selected_step == before.set_index("step")["dev_ua"].idxmax()
     assert not selected(unit, "test", "dev").empty
     assert all(np.isfinite(value).all() for value in unit.weights.values())
@@ -245,7 +254,11 @@ def test_an_output_that_is_not_finite_ends_training_as_diverged_too(
     unit = train_unit(toy_config(), poisoned, fold, seed=0)
 
     assert unit.diverged_at == 10
-    assert unit.history.empty
+    assert unit.history["step"].tolist() == [0, 10]
+    assert looks(unit).empty
+    at_the_end = unit.history.iloc[-1]
+    assert np.isfinite(at_the_end[["loss", "grad_norm"]].astype(float)).all()
+    assert not np.isfinite(at_the_end["max_state"])
     assert unit.predictions.empty
 
 
@@ -268,6 +281,6 @@ def test_a_diverged_unit_without_any_look_survives_the_disk(
     again = read_unit(tmp_path / "unit")
 
     assert again.diverged_at == unit.diverged_at
-    assert again.history.empty
+    pd.testing.assert_frame_equal(again.history, unit.history, check_exact=True)
     assert again.predictions.empty
     assert again.weights == {}

@@ -1,0 +1,119 @@
+"""Whether a recurrent network stays in bounds: its states, its gradient, its activations.
+
+tanh keeps a state within 1. An unbounded activation does not: with AReLU the state can grow from
+step to step (gain 1 + σ(β) > 1), and how far it does depends on α, β and the initial weights. So
+a look at a model records how large states and gradient are, and where the learned numbers of
+its activations have gone. Numbers that are not finite are recorded as they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sercli.nn.layer import Passing, RecurrentLayer
+
+
+class LargestState:
+    """The largest |h| that was seen so far."""
+
+    def __init__(self) -> None:
+        self._largest: Tensor | None = None
+
+    def see(self, states: Tensor) -> None:
+        """Look at states of any shape; it waits for no device."""
+        largest = torch.stack(torch.aminmax(states)).abs().amax()
+        before = self._largest
+        self._largest = largest if before is None else torch.maximum(before, largest)
+
+    @property
+    def value(self) -> float:
+        """The largest |h|; NaN when one of them was, or when there was none."""
+        return math.nan if self._largest is None else self._largest.item()
+
+
+@contextmanager
+def watched_states(model: nn.Module) -> Iterator[LargestState]:
+    """Watch the states h of all recurrent layers, on every level of a stack, within the block.
+
+    A forward hook would see the last level only, and nothing of layers that run together
+    (`sercli.nn.run_together`). So a layer is watched where it is sent its states; outside of
+    the block it is as it was, and training pays nothing.
+    """
+    layers = list(_recurrent_layers(model))
+    largest = LargestState()
+    for layer in layers:
+        vars(layer)["passing"] = partial(_watched, layer.passing, largest.see)
+    try:
+        yield largest
+    finally:
+        for layer in layers:
+            del vars(layer)["passing"]
+
+
+def gradient_norm(model: nn.Module) -> float:
+    """Return the norm of the gradient over all parameters, as clipping measures it."""
+    gradients = [each.grad for each in model.parameters() if each.grad is not None]
+    return nn.utils.get_total_norm(gradients).item()
+
+
+def activation_numbers(model: nn.Module, *, per_unit: bool = False) -> dict[str, float]:
+    """Return every number that the activations of the recurrent layers learn.
+
+    Args:
+        model: The model; a number that several layers share is returned once.
+        per_unit: Whether every unit has numbers of its own; then their mean, smallest and
+            largest stand for them.
+
+    Returns:
+        ``activation/<path of the module>.<parameter>`` → number. Of several numbers each
+        has its position, and with ``per_unit`` ``mean``, ``min`` or ``max``, behind the name.
+    """
+    inside = {
+        id(parameter)
+        for layer in _recurrent_layers(model)
+        for parameter in layer.activations.parameters()
+    }
+    numbers: dict[str, float] = {}
+    for path, parameter in model.named_parameters():
+        if id(parameter) in inside and parameter.requires_grad:
+            numbers |= _numbers(f"activation/{path}", parameter.detach(), per_unit)
+    return numbers
+
+
+def _numbers(name: str, value: Tensor, per_unit: bool) -> dict[str, float]:
+    if value.dim() > int(per_unit):
+        parts = enumerate(value.unbind())
+        return {
+            k: v for i, part in parts for k, v in _numbers(f"{name}.{i}", part, per_unit).items()
+        }
+    if per_unit:
+        of_units = {"mean": value.mean(), "min": value.min(), "max": value.max()}
+        return {f"{name}.{which}": number.item() for which, number in of_units.items()}
+    return {name: value.item()}
+
+
+def _recurrent_layers(model: nn.Module) -> Iterator[RecurrentLayer]:
+    return (module for module in model.modules() if isinstance(module, RecurrentLayer))
+
+
+def _watched(
+    passing: Callable[..., Passing], see: Callable[[Tensor], None], *given: Any, **named: Any
+) -> Passing:
+    """Pass through a stack, and show the states of every level."""
+    levels = passing(*given, **named)
+    asked = next(levels)
+    while True:
+        unrolled = yield asked
+        for recurrence in unrolled:
+            see(recurrence.states)
+        try:
+            asked = levels.send(unrolled)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
