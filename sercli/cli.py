@@ -17,6 +17,9 @@ import typer
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from sercli.config.schema import Config
+    from sercli.progress import Progress
+
 app = typer.Typer(
     name="sercli",
     help="Experiments on recurrent speech emotion recognition, from audio to an honest table.",
@@ -27,6 +30,8 @@ app = typer.Typer(
 )
 config_app = typer.Typer(no_args_is_help=True, help="Look at the configuration.")
 app.add_typer(config_app, name="config")
+bench_app = typer.Typer(no_args_is_help=True, help="Measure speed against named references.")
+app.add_typer(bench_app, name="bench")
 
 
 class Form(StrEnum):
@@ -76,6 +81,7 @@ ConfigDir = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Format = Annotated[Form, typer.Option("--format", help="What to print.")]
+Output = Annotated[Path | None, typer.Option(help="Write to a file instead.")]
 Runs = Annotated[Path, typer.Option(help="Where the records lie (paths.runs).")]
 
 
@@ -84,13 +90,26 @@ def extract(
     overrides: Overrides = None,
     form: Format = Form.TABLE,
     workers: Workers = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="What the audit finds doubtful is an error.")
+    ] = False,
+    allow_refused: Annotated[
+        bool, typer.Option("--allow-refused", help="Refused utterances are no error.")
+    ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Only read the store again, and name its faults.")
+    ] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Only remove from the store what no corpus uses.")
+    ] = False,
     config_dir: ConfigDir = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Read the corpus, fill the feature store, print the audit.
 
-    Exit status 1 when utterances were refused; the audit lists them.
+    Exit status 1 when utterances were refused; the audit lists them. With --verify, when the
+    store has faults.
     """
     from sercli.config.compose import compose
     from sercli.processes import available_cores
@@ -100,9 +119,32 @@ def extract(
 
     config = compose(overrides or [])
     progress = Progress(quiet=quiet)
+    if verify or prune:
+        raise typer.Exit(_tend_store(config, verify, prune, form, progress))
     audit = extract_corpus(config, workers=workers or available_cores(), progress=progress)
     _print(audit.to_json() if form is Form.JSON else render_audit(audit))
-    raise typer.Exit(bool(audit.refused))
+    doubtful = audit.findings if strict else ()
+    for finding in doubtful:
+        typer.echo(f"sercli: {audit.dataset}: {finding.text}", err=True)
+    raise typer.Exit(bool(doubtful) or bool(audit.refused and not allow_refused))
+
+
+def _tend_store(config: Config, verify: bool, prune: bool, form: Form, progress: Progress) -> bool:
+    """Do what ``extract`` does to the store alone, and return whether it has faults."""
+    from sercli.errors import RequestError
+    from sercli.features.prune import prune as prune_store
+    from sercli.reporting.store import show_pruning, show_verification
+    from sercli.training.data import verify_corpus
+
+    if verify and prune:
+        raise RequestError("--verify only looks and --prune removes: give one of the two")
+    if prune:
+        done = prune_store(Path(config.paths.store), progress)
+        _print(done.to_json() if form is Form.JSON else show_pruning(done))
+        return False
+    found = verify_corpus(config, progress)
+    _print(found.to_json() if form is Form.JSON else show_verification(found))
+    return bool(found.faults)
 
 
 @app.command()
@@ -169,7 +211,7 @@ def report(
         typer.Argument(metavar="[EXPERIMENT|RUN]...", help="What to report; default: all."),
     ] = None,
     form: Annotated[ReportForm, typer.Option("--format", help="What to print.")] = ReportForm.TABLE,
-    output: Annotated[Path | None, typer.Option(help="Write to a file instead.")] = None,
+    output: Output = None,
     runs: Runs = Path("runs"),
     quiet: Quiet = False,
     debug: Debug = False,
@@ -212,6 +254,31 @@ def groups(
 
     choices = [choice for group in GROUPS for choice in list_choices(group)]
     _print(groups_as_json(choices) if form is Form.JSON else show_groups(choices))
+
+
+@bench_app.command()
+def recurrent(
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(help="Steps, sequences and units, as in 100,32,64; may be given repeatedly."),
+    ] = None,
+    activation: Annotated[
+        list[str] | None, typer.Option(help="Time only these in the GRU; default: all.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Rounds of each series.")] = 7,
+    form: Format = Form.TABLE,
+    output: Output = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Time cells, activations and backends against torch.nn, and IAAN's training step."""
+    from sercli.bench.recurrent import bench_recurrent, read_shapes, render_benchmark
+    from sercli.progress import Progress
+
+    made = bench_recurrent(
+        read_shapes(shape or []), activation or [], repeats, Progress(quiet=quiet)
+    )
+    _print(made.to_json() if form is Form.JSON else render_benchmark(made), output)
 
 
 def _print(content: str | dict[str, object] | RenderableType, output: Path | None = None) -> None:

@@ -1,0 +1,410 @@
+"""How long a training step of the recurrent layers takes, beside those of torch.
+
+Everything that is compared runs in one process in turns, so that a busy moment of the machine
+hits all of it alike; the figure is the ratio of medians to the layer of torch of the same shape.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from sercli.errors import RequestError
+from sercli.models.batch import Batch, Turns
+from sercli.models.iaan import IAAN
+from sercli.nn import GRU, run_together, use_backend
+from sercli.nn.activations import ACTIVATIONS
+from sercli.nn.cells import CELLS
+from sercli.nn.layer import RecurrentLayer
+from sercli.nn.recurrence.backend import chosen_backend, describe
+from sercli.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+INPUTS = 45
+"""Features of a step: IAAN's."""
+
+SHAPES = ((100, 32, 64), (200, 64, 128), (400, 64, 512))
+"""T, B and H: a laptop's model, one between, and IAAN at the paper's size."""
+
+TOGETHER = 4
+"""Recurrences that are run in one call."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing that was timed.
+
+    Attributes:
+        what: ``layer``, ``together`` (several layers in one call) or ``iaan`` (a whole
+            training step).
+        cell: The cell.
+        activation: The activation.
+        backend: What ran: ``cpp`` or ``eager``.
+        precision: Of the products.
+        steps: T.
+        batch: B.
+        hidden: H; of IAAN, of its context encoders, and half in each direction of the current.
+        ms: Median of a training step, milliseconds.
+        reference: What it is compared with.
+        reference_ms: Median of that.
+        ratio: ``ms`` by ``reference_ms``.
+        gflops: Products of the recurrent layers, 10⁹ operations per second.
+        of_matmul: ``gflops`` by the best that torch.mm reaches here in float32.
+    """
+
+    what: str
+    cell: str
+    activation: str
+    backend: str
+    precision: str
+    steps: int
+    batch: int
+    hidden: int
+    ms: float
+    reference: str
+    reference_ms: float
+    ratio: float
+    gflops: float
+    of_matmul: float
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Everything that was timed, and on what.
+
+    Attributes:
+        machine: Threads, vector instructions, version of torch.
+        matmul_gflops: The best that torch.mm reached in float32.
+        rows: The timings.
+    """
+
+    machine: dict[str, Any]
+    matmul_gflops: float
+    rows: tuple[Row, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as what ``json`` can write."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A training step, and the name of the reference that it is compared with."""
+
+    what: str
+    cell: str
+    activation: str
+    backend: str
+    precision: str
+    run: Callable[[], object]
+    reference: str
+    work: float
+
+
+def bench_recurrent(
+    shapes: Sequence[tuple[int, int, int]] = SHAPES,
+    activations: Sequence[str] = (),
+    repeats: int = 7,
+    progress: Progress = SILENT,
+) -> Benchmark:
+    """Time cells × activations × backends, several layers in one call, and IAAN.
+
+    Args:
+        shapes: T, B and H of each series.
+        activations: Which to time in the GRU; empty: all.
+        repeats: Rounds of each series, after one that does not count.
+        progress: Where progress goes.
+
+    Raises:
+        RequestError: An activation is unknown, or a number is below 1.
+    """
+    if repeats < 1 or any(min(shape) < 1 for shape in shapes):
+        raise RequestError("bench: repeats and shapes are numbers from 1 up")
+    names = list(activations) or ACTIVATIONS.names()
+    chosen = chosen_backend()
+    matmul = matmul_gflops()
+    rows: list[Row] = []
+    try:
+        for shape in shapes:
+            progress.note(f"timing T={shape[0]} B={shape[1]} H={shape[2]}")
+            rows += _series(shape, names, repeats, matmul)
+    finally:
+        use_backend(chosen)
+    machine = {
+        "threads": torch.get_num_threads(),
+        "backend": describe(GRU(1, 1)),
+        "torch": torch.__version__,
+    }
+    return Benchmark(machine, matmul, tuple(rows))
+
+
+def read_shapes(texts: Sequence[str]) -> list[tuple[int, int, int]]:
+    """Read shapes such as ``100,32,64``; none: `SHAPES`.
+
+    Raises:
+        RequestError: A text is no three numbers.
+    """
+    shapes = []
+    for text in texts:
+        parts = text.split(",")
+        if len(parts) != 3 or not all(part.strip().isdecimal() for part in parts):
+            raise RequestError(f"--shape {text}: expected T,B,H as in 100,32,64")
+        steps, batch, hidden = map(int, parts)
+        shapes.append((steps, batch, hidden))
+    return shapes or list(SHAPES)
+
+
+def render_benchmark(benchmark: Benchmark) -> Table:
+    """Show the ratios as a table."""
+    from rich.table import Table
+
+    machine = benchmark.machine
+    table = Table(
+        title=f"Training steps on {machine['threads']} threads, {machine['backend']}, "
+        f"torch {machine['torch']}; torch.mm reaches {benchmark.matmul_gflops:.0f} GFLOP/s",
+    )
+    for name in ("T,B,H", "what", "backend"):
+        table.add_column(name)
+    for name in ("ms", "ratio", "GFLOP/s", "of torch.mm"):
+        table.add_column(name, justify="right")
+    table.add_column("to")
+    previous = None
+    for row in benchmark.rows:
+        shape = f"{row.steps},{row.batch},{row.hidden}"
+        if previous not in (None, shape):
+            table.add_section()
+        previous = shape
+        names = {"layer": "", "together": f"{TOGETHER} × ", "iaan": "IAAN, "}
+        table.add_row(
+            shape,
+            f"{names[row.what]}{row.cell} {row.activation}",
+            row.backend + (" bf16" if row.precision == "bf16" else ""),
+            f"{row.ms:.1f}",
+            f"{row.ratio:.2f}",
+            f"{row.gflops:.0f}",
+            f"{row.of_matmul:.2f}",
+            row.reference,
+        )
+    return table
+
+
+def matmul_gflops(sizes: Sequence[int] = (512, 1024, 2048)) -> float:
+    """The best rate of torch.mm on square float32 matrices, 10⁹ operations per second."""
+    best = 0.0
+    for size in sizes:
+        a, b = torch.randn(size, size), torch.randn(size, size)
+        for _ in range(5):
+            start = time.perf_counter()
+            torch.mm(a, b)
+            best = max(best, 2e-9 * size**3 / (time.perf_counter() - start))
+    return best
+
+
+def _series(
+    shape: tuple[int, int, int], names: Sequence[str], repeats: int, matmul: float
+) -> list[Row]:
+    references = _references(shape)
+    tasks = [*_layers(shape, names), *_other_cells(shape), *_together(shape), *_iaan(shape)]
+    runs = list(references.values()) + [task.run for task in tasks]
+    medians = interleaved(runs, repeats)
+    reference_ms = dict(zip(references, medians, strict=False))
+    return [
+        Row(
+            *(task.what, task.cell, task.activation, task.backend, task.precision, *shape),
+            ms=ms,
+            reference=task.reference,
+            reference_ms=reference_ms[task.reference],
+            ratio=ms / reference_ms[task.reference],
+            gflops=task.work / ms * 1e-6,
+            of_matmul=task.work / ms * 1e-6 / matmul,
+        )
+        for task, ms in zip(tasks, medians[len(references) :], strict=True)
+    ]
+
+
+def interleaved(runs: Sequence[Callable[[], object]], repeats: int) -> list[float]:
+    """Run everything in turns; return the median of each in milliseconds."""
+    times: list[list[float]] = [[] for _ in runs]
+    for _ in range(repeats + 1):
+        for run, seen in zip(runs, times, strict=True):
+            start = time.perf_counter()
+            run()
+            seen.append(1e3 * (time.perf_counter() - start))
+    return [statistics.median(seen[1:]) for seen in times]
+
+
+def _references(shape: tuple[int, int, int]) -> dict[str, Callable[[], object]]:
+    steps, batch, hidden = shape
+    x = torch.randn(steps, batch, INPUTS)
+    layers = {kind.__name__: kind(INPUTS, hidden) for kind in (nn.GRU, nn.LSTM, nn.RNN)}
+    runs = {f"torch.nn.{name}": _training([layer], x) for name, layer in layers.items()}
+    four = [nn.GRU(INPUTS, hidden) for _ in range(TOGETHER)]
+    model = _iaan_model(hidden, _TorchGRU)
+    return runs | {
+        f"{TOGETHER} × torch.nn.GRU": _training(four, x),
+        "IAAN on torch.nn.GRU": _training_step(model, _batch(shape)),
+    }
+
+
+def _training(layers: Sequence[nn.Module], x: Tensor) -> Callable[[], object]:
+    """Forwards and backwards through layers, one after the other."""
+    parameters = [list(layer.parameters()) for layer in layers]
+
+    def run() -> None:
+        for layer, own in zip(layers, parameters, strict=True):
+            output, _ = layer(x)
+            torch.autograd.grad(output, own, torch.ones_like(output), allow_unused=True)
+
+    return run
+
+
+def _with(backend: str, precision: str, run: Callable[[], object]) -> Callable[[], object]:
+    def chosen() -> None:
+        use_backend(backend)
+        bf16 = torch.autocast("cpu", torch.bfloat16) if precision == "bf16" else nullcontext()
+        with bf16:
+            run()
+
+    return chosen
+
+
+def _layers(shape: tuple[int, int, int], names: Sequence[str]) -> list[_Task]:
+    steps, batch, hidden = shape
+    x = torch.randn(steps, batch, INPUTS)
+    kinds = [(name, "cpp", "float32") for name in names]
+    kinds += [("tanh", "eager", "float32"), ("arelu", "eager", "float32")]
+    kinds += [("arelu", "cpp", "bf16")]
+    return [
+        _Task(
+            *("layer", "gru", name, backend, precision),
+            run=_with(backend, precision, _training([GRU(INPUTS, hidden, activation=name)], x)),
+            reference="torch.nn.GRU",
+            work=_work(shape, hidden, gates=3),
+        )
+        for name, backend, precision in kinds
+        if backend != "cpp" or _fused(GRU(1, 1, activation=name))
+    ]
+
+
+def _other_cells(shape: tuple[int, int, int]) -> list[_Task]:
+    """Every cell but the GRU, with tanh, in the fastest backend that has it."""
+    steps, batch, hidden = shape
+    x = torch.randn(steps, batch, INPUTS)
+    tasks = []
+    for name in CELLS.names():
+        if name == "gru":
+            continue
+        layer = CELLS[name](INPUTS, hidden, activation="tanh")
+        kind = {"rnn": "RNN", "li_gru": "GRU"}.get(name, "LSTM")
+        backend = "cpp" if _fused(layer) else "eager"
+        run = _with(backend, "float32", _training([layer], x))
+        work = _work(shape, hidden, layer.cell.gates)
+        tasks.append(
+            _Task("layer", name, "tanh", backend, "float32", run, f"torch.nn.{kind}", work)
+        )
+    return tasks
+
+
+def _together(shape: tuple[int, int, int]) -> list[_Task]:
+    steps, batch, hidden = shape
+    x = torch.randn(steps, batch, INPUTS)
+    layers = [GRU(INPUTS, hidden, activation="arelu") for _ in range(TOGETHER)]
+    parameters = [each for layer in layers for each in layer.parameters()]
+
+    def run() -> None:
+        outputs = [output for output, _ in run_together([(each, x, None) for each in layers])]
+        torch.autograd.grad(outputs, parameters, [torch.ones_like(each) for each in outputs])
+
+    work = TOGETHER * _work(shape, hidden, gates=3)
+    return [
+        _Task(
+            *("together", "gru", "arelu", backend, "float32"),
+            run=_with(backend, "float32", run),
+            reference=f"{TOGETHER} × torch.nn.GRU",
+            work=work,
+        )
+        for backend in ("cpp", "eager")
+        if backend == "eager" or _fused(layers[0])
+    ]
+
+
+def _iaan(shape: tuple[int, int, int]) -> list[_Task]:
+    hidden = shape[2]
+    model = _iaan_model(
+        hidden, lambda i, h, **given: GRU(i, h, batch_first=True, activation="arelu", **given)
+    )
+    work = 2 * _work(shape, hidden, gates=3) + 2 * _work(shape, hidden // 2, gates=3)
+    return [
+        _Task(
+            *("iaan", "gru", "arelu", backend, "float32"),
+            run=_with(backend, "float32", _training_step(model, _batch(shape))),
+            reference="IAAN on torch.nn.GRU",
+            work=work,
+        )
+        for backend in ("cpp", "eager")
+        if backend == "eager" or _fused(GRU(1, 1, activation="arelu"))
+    ]
+
+
+def _fused(layer: RecurrentLayer) -> bool:
+    use_backend("auto")
+    return describe(layer).startswith("cpp")
+
+
+def _work(shape: tuple[int, int, int], hidden: int, gates: int) -> float:
+    """Operations of the products of a training step: W x, U h and their gradients but dx."""
+    steps, batch, _ = shape
+    return 2.0 * steps * batch * gates * hidden * (2 * (INPUTS + hidden) + hidden)
+
+
+class _TorchGRU(nn.Module):
+    """torch.nn.GRU as IAAN calls a layer."""
+
+    def __init__(self, inputs: int, hidden: int, *, bidirectional: bool = False) -> None:
+        super().__init__()
+        self.layer = nn.GRU(inputs, hidden, batch_first=True, bidirectional=bidirectional)
+        self.output_size = hidden * (2 if bidirectional else 1)
+
+    def passing(self, given: Tensor, *, lengths: Tensor) -> Any:
+        """Run alone: it asks `run_together` for nothing."""
+        return self.layer(given)
+        yield
+
+
+def _iaan_model(hidden: int, new_cell: Callable[..., Any]) -> IAAN:
+    return IAAN(
+        inputs=INPUTS,
+        classes=4,
+        new_cell=new_cell,
+        hidden=max(hidden // 2, 1),
+        context_hidden=hidden,
+    )
+
+
+def _batch(shape: tuple[int, int, int]) -> Batch:
+    steps, batch, _ = shape
+    lengths = torch.full((batch,), steps)
+    turns = [Turns(torch.randn(batch, steps, INPUTS), lengths) for _ in range(3)]
+    return Batch(*turns)
+
+
+def _training_step(model: nn.Module, batch: Batch) -> Callable[[], object]:
+    """Loss, gradients and a step of Adam."""
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-4)
+    targets = torch.arange(len(batch.current.lengths)) % 4
+
+    def run() -> None:
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(model(batch), targets).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+
+    return run
