@@ -1,0 +1,70 @@
+"""The benchmark of the recurrent layers, through the real command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from shell import Shell
+
+from sercli.bench.recurrent import SHAPES, bench_recurrent, interleaved, read_shapes
+from sercli.errors import RequestError
+from sercli.nn.activations import ACTIVATIONS
+from sercli.nn.cells import CELLS
+from sercli.nn.recurrence.backend import chosen_backend
+
+
+def test_every_cell_and_activation_is_compared_with_its_namesake() -> None:
+    before = chosen_backend()
+    benchmark = bench_recurrent([(3, 2, 4)], repeats=1)
+    assert chosen_backend() == before
+    rows = benchmark.rows
+    assert {row.activation for row in rows if row.cell == "gru"} == set(ACTIVATIONS.names())
+    assert {row.cell for row in rows} == set(CELLS.names())
+    assert {row.what for row in rows} == {"layer", "together", "iaan"}
+    assert {row.reference for row in rows if row.cell == "lstm"} == {"torch.nn.LSTM"}
+    assert all(row.ratio == pytest.approx(row.ms / row.reference_ms) for row in rows)
+    assert all(row.ms > 0 and row.gflops > 0 for row in rows)
+
+
+def test_the_work_of_four_recurrences_is_four_times_that_of_one() -> None:
+    rows = bench_recurrent([(3, 2, 4)], ["tanh"], repeats=1).rows
+    (one,) = (
+        row
+        for row in rows
+        if row.what == "layer"
+        and row.backend == "eager"
+        and row.activation == "tanh"
+        and row.cell == "gru"
+    )
+    four = next(row for row in rows if row.what == "together")
+    assert four.gflops * four.ms == pytest.approx(4 * one.gflops * one.ms)
+
+
+def test_what_is_compared_runs_in_turns() -> None:
+    seen: list[str] = []
+    medians = interleaved([lambda: seen.append("a"), lambda: seen.append("b")], repeats=2)
+    assert seen == ["a", "b"] * 3
+    assert len(medians) == 2
+
+
+def test_a_shape_is_three_numbers() -> None:
+    assert read_shapes([]) == list(SHAPES)
+    assert read_shapes(["3,2,4", "10, 1, 16"]) == [(3, 2, 4), (10, 1, 16)]
+    for wrong in ("3,2", "3,2,x", "3,2,-1", ""):
+        with pytest.raises(RequestError, match="expected T,B,H"):
+            read_shapes([wrong])
+
+
+def test_the_command_prints_one_json_document(tmp_path: Path) -> None:
+    options = "--shape 3,2,4 --activation arelu --repeats 1 --quiet"
+    document = Shell(tmp_path).json("bench", "recurrent", *options.split())
+    assert document["rows"][0]["activation"] == "arelu"
+    assert document["machine"]["threads"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [("--shape 0,2,4", "from 1 up"), ("--activation rleu", "'relu'")]
+)
+def test_a_wrong_request_is_refused_in_one_line(tmp_path: Path, options: str, message: str) -> None:
+    assert message in Shell(tmp_path).refused("bench", "recurrent", *options.split(), "--quiet")
