@@ -72,6 +72,88 @@ class InteractionAttention(nn.Module):
         return weighted_sum(masked_softmax(self.score(features).squeeze(-1), valid), states)
 
 
+class DotAttention(nn.Module):
+    """Pool states by s_t = u·h_t, softmax over time, weighted sum.
+
+    Weighted pooling of Mirsamadi, Barsoum and Zhang (ICASSP 2017) and of Tao and Liu (ICASSP
+    2018). u starts as torch starts a linear layer (our choice).
+
+    Args:
+        size: Features H of a state.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.score = nn.Linear(size, 1, bias=False)
+
+    def forward(self, states: Tensor, valid: Tensor) -> Tensor:
+        """Pool (B, T, H) with valid (B, T) into (B, H)."""
+        return weighted_sum(masked_softmax(self.score(states).squeeze(-1), valid), states)
+
+
+class TimeAttention(nn.Module):
+    """Pool states by s_t = h_last·(W h_t), softmax over time, weighted sum.
+
+    Attention along time of Xie et al. (2019). W is H × H without bias (our reading).
+
+    Args:
+        size: Features H of a state.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(size, size, bias=False)
+
+    def forward(self, states: Tensor, valid: Tensor, last: Tensor) -> Tensor:
+        """Pool (B, T, H) with valid (B, T) and the last real state (B, H) into (B, H)."""
+        scores = torch.bmm(self.project(states), last.unsqueeze(-1)).squeeze(-1)
+        return weighted_sum(masked_softmax(scores, valid), states)
+
+
+class FeatureAttention(nn.Module):
+    """Weigh the features of each state by softmax(V tanh(W h_t)), and sum over time.
+
+    Attention along features of Xie et al. (2019). The softmax runs over the H features of a
+    step; the sum over time is not divided by the number of steps. V and W are H × H without
+    bias (our reading).
+
+    Args:
+        size: Features H of a state.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(size, size, bias=False)
+        self.score = nn.Linear(size, size, bias=False)
+
+    def forward(self, states: Tensor, valid: Tensor) -> Tensor:
+        """Pool (B, T, H) with valid (B, T) into (B, H)."""
+        real = states.masked_fill(~valid.unsqueeze(-1), 0.0)
+        weights = self.score(torch.tanh(self.project(real))).softmax(dim=-1)
+        return (weights * real).sum(dim=1)
+
+
+class BottleneckAttention(nn.Module):
+    """Raise features by a gate that sees them all through a narrow layer: x + x∘σ(V ReLU(W x)).
+
+    The channel branch of Park et al. (BMVC 2018, arXiv 1807.06514, eqs. 1 and 3), without their
+    batch normalisation.
+
+    Args:
+        size: Features of a vector.
+        bottleneck: Features of the narrow layer.
+    """
+
+    def __init__(self, size: int, bottleneck: int) -> None:
+        super().__init__()
+        self.narrow = nn.Linear(size, bottleneck)
+        self.widen = nn.Linear(bottleneck, size)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Gate (B, size)."""
+        return vectors + vectors * torch.sigmoid(self.widen(torch.relu(self.narrow(vectors))))
+
+
 def initialise_attention(module: nn.Module) -> None:
     """Draw all parameters of ``module`` from N(0, 0.1), as IAAN's code does for its attention."""
     for parameter in module.parameters():

@@ -52,7 +52,7 @@ def fall_back(error: NoKernelError) -> None:
 
 def _refuse_if_asked_for(error: NoKernelError) -> None:
     if _chosen == "cpp":
-        raise RequestError(f"recurrence.backend=cpp: {error}") from None
+        raise RequestError(f"recurrence.backend=cpp: {error} (auto runs it in eager)") from None
 
 
 def describe(model: nn.Module, device: str = "cpu") -> str:

@@ -7,13 +7,16 @@ hand out and clear its pages at every step.
 from __future__ import annotations
 
 import weakref
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 _MOST_FREE = 4
-_free: list[np.ndarray] = []
+_free: list[NDArray[Any]] = []
+"""Changed only by operations of one step, so that threads and finalisers cannot meet in them."""
 
 
 def take(size: int, dtype: torch.dtype) -> Tensor:
@@ -21,21 +24,25 @@ def take(size: int, dtype: torch.dtype) -> Tensor:
     if not size:
         return torch.empty(0, dtype=dtype)
     wanted = size * dtype.itemsize
-    fitting = [block for block in _free if wanted <= block.nbytes <= 2 * wanted]
-    block = min(fitting, key=lambda each: each.nbytes, default=None)
-    if block is None:
-        block = np.empty(wanted, np.uint8)
-    else:
-        _remove(block)
+    block = _found(wanted)
     view = block[:wanted]
     weakref.finalize(view, _give, block)
     return torch.from_numpy(view).view(dtype)
 
 
-def _give(block: np.ndarray) -> None:
+def _found(wanted: int) -> NDArray[Any]:
+    """Take a free block of this many bytes or not many more, or a new one."""
+    for _ in range(len(_free)):
+        try:
+            block = _free.pop(0)
+        except IndexError:  # another thread was faster
+            break
+        if wanted <= block.nbytes <= 2 * wanted:
+            return block
+        _free.append(block)
+    return np.empty(wanted, np.uint8)
+
+
+def _give(block: NDArray[Any]) -> None:
     _free.append(block)
     del _free[:-_MOST_FREE]
-
-
-def _remove(block: np.ndarray) -> None:
-    _free[:] = [each for each in _free if each is not block]
