@@ -256,6 +256,24 @@ def groups(
     _print(groups_as_json(choices) if form is Form.JSON else show_groups(choices))
 
 
+@bench_app.command("extract")
+def bench_extract(
+    overrides: Overrides = None,
+    form: Format = Form.TABLE,
+    output: Output = None,
+    config_dir: ConfigDir = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Time extraction against openSMILE itself, and one process against several."""
+    from sercli.bench.extract import bench_extract, render_extract
+    from sercli.config.compose import compose
+    from sercli.progress import Progress
+
+    made = bench_extract(compose(overrides or []), Progress(quiet=quiet))
+    _print(made.to_json() if form is Form.JSON else render_extract(made), output)
+
+
 @bench_app.command()
 def recurrent(
     shape: Annotated[

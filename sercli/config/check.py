@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sercli.config.schema import Config
+from sercli.config.schema import Config, ProtocolConfig
 from sercli.errors import RequestError, nearest
 
 
@@ -23,6 +23,24 @@ def check(config: Config) -> None:
         value = _select(config, key)
         if value not in choices:
             raise RequestError(f"{key}={value} is not known.{nearest(str(value), choices)}")
+    _check_protocol(config.protocol)
+
+
+def _check_protocol(protocol: ProtocolConfig) -> None:
+    """Refuse settings of the protocol that do not go together."""
+    needed = {"next": "leave_one_out", "column": "column"}.get(protocol.dev, protocol.folds)
+    if protocol.folds != needed:
+        raise RequestError(
+            f"protocol.dev={protocol.dev} goes with protocol.folds={needed} only; "
+            "set protocol.dev=speaker, dialogues or utterances"
+        )
+    if protocol.refit and protocol.dev == "test":
+        raise RequestError(
+            "protocol.refit=true would train on test, because protocol.dev=test; set one of them"
+        )
+    wanted = set(ProtocolConfig().sides)
+    if set(protocol.sides) != wanted:
+        raise RequestError(f"protocol.sides must say what is {', '.join(sorted(wanted))}")
 
 
 def _select(config: Config, key: str) -> Any:
@@ -65,12 +83,15 @@ _RANGES: list[tuple[str, Callable[[Any], bool], str]] = [
     ("trainer.eval_every", _positive, "1 or more"),
     ("trainer.patience", _positive, "1 or more, or null for no early stop"),
     ("trainer.label_smoothing", _share, "in [0, 1)"),
+    ("trainer.focal_gamma", lambda value: 0 <= value < float("inf"), "0 or more"),
     ("optim.lr", _positive, "above 0"),
     ("optim.clip_norm", _positive, "above 0, or null for no clipping"),
     ("optim.weight_decay", lambda value: value >= 0, "0 or more"),
     ("features.sampling_rate", _positive, "above 0"),
     ("features.max_frames", _positive, "1 or more"),
     ("features.pool", _positive, "1 or more"),
+    ("protocol.dev_share", lambda value: 0 < value < 1, "between 0 and 1"),
+    ("protocol.seed", lambda value: value >= 0, "0 or more"),
     ("dataset.context.window", lambda value: value >= 0, "0 or more"),
     ("dataset.context.seed", lambda value: value >= 0, "0 or more"),
 ]
@@ -78,11 +99,14 @@ _RANGES: list[tuple[str, Callable[[Any], bool], str]] = [
 _CHOICES: dict[str, tuple[str, ...]] = {
     "optim.name": ("adam",),
     "protocol.unit": ("session", "speaker"),
-    "protocol.dev": ("next",),
+    "protocol.folds": ("leave_one_out", "column", "speaker_pair"),
+    "protocol.column": ("split", "session", "speaker", "dialogue"),
+    "protocol.dev": ("next", "column", "speaker", "dialogues", "utterances", "test"),
     "features.level": ("lld", "lld_delta", "functionals"),
     "features.normalise": ("speaker", "none"),
     "dataset.context.choose": ("last", "random", "random_any", "none"),
     "dataset.context.order": ("transcript", "start_time"),
+    "trainer.class_weights": ("none", "balanced"),
     "precision": ("float32", "bf16"),
     "recurrence.backend": ("auto", "eager", "cpp"),
     "arelu.share": ("direction", "layer", "model"),

@@ -35,7 +35,7 @@ from sercli.resources import packaged
 GROUPS = ("dataset", "features", "protocol", "model", "cell", "activation", "optim", "trainer")
 """The groups, in the order of the way of the data."""
 
-_OPEN = ("dataset.classes", "dataset.expected")
+_OPEN = ("dataset.classes", "dataset.expected", "dataset.expected_in")
 OPEN_KEYS = tuple(f"{key}." for key in _OPEN)
 """Where a user may add or remove keys: the task is theirs to define."""
 
@@ -219,7 +219,9 @@ def _description(group: str, name: str) -> str:
     for source in loader.get_sources():
         path = Path(source.path) / group / f"{name}.yaml"
         if source.scheme() == "file" and path.is_file():
-            first = path.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+            first, *more = path.read_text(encoding="utf-8", errors="replace").split("\n")
+            if first.startswith("# @package"):  # Hydra's own line must stand first
+                first = more[0]
             return first.removeprefix("#").strip() if first.startswith("#") else ""
     return ""
 

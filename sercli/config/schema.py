@@ -91,19 +91,45 @@ class FeaturesConfig:
     normalise: str = "speaker"
 
 
+def _sides() -> dict[str, list[str]]:
+    return {"train": ["train"], "dev": ["dev"], "test": ["test"]}
+
+
 @dataclass
 class ProtocolConfig:
     """How utterances are divided, and which step of training counts.
 
     Attributes:
         name: The name in tables.
-        unit: What is left out in each fold: ``session`` or ``speaker``.
-        dev: The unit that chooses the step: ``next`` (the one after the test unit).
+        folds: ``leave_one_out``: each unit tests once. ``column``: one fold, whose sides a column
+            of the manifest states. ``speaker_pair``: one fold, in which a random speaker of each
+            gender tests (Tao & Liu 2018).
+        unit: What ``leave_one_out`` leaves out: ``session`` or ``speaker``.
+        column: Which column states the sides: ``split``, ``session``, ``speaker`` or ``dialogue``.
+        sides: Which of its values stand for ``train``, ``dev`` and ``test``; what has another
+            value is left out.
+        dev: What chooses the step. ``next``: the unit after the test unit. ``column``: the side
+            that the column states. ``speaker``: a random speaker of what does not test.
+            ``dialogues``, ``utterances``: a random share of these. ``test``: the test side itself,
+            as in IAAN's official code; the result is then test-selected, and called so.
+        dev_share: Share of the utterances that do not test, where dev is a share of them.
+        seed: Of the random choices.
+        same_speakers: Whether a speaker may stand on both sides, for official splits that are
+            so (ESD, MELD); there is then a warning, and a mark on the protocol card.
+        refit: Whether, once the step is chosen, a new model is trained on train and dev
+            together for as many steps, and tested instead.
     """
 
     name: str = ""
+    folds: str = "leave_one_out"
     unit: str = "session"
+    column: str = "split"
+    sides: dict[str, list[str]] = field(default_factory=_sides)
     dev: str = "next"
+    dev_share: float = 0.1
+    seed: int = 0
+    same_speakers: bool = False
+    refit: bool = False
 
 
 @dataclass
@@ -133,6 +159,9 @@ class TrainerConfig:
         eval_every: Steps between two looks at dev and test.
         patience: Looks without a better dev UA before training stops; null: never.
         label_smoothing: Probability mass spread over all classes (IAAN: 0.1).
+        class_weights: ``none``, or ``balanced``: by the inverse of how often a class occurs in
+            the fold's training set.
+        focal_gamma: How strongly the loss minds what is still hard (Lin et al. 2017: 2); 0: not.
     """
 
     steps: int = 1000
@@ -140,6 +169,8 @@ class TrainerConfig:
     eval_every: int = 100
     patience: int | None = 5
     label_smoothing: float = 0.1
+    class_weights: str = "none"
+    focal_gamma: float = 0.0
 
 
 @dataclass

@@ -2,57 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sercli.config.schema import ContextConfig, DatasetConfig
+from sercli.config.schema import DatasetConfig
 from sercli.corpora.context import find_context
+from sercli.corpora.expected import Counts, Expected, compare
+from sercli.corpora.findings import Finding, list_findings
 from sercli.corpora.manifest import Manifest, Refusal
+from sercli.corpora.missing_context import ContextCounts, count_context
+from sercli.corpora.sound import Sound, describe_sound
 
-Counts = dict[str, int]
-
-
-@dataclass(frozen=True)
-class ContextCounts:
-    """How many targets lack a context turn.
-
-    Attributes:
-        order: Order of the turns.
-        window: Preceding turns that were searched.
-        no_same_speaker: Targets without an earlier turn of their speaker.
-        no_interlocutor: Targets without an earlier turn of another speaker.
-        neither: Targets without both.
-    """
-
-    order: str
-    window: int
-    no_same_speaker: int
-    no_interlocutor: int
-    neither: int
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What is there of a class, against what the complete corpus has."""
-
-    expected: int
-    found: int
-
-
-@dataclass(frozen=True)
-class Expected:
-    """The published counts of the corpus, beside what was found.
-
-    Attributes:
-        ok: Whether every class is as published.
-        classes: Class → both counts.
-    """
-
-    ok: bool
-    classes: dict[str, Comparison]
+if TYPE_CHECKING:  # features lie above corpora; their facts come down as data
+    from sercli.features.audio import AudioFacts
 
 
 @dataclass(frozen=True)
@@ -69,8 +35,11 @@ class Audit:
         emotions: The corpus' own code → utterances, most frequent first.
         speakers: Speaker → class → targets.
         sessions: Session → class → targets; empty where the corpus has no sessions.
+        splits: Part of the official split → class → targets; empty where there is none.
         context: Targets without context turns.
+        sound: What the audio is like; None where it was not measured.
         expected: Comparison with the published counts, where they are known.
+        findings: What makes results doubtful.
         refused: What was left out, and why.
     """
 
@@ -83,48 +52,55 @@ class Audit:
     emotions: Counts
     speakers: dict[str, Counts]
     sessions: dict[str, Counts]
+    splits: dict[str, Counts]
     context: ContextCounts
+    sound: Sound | None
     expected: Expected | None
+    findings: tuple[Finding, ...]
     refused: tuple[Refusal, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return the audit as what ``json`` can write, under the names of the attributes."""
-        return asdict(self) | {"refused": [asdict(refusal) for refusal in self.refused]}
+        page = asdict(self) | {"expected": self.expected.to_json() if self.expected else None}
+        plain: dict[str, Any] = json.loads(json.dumps(page))  # lists in place of tuples
+        return plain
 
 
 def audit(
-    manifest: Manifest, dataset: DatasetConfig, seconds: Mapping[str, float] | None = None
+    manifest: Manifest, dataset: DatasetConfig, facts: Mapping[str, AudioFacts] | None = None
 ) -> Audit:
-    """Count what a corpus holds.
+    """Count what a corpus holds, and hold it to what is known of it.
 
     Args:
         manifest: The corpus.
         dataset: Its configuration: context turns, published counts.
-        seconds: Utterance → duration, as extraction measures it.
+        facts: Utterance → what extraction measured of its audio.
 
     Raises:
-        RequestError: The context cannot be found (`find_context`).
+        RequestError: The context cannot be found (`find_context`), or the published counts are
+            not understood (`compare`).
     """
     table, targets = manifest.table, manifest.targets
-    classes = _count(targets["label"], manifest.classes)
+    context = find_context(manifest, dataset.context)
+    sound = describe_sound(manifest, facts or {})
+    expected = compare(manifest, dataset, context)
     return Audit(
         dataset=manifest.dataset,
         synthetic=manifest.synthetic,
         utterances=len(table),
         targets=len(targets),
-        hours=None if seconds is None else _hours(table["utterance"], seconds),
-        classes=classes,
+        hours=None if sound is None else sound.utterances.total / 3600,
+        classes=_count(targets["label"], manifest.classes),
         emotions={str(code): int(n) for code, n in table["emotion"].value_counts().items()},
         speakers=_count_by("speaker", manifest),
         sessions=_count_by("session", manifest),
-        context=_count_context(manifest, dataset.context),
-        expected=_compare(classes, dataset.expected),
+        splits=_count_by("split", manifest),
+        context=count_context(manifest, dataset.context, context),
+        sound=sound,
+        expected=expected,
+        findings=list_findings(manifest, expected, sound),
         refused=manifest.refused,
     )
-
-
-def _hours(utterances: pd.Series[str], seconds: Mapping[str, float]) -> float:
-    return float(utterances.map(dict(seconds)).sum()) / 3600
 
 
 def _count(labels: pd.Series[str], classes: tuple[str, ...]) -> Counts:
@@ -136,22 +112,3 @@ def _count_by(column: str, manifest: Manifest) -> dict[str, Counts]:
     """Count the targets of each class; a group without any is listed too, with zeros."""
     groups = manifest.table.groupby(column)["label"]
     return {str(group): _count(labels, manifest.classes) for group, labels in groups}
-
-
-def _count_context(manifest: Manifest, context: ContextConfig) -> ContextCounts:
-    missing = find_context(manifest, context).isna()
-    return ContextCounts(
-        order=context.order,
-        window=context.window,
-        no_same_speaker=int(missing["own"].sum()),
-        no_interlocutor=int(missing["interlocutor"].sum()),
-        neither=int(missing.all(axis="columns").sum()),
-    )
-
-
-def _compare(found: Counts, expected: Mapping[str, int]) -> Expected | None:
-    if not expected:
-        return None
-    classes = {label: Comparison(n, found.get(label, 0)) for label, n in expected.items()}
-    ok = all(each.expected == each.found for each in classes.values())
-    return Expected(ok, classes)

@@ -1,13 +1,18 @@
-"""Which earlier turns of a dialogue a target sees: IAAN's choice of context.
+"""Which other turns of a dialogue a target sees: one of its own speaker, one of an interlocutor.
 
-The last earlier turn of the same speaker and the last one of another speaker, among a few
-preceding turns of any label (Yeh, Lin & Lee 2019; in their code, 8 preceding turns).
+IAAN takes the last earlier turn of each, among a few preceding turns of any label (Yeh, Lin &
+Lee 2019; in their code, 8). Its ablation RandIAAN takes random turns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from sercli.config.schema import ContextConfig
@@ -20,57 +25,135 @@ ORDERS = {"transcript": "turn", "start_time": "start"}
 They differ: on IEMOCAP, transcripts are out of temporal order in 56 of the 151 dialogues.
 """
 
+CHOICES = ("last", "random", "random_any", "none")
+
+_AT_ONCE = 1024
+"""Targets that are held against all turns of their dialogue at once, which bounds the memory."""
+
+Mask = npt.NDArray[np.bool_]  # (targets, turns of the dialogue)
+Places = npt.NDArray[np.intp]
+
 
 def find_context(manifest: Manifest, context: ContextConfig) -> pd.DataFrame:
     """Find the context turns of every target.
 
+    With ``context.choose``
+
+    - ``last``, they are the last turn of the same and of another speaker among the
+      ``context.window`` preceding turns of the dialogue, in ``context.order``;
+    - ``random``, they are a random turn of the same and one of another speaker, from anywhere in
+      the dialogue: context then still comes from the session of its target;
+    - ``random_any``, they are two random turns of the dialogue, whoever speaks;
+    - ``none``, there are none.
+
+    With ``context.past_only``, a turn can be chosen only if it has ended when the target starts.
+    What is drawn for a target depends on ``context.seed``, its id and its dialogue alone.
+
     Args:
         manifest: All turns. The class of the task does not matter for a context turn.
-        context: How far to look back, and in which order.
+        context: How to choose.
 
     Returns:
         One row per target, indexed by its id, in the manifest's order. Column ``own``: id of
-        the last turn of the same speaker. Column ``interlocutor``: id of the last turn of
-        any other speaker. Missing where there is none within the window, or no dialogue.
+        the turn of the same speaker. Column ``interlocutor``: id of the turn of another
+        speaker. Missing where there is none to choose, or no dialogue.
 
     Raises:
-        RequestError: The order is unknown, the window negative, or a turn of a dialogue has no
-            place in the order.
+        RequestError: The choice or order is unknown, the window negative, or a turn of a dialogue
+            lacks its place in the order or, with ``past_only``, its times.
     """
+    _check(context)
+    found: dict[str, dict[str, str]] = {"own": {}, "interlocutor": {}}
+    for dialogue in _dialogues(manifest, context):
+        for first in range(0, len(dialogue.targets), _AT_ONCE):
+            targets = dialogue.targets[first : first + _AT_ONCE]
+            for column, mask in _candidates(dialogue, targets, context).items():
+                there = mask.any(axis=1)
+                asking = dialogue.utterances[targets[there]]
+                chosen = _choose(mask[there], asking, context, column)
+                found[column].update(zip(asking, dialogue.utterances[chosen], strict=True))
+    rows = pd.Index(manifest.targets["utterance"], name="utterance")
+    columns = {column: rows.map(turns) for column, turns in found.items()}
+    return pd.DataFrame(columns, index=rows, dtype="str")
+
+
+@dataclass(frozen=True)
+class _Dialogue:
+    """The turns of a dialogue in order, and the places of its targets."""
+
+    utterances: npt.NDArray[Any]
+    speakers: npt.NDArray[Any]
+    starts: npt.NDArray[np.float64]
+    ends: npt.NDArray[np.float64]
+    targets: Places
+
+
+def _check(context: ContextConfig) -> None:
+    known = {"choose": CHOICES, "order": tuple(ORDERS)}
+    for key, choices in known.items():
+        value = getattr(context, key)
+        if value not in choices:
+            raise RequestError(f"unknown dataset.context.{key} '{value}'.{nearest(value, choices)}")
     if context.window < 0:
         raise RequestError(f"dataset.context.window must be 0 or more, not {context.window}")
-    turns = _in_order(manifest, context.order)
-    speakers, dialogues = turns["speaker"].tolist(), turns["dialogue"].tolist()
-    own: dict[str, str | None] = {}
-    interlocutor: dict[str, str | None] = {}
-    utterances = turns["utterance"].tolist()
-    for at, utterance in enumerate(utterances):
-        earlier = range(at - 1, max(at - context.window, 0) - 1, -1)
-        same_dialogue = [i for i in earlier if dialogues[i] == dialogues[at]]
-        same = (i for i in same_dialogue if speakers[i] == speakers[at])
-        other = (i for i in same_dialogue if speakers[i] != speakers[at])
-        own[utterance] = _first(same, utterances)
-        interlocutor[utterance] = _first(other, utterances)
-
-    targets = pd.Index(manifest.targets["utterance"], name="utterance")
-    found = {"own": targets.map(own), "interlocutor": targets.map(interlocutor)}
-    return pd.DataFrame(found, index=targets, dtype="str")
 
 
-def _in_order(manifest: Manifest, order: str) -> pd.DataFrame:
-    """Return the turns of all dialogues, each dialogue in one piece and in order."""
-    if order not in ORDERS:
-        raise RequestError(f"unknown dataset.context.order '{order}'.{nearest(order, ORDERS)}")
-    column = ORDERS[order]
+def _dialogues(manifest: Manifest, context: ContextConfig) -> Iterator[_Dialogue]:
+    if context.choose == "none":
+        return
     turns = manifest.table[manifest.table["dialogue"].notna()]
+    order = ORDERS[context.order]
+    _check_filled(manifest.dataset, turns, order, f"order={context.order}")
+    if context.past_only:
+        for column in ("start", "end"):
+            _check_filled(manifest.dataset, turns, column, "past_only=true")
+    turns = turns.sort_values(["dialogue", order], kind="stable")
+    names = turns["dialogue"].to_numpy(object)
+    columns = {
+        "utterances": turns["utterance"].to_numpy(object),
+        # Numbers compare faster than names.
+        "speakers": pd.factorize(turns["speaker"])[0],
+        "starts": turns["start"].to_numpy(),
+        "ends": turns["end"].to_numpy(),
+    }
+    has_label = turns["label"].notna().to_numpy()
+    borders = np.flatnonzero(names[1:] != names[:-1]) + 1
+    for places in np.split(np.arange(len(turns)), borders):
+        of_dialogue = {name: values[places] for name, values in columns.items()}
+        yield _Dialogue(**of_dialogue, targets=np.flatnonzero(has_label[places]))
+
+
+def _check_filled(dataset: str, turns: pd.DataFrame, column: str, setting: str) -> None:
     lost = turns.loc[turns[column].isna(), "utterance"]
     if not lost.empty:
         raise RequestError(
-            f"{manifest.dataset}: dataset.context.order={order} needs the column '{column}', "
+            f"{dataset}: dataset.context.{setting} needs the column '{column}', "
             f"and utterance '{lost.iloc[0]}' has none there ({len(lost)} in all)"
         )
-    return turns.sort_values(["dialogue", column], kind="stable")
 
 
-def _first(places: Iterable[int], utterances: Sequence[str]) -> str | None:
-    return next((utterances[place] for place in places), None)
+def _candidates(dialogue: _Dialogue, targets: Places, context: ContextConfig) -> dict[str, Mask]:
+    """Tell which turns can be chosen for each column of the result."""
+    ago = targets[:, None] - np.arange(len(dialogue.utterances))
+    allowed = (ago > 0) & (ago <= context.window) if context.choose == "last" else ago != 0
+    if context.past_only:
+        allowed &= dialogue.ends <= dialogue.starts[targets, None]
+    if context.choose == "random_any":
+        return {"own": allowed, "interlocutor": allowed}
+    same = dialogue.speakers == dialogue.speakers[targets, None]
+    return {"own": allowed & same, "interlocutor": allowed & ~same}
+
+
+def _choose(mask: Mask, asking: npt.NDArray[Any], context: ContextConfig, column: str) -> Places:
+    """Return the place of one candidate of each row; every row has one."""
+    if context.choose == "last":
+        return np.asarray(mask.shape[1] - 1 - mask[:, ::-1].argmax(axis=1))
+    draws = np.array([_draw(context.seed, column, name) for name in asking], np.uint64)
+    candidate = draws % mask.sum(axis=1).astype(np.uint64)
+    return np.asarray((mask.cumsum(axis=1) > candidate[:, None]).argmax(axis=1))
+
+
+def _draw(seed: int, column: str, utterance: str) -> int:
+    """Return a random whole number below 2⁶⁴ that nothing but the arguments determines."""
+    text = f"{seed} {column} {utterance}".encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest())

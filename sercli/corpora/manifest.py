@@ -7,33 +7,14 @@ the turns that the classification task itself does not use.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
 
+from sercli.corpora.validate import COLUMNS, valid_rows
 from sercli.errors import RequestError
-
-COLUMNS: dict[str, str] = {
-    "utterance": "str",  # unique id
-    "audio": "str",  # path of the audio file
-    "audio_start": "float64",  # seconds into the file; NaN: from its beginning
-    "audio_end": "float64",  # seconds into the file; NaN: to its end
-    "start": "float64",  # seconds on the clock of the dialogue; NaN: unknown
-    "end": "float64",
-    "speaker": "str",
-    "gender": "str",  # "female", "male" or missing
-    "session": "str",
-    "dialogue": "str",
-    "turn": "Int64",  # position in the transcript of the dialogue, from 0
-    "emotion": "str",  # the corpus' own code
-    "label": "str",  # the class of the task, missing where the task leaves the utterance out
-    "split": "str",  # official partition, where the corpus has one
-    "improvised": "boolean",
-    "transcript": "str",
-}
-"""Column names and their pandas types, in order."""
 
 
 @dataclass(frozen=True)
@@ -94,27 +75,44 @@ def build_manifest(
         refused: What the reader left out.
         synthetic: Whether the speech was generated.
 
+    Returns:
+        The manifest. A row that does not keep to the columns, or repeats an utterance, is
+        refused; of two rows of the same utterance the first one counts.
+
     Raises:
-        RequestError: There is no utterance, an utterance occurs twice, or an utterance lacks
-            its id, audio, speaker or emotion.
+        RequestError: No utterance is left.
     """
-    refused = tuple(refused)
-    table = pd.DataFrame(list(rows))
+    listed = pd.DataFrame(list(rows)).reindex(columns=list(COLUMNS))
+    table, reasons = valid_rows(listed)
+    reasons |= _repeated(table)
+    refused = (*refused, *_refusals(listed, reasons))
+    table = table.drop(index=table.index.intersection(list(reasons))).reset_index(drop=True)
+    table["label"] = table["emotion"].map(dict(classes)).astype("str")
     if table.empty:
         raise RequestError(f"{dataset}: no utterance found; {_why_none(refused)}")
-    table = table.reindex(columns=list(COLUMNS)).astype(
-        {name: kind for name, kind in COLUMNS.items() if name != "label"}
-    )
-    table["label"] = table["emotion"].map(dict(classes)).astype("str")
-    _check_complete(dataset, table)
-    _check_unique(dataset, table)
     return Manifest(
         dataset=dataset,
-        table=table.reset_index(drop=True),
+        table=table,
         classes=tuple(sorted(set(classes.values()))),
         refused=refused,
         synthetic=synthetic,
     )
+
+
+def _repeated(table: pd.DataFrame) -> dict[int, str]:
+    twice = table.index[table["utterance"].duplicated()]
+    return dict.fromkeys(twice, "is listed already; every utterance needs an id of its own")
+
+
+def _refusals(table: pd.DataFrame, reasons: Mapping[int, str]) -> Iterator[Refusal]:
+    for row, reason in sorted(reasons.items()):
+        utterance, audio = table.at[row, "utterance"], table.at[row, "audio"]
+        name = f"utterance '{utterance!s}'" if _is_there(utterance) else "an utterance"
+        yield Refusal(str(audio) if _is_there(audio) else name, f"{name} {reason}")
+
+
+def _is_there(value: Any) -> bool:
+    return bool(pd.notna(value)) and value != ""
 
 
 def _why_none(refused: tuple[Refusal, ...]) -> str:
@@ -122,22 +120,3 @@ def _why_none(refused: tuple[Refusal, ...]) -> str:
         return "check dataset.root"
     first = refused[0]
     return f"all were refused ({len(refused)}), the first one {first.file}: {first.reason}"
-
-
-def _check_complete(dataset: str, table: pd.DataFrame) -> None:
-    for column in ("utterance", "audio", "speaker", "emotion"):
-        missing = table[column].isna() | (table[column] == "")
-        if missing.any():
-            row = int(missing.to_numpy().argmax())
-            name = table["utterance"].iloc[row]
-            raise RequestError(f"{dataset}: utterance '{name}' (row {row + 1}) has no {column}")
-
-
-def _check_unique(dataset: str, table: pd.DataFrame) -> None:
-    twice = table["utterance"].duplicated()
-    if twice.any():
-        name = table["utterance"][twice].iloc[0]
-        raise RequestError(
-            f"{dataset}: utterance '{name}' occurs more than once ({int(twice.sum())} in all); "
-            "every utterance needs an id of its own"
-        )

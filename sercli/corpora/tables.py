@@ -55,7 +55,8 @@ class Table:
                 pass, where it cannot.
 
         Returns:
-            The rows, and everything of this table that is refused.
+            The rows, and everything of this table that is refused. Of two records of the same
+            utterance the first one counts.
 
         Raises:
             RequestError: A column is missing; the message names the nearest one that is there.
@@ -66,11 +67,16 @@ class Table:
                     f"{self.path}: has no column '{column}'.{nearest(column, self.columns)}"
                 )
         rows: list[Row] = []
+        places: dict[str, str] = {}
         refused = list(self.refused)
         for record in self.records:
             try:
                 _check_filled(record.cells, required)
-                rows.append(to_row(record.cells))
+                row = to_row(record.cells)
+                first = places.setdefault(row.get("utterance", record.place), record.place)
+                if first != record.place:
+                    raise ValueError(f"{row['utterance']} is listed in {first} already")
+                rows.append(row)
             except (ValueError, OSError) as error:
                 refused.append(Refusal(record.place, str(error)))
         return rows, refused

@@ -9,28 +9,38 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sercli.corpora.audit import Audit, ContextCounts, Expected
+from sercli.corpora.audit import Audit
+from sercli.corpora.expected import Expected
+from sercli.corpora.findings import Finding
 from sercli.corpora.manifest import Refusal
+from sercli.corpora.missing_context import ContextCounts
+from sercli.corpora.sound import Durations, Sound
 
 _LISTED = 20
 """Refusals that are listed one by one (our choice: a screen still holds the tables above)."""
 
 
 def render_audit(audit: Audit) -> RenderableType:
-    """Lay the audit out as tables: classes, speakers, sessions, context, what was refused."""
+    """Lay the audit out: classes, groups, context, sound, what is doubtful, what was refused."""
     return Group(*_parts(audit))
 
 
 def _parts(audit: Audit) -> Iterator[RenderableType]:
     yield _headline(audit)
     yield _classes(audit)
+    yield _emotions(audit)
+    groups = {"speaker": audit.speakers, "session": audit.sessions, "split": audit.splits}
+    for name, counts in groups.items():
+        if counts:
+            yield _cross(name, counts, list(audit.classes))
+    yield _context(audit.context, audit.targets)
+    if audit.sound is not None:
+        yield _durations(audit.sound)
+        yield _formats(audit.sound)
     if audit.expected is not None:
         yield _published(audit.expected, audit.targets)
-    yield _emotions(audit)
-    yield _cross("speaker", audit.speakers, list(audit.classes))
-    if audit.sessions:
-        yield _cross("session", audit.sessions, list(audit.classes))
-    yield _context(audit.context, audit.targets)
+    if audit.findings:
+        yield from _findings(audit.findings)
     if audit.refused:
         yield from _refused(audit.refused)
 
@@ -53,19 +63,6 @@ def _classes(audit: Audit) -> Table:
     return table
 
 
-def _published(expected: Expected, found: int) -> Text:
-    total = sum(each.expected for each in expected.classes.values())
-    counts = f"{_number(found)} of {_number(total)}"
-    if expected.ok:
-        return Text(f"{counts}: as published", "green")
-    differing = (
-        f"{label} {_number(each.found)} of {_number(each.expected)}"
-        for label, each in expected.classes.items()
-        if each.found != each.expected
-    )
-    return Text(f"{counts}: not as published ({', '.join(differing)})", "yellow")
-
-
 def _emotions(audit: Audit) -> Text:
     counts = (_unbroken(f"{code} {_number(n)}") for code, n in audit.emotions.items())
     return Text(f"Emotions of the corpus: {', '.join(counts)}")
@@ -84,15 +81,67 @@ def _cross(name: str, groups: Mapping[str, Mapping[str, int]], classes: list[str
 def _context(context: ContextCounts, targets: int) -> RenderableType:
     if context.neither == targets:
         return Text("Context: none; every target stands alone")
-    where = f"missing in the {context.window} preceding turns (order: {context.order})"
-    table = _table(where, ["targets", "share"])
-    for what, n in (
-        ("a turn of the same speaker", context.no_same_speaker),
-        ("a turn of an interlocutor", context.no_interlocutor),
-        ("both", context.neither),
-    ):
+    table = _table(_where(context), ["targets", "share"])
+    rows = {
+        "no turn of the same speaker": context.no_same_speaker,
+        "no turn of an interlocutor": context.no_interlocutor,
+        "neither": context.neither,
+    }
+    if context.not_over is not None:
+        rows["the interlocutor's turn ends after the target starts"] = context.not_over
+    for what, n in rows.items():
         table.add_row(what, _number(n), _percent(n, targets))
     return table
+
+
+def _where(context: ContextCounts) -> str:
+    where = f"context in the {context.window} preceding turns (order: {context.order})"
+    if context.choose != "last":
+        where = f"context of the dialogue (choice: {context.choose})"
+    return where + (", if over" if context.past_only else "")
+
+
+def _durations(sound: Sound) -> Table:
+    table = _table("seconds", ["least", "5 %", "median", "mean", "95 %", "most"])
+    rows: dict[str, Durations | None] = {"utterances": sound.utterances, "targets": sound.targets}
+    for what, lasting in rows.items():
+        if lasting is not None:
+            values = (
+                lasting.minimum,
+                lasting.percentile_5,
+                lasting.median,
+                lasting.mean,
+                lasting.percentile_95,
+                lasting.maximum,
+            )
+            table.add_row(what, *(f"{value:.2f}" for value in values))
+    return table
+
+
+def _formats(sound: Sound) -> Text:
+    rates = (f"{_number(int(rate))} Hz ({_number(n)})" for rate, n in sound.sampling_rates.items())
+    channels = (f"{count} ({_number(n)})" for count, n in sound.channels.items())
+    text = f"Files: {', '.join(map(_unbroken, rates))}; channels: "
+    return Text(text + ", ".join(map(_unbroken, channels)))
+
+
+def _published(expected: Expected, found: int) -> Text:
+    counts = f"{_number(found)} targets, {len(expected.counts)} known counts"
+    parts = dict.fromkeys(each.part for each in expected.counts if each.part is not None)
+    if parts:
+        counts += f" in the corpus and {len(parts)} parts of it"
+    if expected.ok:
+        return Text(f"{counts}: as published", "green")
+    differing = sum(not each.ok for each in expected.counts)
+    return Text(f"{counts}: not as published ({_number(differing)} differ)", "yellow")
+
+
+def _findings(findings: Sequence[Finding]) -> Iterator[RenderableType]:
+    yield Text(f"Doubtful: {_number(len(findings))}", "bold yellow")
+    for finding in findings[:_LISTED]:
+        yield Text(finding.text, overflow="fold")
+    if len(findings) > _LISTED:
+        yield _more(findings)
 
 
 def _refused(refused: Sequence[Refusal]) -> Iterator[RenderableType]:

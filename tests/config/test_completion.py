@@ -34,7 +34,7 @@ def run(*command: str, **variables: str) -> list[str]:
     ("typed", "expected"),
     [
         ("dataset=ne", ["dataset=nemo"]),
-        ("model=", ["model=iaan", "model=iaan_small"]),
+        ("model=md", ["model=mdnn", "model=mdnn_small"]),
         ("arelu.alpha_mi", ["arelu.alpha_min=0.01"]),
         ("trainer.pat", ["trainer.patience=5"]),
         ("arelu.learn", ["arelu.learn=true"]),
@@ -65,7 +65,7 @@ def test_every_key_is_proposed_and_its_proposal_changes_nothing() -> None:
     ("typed", "key", "expected"),
     [
         ("ne", "dataset", ["nemo"]),
-        ("", "model", ["iaan", "iaan_small"]),
+        ("md", "model", ["mdnn", "mdnn_small"]),
         ("0", "arelu.alpha", ["0.01"]),
         ("x", "model", []),
     ],

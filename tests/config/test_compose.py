@@ -66,7 +66,7 @@ def test_every_choice_of_every_group_composes(choice: str) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_choice_says_in_its_first_line_what_it_is(path: Path) -> None:
-    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    first = path.read_text(encoding="utf-8").removeprefix("# @package _global_\n").split("\n")[0]
     described = {choice.name: choice.description for choice in list_choices(path.parent.name)}
     assert first.startswith("# ")
     assert described[path.stem] == first[2:].strip()

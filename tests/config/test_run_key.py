@@ -22,6 +22,7 @@ WITHOUT_INFLUENCE = (
     "arelu.",
     "dataset.root",
     "dataset.expected",
+    "features.config",
 )
 
 

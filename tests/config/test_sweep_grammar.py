@@ -76,8 +76,8 @@ def test_every_point_of_a_grid_composes(lists: dict[str, list[str]]) -> None:
         ("arelu.alpha=range(0.3,0,-0.1)", ["0.3", "0.2", "0.1"]),
         ("arelu.beta=range(0,2,0.5)", ["0.0", "0.5", "1.0", "1.5"]),
         ("arelu.beta=sort(2,-1)", ["-1", "2"]),
-        ("model=glob(iaan*)", ["iaan", "iaan_small"]),
-        ("model=glob(*,exclude=*small)", ["iaan"]),
+        ("model=glob(mdnn*)", ["mdnn", "mdnn_small"]),
+        ("model=glob(mdnn*,exclude=*small)", ["mdnn"]),
         ("seeds=[0,1],[2]", ["[0,1]", "[2]"]),
         ("experiment='a,b',c", ["'a,b'", "c"]),
         ("experiment='a b',\"c\"", ["'a b'", '"c"']),
@@ -92,7 +92,7 @@ def test_hydras_grammar_of_several_values(override: str, expected: list[str]) ->
 
 
 @pytest.mark.parametrize(
-    "override", ["seeds=[0,1],[2]", "experiment='a,b',c", "arelu.alpha=0.1,0.2", "model=glob(*)"]
+    "override", ["seeds=[0,1],[2]", "experiment='a,b',c", "arelu.alpha=0.1,0.2", "model=glob(mdnn*)"]
 )
 def test_the_values_of_a_sweep_are_overrides_of_a_single_configuration(override: str) -> None:
     assert len({repr(compose(point)) for point in expand([override])}) == 2

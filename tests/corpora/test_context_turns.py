@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from obvious_context import Said, every_choice, obvious_context
 
 from sercli.config.schema import ContextConfig
 from sercli.corpora.context import find_context
@@ -21,6 +21,7 @@ class Spoken:
     dialogue: str | None = "d"
     turn: int | None = None
     start: float | None = None
+    end: float | None = None
     emotion: str = "neu"
 
 
@@ -119,57 +120,113 @@ def test_a_turn_without_a_place_in_the_order_is_named() -> None:
         context_of([Spoken("a", "F", start=0), Spoken("b", "F")], order="start_time")
 
 
-def obvious(
-    turns: list[Spoken], window: int, column: str
-) -> dict[str, tuple[str | None, str | None]]:
-    """Find the context by looking back from every target, turn by turn."""
-    found = {}
-    for target in turns:
-        if target.emotion != "neu":
-            continue
-        dialogue = [t for t in turns if t.dialogue == target.dialogue and t.dialogue is not None]
-        dialogue.sort(key=lambda turn: getattr(turn, column))
-        own = interlocutor = None
-        if target in dialogue:
-            at = dialogue.index(target)
-            for turn in dialogue[max(at - window, 0) : at]:
-                if turn.speaker == target.speaker:
-                    own = turn.utterance
-                else:
-                    interlocutor = turn.utterance
-        found[target.utterance] = (own, interlocutor)
-    return found
+def past(*ends: float) -> list[Spoken]:
+    """Make a dialogue of turns that start at 0, 1, 2 … and end as given."""
+    return [Spoken(f"u{i}", "FM"[i % 2], turn=i, start=i, end=end) for i, end in enumerate(ends)]
+
+
+def test_a_turn_that_is_not_over_may_be_left_out() -> None:
+    turns = past(0.5, 3.5, 2.5, 4.0)
+    assert context_of(turns)["u3"] == ("u1", "u2")
+    assert context_of(turns, past_only=True)["u3"] == (None, "u2")
+
+
+def test_a_turn_that_ends_when_the_target_starts_is_over() -> None:
+    assert context_of(past(1.0, 2.0), past_only=True)["u1"] == (None, "u0")
+
+
+def test_the_window_counts_turns_that_are_not_over() -> None:
+    turns = past(1.0, 9.0, 9.0, 9.0)
+    assert context_of(turns, past_only=True, window=2)["u3"] == (None, None)
+    assert context_of(turns, past_only=True, window=3)["u3"] == (None, "u0")
+
+
+def test_a_turn_without_times_is_named_where_only_the_past_counts() -> None:
+    with pytest.raises(RequestError, match=r"past_only=true needs the column 'end'.*'u0'"):
+        context_of(speak("F", "M"), past_only=True)
+
+
+def test_without_context_no_turn_is_chosen_and_none_needs_a_place() -> None:
+    turns = [Spoken("a", "F"), Spoken("b", "M")]
+    assert context_of(turns, choose="none") == {"a": (None, None), "b": (None, None)}
+
+
+def test_random_turns_are_of_the_right_speaker_and_never_the_target() -> None:
+    turns = speak(*"FMFMFMMFFM")
+    speakers = {turn.utterance: turn.speaker for turn in turns}
+    for seed in range(20):
+        for target, (own, other) in context_of(turns, choose="random", seed=seed).items():
+            assert own is not None
+            assert other is not None
+            assert own != target
+            assert speakers[own] == speakers[target]
+            assert speakers[other] != speakers[target]
+
+
+def test_random_turns_of_whatever_speaker_are_of_both() -> None:
+    manifest = manifest_of(speak(*"FMFM"))
+    configs = [ContextConfig(choose="random_any", seed=seed) for seed in range(200)]
+    found = pd.concat([find_context(manifest, config).loc[["u0"]] for config in configs])
+    for column in ("own", "interlocutor"):
+        counts = found[column].value_counts()
+        assert set(counts.index) == {"u1", "u2", "u3"}
+        assert counts.min() > 40  # of 67 expected
+
+
+def test_a_seed_is_a_choice_and_another_seed_another() -> None:
+    turns = speak(*"FMFMFMFMFM")
+    assert context_of(turns, choose="random", seed=1) == context_of(turns, choose="random", seed=1)
+    assert context_of(turns, choose="random", seed=1) != context_of(turns, choose="random", seed=2)
+
+
+def test_a_draw_depends_on_the_dialogue_of_the_target_alone() -> None:
+    turns = speak(*"FMFMFM")
+    more = [Spoken("z", "F", "other", 0), *turns[::-1], Spoken("y", "M", "other", 1)]
+    alone, among = (context_of(each, choose="random") for each in (turns, more))
+    assert alone.items() <= among.items()
+
+
+def test_who_is_alone_in_a_dialogue_has_no_random_context() -> None:
+    assert context_of([Spoken("a", "F", turn=0)], choose="random")["a"] == (None, None)
+    assert context_of([Spoken("a", "F", turn=0)], choose="random_any")["a"] == (None, None)
+
+
+def test_an_unknown_choice_names_the_nearest_one() -> None:
+    with pytest.raises(RequestError, match=r"context\.choose 'randm'.*mean 'random'"):
+        context_of(speak("F"), choose="randm")
 
 
 @st.composite
 def conversations(draw: st.DrawFn) -> list[Spoken]:
+    times = st.floats(0, 100)
     return [
         Spoken(
             utterance=f"u{i}",
             speaker=draw(st.sampled_from("ABC")),
             dialogue=draw(st.sampled_from(["d1", "d2", None])),
             turn=draw(st.integers(0, 20)),
-            start=draw(st.floats(0, 100)),
+            start=draw(times),
+            end=draw(times),
             emotion=draw(st.sampled_from(["neu", "xxx"])),
         )
         for i in range(draw(st.integers(1, 15)))
     ]
 
 
-@given(conversations(), st.integers(0, 10), st.sampled_from(["transcript", "start_time"]))
-def test_the_context_is_what_a_look_back_turn_by_turn_finds(
-    turns: list[Spoken], window: int, order: str
+@given(conversations(), st.sampled_from(every_choice(range(11))))
+def test_the_context_is_what_a_look_turn_by_turn_finds(
+    turns: list[Spoken], config: ContextConfig
 ) -> None:
-    column = {"transcript": "turn", "start_time": "start"}[order]
-    assert context_of(turns, window=window, order=order) == obvious(turns, window, column)
-
-
-def test_ten_thousand_turns_take_well_under_a_second() -> None:
-    turns = [
-        Spoken(f"u{i}", "FM"[i % 2], f"d{i // 66}", turn=i % 66, start=i % 66)
-        for i in range(10_000)
+    said = [
+        Said(t.utterance, t.speaker, t.dialogue, t.turn, t.start, t.end, t.emotion == "neu")
+        for t in turns
     ]
-    manifest = manifest_of(turns)
-    began = time.perf_counter()
-    find_context(manifest, ContextConfig())
-    assert time.perf_counter() - began < 1
+    assert context_of(turns, **vars(config)) == obvious_context(said, config)
+
+
+def test_a_dialogue_may_have_any_length() -> None:
+    turns = [Spoken(f"u{i}", "FM"[i % 2], turn=i) for i in range(3000)]
+    found = context_of(turns, window=5)
+    assert found["u0"] == (None, None)
+    assert found["u1"] == (None, "u0")
+    assert all(found[f"u{i}"] == (f"u{i - 2}", f"u{i - 1}") for i in range(2, 3000))

@@ -136,9 +136,11 @@ def test_a_missing_column_is_named_with_the_nearest_one(tmp_path: Path, column: 
         read(csv(tmp_path, "a,a.wav,S1,A", header=header))
 
 
-def test_a_duplicated_utterance_is_named_with_the_file(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match=r"mine\.csv: mine: utterance 'a' occurs more than once"):
-        read(csv(tmp_path, "a,a.wav,S1,A", "a,b.wav,S1,A"))
+def test_an_utterance_that_is_listed_twice_counts_once(tmp_path: Path) -> None:
+    manifest = read(csv(tmp_path, "a,a.wav,S1,A", "a,b.wav,S1,B", "b,b.wav,S1,A"))
+    assert manifest.table["utterance"].tolist() == ["a", "b"]
+    assert manifest.table["emotion"].tolist() == ["A", "A"]
+    assert manifest.refused == (Refusal("mine.csv:3", "a is listed in mine.csv:2 already"),)
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,16 @@ def test_what_cannot_be_used_is_refused_and_the_rest_is_read(tmp_path: Path) -> 
     }
 
 
+def test_a_turn_that_is_listed_twice_counts_once(tmp_path: Path) -> None:
+    files = ("EB0_anger_1.flac", "EB0_anger_2.flac")
+    write(tmp_path, *map(line, files), line(files[0], "sadness"), files=files)
+    manifest = read(tmp_path)
+    assert manifest.table["emotion"].tolist() == ["anger", "anger"]
+    assert manifest.refused == (
+        Refusal("data.tsv:4", "EB0_anger_1 is listed in data.tsv:2 already"),
+    )
+
+
 def test_a_root_without_the_table_is_named(tmp_path: Path) -> None:
     (tmp_path / "samples").mkdir()
     with pytest.raises(RequestError, match=r"data\.tsv: cannot be read"):

@@ -86,21 +86,13 @@ def test_stereo_and_8_bit_audio_is_read(sercli: Shell, corpus: Path) -> None:
     assert '"utterances": 100' in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("table", "words"),
-    [
-        ("utterance,audio,speaker\nu1,a.wav,s1\n", ["emotion"]),
-        ("utterance,audio,speaker,emotion\nu1,a.wav,s1,A\nu1,a.wav,s2,A\n", ["u1", "once"]),
-    ],
-)
-def test_a_bad_table_is_named(sercli: Shell, table: str, words: list[str], tree: Path) -> None:
-    shutil.copy(min(tree.glob("Session1/sentences/wav/*/Ses*.wav")), sercli.folder / "a.wav")
+def test_a_table_that_lacks_a_column_is_named(sercli: Shell) -> None:
+    table = "utterance,audio,speaker\nu1,a.wav,s1\n"
     (sercli.folder / "mine.csv").write_text(table, encoding="utf-8")
     line = sercli.refused(
         "extract", "dataset=manifest", "dataset.root=mine.csv", "dataset.classes={A: a}"
     )
-    for word in words:
-        assert word in line
+    assert "emotion" in line
 
 
 def test_a_speaker_on_both_sides_is_refused(sercli: Shell, tree: Path, small: list[str]) -> None:

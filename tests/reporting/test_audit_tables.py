@@ -6,12 +6,26 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from sercli.corpora.audit import Audit, Comparison, ContextCounts, Expected
+from sercli.corpora.audit import Audit
+from sercli.corpora.expected import Comparison, Expected
+from sercli.corpora.findings import Finding
 from sercli.corpora.manifest import Refusal
+from sercli.corpora.missing_context import ContextCounts
+from sercli.corpora.sound import Durations, Sound
 from sercli.reporting.audit import render_audit
 
 SESSION = {"anger": 229, "happiness": 278, "neutral": 384, "sadness": 194}
 FOUND = {"anger": 1103, "happiness": 1636, "neutral": 1708, "sadness": 1084}
+CONTEXT = ContextCounts("last", "transcript", 8, False, 190, 146, 94, 3982)
+SOUND = Sound(
+    utterances=Durations(44784.0, 0.585, 1.2, 3.5, 4.46, 11.25, 34.125),
+    targets=Durations(25000.0, 0.6, 1.3, 3.58, 4.5, 11.5, 34.1),
+    sampling_rates={"16000": 10038, "44100": 1},
+    channels={"1": 10037, "2": 2},
+    silent=(),
+    clipped=(),
+    repeated=(),
+)
 AUDIT = Audit(
     dataset="iemocap",
     synthetic=False,
@@ -22,8 +36,11 @@ AUDIT = Audit(
     emotions={"xxx": 2507, "fru": 1849, "neu": 1708},
     speakers={f"Ses0{n}_{letter}": SESSION for n in range(1, 6) for letter in "FM"},
     sessions={f"Session{n}": SESSION for n in range(1, 6)},
-    context=ContextCounts("transcript", 8, 190, 146, 94),
-    expected=Expected(True, {label: Comparison(n, n) for label, n in FOUND.items()}),
+    splits={},
+    context=CONTEXT,
+    sound=SOUND,
+    expected=Expected(tuple(Comparison(None, label, n, n) for label, n in FOUND.items())),
+    findings=(),
     refused=(),
 )
 
@@ -72,27 +89,72 @@ def test_emotions_of_the_corpus_are_listed_with_those_that_the_task_leaves_out()
     assert "xxx 2 507, fru 1 849" in flat(AUDIT)
 
 
+def test_the_parts_of_an_official_split_have_their_counts() -> None:
+    assert "train 229 278 384 194 1 085" in flat(replace(AUDIT, splits={"train": SESSION}))
+    assert "split" not in flat(AUDIT)
+
+
 def test_missing_context_is_counted_and_rated() -> None:
     text = flat(AUDIT)
-    assert "missing in the 8 preceding turns (order: transcript) targets share" in text
-    assert "a turn of the same speaker 190 3.4 %" in text
-    assert "a turn of an interlocutor 146 2.6 %" in text
-    assert "both 94 1.7 %" in text
+    assert "context in the 8 preceding turns (order: transcript) targets share" in text
+    assert "no turn of the same speaker 190 3.4 %" in text
+    assert "no turn of an interlocutor 146 2.6 %" in text
+    assert "neither 94 1.7 %" in text
+    assert "the interlocutor's turn ends after the target starts 3 982 72.0 %" in text
+
+
+def test_what_is_unknown_of_the_context_is_not_shown() -> None:
+    assert "ends after" not in flat(replace(AUDIT, context=replace(CONTEXT, not_over=None)))
+
+
+def test_another_choice_of_context_is_named() -> None:
+    past = flat(replace(AUDIT, context=replace(CONTEXT, past_only=True)))
+    assert "(order: transcript), if over" in past
+    drawn = flat(replace(AUDIT, context=replace(CONTEXT, choose="random")))
+    assert "context of the dialogue (choice: random) targets" in drawn
 
 
 def test_a_corpus_without_dialogues_says_so() -> None:
-    alone = ContextCounts("transcript", 8, 5531, 5531, 5531)
+    alone = ContextCounts("last", "transcript", 8, False, 5531, 5531, 5531, 0)
     assert "every target stands alone" in flat(replace(AUDIT, context=alone))
 
 
+def test_durations_have_their_distribution() -> None:
+    text = flat(AUDIT)
+    assert "seconds least 5 % median mean 95 % most" in text
+    assert "targets 0.60 1.30 3.58 4.50 11.50 34.10" in text
+    assert "targets 0.60" not in flat(replace(AUDIT, sound=replace(SOUND, targets=None)))
+
+
+def test_sampling_rates_and_channels_are_counted() -> None:
+    text = flat(AUDIT).replace("\u00a0", " ")
+    assert "Files: 16 000 Hz (10 038), 44 100 Hz (1); channels: 1 (10 037), 2 (2)" in text
+
+
+def test_sound_that_was_not_measured_is_not_shown() -> None:
+    assert "seconds" not in flat(replace(AUDIT, sound=None))
+
+
 def test_a_corpus_as_published_says_so() -> None:
-    assert "5 531 of 5 531: as published" in flat(AUDIT)
+    assert "5 531 targets, 4 known counts: as published" in flat(AUDIT)
 
 
-def test_a_corpus_that_differs_says_where() -> None:
-    expected = Expected(False, {"anger": Comparison(1103, 1000), "sadness": Comparison(10, 10)})
-    text = flat(replace(AUDIT, expected=expected))
-    assert "not as published (anger 1 000 of 1 103)" in text
+def test_a_corpus_that_differs_says_how_often() -> None:
+    counts = (Comparison(None, "anger", 1103, 1000), Comparison("Session1", "sadness", 10, 10))
+    text = flat(replace(AUDIT, expected=Expected(counts)))
+    assert "2 known counts in the corpus and 1 parts of it: not as published (1 differ)" in text
+
+
+def test_a_corpus_of_which_nothing_is_known_is_not_compared() -> None:
+    assert "published" not in flat(replace(AUDIT, expected=None))
+
+
+def test_what_is_doubtful_is_listed() -> None:
+    findings = tuple(Finding("count", f"Session{n}: anger 1, published 2") for n in range(25))
+    text = flat(replace(AUDIT, findings=findings))
+    assert "Doubtful: 25 Session0: anger 1, published 2" in text
+    assert "… and 5 more" in text
+    assert "Doubtful" not in flat(AUDIT)
 
 
 def test_refusals_are_listed_up_to_twenty() -> None:
@@ -113,6 +175,7 @@ def test_brackets_in_names_are_no_markup() -> None:
         emotions={"[/b]": 1},
         speakers={"[i]S1": {"[b]": 1}},
         sessions={"[u]1": {"[b]": 1}},
+        findings=(Finding("count", "[s]Session1: [b] 1"),),
         refused=(Refusal("take [1].wav", "[/nonsense] in line 1"),),
     )
     text = flat(audit)
@@ -122,6 +185,7 @@ def test_brackets_in_names_are_no_markup() -> None:
         "[/b]",
         "[i]S1",
         "[u]1",
+        "[s]Session1",
         "take [1].wav",
         "[/nonsense] in line 1",
     ):

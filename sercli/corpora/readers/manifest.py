@@ -49,8 +49,7 @@ def read_manifest(dataset: DatasetConfig, root: Path, progress: Progress) -> Man
     ``turn``, the turns of a dialogue are in the table's order.
 
     Raises:
-        RequestError: The table cannot be read or lacks a column, an utterance occurs twice, or
-            none is left.
+        RequestError: The table cannot be read or lacks a column, or no utterance is left.
     """
     options = reader_options(dataset, ManifestOptions)
     if root.suffix.lower() not in _FORMATS:

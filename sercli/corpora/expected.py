@@ -1,0 +1,114 @@
+"""What is there of a corpus, against what the complete corpus is known to have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from sercli.config.schema import ContextConfig, DatasetConfig
+from sercli.corpora.manifest import Manifest
+from sercli.corpora.missing_context import missing_counts
+from sercli.corpora.validate import COLUMNS
+from sercli.errors import RequestError, nearest
+
+Counts = dict[str, int]
+
+_MISSING_CONTEXT = ("no_same_speaker", "no_interlocutor", "neither")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One count.
+
+    Attributes:
+        part: The part of the corpus ("Session1"); None: all of it.
+        count: Its name: a class, ``utterances``, ``targets``, or one of `ContextCounts`.
+        expected: As published.
+        found: As it is here.
+    """
+
+    part: str | None
+    count: str
+    expected: int
+    found: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether both are the same."""
+        return self.expected == self.found
+
+    def __str__(self) -> str:
+        where = f"{self.part}: " if self.part is not None else ""
+        return f"{where}{self.count} {self.found}, published {self.expected}"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The known counts of the corpus, beside what was found."""
+
+    counts: tuple[Comparison, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every count is as published."""
+        return all(comparison.ok for comparison in self.counts)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``json`` can write."""
+        return {"ok": self.ok, "counts": [asdict(comparison) for comparison in self.counts]}
+
+
+def compare(manifest: Manifest, dataset: DatasetConfig, context: pd.DataFrame) -> Expected | None:
+    """Compare the corpus with ``dataset.expected`` and ``dataset.expected_in``.
+
+    A class that is not under ``expected`` (any more) is not compared in the parts either. Counts
+    of missing context are known for IAAN's choice of context, and compared for no other.
+
+    Args:
+        manifest: The corpus.
+        dataset: Its configuration.
+        context: The context of the targets, as `find_context` returns it.
+
+    Returns:
+        The comparisons; None where nothing is known.
+
+    Raises:
+        RequestError: ``expected_in`` names a column that a manifest has not, or an unknown count.
+    """
+    counts = tuple(_compare(manifest, dataset, context))
+    return Expected(counts) if counts else None
+
+
+def _compare(
+    manifest: Manifest, dataset: DatasetConfig, context: pd.DataFrame
+) -> Iterator[Comparison]:
+    found = manifest.targets["label"].value_counts()
+    for label, n in dataset.expected.items():
+        yield Comparison(None, label, n, int(found.get(label, 0)))
+    for column, parts in dataset.expected_in.items():
+        if column not in COLUMNS:
+            key = f"dataset.expected_in.{column}"
+            raise RequestError(f"{key}: a manifest has no such column.{nearest(column, COLUMNS)}")
+        for part, expected in parts.items():
+            counts = _count(manifest.table[manifest.table[column] == part], context)
+            for name in filter(lambda name: _is_known(name, dataset), expected):
+                yield Comparison(part, name, expected[name], counts.get(name, 0))
+
+
+def _is_known(name: str, dataset: DatasetConfig) -> bool:
+    if name in _MISSING_CONTEXT:
+        return dataset.context == ContextConfig()
+    return name in ("utterances", "targets") or name in dataset.expected
+
+
+def _count(table: pd.DataFrame, context: pd.DataFrame) -> Mapping[str, int]:
+    targets = table[table["label"].notna()]
+    return {
+        "utterances": len(table),
+        "targets": len(targets),
+        **{str(label): int(n) for label, n in targets["label"].value_counts().items()},
+        **missing_counts(context.loc[targets["utterance"]]),
+    }

@@ -1,0 +1,106 @@
+"""What makes results on a corpus doubtful, one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from sercli.corpora.expected import Expected
+from sercli.corpora.manifest import Manifest
+from sercli.corpora.sound import CLIPPED_SHARE, SILENT_PEAK, Sound
+
+_CHANCE = 0.01
+"""A speaker with one class only is no chance if a corpus has one less often (our choice)."""
+
+_NAMED = 5
+"""Speakers or utterances that a line names (our choice)."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that should not be.
+
+    Attributes:
+        kind: ``count``, ``speaker``, ``split``, ``silent``, ``clipped`` or ``repeated``.
+        text: What it is, on one line.
+    """
+
+    kind: str
+    text: str
+
+
+def list_findings(
+    manifest: Manifest, expected: Expected | None, sound: Sound | None
+) -> tuple[Finding, ...]:
+    """List what the audit warns of."""
+    findings = [
+        *_deviating_counts(expected),
+        *_confounded_speakers(manifest.targets),
+        *_shared_speakers(manifest.targets),
+    ]
+    if sound is not None:
+        findings += _doubtful_audio(manifest, sound)
+    return tuple(findings)
+
+
+def _deviating_counts(expected: Expected | None) -> Iterator[Finding]:
+    for comparison in expected.counts if expected else ():
+        if not comparison.ok:
+            yield Finding("count", str(comparison))
+
+
+def _confounded_speakers(targets: pd.DataFrame) -> Iterator[Finding]:
+    """Find speakers who have one class only, and more utterances of it than chance explains.
+
+    A model that knows the voice then knows the emotion.
+    """
+    shares = targets["label"].value_counts(normalize=True)
+    by_speaker = targets.groupby("speaker")["label"].agg(["nunique", "first", "size"])
+    alone = by_speaker[by_speaker["nunique"] == 1]
+    chance = shares.reindex(alone["first"]).to_numpy() ** alone["size"].to_numpy()
+    confounded = [str(name) for name in alone.index[chance * len(by_speaker) < _CHANCE]]
+    if len(shares) > 1 and confounded:
+        yield Finding(
+            "speaker",
+            f"{len(confounded)} of {len(by_speaker)} speakers have one class only "
+            f"({_names(confounded)}): the voice tells the emotion, and results with other "
+            "speakers mean little",
+        )
+
+
+def _shared_speakers(targets: pd.DataFrame) -> Iterator[Finding]:
+    """Find the speakers whom the official split has on several sides."""
+    sides = targets.dropna(subset=["split"]).groupby("speaker")["split"].nunique()
+    shared = [str(name) for name in sides.index[sides > 1]]
+    if shared:
+        yield Finding(
+            "split",
+            f"{len(shared)} of {len(sides)} speakers are in several parts of the official split "
+            f"({_names(shared)}): it does not tell how speech of others is recognised; "
+            "leave speakers out instead (protocol=loso_speaker)",
+        )
+
+
+def _doubtful_audio(manifest: Manifest, sound: Sound) -> Iterator[Finding]:
+    if sound.silent:
+        what = f"nearly silent (peak below {SILENT_PEAK:g} of full scale)"
+        yield Finding("silent", f"{len(sound.silent)} {what}: {_names(sound.silent)}")
+    if sound.clipped:
+        what = f"clipped ({CLIPPED_SHARE:.0%} of the samples or more at full scale)"
+        yield Finding("clipped", f"{len(sound.clipped)} {what}: {_names(sound.clipped)}")
+    said = manifest.table.set_index("utterance")
+    for group in sound.repeated:
+        differing = [
+            f"{column} {' and '.join(values)}"
+            for column in ("speaker", "emotion")
+            if len(values := said.loc[list(group), column].unique()) > 1
+        ]
+        but = f", but {', '.join(differing)}" if differing else ""
+        yield Finding("repeated", f"the same audio{but}: {_names(group)}")
+
+
+def _names(names: Sequence[str]) -> str:
+    more = f", … and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
