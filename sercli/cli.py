@@ -198,7 +198,8 @@ def sweep(
     from sercli.search.plan import plan_points, read_plan
     from sercli.search.sweep import run_sweep
 
-    points = plan_points([*(read_plan(plan) if plan else []), *(overrides or [])])
+    given = overrides or []
+    points = plan_points(*(read_plan(plan, given) if plan else [given]))
     result = run_sweep(points, workers=workers, progress=Progress(quiet=quiet))
     _print(result.to_json() if form is Form.JSON else show_sweep(result.records, result.lines()))
     raise typer.Exit(not result.all_well)
@@ -211,6 +212,10 @@ def report(
         typer.Argument(metavar="[EXPERIMENT|RUN]...", help="What to report; default: all."),
     ] = None,
     form: Annotated[ReportForm, typer.Option("--format", help="What to print.")] = ReportForm.TABLE,
+    parameters: Annotated[
+        bool,
+        typer.Option("--parameters", help="What activations learned, instead of results."),
+    ] = False,
     output: Output = None,
     runs: Runs = Path("runs"),
     quiet: Quiet = False,
@@ -221,9 +226,10 @@ def report(
     Exit status 1 when a record could not be read; the others are reported.
     """
     from sercli.progress import Progress
-    from sercli.reporting.report import make_report
+    from sercli.reporting.report import make_report, report_parameters
 
-    made = make_report(names or [], runs, form.value)
+    make = report_parameters if parameters else make_report
+    made = make(names or [], runs, form.value)
     for line in made.damaged:
         Progress(quiet=quiet).note(f"left out: {line}")
     _print(made.content, output)

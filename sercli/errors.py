@@ -33,9 +33,10 @@ def nearest(wrong: str, known: Iterable[str]) -> str:
         nothing when nothing is known.
     """
     names = sorted(known)
-    close = difflib.get_close_matches(wrong, names, n=1, cutoff=0.6)
+    by_lower = {name.casefold(): name for name in names}
+    close = difflib.get_close_matches(wrong.casefold(), by_lower, n=1, cutoff=0.6)
     if close:
-        return f" Did you mean '{close[0]}'?"
+        return f" Did you mean '{by_lower[close[0]]}'?"
     more = ", …" if len(names) > _LISTED else ""
     return f" Known: {', '.join(names[:_LISTED])}{more}." if names else ""
 

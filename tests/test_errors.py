@@ -7,6 +7,10 @@ def test_a_near_name_is_offered() -> None:
     assert nearest("trainer.stpes", ["seeds", "trainer.steps"]) == " Did you mean 'trainer.steps'?"
 
 
+def test_the_nearest_name_is_found_whatever_its_letters() -> None:
+    assert nearest("relu", ["ReLU", "tanh"]) == " Did you mean 'ReLU'?"
+
+
 def test_where_none_is_near_all_are_listed_sorted() -> None:
     assert nearest("x", ["tanh", "relu"]) == " Known: relu, tanh."
 

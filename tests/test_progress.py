@@ -74,6 +74,12 @@ def test_a_terminal_shows_what_is_done_and_clears_it_in_the_end(terminal: Termin
     assert shown.endswith(ERASED)
 
 
+def test_hours_are_shown_as_hours(terminal: Terminal) -> None:
+    with terminal, Progress().task("extracting", 1.25, unit="h") as task:
+        task.advance(0.5)
+        assert terminal.comes_to_show("0.50/1.25 h")
+
+
 def test_tasks_nest_and_a_note_stands_above_them(terminal: Terminal) -> None:
     with terminal:
         progress = Progress()

@@ -6,8 +6,13 @@ these without a word, and a model would then be trained on nothing; so each is l
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import io
 import math
+import stat
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 
 import audiofile
@@ -17,10 +22,38 @@ import numpy as np
 SHORTEST = 0.06
 """Seconds of the longest analysis frame (F0 in iaan45); less audio than this has no frame."""
 
+FULL_SCALE = 127 / 128
+"""What counts as clipped: the largest sample that 8 bits can hold (our choice)."""
+
+_KNOWN_SUFFIXES = frozenset({".flac", ".mp3", ".ogg", ".wav"})
+"""Of these, audiofile looks at the content; of others it believes the name, and asks ffmpeg."""
+
 _LFS_POINTER = b"version https://git-lfs"
 
 _UNKNOWN_SIZE = 0x7FFFF000
 """Programs that write WAV into a pipe give a size from here up, as they cannot know it yet."""
+
+
+@dataclass(frozen=True)
+class AudioFacts:
+    """What the audio of an utterance was before it became one channel at one sampling rate.
+
+    Attributes:
+        seconds: Duration.
+        sampling_rate: Hz of the file.
+        channels: Channels of the file.
+        peak: Largest absolute sample of any channel; 1 is full scale.
+        clipped_share: Share of the samples of all channels at `FULL_SCALE` or above.
+        content: SHA-256 of the decoded samples, in hexadecimal: the same for equal sound in
+            files that differ, as in a WAV file and its FLAC copy.
+    """
+
+    seconds: float
+    sampling_rate: int
+    channels: int
+    peak: float
+    clipped_share: float
+    content: str
 
 
 class AudioError(Exception):
@@ -31,9 +64,11 @@ def check_file(path: Path) -> None:
     """Refuse a path at which no audio can be.
 
     Raises:
-        AudioError: The file is missing, unreadable, empty or a Git LFS pointer.
+        AudioError: The file is missing, no file, unreadable, empty or a Git LFS pointer.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for ever
+            raise AudioError("no file but a directory, a pipe or a device")
         with path.open("rb") as file:
             first = file.read(len(_LFS_POINTER))
     except FileNotFoundError:
@@ -46,11 +81,31 @@ def check_file(path: Path) -> None:
         raise AudioError("a Git LFS pointer instead of audio; fetch it with `git lfs pull`")
 
 
-def read_audio(path: Path, start: float, end: float, sampling_rate: int) -> np.ndarray:
-    """Read audio as one channel at one sampling rate.
+def expected_seconds(audio: str, start: float, end: float) -> float:
+    """Return how long an utterance will be, by the header of its file; 0 where that is no help."""
+    begin = 0.0 if math.isnan(start) else start
+    if math.isnan(end):
+        if Path(audio).suffix.lower() not in _KNOWN_SUFFIXES:
+            return 0.0
+        try:
+            end = audiofile.duration(audio)
+        except (RuntimeError, OSError):
+            return 0.0
+    return max(0.0, end - begin)
 
-    Channels are averaged. Any format of libsndfile is read (WAV of every bit depth, FLAC, Ogg,
-    MP3); others need ffmpeg on the machine.
+
+def read_audio(path: Path, start: float, end: float, sampling_rate: int) -> np.ndarray:
+    """Read audio as one channel at one sampling rate: `hear_audio` without the facts."""
+    return hear_audio(path, start, end, sampling_rate)[0]
+
+
+def hear_audio(
+    path: Path, start: float, end: float, sampling_rate: int
+) -> tuple[np.ndarray, AudioFacts]:
+    """Read audio as one channel at one sampling rate, and measure what it was before.
+
+    Channels are averaged. Any format of libsndfile is read, whatever the file's name ends in
+    (WAV of every bit depth, FLAC, Ogg, MP3, AIFF); others need ffmpeg on the machine.
 
     Args:
         path: The audio file.
@@ -59,7 +114,7 @@ def read_audio(path: Path, start: float, end: float, sampling_rate: int) -> np.n
         sampling_rate: Hz of the result.
 
     Returns:
-        float32 (samples,), nominally within [−1, 1].
+        float32 (samples,), nominally within [−1, 1]; and the facts.
 
     Raises:
         AudioError: The file or the segment is missing, not audio, truncated, silent, shorter
@@ -69,11 +124,26 @@ def read_audio(path: Path, start: float, end: float, sampling_rate: int) -> np.n
     channels, rate = _decode(path, start, end)
     _check_complete(path, start, end, channels.shape[1] / rate)
     _check_samples(channels, rate)
-    mono = channels.mean(axis=0, keepdims=True)
+    with np.errstate(over="ignore"):
+        mono = channels.mean(axis=0, keepdims=True)
     if np.ptp(mono) == 0:
         raise AudioError("silent: all samples have the same value")
     resampled: np.ndarray = audresample.resample(mono, rate, sampling_rate)[0]
-    return resampled
+    _check_finite(resampled)  # sums of enormous floats overflow
+    return resampled, _facts(channels, rate)
+
+
+def _facts(channels: np.ndarray, rate: int) -> AudioFacts:
+    samples = np.ascontiguousarray(channels)
+    clipped = np.count_nonzero((samples >= FULL_SCALE) | (samples <= -FULL_SCALE))
+    return AudioFacts(
+        seconds=channels.shape[1] / rate,
+        sampling_rate=rate,
+        channels=len(channels),
+        peak=float(max(samples.max(), -samples.min())),
+        clipped_share=clipped / samples.size,
+        content=hashlib.sha256(f"{rate} {samples.shape}".encode() + samples.data).hexdigest(),
+    )
 
 
 def _decode(path: Path, start: float, end: float) -> tuple[np.ndarray, int]:
@@ -82,15 +152,27 @@ def _decode(path: Path, start: float, end: float) -> tuple[np.ndarray, int]:
     if offset < 0 or (duration is not None and duration <= 0):
         raise AudioError(f"the segment from {offset:g} to {end:g} s is no stretch of time")
     try:
-        channels, rate = audiofile.read(
-            str(path), duration=duration, offset=offset, always_2d=True, dtype="float32"
-        )
+        channels, rate = _read(path, offset, duration)
     except FileNotFoundError:  # of a program, not of the audio: check_file has opened that
         raise AudioError(f"{path.suffix or 'this format'} is read by ffmpeg only") from None
     except (RuntimeError, OSError) as error:
         said = str(error).strip().partition("\n")[0]
         raise AudioError(f"not audio, or damaged: {said}") from None
+    except MemoryError:
+        raise AudioError("longer than the memory of this machine, or damaged") from None
     return channels, rate
+
+
+def _read(path: Path, offset: float, duration: float | None) -> tuple[np.ndarray, int]:
+    read = functools.partial(
+        audiofile.read, offset=offset, duration=duration, always_2d=True, dtype="float32"
+    )
+    if path.suffix.lower() not in _KNOWN_SUFFIXES:
+        try:
+            return read(io.BytesIO(path.read_bytes()))  # type: ignore[no-any-return]
+        except RuntimeError:
+            pass  # libsndfile does not know the format; ffmpeg may
+    return read(str(path))  # type: ignore[no-any-return]
 
 
 def _check_complete(path: Path, start: float, end: float, seconds: float) -> None:
@@ -130,5 +212,9 @@ def _check_samples(channels: np.ndarray, rate: int) -> None:
         raise AudioError(
             f"{1000 * seconds:.0f} ms long, shorter than one frame ({1000 * SHORTEST:.0f} ms)"
         )
-    if not np.isfinite(channels).all():
+    _check_finite(channels)
+
+
+def _check_finite(samples: np.ndarray) -> None:
+    if not np.isfinite(samples).all():
         raise AudioError("samples that are NaN or infinite")

@@ -1,40 +1,32 @@
 """Bring the frames of a corpus into the feature store, over several processes.
 
 Nothing is extracted twice: what the store holds is left alone, the same audio under two names
-is done once, and an extraction that was killed goes on where it stopped. Workers compute;
-only this process writes.
+is done once, two extractions at the same time share the work, and one that was killed goes on
+where it stopped. Workers compute; only this process writes.
 """
 
 from __future__ import annotations
 
 import functools
-import math
 import time
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
+from typing import Any
 
 from sercli.config.schema import FeaturesConfig
 from sercli.corpora.manifest import Manifest, Refusal
 from sercli.errors import SercliError
-from sercli.features.audio import AudioError, check_file
-from sercli.features.keys import audio_digest, recipe_digest, utterance_key
+from sercli.features.audio import AudioFacts
+from sercli.features.claims import Claims
+from sercli.features.fill import Compute, Done, fill, only_refusals
+from sercli.features.keys import recipe_digest
+from sercli.features.plan import Plan, plan_extraction
 from sercli.features.sets import feature_set
 from sercli.features.store import FeatureStore
-from sercli.features.worker import Job, Outcome, run_jobs
-from sercli.processes import worker_pool
-from sercli.progress import SILENT, Progress, Task
-
-_BATCH = 8
-"""Utterances of a transaction, and so the most that a worker loses when killed (our choice)."""
-
-_WORTH_A_PROCESS = 128
-"""Utterances that take about as long as a process takes to start (our measurement)."""
+from sercli.features.uses import Use, stored_settings
+from sercli.features.worker import Job, run_jobs
+from sercli.progress import SILENT, Progress
 
 
 @dataclass(frozen=True)
@@ -43,19 +35,36 @@ class Extraction:
 
     Attributes:
         keys: Utterance id → key in the store, of all utterances that can be used.
-        seconds: Utterance id → duration, of the same.
+        facts: Utterance id → what its audio was, of the same.
         refused: Utterance id → why it cannot be used.
         extracted: How many utterances' frames were computed now.
+        extracted_seconds: Seconds of audio of these.
         reused: How many were in the store, or are the same audio as another.
         elapsed: Seconds that this took.
     """
 
     keys: dict[str, str]
-    seconds: dict[str, float]
+    facts: dict[str, AudioFacts]
     refused: dict[str, Refusal]
     extracted: int
+    extracted_seconds: float
     reused: int
     elapsed: float
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Utterance id → duration, of all utterances that can be used."""
+        return {name: facts.seconds for name, facts in self.facts.items()}
+
+    @property
+    def summary(self) -> str:
+        """One line on what was done."""
+        pace = f" ({self.extracted_seconds / self.elapsed:.0f} × real time)"
+        return (
+            f"{self.extracted} utterances extracted, {self.reused} known, {len(self.refused)} "
+            f"refused: {sum(self.seconds.values()) / 3600:.2f} h of speech in {self.elapsed:.1f} s"
+            f"{pace if self.extracted else ''}"
+        )
 
 
 def extract(
@@ -63,15 +72,19 @@ def extract(
     features: FeaturesConfig,
     store: Path,
     *,
+    place: Mapping[str, Any] | None = None,
     workers: int = 1,
     progress: Progress = SILENT,
 ) -> Extraction:
     """Bring the frames of every utterance of ``manifest`` into ``store``.
 
+    A store that has them all is only read, so that it may lie where nothing can be written.
+
     Args:
         manifest: The corpus.
         features: The feature set and the sampling rate; the rest concerns loading.
         store: Folder of the feature store; created where there is none.
+        place: What tells the corpus from others of its name in the store (`Use`).
         workers: Most processes that compute; a short list of utterances is done in this one.
         progress: Where to show how far it is.
 
@@ -81,105 +94,65 @@ def extract(
             until then is in the store.
     """
     began = time.perf_counter()
-    chosen = feature_set(features.name)
-    plan = _plan(manifest.table, recipe_digest(chosen, features.sampling_rate))
-    with FeatureStore(store, write=True) as frames:
-        todo = [job for key, job in plan.jobs.items() if key not in frames]
-        compute = functools.partial(run_jobs, features=chosen, sampling_rate=features.sampling_rate)
-        with progress.task("extracting features", total=len(todo)) as bar:
-            reasons = _fill(frames, todo, compute, workers, bar)
-        keys = {name: key for name, key in plan.keys.items() if key not in reasons}
-        seconds = {name: frames.seconds(key) for name, key in keys.items()}
-    extracted = len(todo) - len(reasons)
+    chosen = feature_set(features)
+    plan = plan_extraction(manifest.table, recipe_digest(chosen, features.sampling_rate), progress)
+    use = Use(manifest.dataset, place or {}, stored_settings(features), plan.keys)
+    compute = functools.partial(run_jobs, features=chosen, sampling_rate=features.sampling_rate)
+    done = _bring(store, plan, use, compute, workers, progress)
+    keys = {name: key for name, key in plan.keys.items() if key not in done.refused}
     return Extraction(
         keys=keys,
-        seconds=seconds,
-        refused=plan.refused | _refusals(manifest.table, plan, reasons),
-        extracted=extracted,
-        reused=len(keys) - extracted,
+        facts=_facts(store, keys),
+        refused=plan.refused | _refusals(manifest, plan, done.refused),
+        extracted=len(done.seconds),
+        extracted_seconds=sum(done.seconds.values()),
+        reused=len(keys) - len(done.seconds),
         elapsed=time.perf_counter() - began,
     )
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """Who needs what: several utterances may share a key, and each key has one job."""
-
-    keys: dict[str, str]
-    jobs: dict[str, Job]
-    refused: dict[str, Refusal]
-
-
-def _plan(table: pd.DataFrame, recipe: str) -> _Plan:
-    digest = functools.cache(_checked_digest)
-    plan = _Plan({}, {}, {})
-    columns = ["utterance", "audio", "audio_start", "audio_end"]
-    for name, audio, start, end in table[columns].itertuples(index=False, name=None):
-        try:
-            key = utterance_key(digest(audio), start, end, recipe)
-        except AudioError as refusal:
-            plan.refused[name] = Refusal(audio, str(refusal))
-        else:
-            plan.keys[name] = key
-            plan.jobs.setdefault(key, Job(key, audio, start, end))
-    return plan
-
-
-def _checked_digest(audio: str) -> str:
-    path = Path(audio)
-    check_file(path)
+def _bring(
+    store: Path, plan: Plan, use: Use, compute: Compute, workers: int, progress: Progress
+) -> Done:
+    """Extract what the store lacks, and note in it who uses what."""
+    there, noted = _look(store, plan, use)
+    if noted and len(there) == len(plan.jobs):
+        return Done()
     try:
-        return audio_digest(path)
-    except OSError as error:
-        raise AudioError(f"cannot be read: {error.strerror}") from None
+        frames = FeatureStore(store, write=True)
+    except SercliError as error:
+        return only_refusals(_missing(plan, there), compute, error)
+    with frames, Claims(store) as claims:
+        frames.note(use.name, use.text)  # first: from here on nothing of it is pruned
+        todo = _missing(plan, frames)
+        return fill(frames, claims, todo, compute, workers, progress)
 
 
-def _refusals(table: pd.DataFrame, plan: _Plan, reasons: dict[str, str]) -> dict[str, Refusal]:
-    audio = dict(zip(table["utterance"], table["audio"], strict=True))
+def _look(store: Path, plan: Plan, use: Use) -> tuple[set[str], bool]:
+    """Return which keys the store has, and whether this use of them is noted."""
+    try:
+        with FeatureStore(store) as frames:
+            there = {key for key in plan.jobs if key in frames}
+            return there, frames.notes().get(use.name) == use.text
+    except SercliError:  # none is there; or a damaged one, as opening it for writing will tell
+        return set(), False
+
+
+def _missing(plan: Plan, there: Container[str]) -> list[Job]:
+    return [job for key, job in plan.jobs.items() if key not in there]
+
+
+def _facts(store: Path, keys: Mapping[str, str]) -> dict[str, AudioFacts]:
+    if not keys:
+        return {}
+    with FeatureStore(store) as frames:
+        return {name: frames.stored(key).facts for name, key in keys.items()}
+
+
+def _refusals(manifest: Manifest, plan: Plan, reasons: Mapping[str, str]) -> dict[str, Refusal]:
+    audio = dict(zip(manifest.table["utterance"], manifest.table["audio"], strict=True))
     return {
         name: Refusal(audio[name], reasons[key])
         for name, key in plan.keys.items()
         if key in reasons
     }
-
-
-def _fill(
-    store: FeatureStore,
-    todo: Sequence[Job],
-    compute: Callable[[Sequence[Job]], Outcome],
-    workers: int,
-    bar: Task,
-) -> dict[str, str]:
-    """Write what ``compute`` makes of the jobs.
-
-    Returns:
-        Key → reason, of the jobs whose audio cannot be used.
-    """
-    reasons: dict[str, str] = {}
-    batches = [todo[first : first + _BATCH] for first in range(0, len(todo), _BATCH)]
-    processes = min(workers, math.ceil(len(todo) / _WORTH_A_PROCESS))
-    with closing(_outcomes(compute, batches, processes)) as outcomes:
-        for outcome in outcomes:
-            store.put(outcome.entries)
-            reasons |= outcome.refused
-            bar.advance(len(outcome.entries) + len(outcome.refused))
-    return reasons
-
-
-def _outcomes(
-    compute: Callable[[Sequence[Job]], Outcome], batches: Sequence[Sequence[Job]], processes: int
-) -> Generator[Outcome]:
-    """Give outcomes as they come; closing the iterator stops the work after the present batches."""
-    # One worker is a thread: Ctrl-C in the main thread would hit openSMILE's callback into
-    # Python, where it is lost, and a frame with it.
-    pool = worker_pool(processes) if processes > 1 else ThreadPoolExecutor(1)
-    try:
-        for future in as_completed([pool.submit(compute, batch) for batch in batches]):
-            yield future.result()
-    except BrokenProcessPool as error:
-        raise SercliError(
-            "an extraction process was killed, often for want of memory; what was done is in the "
-            "store: run the command again, with fewer --workers"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from sercli.features.sets import FeatureSet
 
 _METHOD = 1
-"""Raised when sercli itself brings audio to openSMILE in another way (mixing, quantising)."""
+"""Raised when sercli itself brings audio to the libraries in another way (mixing, quantising)."""
 
 
 def audio_digest(path: Path) -> str:
@@ -23,11 +23,11 @@ def audio_digest(path: Path) -> str:
 def recipe_digest(features: FeatureSet, sampling_rate: int) -> str:
     """Identify everything but the audio that the frames depend on.
 
-    These are the feature set and its configuration file, openSMILE's version, and the sampling
-    rate.
+    These are the feature set's configuration and level, the version of the library that computes
+    it, and the sampling rate. The name of the set is not: it does not change a number.
     """
-    version = importlib.metadata.version("opensmile")  # importing the package takes 0.3 s
-    return _hash(_METHOD, features.name, features.digest, version, sampling_rate)
+    version = importlib.metadata.version(features.library)  # importing takes 0.3 s
+    return _hash(_METHOD, features.library, features.digest, version, sampling_rate)
 
 
 def utterance_key(audio: str, start: float, end: float, recipe: str) -> str:

@@ -6,20 +6,87 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from sercli.config.schema import FeaturesConfig
 from sercli.corpora.manifest import Manifest
 from sercli.errors import RequestError, SercliError, nearest
-from sercli.features.normalise import frame_statistics, z_normalise
+from sercli.features.normalise import Statistics, frame_statistics, z_normalise
 from sercli.features.pooling import mean_pool
 from sercli.features.store import FeatureStore
 
 _NORMALISATIONS = ("speaker", "none")
 
+_KEPT_BYTES = 2**29
+"""Steps that a process keeps in memory; those beyond are read again each time (our choice)."""
+
+
+class StoredSteps(Mapping[str, np.ndarray]):
+    """Steps of utterances, made of the frames in the store when they are asked for.
+
+    So a corpus may be larger than the memory: steps are kept until `_KEPT_BYTES` are full, and
+    what comes later is read again each time, because at random nothing else would be met more
+    often. A process that receives a copy starts with nothing kept.
+
+    Args:
+        store: Folder of the feature store.
+        keys: Utterance id → key in the store.
+        lengths: Utterance id → number of steps.
+        statistics: Utterance id → what to normalise by; None: nothing.
+        features: What is done to the frames.
+
+    Attributes:
+        lengths: Utterance id → number of steps, known without reading a frame.
+    """
+
+    def __init__(
+        self,
+        store: Path,
+        keys: Mapping[str, str],
+        lengths: Mapping[str, int],
+        statistics: Mapping[str, Statistics] | None,
+        features: FeaturesConfig,
+    ) -> None:
+        self.lengths = lengths
+        self._given = (store, keys, lengths, statistics, features)
+        self._keys, self._statistics, self._features = keys, statistics, features
+        self._store = FeatureStore(store)
+        self._kept: dict[str, np.ndarray] = {}
+        self._kept_bytes = 0
+
+    def __reduce__(self) -> tuple[type[StoredSteps], tuple[object, ...]]:
+        return StoredSteps, self._given
+
+    def __getitem__(self, utterance: str) -> np.ndarray:
+        if utterance in self._kept:
+            return self._kept[utterance]
+        steps = self._prepare(utterance, self._store.get(self._keys[utterance]))
+        if self._kept_bytes + steps.nbytes <= _KEPT_BYTES:
+            self._kept[utterance] = steps
+            self._kept_bytes += steps.nbytes
+        return steps
+
+    def __contains__(self, utterance: object) -> bool:
+        return utterance in self._keys
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def _prepare(self, utterance: str, frames: np.ndarray) -> np.ndarray:
+        functionals = self._features.level == "functionals"  # one row: nothing to clip or to pool
+        if not functionals:
+            frames = frames[: self._features.max_frames]
+        if self._statistics is not None:
+            frames = z_normalise(frames, self._statistics[utterance])
+        return frames if functionals else mean_pool(frames, self._features.pool)
+
 
 def load_features(
     manifest: Manifest, keys: Mapping[str, str], store: Path, features: FeaturesConfig
-) -> dict[str, np.ndarray]:
+) -> StoredSteps:
     """Normalise, clip and pool the frames of all utterances.
 
     With ``features.normalise=speaker`` the mean and deviation of a speaker come from all frames
@@ -37,7 +104,8 @@ def load_features(
         features: What is done to the frames.
 
     Returns:
-        Utterance id → float32 (steps, features), in the order of the manifest.
+        Utterance id → float32 (steps, features), in the order of the manifest. The statistics
+        are computed now, the steps when they are asked for.
 
     Raises:
         RequestError: A value of ``features`` makes no sense.
@@ -45,13 +113,11 @@ def load_features(
     """
     _check(features)
     kept = manifest.table[manifest.table["utterance"].isin(list(keys))]
-    steps: dict[str, np.ndarray] = {}
+    wanted = {name: keys[name] for name in kept["utterance"]}
     with FeatureStore(store) as frames:
-        for _, turns in kept.groupby("speaker", sort=False):
-            # one speaker at a time, because the frames of a whole corpus may not fit in memory
-            by_utterance = {name: _get(frames, keys[name], name) for name in turns["utterance"]}
-            steps.update(_steps(by_utterance, features))
-    return {name: steps[name] for name in kept["utterance"]}
+        lengths = {name: _steps(frames, key, name, features) for name, key in wanted.items()}
+        statistics = _statistics(frames, kept, wanted) if features.normalise == "speaker" else None
+    return StoredSteps(store, wanted, lengths, statistics, features)
 
 
 def _check(features: FeaturesConfig) -> None:
@@ -65,21 +131,28 @@ def _check(features: FeaturesConfig) -> None:
             raise RequestError(f"features.{name}={getattr(features, name)}; it must be at least 1")
 
 
-def _get(store: FeatureStore, key: str, utterance: str) -> np.ndarray:
+def _steps(store: FeatureStore, key: str, utterance: str, features: FeaturesConfig) -> int:
+    """Return how many steps an utterance will have."""
     try:
-        return store.get(key)
+        frames = store.stored(key).frames
     except KeyError:
         raise SercliError(
             f"the feature store has no frames of utterance '{utterance}'; run `sercli extract`"
         ) from None
+    if features.level == "functionals":
+        return frames
+    return -(-min(frames, features.max_frames) // features.pool)
 
 
-def _steps(
-    turns: Mapping[str, np.ndarray], features: FeaturesConfig
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Prepare the turns of one speaker."""
-    if features.normalise == "speaker":
-        statistics = frame_statistics(list(turns.values()))
-        turns = {name: z_normalise(frames, statistics) for name, frames in turns.items()}
-    for utterance, frames in turns.items():
-        yield utterance, mean_pool(frames[: features.max_frames], features.pool)
+def _statistics(
+    store: FeatureStore, table: pd.DataFrame, keys: Mapping[str, str]
+) -> dict[str, Statistics]:
+    """Describe the frames of each speaker, for each of the speaker's utterances.
+
+    One turn is in memory at a time, because the turns of one speaker may not fit.
+    """
+    found: dict[str, Statistics] = {}
+    for _, turns in table.groupby("speaker", sort=False):
+        frames = map(store.get, map(keys.__getitem__, turns["utterance"]))
+        found |= dict.fromkeys(turns["utterance"], frame_statistics(frames))
+    return found

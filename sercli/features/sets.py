@@ -1,67 +1,125 @@
-"""The feature sets: an openSMILE configuration file and the columns that it gives."""
+"""The feature sets: what can be computed of a signal, by the names of the configuration."""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
+from collections.abc import Callable
+from typing import Protocol
 
+import numpy as np
+
+from sercli.config.component import build
+from sercli.config.schema import FeaturesConfig
 from sercli.errors import RequestError, nearest
+from sercli.features.smile_sets import PACKAGED, SmileSet, own_set, packaged_set
+from sercli.features.smile_trial import try_out
+from sercli.features.spectral import log_mel, mfcc
 
-_FOLDER = Path(__file__).resolve().parent / "opensmile"
 
-
-@dataclass(frozen=True)
-class FeatureSet:
-    """What openSMILE computes of a signal.
+class Extractor(Protocol):
+    """Computes the features of one signal after the other.
 
     Attributes:
-        name: The name in the configuration (``features.name``).
-        configuration: An openSMILE configuration file with source and sink left open, as the
-            opensmile package expects it.
-        level: The data memory level that holds the columns.
-        names: The columns, in order, by openSMILE's names.
+        names: The columns, in order.
     """
 
-    name: str
-    configuration: Path
-    level: str
     names: tuple[str, ...]
 
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of the configuration file."""
-        return hashlib.sha256(self.configuration.read_bytes()).hexdigest()
+    def __call__(self, signal: np.ndarray) -> np.ndarray:
+        """Return the features of a signal.
+
+        Args:
+            signal: (samples,), within [−1, 1].
+
+        Returns:
+            float32 (frames, features); of functionals one row.
+
+        Raises:
+            AudioError: Nothing can be computed of it.
+        """
 
 
-def _deltas(base: str, order: int) -> list[str]:
-    return [base + "_de" * each for each in range(order + 1)]
+class FeatureSet(Protocol):
+    """A choice of features; hashable, and light until `extractor` is called.
+
+    Attributes:
+        name: The name in the configuration and in tables.
+        level: ``lld``, ``lld_delta`` or ``functionals``.
+        library: The distribution that computes it, whose version is part of the keys.
+        digest: Changes with everything that the features depend on but audio, sampling rate
+            and library.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def level(self) -> str: ...  # noqa: D102
+    @property
+    def library(self) -> str: ...  # noqa: D102
+    @property
+    def digest(self) -> str: ...  # noqa: D102
+
+    def __hash__(self) -> int: ...
+
+    def extractor(self, sampling_rate: int) -> Extractor:
+        """Set up what computes it for signals of one sampling rate (Hz)."""
 
 
-_IAAN45 = FeatureSet(
-    name="iaan45",
-    configuration=_FOLDER / "iaan45.conf",
-    level="features",
-    names=(
-        *_deltas("F0_sma", 1),
-        *_deltas("pcm_loudness_sma", 2),
-        *_deltas("voiceProb_sma", 1),
-        *_deltas("pcm_zcr_sma", 1),
-        *(f"{contour}[{n}]" for contour in _deltas("mfcc_sma", 2) for n in range(1, 13)),
-    ),
-)
-"""The 45 descriptors of IAAN (Yeh, Lin, Lee 2019), in the order of its published code."""
-
-_SETS = {each.name: each for each in (_IAAN45,)}
+BUILDERS: dict[str, Callable[..., FeatureSet]] = {"log_mel": log_mel, "mfcc": mfcc}
+"""The sets that openSMILE does not compute: name → what makes one of its level and options."""
 
 
-def feature_set(name: str) -> FeatureSet:
-    """Return the feature set called ``name``.
+def feature_set(features: FeaturesConfig) -> FeatureSet:
+    """Return the feature set that a configuration asks for.
 
     Raises:
-        RequestError: There is none; the message names the nearest one.
+        RequestError: There is none of that name, it does not have that level or those options,
+            or the user's own openSMILE configuration cannot be used.
     """
-    if name not in _SETS:
-        raise RequestError(f"unknown features.name '{name}'.{nearest(name, _SETS)}")
-    return _SETS[name]
+    if features.name in BUILDERS:
+        return _built(features)
+    chosen = _smile(features)
+    if features.options:
+        raise RequestError(
+            f"unknown setting 'features.options.{next(iter(features.options))}': the set "
+            f"{features.name} has no options; its openSMILE configuration states everything"
+        )
+    return chosen
+
+
+def column_names(features: FeaturesConfig) -> tuple[str, ...]:
+    """Return the names of all columns, in order.
+
+    Raises:
+        RequestError: As `feature_set`.
+    """
+    return feature_set(features).extractor(features.sampling_rate).names
+
+
+def _built(features: FeaturesConfig) -> FeatureSet:
+    _check_no_file(features)
+    part = BUILDERS[features.name]
+    return build("features.options", part, features.options, level=features.level)
+
+
+def _smile(features: FeaturesConfig) -> SmileSet:
+    if features.name in PACKAGED:
+        _check_no_file(features)
+        return packaged_set(features.name, features.level)
+    if features.config is not None:
+        own = own_set(features.name, features.config, features.level)
+        try_out(own, features.sampling_rate)
+        return own
+    if features.name == "custom":
+        raise RequestError(
+            "features=custom: which openSMILE configuration? Say it with features.config=PATH"
+        )
+    known = (*PACKAGED, *BUILDERS, "custom")
+    raise RequestError(f"unknown features.name '{features.name}'.{nearest(features.name, known)}")
+
+
+def _check_no_file(features: FeaturesConfig) -> None:
+    if features.config is not None:
+        raise RequestError(
+            f"features.config={features.config}: {features.name} has a configuration; "
+            "one of your own is read with features=custom"
+        )

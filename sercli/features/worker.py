@@ -6,14 +6,10 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from sercli.features.audio import AudioError, read_audio
-from sercli.features.sets import FeatureSet
+from sercli.features.audio import AudioError, hear_audio
+from sercli.features.sets import Extractor, FeatureSet
 from sercli.features.store import Entry
-
-if TYPE_CHECKING:
-    from sercli.features.smile import Extractor
 
 
 @dataclass(frozen=True)
@@ -45,6 +41,11 @@ class Outcome:
     entries: list[Entry]
     refused: dict[str, str]
 
+    @property
+    def keys(self) -> list[str]:
+        """The keys of all of these jobs."""
+        return [entry.key for entry in self.entries] + list(self.refused)
+
 
 def run_jobs(jobs: Sequence[Job], features: FeatureSet, sampling_rate: int) -> Outcome:
     """Extract the frames of each job, and go on after those that cannot be used."""
@@ -52,8 +53,8 @@ def run_jobs(jobs: Sequence[Job], features: FeatureSet, sampling_rate: int) -> O
     outcome = Outcome([], {})
     for job in jobs:
         try:
-            signal = read_audio(Path(job.audio), job.start, job.end, sampling_rate)
-            outcome.entries.append(Entry(job.key, extract(signal), signal.size / sampling_rate))
+            signal, facts = hear_audio(Path(job.audio), job.start, job.end, sampling_rate)
+            outcome.entries.append(Entry(job.key, extract(signal), facts))
         except AudioError as refusal:
             outcome.refused[job.key] = str(refusal)
     return outcome
@@ -62,6 +63,4 @@ def run_jobs(jobs: Sequence[Job], features: FeatureSet, sampling_rate: int) -> O
 @functools.cache
 def _extractor(features: FeatureSet, sampling_rate: int) -> Extractor:
     """Set openSMILE up once in each process."""
-    from sercli.features.smile import Extractor
-
-    return Extractor(features, sampling_rate)
+    return features.extractor(sampling_rate)

@@ -40,11 +40,11 @@ def corpus(folder: Path, utterances: int, seconds: float = 0.3, speakers: int = 
     return build_manifest("generated", rows, {"neutral": "neutral"})
 
 
-@pytest.fixture(name="voice")
+@pytest.fixture(name="voice", scope="session")
 def _voice() -> Callable[..., np.ndarray]:
     return voice
 
 
-@pytest.fixture(name="corpus")
+@pytest.fixture(name="corpus", scope="session")
 def _corpus() -> Callable[..., Manifest]:
     return corpus

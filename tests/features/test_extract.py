@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.metadata
 import math
 import multiprocessing
 import os
@@ -22,8 +21,6 @@ from sercli.config.schema import FeaturesConfig
 from sercli.corpora.manifest import Manifest, build_manifest
 from sercli.errors import RequestError, SercliError
 from sercli.features.extract import extract
-from sercli.features.keys import audio_digest, recipe_digest, utterance_key
-from sercli.features.sets import feature_set
 from sercli.features.store import FeatureStore
 
 Corpus = Callable[..., Manifest]
@@ -230,38 +227,6 @@ def test_a_worker_that_is_killed_ends_the_extraction_with_a_remedy(
     killer.join()
     done = extract(manifest, IAAN45, tmp_path / "store")
     assert done.extracted + done.reused == 130
-
-
-def test_the_key_depends_on_everything_that_changes_the_frames(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    chosen = feature_set("iaan45")
-    other_text = tmp_path / "other.conf"
-    other_text.write_text(chosen.configuration.read_text() + "\n; changed\n")
-    same_text = tmp_path / "same.conf"
-    shutil.copy(chosen.configuration, same_text)
-    (tmp_path / "a").write_bytes(b"audio")
-    audio = audio_digest(tmp_path / "a")
-    recipe = recipe_digest(chosen, 16000)
-    key = utterance_key(audio, math.nan, math.nan, recipe)
-
-    assert recipe_digest(replace(chosen, configuration=same_text), 16000) == recipe
-    different = [
-        utterance_key(audio, 0.0, math.nan, recipe),
-        utterance_key(audio, math.nan, 1.0, recipe),
-        utterance_key(audio[::-1], math.nan, math.nan, recipe),
-        *(
-            utterance_key(audio, math.nan, math.nan, other)
-            for other in (
-                recipe_digest(chosen, 8000),
-                recipe_digest(replace(chosen, configuration=other_text), 16000),
-                recipe_digest(replace(chosen, name="other"), 16000),
-            )
-        ),
-    ]
-    monkeypatch.setattr(importlib.metadata, "version", lambda _: "0")
-    different.append(utterance_key(audio, math.nan, math.nan, recipe_digest(chosen, 16000)))
-    assert len({key, *different}) == 8
 
 
 def test_an_empty_list_of_utterances_that_can_be_used_is_no_error(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,10 +10,13 @@ import pytest
 from sercli.config.schema import FeaturesConfig
 from sercli.corpora.manifest import Manifest, build_manifest
 from sercli.errors import RequestError, SercliError
+from sercli.features.audio import AudioFacts
 from sercli.features.load import load_features
 from sercli.features.normalise import frame_statistics, z_normalise
 from sercli.features.pooling import mean_pool
 from sercli.features.store import Entry, FeatureStore
+
+_FACTS = AudioFacts(1.0, 16000, 1, peak=0.5, clipped_share=0.0, content="")
 
 
 def _manifest(speakers: Mapping[str, str]) -> Manifest:
@@ -30,7 +34,7 @@ def _fill(store: Path, lengths: Sequence[int]) -> dict[str, np.ndarray]:
         for each, length in enumerate(lengths)
     }
     with FeatureStore(store, write=True) as opened:
-        opened.put(Entry(f"key of {name}", values, 1.0) for name, values in frames.items())
+        opened.put(Entry(f"key of {name}", values, _FACTS) for name, values in frames.items())
     return frames
 
 
@@ -96,3 +100,43 @@ def test_a_setting_that_makes_no_sense_is_refused(
 ) -> None:
     with pytest.raises(RequestError, match=message):
         load_features(_manifest({"u0": "a"}), {}, tmp_path, settings)
+
+
+def test_lengths_are_known_without_reading_a_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = _fill(tmp_path, [23, 8, 1])
+    manifest = _manifest(dict.fromkeys(frames, "a"))
+    settings = FeaturesConfig(max_frames=12, pool=5, normalise="none")
+    with monkeypatch.context() as patch:
+        patch.delattr(FeatureStore, "get")
+        steps = load_features(manifest, _keys(frames), tmp_path, settings)
+        assert steps.lengths == {"u0": 3, "u1": 2, "u2": 1}
+    assert {name: len(steps[name]) for name in steps} == steps.lengths
+
+
+def test_steps_that_do_not_fit_into_memory_are_read_again_and_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = _fill(tmp_path, [50, 50, 50])
+    manifest = _manifest(dict.fromkeys(frames, "a"))
+    roomy = load_features(manifest, _keys(frames), tmp_path, FeaturesConfig())
+    monkeypatch.setattr("sercli.features.load._KEPT_BYTES", roomy["u0"].nbytes)
+    narrow = load_features(manifest, _keys(frames), tmp_path, FeaturesConfig())
+    for name in [*frames, *frames]:
+        np.testing.assert_array_equal(narrow[name], roomy[name])
+    assert narrow["u0"] is narrow["u0"]
+    assert narrow["u1"] is not narrow["u1"]
+
+
+def test_another_process_gets_the_way_to_the_steps_and_not_the_steps(tmp_path: Path) -> None:
+    frames = _fill(tmp_path, [5000, 5000])
+    manifest = _manifest(dict.fromkeys(frames, "a"))
+    steps = load_features(manifest, _keys(frames), tmp_path, FeaturesConfig(pool=1))
+    expected = steps["u0"]
+    sent = pickle.dumps(steps)
+    assert len(sent) < expected.nbytes / 10
+    copy = pickle.loads(sent)
+    np.testing.assert_array_equal(copy["u0"], expected)
+    assert (list(copy), len(copy), "u1" in copy, "u2" in copy) == (["u0", "u1"], 2, True, False)
+    assert copy.lengths == steps.lengths

@@ -13,7 +13,7 @@ from sercli.config.schema import FeaturesConfig
 from sercli.corpora.manifest import Manifest, build_manifest
 from sercli.features.extract import extract
 from sercli.features.load import load_features
-from sercli.features.sets import feature_set
+from sercli.features.sets import column_names
 from sercli.features.store import FeatureStore
 
 _REPOSITORY = Path(__file__).parents[2]
@@ -58,7 +58,7 @@ def test_real_speech_has_100_frames_a_second_and_a_human_voice(
     manifest: Manifest, store: Path
 ) -> None:
     done = extract(manifest, FeaturesConfig(), store)
-    f0 = feature_set("iaan45").names.index("F0_sma")
+    f0 = column_names(FeaturesConfig()).index("F0_sma")
     with FeatureStore(store) as opened:
         for name, key in done.keys.items():
             frames = opened.get(key)

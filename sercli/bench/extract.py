@@ -1,0 +1,283 @@
+"""What extraction costs beside openSMILE itself, and what a second process brings."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import opensmile
+import pandas as pd
+
+from sercli.config.schema import Config, FeaturesConfig
+from sercli.corpora.manifest import Manifest
+from sercli.corpora.read import read_corpus
+from sercli.errors import RequestError
+from sercli.features.audio import AudioError, read_audio
+from sercli.features.configuration import SINK, SOURCE
+from sercli.features.extract import extract
+from sercli.features.sets import feature_set
+from sercli.features.smile import start_opensmile
+from sercli.features.smile_sets import SmileSet
+from sercli.processes import available_cores
+from sercli.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_PART = 300
+"""Utterances that are timed at a stretch, so that a busy moment of the machine hits all alike."""
+
+_MOST_COPIES = 4
+"""How often a short corpus is repeated, at most."""
+
+
+@dataclass(frozen=True)
+class Crew:
+    """An extraction of about an hour of audio by several processes, their start included.
+
+    Attributes:
+        workers: Number of processes.
+        seconds: On the clock.
+        speedup: How many times faster than one.
+    """
+
+    workers: int
+    seconds: float
+    speedup: float
+
+
+@dataclass(frozen=True)
+class ExtractBenchmark:
+    """What was timed, and on what.
+
+    Attributes:
+        machine: Cores, load before the measurement, version of opensmile.
+        corpus: Name of the corpus.
+        features: The feature set.
+        utterances: Utterances that were timed: those that can be used.
+        hours: Hours of audio.
+        cpu_seconds: CPU time of extraction by one process: hashing, decoding, resampling,
+            openSMILE, storing.
+        package_cpu_seconds: The same of ``opensmile.Smile.process_signal`` on the same signals,
+            decoded and resampled beforehand.
+        alone_cpu_seconds: The same of openSMILE set up once and reset between the signals.
+        real_time: Seconds of audio in a second of CPU time.
+        ratio_to_package: ``cpu_seconds`` by ``package_cpu_seconds``.
+        ratio_to_alone: ``cpu_seconds`` by ``alone_cpu_seconds``.
+        crews: Extractions by one process and by several, on the clock.
+        again_seconds: Such an extraction again, when the store has everything, on the clock.
+    """
+
+    machine: dict[str, Any]
+    corpus: str
+    features: str
+    utterances: int
+    hours: float
+    cpu_seconds: float
+    package_cpu_seconds: float
+    alone_cpu_seconds: float
+    real_time: float
+    ratio_to_package: float
+    ratio_to_alone: float
+    crews: tuple[Crew, ...]
+    again_seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as what ``json`` can write, under the names of the attributes."""
+        return asdict(self)
+
+
+def bench_extract(config: Config, progress: Progress = SILENT) -> ExtractBenchmark:
+    """Time the extraction of a corpus, into stores that are thrown away.
+
+    Raises:
+        RequestError: The feature set is none of openSMILE's, or the corpus is not there.
+    """
+    chosen = feature_set(config.features)
+    if not isinstance(chosen, SmileSet):
+        raise RequestError(f"features={config.features.name}: only openSMILE's sets are timed")
+    machine = {
+        "cores": available_cores(),
+        "load": round(os.getloadavg()[0], 1),
+        "opensmile": importlib.metadata.version("opensmile"),
+    }
+    manifest = read_corpus(config.dataset, progress)
+    signals, manifest = _decoded(manifest, config.features)
+    seconds = sum(len(signal) for signal in signals) / config.features.sampling_rate
+    ours, package, alone = _side_by_side(manifest, signals, chosen, config.features, progress)
+    crews, again = _crews(_longer(manifest, seconds), config.features, progress)
+    return ExtractBenchmark(
+        machine=machine,
+        corpus=manifest.dataset,
+        features=config.features.name,
+        utterances=len(signals),
+        hours=seconds / 3600,
+        cpu_seconds=ours,
+        package_cpu_seconds=package,
+        alone_cpu_seconds=alone,
+        real_time=seconds / ours,
+        ratio_to_package=ours / package,
+        ratio_to_alone=ours / alone,
+        crews=crews,
+        again_seconds=again,
+    )
+
+
+def _decoded(manifest: Manifest, features: FeaturesConfig) -> tuple[list[np.ndarray], Manifest]:
+    """Decode what can be used, and leave the rest out of the manifest."""
+    signals, used = [], []
+    columns = ["audio", "audio_start", "audio_end"]
+    for audio, start, end in manifest.table[columns].itertuples(index=False, name=None):
+        try:
+            signals.append(read_audio(Path(audio), start, end, features.sampling_rate))
+            used.append(True)
+        except AudioError:
+            used.append(False)
+    return signals, replace(manifest, table=manifest.table[used])
+
+
+def _side_by_side(
+    manifest: Manifest,
+    signals: Sequence[np.ndarray],
+    chosen: SmileSet,
+    features: FeaturesConfig,
+    progress: Progress,
+) -> tuple[float, float, float]:
+    """Return CPU seconds of extraction, of the opensmile package, and of openSMILE set up once."""
+    alone = _Alone(chosen, features.sampling_rate)
+    took = [0.0, 0.0, 0.0]
+    with (
+        _package(chosen, features.sampling_rate) as process_signal,
+        tempfile.TemporaryDirectory() as store,
+        progress.task("timing against openSMILE", total=len(signals)) as bar,
+    ):
+        for first in range(0, len(signals), _PART):
+            part = signals[first : first + _PART]
+            rows = replace(manifest, table=manifest.table.iloc[first : first + _PART])
+            took[0] += _cpu(partial(extract, rows, features, Path(store)))
+            took[1] += _cpu(partial(_run, process_signal, part))
+            took[2] += _cpu(partial(_run, alone, part))
+            bar.advance(len(part))
+    return took[0], took[1], took[2]
+
+
+def _cpu(run: Callable[[], object]) -> float:
+    began = time.process_time()
+    run()
+    return time.process_time() - began
+
+
+def _run(compute: Callable[[np.ndarray], object], signals: Sequence[np.ndarray]) -> None:
+    for signal in signals:
+        compute(signal)
+
+
+@contextmanager
+def _package(chosen: SmileSet, sampling_rate: int) -> Iterator[Callable[[np.ndarray], object]]:
+    """Give the package's own call, with the text of the feature set as its configuration."""
+    with tempfile.TemporaryDirectory() as folder:
+        configuration = Path(folder, "features.conf")
+        text = chosen.text.replace(SOURCE, r"\{\cm[source{?}:in]}").replace(
+            SINK, r"\{\cm[sink{?}:out]}"
+        )
+        configuration.write_text(text, encoding="latin-1")
+        smile = opensmile.Smile(str(configuration), chosen.level)
+        yield lambda signal: smile.process_signal(signal, sampling_rate)
+
+
+class _Alone:
+    """openSMILE through its package, set up once and reset between the signals.
+
+    Args:
+        chosen: The feature set.
+        sampling_rate: Hz.
+    """
+
+    def __init__(self, chosen: SmileSet, sampling_rate: int) -> None:
+        self._smile = start_opensmile(chosen, sampling_rate)
+
+    def __call__(self, signal: np.ndarray) -> np.ndarray:
+        """Return the frames of a signal."""
+        rows: list[np.ndarray] = []
+        samples = np.clip(np.rint(signal * 32768), -32768, 32767).astype("<i2").tobytes()
+        self._smile.external_sink_set_callback(
+            opensmile.config.EXTERNAL_OUTPUT_COMPONENT, lambda row: rows.append(row.copy())
+        )
+        self._smile.external_audio_source_write_data(
+            opensmile.config.EXTERNAL_SOURCE_COMPONENT, samples
+        )
+        self._smile.external_audio_source_set_eoi(opensmile.config.EXTERNAL_SOURCE_COMPONENT)
+        self._smile.run()
+        self._smile.reset()
+        return np.stack(rows)
+
+
+def _longer(manifest: Manifest, seconds: float) -> Manifest:
+    """Repeat a corpus until it is an hour long, each time without its first milliseconds.
+
+    The half second in which a process starts then weighs little, as in a corpus of many hours.
+    """
+    start = manifest.table["audio_start"].fillna(0.0)
+    copies = [
+        manifest.table.assign(
+            utterance=manifest.table["utterance"] + f" {each}", audio_start=start + each / 1000
+        )
+        for each in range(min(_MOST_COPIES, math.ceil(3600 / seconds)))
+    ]
+    return replace(manifest, table=pd.concat(copies, ignore_index=True))
+
+
+def _crews(
+    manifest: Manifest, features: FeaturesConfig, progress: Progress
+) -> tuple[tuple[Crew, ...], float]:
+    crews: list[Crew] = []
+    again = math.nan
+    for workers in sorted({1, 2, available_cores()}):
+        with tempfile.TemporaryDirectory() as store:
+            for _ in range(2):
+                done = extract(manifest, features, Path(store), workers=workers, progress=progress)
+                if done.extracted:
+                    one = crews[0].seconds if crews else done.elapsed
+                    crews.append(Crew(workers, done.elapsed, one / done.elapsed))
+                else:
+                    again = done.elapsed
+    return tuple(crews), again
+
+
+def render_extract(made: ExtractBenchmark) -> Table:
+    """Show the figures as a table."""
+    from rich.table import Table
+
+    machine = made.machine
+    table = Table(
+        title=f"{made.corpus}, {made.features}: {made.utterances} utterances, {made.hours:.2f} h; "
+        f"{machine['cores']} cores, load {machine['load']}, opensmile {machine['opensmile']}",
+    )
+    for name in ("what", "seconds", "is"):
+        table.add_column(name, justify="left" if name == "what" else "right")
+    table.add_row(
+        "extraction, CPU time", f"{made.cpu_seconds:.2f}", f"{made.real_time:.0f} × real time"
+    )
+    for name, seconds, ratio in (
+        ("opensmile.Smile on the signals", made.package_cpu_seconds, made.ratio_to_package),
+        ("openSMILE set up once, on the signals", made.alone_cpu_seconds, made.ratio_to_alone),
+    ):
+        table.add_row(f"{name}, CPU time", f"{seconds:.2f}", f"1 / {ratio:.2f}")
+    for crew in made.crews:
+        table.add_row(
+            f"extraction by {crew.workers}, on the clock",
+            f"{crew.seconds:.2f}",
+            f"{crew.speedup:.2f} × one",
+        )
+    table.add_row("extraction again, on the clock", f"{made.again_seconds:.2f}", "")
+    return table

@@ -1,0 +1,163 @@
+"""Hand out work on utterances to processes, and write what comes back to the store."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+
+from sercli.errors import SercliError
+from sercli.features.audio import expected_seconds
+from sercli.features.claims import Claims
+from sercli.features.store import FeatureStore
+from sercli.features.worker import Job, Outcome
+from sercli.processes import worker_pool
+from sercli.progress import SILENT, Progress
+
+_BATCH = 8
+"""Utterances of a transaction, and so the most that a worker loses when killed (our choice)."""
+
+_AHEAD = 2
+"""Batches handed out for each worker, so that none waits for this process (our choice)."""
+
+_WORTH_A_PROCESS = 128
+"""Utterances that take about as long as a process takes to start (our measurement)."""
+
+Compute = Callable[[Sequence[Job]], Outcome]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What was made of some utterances.
+
+    Attributes:
+        seconds: Key → duration, of what was extracted.
+        refused: Key → why there is nothing to extract.
+    """
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+
+    def add(self, outcome: Outcome) -> None:
+        """Count an outcome in."""
+        self.seconds.update({entry.key: entry.facts.seconds for entry in outcome.entries})
+        self.refused.update(outcome.refused)
+
+
+def fill(
+    store: FeatureStore,
+    claims: Claims,
+    todo: Sequence[Job],
+    compute: Compute,
+    workers: int = 1,
+    progress: Progress = SILENT,
+) -> Done:
+    """Write what ``compute`` makes of the jobs, but for what other processes make meanwhile.
+
+    Raises:
+        SercliError: The store cannot be written, or a worker process died. All that was done
+            until then is in the store.
+    """
+    done = Done()
+    hours = {job.key: expected_seconds(job.audio, job.start, job.end) / 3600 for job in todo}
+    left = list(todo)
+    with (
+        progress.task("extracting features", total=sum(hours.values()), unit="h") as bar,
+        _crew(workers, len(todo)) as crew,
+    ):
+        while left:
+            busy: list[Job] = []
+            batches = _claimed(store, claims, left, busy)
+            with closing(outcomes(crew, compute, batches, _AHEAD * workers)) as finished:
+                for outcome in finished:
+                    store.put(outcome.entries)
+                    done.add(outcome)
+                    for key in outcome.keys:
+                        claims.give_back(key)
+                        bar.advance(hours[key])
+            left = busy
+            if left:
+                claims.wait_for(left[0].key)
+    return done
+
+
+def only_refusals(todo: Sequence[Job], compute: Compute, instead: SercliError) -> Done:
+    """Look whether any of the jobs can be done; for when the store cannot be written.
+
+    Raises:
+        SercliError: One can, and there is no place for its frames.
+    """
+    done = Done()
+    with _crew(1, len(todo)) as crew, closing(outcomes(crew, compute, _batches(todo), 1)) as each:
+        for outcome in each:
+            if outcome.entries:
+                raise instead
+            done.add(outcome)
+    return done
+
+
+def outcomes(
+    crew: Executor, compute: Compute, batches: Iterable[list[Job]], ahead: int
+) -> Generator[Outcome]:
+    """Give outcomes as they come, with no more than ``ahead`` batches handed out at a time."""
+    flying: set[Future[Outcome]] = set()
+    try:
+        for batch in batches:
+            flying.add(crew.submit(compute, batch))
+            if len(flying) >= ahead:
+                landed, flying = wait(flying, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in landed)
+        while flying:
+            landed, flying = wait(flying, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in landed)
+    except BrokenProcessPool as error:
+        raise SercliError(
+            "an extraction process was killed, often for want of memory; what was done is in the "
+            "store: run the command again, with fewer --workers"
+        ) from error
+
+
+@contextmanager
+def _crew(workers: int, jobs: int) -> Iterator[Executor]:
+    processes = min(workers, math.ceil(jobs / _WORTH_A_PROCESS))
+    # One worker is a thread: Ctrl-C in the main thread would hit openSMILE's callback into
+    # Python, where it is lost, and a frame with it.
+    crew = worker_pool(processes) if processes > 1 else ThreadPoolExecutor(1)
+    try:
+        yield crew
+    finally:
+        crew.shutdown(cancel_futures=True)
+
+
+def _claimed(
+    store: FeatureStore, claims: Claims, jobs: Iterable[Job], busy: list[Job]
+) -> Iterator[list[Job]]:
+    """Claim the jobs batch by batch, as they are asked for.
+
+    Args:
+        store: What another process has put there meanwhile is passed over.
+        claims: Those of this process.
+        jobs: What to claim.
+        busy: Receives the jobs that another process is at.
+    """
+
+    def mine() -> Iterator[Job]:
+        for job in jobs:
+            if not claims.take(job.key):
+                busy.append(job)
+            elif job.key in store:
+                claims.give_back(job.key)
+            else:
+                yield job
+
+    return _batches(mine())
+
+
+def _batches(jobs: Iterable[Job]) -> Iterator[list[Job]]:
+    several = iter(jobs)
+    while batch := list(itertools.islice(several, _BATCH)):
+        yield batch

@@ -1,0 +1,178 @@
+"""Log-mel spectra and MFCCs as Kaldi defines them, by kaldi-native-fbank."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import astuple, dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from sercli.errors import RequestError, nearest
+from sercli.features.audio import AudioError
+from sercli.features.deltas import regression_slopes
+
+_LEVELS = ("lld", "lld_delta")
+
+
+@dataclass(frozen=True)
+class SpectralSet:
+    """Log-mel spectra or cepstra, with or without their slopes.
+
+    Everything but the numbers of columns is Kaldi's default: frames of 25 ms every 10 ms, only
+    such as lie in the signal; Povey window, pre-emphasis 0.97; triangular filters from 20 Hz to
+    half the sampling rate; MFCC with lifter 22 and the log energy in the place of the zeroth.
+    Kaldi's dither is left out, so that the same signal gives the same frames.
+
+    Attributes:
+        name: ``log_mel`` or ``mfcc``.
+        level: ``lld`` or ``lld_delta``.
+        bands: Filters of the mel filter bank.
+        coefficients: Cepstral coefficients, the log energy included; 0: none, the log
+            energies of the bands instead.
+    """
+
+    library: ClassVar[str] = "kaldi-native-fbank"
+
+    name: str
+    level: str
+    bands: int
+    coefficients: int = 0
+
+    def __post_init__(self) -> None:
+        if self.level not in _LEVELS:
+            raise RequestError(
+                f"features.level={self.level}: the set {self.name} does not have it."
+                f"{nearest(self.level, _LEVELS)}"
+            )
+        if self.bands < 1:
+            raise RequestError(f"features.options.bands={self.bands}: must be 1 or more")
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the settings."""
+        return hashlib.sha256(repr(astuple(self)).encode()).hexdigest()
+
+    def extractor(self, sampling_rate: int) -> SpectralExtractor:
+        """Set up the computation for signals of one sampling rate (Hz)."""
+        return SpectralExtractor(self, sampling_rate)
+
+
+def log_mel(level: str, bands: int = 80) -> SpectralSet:
+    """Return the log energies of mel bands.
+
+    Args:
+        level: ``features.level``.
+        bands: Filters (80 as in Whisper: Radford et al. 2022, arXiv 2212.04356, §2.2).
+
+    Raises:
+        RequestError: The level or the number makes no sense.
+    """
+    return SpectralSet("log_mel", level, bands)
+
+
+def mfcc(level: str, bands: int = 23, coefficients: int = 13) -> SpectralSet:
+    """Return mel-frequency cepstral coefficients.
+
+    Args:
+        level: ``features.level``.
+        bands: Filters (Kaldi's default).
+        coefficients: Coefficients, of which the first is the log energy (Kaldi's default).
+
+    Raises:
+        RequestError: The level or the numbers make no sense.
+    """
+    if not 1 <= coefficients <= bands:
+        raise RequestError(
+            f"features.options.coefficients={coefficients}: must be from 1 to the number of "
+            f"bands, {bands}"
+        )
+    return SpectralSet("mfcc", level, bands, coefficients)
+
+
+class SpectralExtractor:
+    """Computes log-mel spectra or MFCCs.
+
+    Args:
+        features: The feature set.
+        sampling_rate: Hz of all signals.
+
+    Attributes:
+        names: The columns, in order, in openSMILE's manner.
+
+    Raises:
+        RequestError: There are so many bands that some are narrower than the bins of the
+            spectrum, and would be empty.
+    """
+
+    def __init__(self, features: SpectralSet, sampling_rate: int) -> None:
+        self._features = features
+        self._sampling_rate = sampling_rate
+        _check_bands(features.bands, sampling_rate)
+        self.names = _names(features)
+
+    def __call__(self, signal: np.ndarray) -> np.ndarray:
+        """Return the frames of a signal.
+
+        Args:
+            signal: (samples,), within [−1, 1].
+
+        Returns:
+            float32 (1 + (samples − 25 ms) / 10 ms, features).
+
+        Raises:
+            AudioError: The signal is shorter than a frame.
+        """
+        online = _online(self._features, self._sampling_rate)
+        online.accept_waveform(self._sampling_rate, signal * 32768)  # Kaldi's scale: 16-bit
+        online.input_finished()
+        frames = [online.get_frame(each) for each in range(online.num_frames_ready)]
+        if not frames:
+            raise AudioError("shorter than one frame (25 ms)")
+        bands = np.stack(frames)
+        if self._features.level == "lld":
+            return bands
+        return np.concatenate([bands, regression_slopes(bands)], axis=1)
+
+
+def _names(features: SpectralSet) -> tuple[str, ...]:
+    if features.coefficients:
+        names = ["log_energy", *(f"mfcc[{each}]" for each in range(1, features.coefficients))]
+    else:
+        names = [f"log_mel[{each}]" for each in range(features.bands)]
+    deltas = [f"{name}_de" for name in names] if features.level == "lld_delta" else []
+    return (*names, *deltas)
+
+
+def _online(features: SpectralSet, sampling_rate: int) -> Any:
+    import kaldi_native_fbank as kaldi
+
+    options = kaldi.MfccOptions() if features.coefficients else kaldi.FbankOptions()
+    options.frame_opts.samp_freq = sampling_rate
+    options.frame_opts.dither = 0
+    options.mel_opts.num_bins = features.bands
+    if features.coefficients:
+        options.num_ceps = features.coefficients
+        return kaldi.OnlineMfcc(options)
+    return kaldi.OnlineFbank(options)
+
+
+_LOWEST = 20.0
+"""Hz where the first filter begins (Kaldi's default)."""
+
+
+def _check_bands(bands: int, sampling_rate: int) -> None:
+    size = 2 ** int(np.ceil(np.log2(0.025 * sampling_rate)))
+    bins = _mel(np.arange(size // 2) * sampling_rate / size)
+    edges = np.linspace(_mel(_LOWEST), _mel(sampling_rate / 2), bands + 2)
+    inside = np.searchsorted(bins, edges[2:], "left") - np.searchsorted(bins, edges[:-2], "right")
+    if inside.min() < 1:
+        raise RequestError(
+            f"features.options.bands={bands}: at {sampling_rate} Hz some of the bands would be "
+            "narrower than a bin of the spectrum, and empty; take fewer"
+        )
+
+
+def _mel(hertz: Any) -> Any:
+    return 1127 * np.log1p(hertz / 700)

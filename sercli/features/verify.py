@@ -1,0 +1,129 @@
+"""Read the whole store again, and name what a model should not be trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sercli.config.schema import FeaturesConfig
+from sercli.corpora.manifest import Manifest
+from sercli.features.audio import AudioError, hear_audio
+from sercli.features.keys import recipe_digest
+from sercli.features.plan import Plan, plan_extraction
+from sercli.features.sets import feature_set
+from sercli.features.store import FeatureStore
+from sercli.features.uses import Use, known_uses, stored_settings
+from sercli.features.worker import Job
+from sercli.progress import SILENT, Progress
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that is not as it should be.
+
+    Attributes:
+        what: The utterance, by corpus and id; or the key of frames that no corpus uses.
+        reason: What is wrong, and what to do about it.
+    """
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was read again.
+
+    Attributes:
+        corpus: Name of the corpus whose utterances were looked for.
+        utterances: How many it has.
+        stored: How many utterances' frames the store has, of all corpora.
+        faults: What is missing, stale, truncated, changed or NaN.
+    """
+
+    corpus: str
+    utterances: int
+    stored: int
+    faults: tuple[Fault, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as what ``json`` can write, under the names of the attributes."""
+        return asdict(self)
+
+
+def verify(
+    manifest: Manifest,
+    features: FeaturesConfig,
+    store: Path,
+    *,
+    place: Mapping[str, Any] | None = None,
+    progress: Progress = SILENT,
+) -> Verification:
+    """Look for every utterance of a corpus, and read all frames of the store.
+
+    Audio that cannot be used has no frames by right: `extract` refuses it.
+
+    Args:
+        manifest: The corpus.
+        features: What should be stored of it.
+        store: Folder of the feature store; it is only read.
+        place: What tells the corpus from others of its name in the store (`Use`).
+        progress: Where to show how far it is.
+
+    Raises:
+        RequestError: There is no such feature set.
+        SercliError: There is no store, or it cannot be opened.
+    """
+    rate = features.sampling_rate
+    plan = plan_extraction(manifest.table, recipe_digest(feature_set(features), rate), progress)
+    use = Use(manifest.dataset, place or {}, stored_settings(features), plan.keys)
+    with FeatureStore(store) as frames:
+        uses = known_uses(frames)
+        faults = [*_lacking(frames, plan, use, uses.get(use.name), rate)]
+        faults += _damaged(frames, uses, progress)
+        return Verification(manifest.dataset, len(manifest.table), len(frames), tuple(faults))
+
+
+def _lacking(
+    store: FeatureStore, plan: Plan, use: Use, noted: Use | None, sampling_rate: int
+) -> Iterator[Fault]:
+    before = noted.keys if noted else {}
+    for utterance, key in use.keys.items():
+        if key in store or not _is_usable(plan.jobs[key], sampling_rate):
+            continue
+        if before.get(utterance, key) != key and before[utterance] in store:
+            reason = "stale: audio, configuration or library changed since; run `sercli extract`"
+        else:
+            reason = "missing: run `sercli extract`"
+        yield Fault(f"{use.corpus}: {utterance}", reason)
+
+
+def _is_usable(job: Job, sampling_rate: int) -> bool:
+    try:
+        hear_audio(Path(job.audio), job.start, job.end, sampling_rate)
+    except AudioError:
+        return False
+    return True
+
+
+def _damaged(store: FeatureStore, uses: Mapping[str, Use], progress: Progress) -> Iterator[Fault]:
+    names = {
+        key: f"{use.corpus}: {utterance}"
+        for use in uses.values()
+        for utterance, key in use.keys.items()
+    }
+    for key, problem in damaged_keys(store, progress):
+        remedy = "`sercli extract --prune` removes it, and the next `sercli extract` makes it anew"
+        yield Fault(names.get(key, f"frames {key[:12]}…"), f"{problem}; {remedy}")
+
+
+def damaged_keys(store: FeatureStore, progress: Progress = SILENT) -> Iterator[tuple[str, str]]:
+    """Read all frames, and give the keys of those that are damaged, with what is wrong."""
+    keys = store.keys()
+    with progress.task("reading the store", total=len(keys)) as bar:
+        for key in keys:
+            if problem := store.damage(key):
+                yield key, problem
+            bar.advance()

@@ -1,0 +1,140 @@
+"""Every kind of bad audio, on its own and all in one corpus."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from pathlib import Path
+
+import bad_audio
+import numpy as np
+import pytest
+import soundfile  # type: ignore[import-untyped]
+from bad_audio import CASES, RATE, READ, voice
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sercli.config.schema import FeaturesConfig
+from sercli.corpora.manifest import Manifest, build_manifest
+from sercli.features.audio import AudioError, AudioFacts, hear_audio, read_audio
+from sercli.features.extract import extract
+from sercli.features.store import FeatureStore
+
+NAN = math.nan
+
+
+def _corpus(folder: Path, chosen: list[str]) -> Manifest:
+    """One utterance of each case, called by it, between two good ones."""
+    rows = []
+    for number, what in enumerate(["good", *chosen, "good too"]):
+        case = CASES.get(what, bad_audio.Case(CASES["24 bit"].write))
+        audio = folder / str(number) / case.name
+        audio.parent.mkdir(parents=True)
+        case.write(audio)
+        rows.append({"utterance": what, "audio": str(audio), "speaker": "s", "emotion": "n"})
+    return build_manifest("bad", rows, {"n": "neutral"})
+
+
+@pytest.mark.parametrize("what", CASES)
+def test_each_kind_is_read_or_refused_with_the_reason_and_the_rest_goes_on(
+    tmp_path: Path, what: str
+) -> None:
+    manifest = _corpus(tmp_path / "audio", [what])
+    done = extract(manifest, FeaturesConfig(), tmp_path / "store")
+    if CASES[what].reason == READ:
+        assert list(done.keys) == ["good", what, "good too"]
+        with FeatureStore(tmp_path / "store") as store:
+            assert store.get(done.keys[what]).shape == (29, 45)
+            assert store.damage(done.keys[what]) is None
+    else:
+        assert list(done.keys) == ["good", "good too"]
+        refusal = done.refused[what]
+        assert CASES[what].reason in refusal.reason
+        assert refusal.file == manifest.table["audio"][1]
+
+
+def test_all_kinds_in_one_corpus_by_two_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sercli.features.fill._WORTH_A_PROCESS", 1)
+    done = extract(
+        _corpus(tmp_path / "audio", list(CASES)), FeaturesConfig(), tmp_path / "store", workers=2
+    )
+    bad = [what for what, case in CASES.items() if case.reason != READ]
+    assert sorted(done.refused) == sorted(bad)
+    assert len(done.keys) == len(CASES) + 2 - len(bad)
+    for what in bad:
+        assert CASES[what].reason in done.refused[what].reason
+
+
+def test_twenty_minutes_are_read_whole(tmp_path: Path) -> None:
+    manifest = _corpus(tmp_path / "audio", [])
+    long = Path(manifest.table["audio"][0])
+    soundfile.write(long, voice(1200, 8000), 8000, subtype="PCM_U8")
+    done = extract(manifest, FeaturesConfig(), tmp_path / "store")
+    assert done.seconds["good"] == 1200
+    with FeatureStore(tmp_path / "store") as store:
+        assert 119_990 <= store.stored(done.keys["good"]).frames <= 120_000
+
+
+def _facts(folder: Path, samples: np.ndarray, rate: int = RATE, **how: str) -> AudioFacts:
+    path = folder / "facts.wav"
+    soundfile.write(path, samples, rate, **how)
+    return hear_audio(path, NAN, NAN, RATE)[1]
+
+
+def test_the_facts_are_those_of_the_file_before_it_is_converted(tmp_path: Path) -> None:
+    samples = np.stack([0.5 * np.sin(np.arange(9600)), np.zeros(9600)], axis=1)
+    samples[100, 1] = -0.75
+    facts = _facts(tmp_path, samples, 48000, subtype="FLOAT")
+    assert (facts.seconds, facts.sampling_rate, facts.channels) == (0.2, 48000, 2)
+    assert (facts.peak, facts.clipped_share) == (0.75, 0.0)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "FLOAT"])
+def test_clipping_is_seen_at_every_bit_depth(tmp_path: Path, subtype: str) -> None:
+    samples = 0.5 * np.sin(np.arange(4800))
+    samples[:1200] = 1
+    samples[1200:1800] = -1
+    facts = _facts(tmp_path, samples, subtype=subtype)
+    assert facts.clipped_share == 1800 / 4800
+    assert facts.peak > 0.99
+
+
+def test_equal_sound_has_equal_content_whatever_the_file(tmp_path: Path) -> None:
+    samples = np.round(voice() * 32768) / 32768
+    wav = _facts(tmp_path, samples).content
+    assert _facts(tmp_path, samples, format="FLAC").content == wav
+    assert _facts(tmp_path, samples, subtype="PCM_24").content == wav
+    assert _facts(tmp_path, samples[:-1]).content != wav
+    assert _facts(tmp_path, samples, 8000).content != wav
+    assert _facts(tmp_path, samples[::-1]).content != wav
+
+
+def test_floats_that_overflow_when_they_are_added_are_refused(tmp_path: Path) -> None:
+    samples = np.stack([voice(), voice()], axis=1).astype(np.float32)
+    samples[1000] = 3e38
+    with pytest.raises(AudioError, match="NaN or infinite"):
+        _facts(tmp_path, samples, subtype="FLOAT")
+
+
+@settings(max_examples=150)
+@given(
+    subtype=st.sampled_from(["PCM_16", "PCM_24", "FLOAT", "IMA_ADPCM"]),
+    spoilt=st.lists(st.tuples(st.integers(0, 100), st.integers(0, 255)), max_size=4),
+    cut=st.integers(0, 4000),
+)
+def test_a_damaged_header_gives_finite_samples_or_a_refusal_and_never_another_error(
+    tmp_path_factory: pytest.TempPathFactory,
+    subtype: str,
+    spoilt: list[tuple[int, int]],
+    cut: int,
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "damaged.wav"
+    soundfile.write(path, voice(), RATE, subtype=subtype)
+    content = bytearray(path.read_bytes())
+    for place, value in spoilt:
+        content[place % len(content)] = value
+    path.write_bytes(content[: len(content) - cut])
+    with suppress(AudioError):
+        assert np.isfinite(read_audio(path, NAN, NAN, RATE)).all()
