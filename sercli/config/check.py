@@ -102,6 +102,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "protocol.folds": ("leave_one_out", "column", "speaker_pair"),
     "protocol.column": ("split", "session", "speaker", "dialogue"),
     "protocol.dev": ("next", "column", "speaker", "dialogues", "utterances", "test"),
+    "trainer.batches": ("similar", "cut_to_last"),
     "features.level": ("lld", "lld_delta", "functionals"),
     "features.normalise": ("speaker", "none"),
     "dataset.context.choose": ("last", "random", "random_any", "none"),

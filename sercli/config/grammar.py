@@ -16,12 +16,16 @@ Point = tuple[str, ...]
 """The overrides that make one point of a grid."""
 
 
-def expand(overrides: Sequence[str]) -> list[Point]:
+def expand(overrides: Sequence[str], *, alone: bool = False) -> list[Point]:
     """Expand overrides to the points of their grid.
 
     Fixed overrides are part of every point. Values are those of ``a=1,2``, ``choice(…)``,
     ``range(…)`` (without its stop, as Python's) and ``glob(…)``; the last override varies
     fastest; a value listed twice counts once.
+
+    Args:
+        overrides: The overrides.
+        alone: Whether a single point will do.
 
     Raises:
         RequestError: An override is not understood, names an unknown key or choice, has no
@@ -35,7 +39,7 @@ def expand(overrides: Sequence[str]) -> list[Point]:
                 "list them (a=1,2), or use range(start,stop,step)"
             )
     check_names(parsed)
-    if not any(override.is_sweep_override() for override in parsed):
+    if not alone and not any(override.is_sweep_override() for override in parsed):
         raise RequestError(
             "nothing to sweep: give a key several values, as in arelu.alpha=0.01,0.1 "
             "(for a single configuration: sercli train)"

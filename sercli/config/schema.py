@@ -156,6 +156,9 @@ class TrainerConfig:
     Attributes:
         steps: Most training steps of a fold.
         batch_size: Utterances in a step.
+        batches: ``similar`` (utterances of similar length, each padded to the longest) or
+            ``cut_to_last`` (IAAN's official code: random ones, padded and cut to the longest turn
+            of the last example; evaluated in batches of twice the size).
         eval_every: Steps between two looks at dev and test.
         patience: Looks without a better dev UA before training stops; null: never.
         label_smoothing: Probability mass spread over all classes (IAAN: 0.1).
@@ -166,6 +169,7 @@ class TrainerConfig:
 
     steps: int = 1000
     batch_size: int = 32
+    batches: str = "similar"
     eval_every: int = 100
     patience: int | None = 5
     label_smoothing: float = 0.1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -9,6 +10,7 @@ from torch import nn
 
 from sercli.config.component import build
 from sercli.models.cells import NewCell
+from sercli.models.corpus import Corpus
 from sercli.nn.layer import RecurrentLayer
 from sercli.registry import Registry
 
@@ -32,6 +34,7 @@ def build_model(
     *,
     inputs: int,
     classes: int,
+    corpus: Corpus | None = None,
 ) -> nn.Module:
     """Build a system from the three nodes of a configuration.
 
@@ -41,14 +44,23 @@ def build_model(
         activation: Node ``activation``.
         inputs: Features of a step.
         classes: Number of classes.
+        corpus: What a model may ask about the corpus; None: nothing is known.
 
     Returns:
-        A module from `sercli.models.batch.Batch` to logits (B, classes).
+        A module from `sercli.models.batch.Batch` to logits (B, classes), or to a
+        `sercli.models.output.Output` with them.
 
     Raises:
-        RequestError: A name or a setting is unknown, or a value is out of range.
+        RequestError: A name or a setting is unknown, a value is out of range, or the corpus
+            lacks what the model needs.
     """
     settings = {key: value for key, value in model.items() if key != "system"}
     part = MODELS[model["system"]]
-    new_cell = NewCell(cell, activation)
-    return build("model", part, settings, inputs=inputs, classes=classes, new_cell=new_cell)
+    given = {
+        "inputs": inputs,
+        "classes": classes,
+        "new_cell": NewCell(cell, activation),
+        "corpus": corpus or Corpus(),
+    }
+    asked = inspect.signature(part).parameters
+    return build("model", part, settings, **{k: v for k, v in given.items() if k in asked})

@@ -26,6 +26,11 @@ class Turns:
         """Boolean (B, T), true where a step is real."""
         return valid_steps(self.lengths, self.frames.shape[1])
 
+    @property
+    def real_frames(self) -> Tensor:
+        """The frames with whatever stands after the end of a turn set to zero."""
+        return self.frames.masked_fill(~self.valid.unsqueeze(-1), 0.0)
+
 
 @dataclass(frozen=True)
 class Batch:

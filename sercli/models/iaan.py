@@ -1,4 +1,4 @@
-"""IAAN, the interaction-aware attention network."""
+"""IAAN, the interaction-aware attention network, its ablations, and what its official code runs."""
 
 from __future__ import annotations
 
@@ -8,36 +8,55 @@ from torch import Tensor, nn
 from sercli.models import MODELS, MakeCell
 from sercli.models.batch import Batch, Turns
 from sercli.models.check import check_dropout, check_sizes
+from sercli.models.heads import check_weight
+from sercli.models.output import Output
 from sercli.nn.attention import InteractionAttention, SelfAttention
-from sercli.nn.cells import Recurrent
+from sercli.nn.layer import RecurrentLayer, check_choice
+from sercli.nn.together import run_together
+
+CONTEXTS = ("full", "steer", "none")
+"""What context turns may do; see `IAAN`."""
 
 
 @MODELS.register("iaan")
 class IAAN(nn.Module):
-    """Interaction-aware attention network (Yeh, Lin, Lee, ICASSP 2019), as papers describe it.
+    """Interaction-aware attention network (Yeh, Lin, Lee, ICASSP 2019).
 
-    Three recurrent encoders with separate parameters: a bidirectional one for the current
-    turn, and one each for the last turn of the same speaker and of the interlocutor. The two
-    context turns are pooled by attention and steer the attention over the current turn. A
-    head classifies the three vectors together. Rajamani et al. (2021) put AReLU into all
-    three encoders.
+    Three recurrent encoders with separate parameters: one for the current turn, and one each for
+    the last turn of the same speaker and of the interlocutor. The two context turns are pooled
+    by attention and steer the attention over the current turn. A head classifies the three
+    vectors together. Rajamani et al. (2021) put AReLU into all three encoders.
 
-    Padding is masked everywhere; the official code leaves it in its context encoders. Its
-    other differences (a unidirectional current encoder, TensorFlow's cell and initial
-    values, L2 on the head) are not in this class.
+    The defaults are what papers describe. The last commit of the official code
+    (30stomercury/Interaction-aware_Attention_Network) runs something else, which the options
+    can be set to (``model=iaan_repo``): a unidirectional current encoder of 512, no mask over
+    the context turns, L2 on the head, no dropout; and TensorFlow's ``GRUCell``, which is a
+    matter of the cell (``cell=gru_tf``). Its LayerNorm adds 1e-12 to the variance, that of torch
+    1e-5; nothing else of its forward pass differs.
 
     Args:
         inputs: Features of a step.
         classes: Number of classes.
         new_cell: Makes a recurrent layer.
-        hidden: Features of the current encoder in each direction (paper: 256).
-        context_hidden: Features of a context encoder (paper: 512).
+        hidden: Features of the current encoder in each direction (paper: 256; code: 512).
+        context_hidden: Features of a context encoder (paper and code: 512).
         attention: Features of the attention spaces (official code: 16).
         head: Features of the hidden layer of the head (official code: 64).
-        dropout: Share dropped in the head (first commit of the official code: keep 0.9).
+        dropout: Share dropped in the head (first commit of the official code: keep 0.9; last:
+            nothing).
+        bidirectional: Whether the current encoder also reads backwards (paper: yes; code: no).
+        context: ``full``: as above. ``steer``: the context turns steer the attention, but the
+            head sees the current turn alone (the ablation BiGRU+IAA, by our reading of its
+            name). ``none``: there are no context encoders, and the attention over the current
+            turn is steered by nothing (the ablation BiGRU+ATT).
+        mask_context: Whether padding is kept out of the context encoders. The official code does
+            not: zero frames move the state and receive attention, so that an example depends on
+            the lengths of the others in its batch.
+        head_l2: λ of the penalty λ·½‖·‖² on weights and biases of the head (code: 1e-3).
 
     Raises:
-        RequestError: A size is below 1, or dropout is not in [0, 1).
+        RequestError: A size is below 1, dropout is not in [0, 1), the penalty is negative, or
+            the use of context unknown.
     """
 
     def __init__(
@@ -51,18 +70,31 @@ class IAAN(nn.Module):
         attention: int = 16,
         head: int = 64,
         dropout: float = 0.1,
+        bidirectional: bool = True,
+        context: str = "full",
+        mask_context: bool = True,
+        head_l2: float = 0.0,
     ) -> None:
         super().__init__()
         check_sizes(hidden=hidden, context_hidden=context_hidden, attention=attention, head=head)
         check_dropout(dropout)
-        self.current = new_cell(inputs, hidden, bidirectional=True)
-        self.own = ContextEncoder(new_cell(inputs, context_hidden), attention)
-        self.interlocutor = ContextEncoder(new_cell(inputs, context_hidden), attention)
-        current_size = self.current.output_size
-        context_sizes = self.own.output_size, self.interlocutor.output_size
-        self.attention = InteractionAttention(current_size, *context_sizes, attention)
+        check_choice("model.context", context, CONTEXTS)
+        check_weight("head_l2", head_l2)
+        self.classifies_context = context == "full"
+        self.hears_context = context != "none"
+        self.mask_context, self.head_l2 = mask_context, head_l2
+        self.current = new_cell(inputs, hidden, bidirectional=bidirectional)
+        size = self.current.output_size
+        self.attention: InteractionAttention | SelfAttention
+        if self.hears_context:
+            self.own = ContextEncoder(new_cell(inputs, context_hidden), attention)
+            self.interlocutor = ContextEncoder(new_cell(inputs, context_hidden), attention)
+            context_sizes = self.own.output_size, self.interlocutor.output_size
+            self.attention = InteractionAttention(size, *context_sizes, attention)
+        else:
+            self.attention = SelfAttention(size, attention)
         self.head = nn.Sequential(
-            nn.Linear(current_size + sum(context_sizes), head),
+            nn.Linear(size + (sum(context_sizes) if self.classifies_context else 0), head),
             nn.Dropout(dropout),
             nn.LayerNorm(head),
             nn.ReLU(),
@@ -70,30 +102,61 @@ class IAAN(nn.Module):
         )
         initialise_head(self.head)
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Classify a batch: logits (B, classes)."""
-        own = self.own(batch.own)
-        interlocutor = self.interlocutor(batch.interlocutor)
-        states, _ = self.current(batch.current.frames, batch.current.lengths)
-        current = self.attention(states, batch.current.valid, own, interlocutor)
-        logits: Tensor = self.head(torch.cat([current, own, interlocutor], dim=-1))
-        return logits
+    def forward(self, batch: Batch) -> Tensor | Output:
+        """Classify a batch: logits (B, classes), with the penalty on the head if there is one."""
+        states, context = self._encode(batch)
+        pooled = self.attention(states, batch.current.valid, *context)
+        vectors = [pooled, *context] if self.classifies_context else [pooled]
+        logits: Tensor = self.head(torch.cat(vectors, dim=-1))
+        return Output(logits, penalty=self._penalty()) if self.head_l2 else logits
+
+    def _encode(self, batch: Batch) -> tuple[Tensor, list[Tensor]]:
+        """The states of the current turn (B, T, H), and a vector of each context turn."""
+        heard = self._heard(batch)
+        layers = [self.current, *(encoder.cell for encoder, _ in heard)]
+        turns = [batch.current, *(each for _, each in heard)]
+        (states, _), *others = run_together(
+            [(layer, each.frames, each.lengths) for layer, each in zip(layers, turns, strict=True)]
+        )
+        return states, [
+            encoder.pool(found, each.valid)
+            for (encoder, each), (found, _) in zip(heard, others, strict=True)
+        ]
+
+    def _heard(self, batch: Batch) -> list[tuple[ContextEncoder, Turns]]:
+        """The context turns that are heard, each with its encoder."""
+        if not self.hears_context:
+            return []
+        heard = [(self.own, batch.own), (self.interlocutor, batch.interlocutor)]
+        if self.mask_context:
+            return heard
+        return [(encoder, _unmasked(turns)) for encoder, turns in heard]
+
+    def _penalty(self) -> Tensor:
+        """λ·½‖·‖² on the linear layers of the head (not on LayerNorm, as in the code)."""
+        squares = [
+            parameter.square().sum()
+            for layer in self.head
+            if isinstance(layer, nn.Linear)
+            for parameter in layer.parameters()
+        ]
+        return self.head_l2 / 2 * torch.stack(squares).sum()
+
+
+def _unmasked(turns: Turns) -> Turns:
+    """Take zeros after the end of a turn for frames of it."""
+    frames = turns.real_frames
+    return Turns(frames, torch.full_like(turns.lengths, frames.shape[1]))
 
 
 class ContextEncoder(nn.Module):
-    """A recurrent layer and attention pooling: a context turn becomes one vector."""
+    """A recurrent layer and the attention that makes one vector of what it returns."""
 
-    def __init__(self, cell: Recurrent, attention: int) -> None:
+    def __init__(self, cell: RecurrentLayer, attention: int) -> None:
         super().__init__()
         self.cell = cell
         self.output_size = cell.output_size
         self.pool = SelfAttention(cell.output_size, attention)
-
-    def forward(self, turns: Turns) -> Tensor:
-        """Encode turns into (B, output_size)."""
-        states, _ = self.cell(turns.frames, turns.lengths)
-        pooled: Tensor = self.pool(states, turns.valid)
-        return pooled
 
 
 def initialise_head(head: nn.Module) -> None:

@@ -129,15 +129,15 @@ class FeatureAttention(nn.Module):
     def forward(self, states: Tensor, valid: Tensor) -> Tensor:
         """Pool (B, T, H) with valid (B, T) into (B, H)."""
         real = states.masked_fill(~valid.unsqueeze(-1), 0.0)
-        weights = self.score(torch.tanh(self.project(real))).softmax(dim=-1)
+        weights: Tensor = self.score(torch.tanh(self.project(real))).softmax(dim=-1)
         return (weights * real).sum(dim=1)
 
 
 class BottleneckAttention(nn.Module):
     """Raise features by a gate that sees them all through a narrow layer: x + x∘σ(V ReLU(W x)).
 
-    The channel branch of Park et al. (BMVC 2018, arXiv 1807.06514, eqs. 1 and 3), without their
-    batch normalisation.
+    The channel branch of Park et al. (BMVC 2018, arXiv 1807.06514), without their batch
+    normalisation.
 
     Args:
         size: Features of a vector.

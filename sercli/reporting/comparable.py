@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sercli.results.baselines import Baseline
@@ -21,12 +21,34 @@ def obstacle(card: Mapping[str, Any], baseline: Baseline) -> str | None:
         return f"corpus {baseline.corpus}, not {card['dataset']}"
     if len(card["classes"]) != baseline.classes:
         return f"{baseline.classes} classes, not {len(card['classes'])}"
-    if card["protocol"] != baseline.protocol:
-        return f"protocol {baseline.protocol}, not {card['protocol']}"
+    division = card.get("division", card["protocol"])
+    if division != baseline.protocol:
+        return f"protocol {baseline.protocol}, not {division}"
+    if card.get("selected_on") == "test" and baseline.selection == "dev":
+        return "selected on dev, the run on test"
     if card["expected"] is None:
         return "dataset.expected does not say how many utterances the complete corpus has"
     if card["utterances"] != card["expected"]:
         return f"the run has {card['utterances']} of {card['expected']} utterances"
+    return None
+
+
+def counterpart(configuration: Mapping[str, Any], baselines: Sequence[Baseline]) -> Baseline | None:
+    """Return the published result that a run stands for: its model, activation, α and β.
+
+    Whether the two are comparable is another matter (`obstacle`).
+
+    Args:
+        configuration: That of the run.
+        baselines: The published results.
+    """
+    activation = configuration["activation"]
+    for baseline in baselines:
+        wanted = {"name": baseline.activation, "alpha": baseline.alpha, "beta": baseline.beta}
+        if configuration["model"]["name"] in baseline.models and all(
+            activation.get(key) == value for key, value in wanted.items() if value is not None
+        ):
+            return baseline
     return None
 
 

@@ -18,7 +18,13 @@ from rich.text import Text
 
 from sercli.reporting.rows import Row
 
+Columns = dict[str, Callable[[Row], Any]]
+"""Heading → what stands below it in a row."""
+
+TitledTable = tuple[str, Columns, Sequence[Row]]
+
 SYNTHETIC = "SYNTHETIC speech: these numbers say nothing about people."
+TEST_SELECTED = "TEST-SELECTED: the training step was chosen on the test side."
 
 
 def as_json(rows: Sequence[Row], compared: Sequence[Row]) -> str:
@@ -42,8 +48,13 @@ def as_csv(rows: Sequence[Row], compared: Sequence[Row]) -> str:
 
 def as_markdown(rows: Sequence[Row], compared: Sequence[Row]) -> str:
     """Markdown tables: runs, published results, differences."""
+    return as_markdown_tables(_tables(rows, compared))
+
+
+def as_markdown_tables(tables: Sequence[TitledTable]) -> str:
+    """Any titled tables in Markdown."""
     parts = []
-    for title, columns, part in _tables(rows, compared):
+    for title, columns, part in tables:
         lines = [
             f"**{title}**",
             "",
@@ -57,11 +68,13 @@ def as_markdown(rows: Sequence[Row], compared: Sequence[Row]) -> str:
 
 def as_table(rows: Sequence[Row], compared: Sequence[Row]) -> RenderableType:
     """Tables for a terminal."""
-    return Group(*(part for table in _tables(rows, compared) for part in _rich_parts(*table)))
+    return as_rich_tables(_tables(rows, compared))
 
 
-Columns = dict[str, Callable[[Row], Any]]
-TitledTable = tuple[str, Columns, Sequence[Row]]
+def as_rich_tables(tables: Sequence[TitledTable]) -> RenderableType:
+    """Any titled tables for a terminal."""
+    return Group(*(part for table in tables for part in _rich_parts(*table)))
+
 
 _RUNS: Columns = {
     "system": lambda row: row["system"],
@@ -74,6 +87,15 @@ _RUNS: Columns = {
     "folds": lambda row: row["folds"],
     "seeds": lambda row: row["seeds"],
     "n": lambda row: row["n"],
+}
+
+_BESIDE: Columns = {
+    "published": lambda row: row["published_as"],
+    "run": lambda row: row["system"],
+    "UA": lambda row: _percent(row["ua"]),
+    "WA": lambda row: _percent(row["wa"]),
+    "published UA": lambda row: _percent(row["published_ua"]),
+    "published WA": lambda row: _percent(row["published_wa"]),
 }
 
 _PUBLISHED: Columns = {
@@ -104,8 +126,7 @@ def _tables(rows: Sequence[Row], compared: Sequence[Row]) -> list[TitledTable]:
         part = [row for row in runs if _task(row) == task]
         dataset, protocol, _ = task
         title = f"{dataset}, {protocol}, {len(part[0]['card']['classes'])} classes (per cent)"
-        if part[0]["synthetic"]:
-            title += f" – {SYNTHETIC}"
+        title += "".join(f" – {warning}" for warning in _warnings(part[0]))
         columns = dict(_RUNS)
         if len({row["experiment"] for row in runs}) > 1:
             columns["experiment"] = lambda row: row["experiment"]
@@ -113,11 +134,34 @@ def _tables(rows: Sequence[Row], compared: Sequence[Row]) -> list[TitledTable]:
             columns["note"] = lambda row: row["reason"] if row["status"] == "diverged" else ""
         tables.append((title, columns, part))
     published = [row for row in rows if row["source"] == "published"]
+    tables += _beside_table(runs, published)
     if published:
         tables.append(_published_table(published))
     if compared:
         tables.append(("Runs minus published results (points)", _COMPARED, compared))
     return tables
+
+
+def _warnings(row: Row) -> list[str]:
+    """What must be said of all runs of a task."""
+    warnings = [SYNTHETIC] if row["synthetic"] else []
+    if row["card"].get("selected_on") == "test":
+        warnings.append(TEST_SELECTED)
+    return warnings
+
+
+def _beside_table(runs: Sequence[Row], published: Sequence[Row]) -> list[TitledTable]:
+    """Runs beside the published results that they stand for, in the order of these."""
+    order = [row["system"] for row in published]
+    standing = [row for row in runs if row["published_as"] in order]
+    if not standing:
+        return []
+    title = "Runs beside the published results that they stand for (per cent)"
+    pairs = {(row["dataset"], row["published_on"]) for row in standing}
+    others = sorted({there for here, there in pairs if here != there})
+    if others:
+        title += f" – ANOTHER CORPUS: the published figures are of {', '.join(others)}"
+    return [(title, _BESIDE, sorted(standing, key=lambda row: order.index(row["published_as"])))]
 
 
 def _published_table(rows: Sequence[Row]) -> TitledTable:
@@ -141,7 +185,15 @@ def _rich_parts(title: str, columns: Columns, rows: Sequence[Row]) -> Iterator[R
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     shown = {name: fill for name, fill in columns.items() if name != "note"}
     for name in shown:
-        words = name in ("system", "because", "minus", "experiment")
+        words = name in (
+            "system",
+            "because",
+            "minus",
+            "experiment",
+            "published",
+            "run",
+            "parameter",
+        )
         heading = name if words else name.replace("95 %", "95\u00a0%").replace(" ", "\n")
         table.add_column(heading, justify="left" if words else "right", no_wrap=not words)
     for row in rows:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
-from sercli.reporting import formats
+from sercli.errors import RequestError
+from sercli.reporting import formats, parameters
 from sercli.reporting.find import find
 from sercli.reporting.rows import comparisons, published_rows, run_rows
 from sercli.results.baselines import read_baselines
@@ -39,3 +40,23 @@ def make_report(names: Sequence[str], runs: Path, form: str) -> Report:
     rows = own + published_rows(baselines, records)
     compared = comparisons(own, baselines)
     return Report(formats.FORMS[form](rows, compared), tuple(damaged))
+
+
+def report_parameters(names: Sequence[str], runs: Path, form: str) -> Report:
+    """Report where the learned parameters of activations went.
+
+    Args:
+        names: Experiments, keys or folders of runs; none means all experiments.
+        runs: Where the experiments lie.
+        form: ``table``, ``markdown``, ``csv`` or ``json``.
+
+    Raises:
+        RequestError: A name is unknown, there is no run, or none has an activation that learns.
+    """
+    records, damaged = find(names, runs)
+    rows = parameters.parameter_rows(records)
+    if not rows:
+        raise RequestError(
+            "no activation of these runs learns anything; one that does is activation=arelu"
+        )
+    return Report(parameters.FORMS[form](rows), tuple(damaged))

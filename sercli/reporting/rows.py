@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sercli.reporting.comparable import caution, obstacle
+from sercli.reporting.comparable import caution, counterpart, obstacle
 from sercli.results.baselines import Baseline
 from sercli.results.record import Record
 
 Row = dict[str, Any]
 
-_METRICS = ("ua", "wa", "ua_ci", "wa_ci", "ua_oracle", "wa_oracle", "dev_ua")
+_METRICS = ("ua", "wa", "ua_ci", "wa_ci", "ua_oracle", "wa_oracle", "dev_ua", "maf", "map")
 
 
 def run_rows(records: Sequence[Record], baselines: Sequence[Baseline]) -> list[Row]:
@@ -23,7 +23,7 @@ def run_rows(records: Sequence[Record], baselines: Sequence[Baseline]) -> list[R
     settings = [_flat(record.page["configuration"]) for record in records]
     varying = [key for key in _differing(settings) if key not in _SHOWN]
     rows = [
-        _run_row(record, {key: setting.get(key) for key in varying}, baselines)
+        _run_row(record, {key: setting[key] for key in varying if key in setting}, baselines)
         for record, setting in zip(records, settings, strict=True)
     ]
     return sorted(rows, key=lambda row: (row["dataset"], -(row["dev_ua"] or 0.0)))
@@ -69,7 +69,9 @@ def _run_row(record: Record, varying: Mapping[str, Any], baselines: Sequence[Bas
     page = record.page
     configuration, card = page["configuration"], page["card"]
     activation = configuration["activation"]
-    names = [configuration["model"]["name"], configuration["cell"]["name"], _named(activation)]
+    names = [configuration["model"]["name"]]
+    if card.get("recurrent", True):  # else cell and activation mean nothing
+        names += [configuration["cell"]["name"], _named(activation)]
     names += [f"{key}={value}" for key, value in varying.items()]
     obstacles = [obstacle(card, baseline) for baseline in baselines]
     return {
@@ -85,10 +87,11 @@ def _run_row(record: Record, varying: Mapping[str, Any], baselines: Sequence[Bas
         "activation": activation["name"],
         "alpha": activation.get("alpha"),
         "beta": activation.get("beta"),
-        "seeds": len(card["seeds"]),
+        "seeds": len(record.metrics.get("by_seed", card["seeds"])),
         "folds": card["folds"],
         "n": card["utterances"],
         **{name: record.metrics.get(name) for name in _METRICS},
+        **_published(counterpart(configuration, baselines)),
         "comparable": None in obstacles,
         "reason": _why_diverged(page)
         or (None if None in obstacles else next(iter(obstacles), None)),
@@ -120,10 +123,24 @@ def _published_row(baseline: Baseline, records: Sequence[Record]) -> Row:
         "n": None,
         **dict.fromkeys(_METRICS),
         **{f"{name}{after}": figure for name, figure in figures.items()},
+        **_published(None),
         "comparable": comparable,
         "reason": caution(baseline) if comparable else "; ".join(dict.fromkeys(_texts(obstacles))),
         "runs": [],
         "card": {"source": baseline.source, "selection": baseline.selection},
+    }
+
+
+def _published(baseline: Baseline | None) -> Row:
+    """What a run stands for, of which corpus, and the figures published for it."""
+    if baseline is None:
+        names = ("published_as", "published_on", "published_ua", "published_wa")
+        return dict.fromkeys(names)
+    return {
+        "published_as": baseline.system,
+        "published_on": baseline.corpus,
+        "published_ua": baseline.ua / 100,
+        "published_wa": baseline.wa / 100,
     }
 
 
@@ -133,7 +150,10 @@ def _texts(obstacles: Sequence[str | None]) -> list[str]:
 
 def _why_diverged(page: Mapping[str, Any]) -> str | None:
     where = [f"seed {x['seed']}, fold {x['fold']}, step {x['step']}" for x in page["diverged"]]
-    return f"diverged: {'; '.join(where)}" if where else None
+    if not where:
+        return None
+    others = "; the figures are those of the other seeds" if page["metrics"] else ""
+    return f"diverged: {'; '.join(where)}{others}"
 
 
 def _named(activation: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ class Baseline:
         selection: What chose the checkpoint: ``dev``, ``test`` or ``unknown``.
         alpha: Initial α, where AReLU is used.
         beta: Initial β.
+        models: Names of our models that stand for the system.
+        activation: The activation that they need for that.
     """
 
     system: str
@@ -42,6 +45,8 @@ class Baseline:
     selection: str
     alpha: float | None = None
     beta: float | None = None
+    models: Sequence[str] = ()
+    activation: str | None = None
 
 
 def read_baselines(path: Path = PACKAGED) -> list[Baseline]:

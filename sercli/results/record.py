@@ -71,6 +71,10 @@ class Record:
         """Read the predictions of every utterance."""
         return pd.read_parquet(self.path / "predictions.parquet")
 
+    def history(self) -> pd.DataFrame:
+        """Read what was seen at every look (`sercli.results.unit.UnitResult`)."""
+        return pd.read_parquet(self.path / "history.parquet")
+
 
 def write_record(
     path: Path,

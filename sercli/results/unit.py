@@ -37,10 +37,13 @@ class UnitResult:
               step, before clipping;
             - ``max_state``, the largest |h| of all recurrent layers on dev and test;
             - ``activation/<path>.<parameter>`` for every number that an activation learns
-              (`sercli.training.stability.activation_numbers`).
+              (`sercli.training.stability.activation_numbers`);
+            - ``setting``, of a model that is fitted once for each of its settings instead of
+              trained: a row and a step for each (`sercli.training.fit`).
         predictions: One row per utterance of each part (dev, test) under each selection
             (dev, oracle): seed, fold, part, selection, utterance, label, predicted, and the
-            probability of every class.
+            probability of every class. With ``protocol.refit``, test under dev is predicted by
+            the model that was trained on train and dev.
         weights: State dict of the model at the selected step.
     """
 

@@ -105,7 +105,8 @@ def run_sweep(
                     study.fail(trial, str(error))
                     failed.append((" ".join(point.overrides), str(error)))
                 else:
-                    study.finish(trial, record.metrics.get("dev_ua"))
+                    whole = record.status == "complete"  # a seed that is left over is no answer
+                    study.finish(trial, record.metrics["dev_ua"] if whole else None)
                     finished_now += new
                 task.advance()
     return SweepResult(

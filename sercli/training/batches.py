@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -22,19 +23,33 @@ Our choice: at the lengths of IEMOCAP and 32 in a batch, 10 to 14 % of all steps
 """
 
 
-def training_batches(
-    utterances: Sequence[str], data: Data, batch_size: int, random: np.random.Generator
-) -> Iterator[list[str]]:
-    """Yield batches for ever, epoch after epoch.
+CUT_TO_LAST = "cut_to_last"
+"""The rule of IAAN's official code, for ``trainer.batches``; the other rule is ``similar``."""
 
-    Each epoch is shuffled; stretches of `POOL_BATCHES` batches are sorted by length, so that
-    little is padded; and the batches are shuffled again, so that length has no order in time.
+
+def training_batches(
+    utterances: Sequence[str],
+    data: Data,
+    batch_size: int,
+    random: np.random.Generator,
+    rule: str = "similar",
+) -> Iterator[list[str]]:
+    """Yield batches for ever, epoch after epoch, each shuffled.
+
+    ``similar``: stretches of `POOL_BATCHES` batches are sorted by length, so that little is
+    padded; and the batches are shuffled again, so that length has no order in time.
+    ``cut_to_last``: batches are taken in random order, whatever the lengths, and what does not
+    fill a batch is left to the next epoch (of less than one batch, all is taken).
     """
     ids = np.array(utterances, dtype=object)
-    lengths = np.array([len(data.steps[name]) for name in utterances])
+    lengths = np.array([data.lengths[name] for name in utterances])
     pool = batch_size * POOL_BATCHES
     while True:
         order = random.permutation(len(ids))
+        if rule == CUT_TO_LAST:
+            for start in range(0, max(len(order) - batch_size, 0) + 1, batch_size):
+                yield list(ids[order[start : start + batch_size]])
+            continue
         batches = []
         for start in range(0, len(order), pool):
             part = order[start : start + pool]
@@ -44,20 +59,37 @@ def training_batches(
             yield list(ids[batches[index]])
 
 
-def evaluation_batches(utterances: Sequence[str], data: Data, size: int) -> Iterator[list[str]]:
-    """Yield every utterance once, in batches of similar length."""
-    ordered = sorted(utterances, key=lambda name: len(data.steps[name]))
+def evaluation_batches(
+    utterances: Sequence[str], data: Data, size: int, rule: str = "similar"
+) -> Iterator[list[str]]:
+    """Yield every utterance once, in batches of similar length.
+
+    The length is that of the utterance; with ``cut_to_last`` that of the longest turn beside it,
+    context included, so that nothing is cut.
+    """
+    key: Callable[[str], int] = data.lengths.__getitem__
+    if rule == CUT_TO_LAST:
+        key = partial(_longest_turn, data)
+    ordered = sorted(utterances, key=key)
     for start in range(0, len(ordered), size):
         yield ordered[start : start + size]
 
 
-def collate(utterances: Sequence[str], data: Data, device: torch.device) -> Batch:
-    """Pad the turns of a batch and the turns of their context."""
+def collate(
+    utterances: Sequence[str], data: Data, device: torch.device, rule: str = "similar"
+) -> Batch:
+    """Put the turns of a batch and the turns of their context together.
+
+    ``similar``: each of the three is padded to its own longest turn. ``cut_to_last``: all three
+    are padded, and cut, to the longest of the three turns of the last example. So in training
+    IAAN's official code cuts whatever is longer than one example taken at random.
+    """
+    steps = _longest_turn(data, utterances[-1]) if rule == CUT_TO_LAST else None
     context = data.context.loc[list(utterances)]
     return Batch(
-        current=_turns(utterances, data, device),
-        own=_turns(context["own"].tolist(), data, device),
-        interlocutor=_turns(context["interlocutor"].tolist(), data, device),
+        current=_turns(utterances, data, device, steps),
+        own=_turns(context["own"].tolist(), data, device, steps),
+        interlocutor=_turns(context["interlocutor"].tolist(), data, device, steps),
     )
 
 
@@ -68,12 +100,17 @@ def targets(utterances: Sequence[str], data: Data, device: torch.device) -> Tens
     return torch.tensor([index[labels[name]] for name in utterances], device=device)
 
 
-def _turns(utterances: Sequence[str], data: Data, device: torch.device) -> Turns:
+def _longest_turn(data: Data, utterance: str) -> int:
+    turns = [utterance, *data.context.loc[utterance]]
+    return max(data.lengths.get(str(name), PAD_STEPS) for name in turns)
+
+
+def _turns(utterances: Sequence[str], data: Data, device: torch.device, steps: int | None) -> Turns:
     features = data.features
     pad = np.zeros((PAD_STEPS, features), dtype=np.float32)
-    turns = [data.steps.get(name, pad) for name in utterances]
+    turns = [data.steps.get(name, pad)[:steps] for name in utterances]
     lengths = [len(turn) for turn in turns]
-    frames = np.zeros((len(turns), max(lengths), features), dtype=np.float32)
+    frames = np.zeros((len(turns), steps or max(lengths), features), dtype=np.float32)
     for row, turn in zip(frames, turns, strict=True):
         row[: len(turn)] = turn
     return Turns(torch.from_numpy(frames).to(device), torch.tensor(lengths, device=device))

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sercli.config.schema import Config
+from torch import nn
+
+from sercli.config.schema import Config, ContextConfig, FeaturesConfig, ProtocolConfig
+from sercli.nn.layer import RecurrentLayer
 from sercli.training.data import Data
+from sercli.training.doubts import doubts
 from sercli.training.folds import Fold
 
 
-def protocol_card(config: Config, data: Data, folds: list[Fold]) -> dict[str, Any]:
+def protocol_card(
+    config: Config, data: Data, folds: Sequence[Fold], model: nn.Module
+) -> dict[str, Any]:
     """State how a run was done, as facts and as one paragraph for a paper."""
-    manifest = data.manifest
+    manifest, protocol = data.manifest, config.protocol
     facts = {
         "dataset": manifest.dataset,
         "synthetic": manifest.synthetic,
@@ -21,18 +28,64 @@ def protocol_card(config: Config, data: Data, folds: list[Fold]) -> dict[str, An
         "expected": sum(config.dataset.expected.values()) if config.dataset.expected else None,
         "refused": len(manifest.refused),
         "turns": len(manifest.table),
-        "protocol": config.protocol.name,
-        "unit": config.protocol.unit,
+        "protocol": protocol.name,
+        "division": _division(protocol),
+        "divided": _divided(protocol, folds, len(manifest.targets)),
+        "unit": protocol.unit,
         "folds": len(folds),
-        "dev": f"the next {config.protocol.unit}",
-        "selection": f"best dev UA, looked at every {config.trainer.eval_every} steps",
+        "dev": _dev(protocol),
+        "selected_on": "test" if protocol.dev == "test" else "dev",
+        "selection": _selection(config, model),
+        "refit": protocol.refit,
         "pooling": "test predictions pooled over folds, metrics averaged over seeds",
-        "features": config.features.name,
+        "recurrent": any(isinstance(part, RecurrentLayer) for part in model.modules()),
+        "features": _features(config.features),
         "normalisation": _NORMALISATION[config.features.normalise],
-        "context": _context(config, data),
+        "context": _context(config, data, model),
         "seeds": list(config.seeds),
+        "doubts": doubts(config, data, folds),
     }
     return {**facts, "paragraph": _paragraph(facts)}
+
+
+def _division(protocol: ProtocolConfig) -> str:
+    """The protocol by what tests alone: results of one division may be compared."""
+    return f"loso_{protocol.unit}" if protocol.folds == "leave_one_out" else protocol.name
+
+
+def _divided(protocol: ProtocolConfig, folds: Sequence[Fold], targets: int) -> str:
+    if protocol.folds == "leave_one_out":
+        return f"Leave-one-{protocol.unit}-out in {len(folds)} folds"
+    if protocol.folds == "speaker_pair":
+        return f"One random speaker of each gender tests ({folds[0].name}, seed {protocol.seed})"
+    sides = "; ".join(f"{side}: {', '.join(values)}" for side, values in protocol.sides.items())
+    used = sum(map(len, (folds[0].train, folds[0].dev, folds[0].test)))
+    left_out = f"; {targets - used} utterances are on no side" if used < targets else ""
+    return f"One fold by the column '{protocol.column}' ({sides}{left_out})"
+
+
+def _dev(protocol: ProtocolConfig) -> str:
+    whole = ", in whole dialogues" if protocol.dev == "dialogues" else ""
+    share = f"a random {protocol.dev_share:.0%} of the utterances that do not test{whole}"
+    drawn = f"{share} (seed {protocol.seed}; other utterances of its speakers are trained on)"
+    return {
+        "next": f"the next {protocol.unit}",
+        "column": "the dev side",
+        "speaker": f"a random speaker of those who do not test (seed {protocol.seed})",
+        "test": "THE TEST SIDE",
+    }.get(protocol.dev, drawn)
+
+
+def _selection(config: Config, model: nn.Module) -> str:
+    on = "TEST" if config.protocol.dev == "test" else "dev"
+    trials = getattr(model, "trials", None)
+    if trials is not None:
+        return f"best {on} UA of {len(trials)} settings"
+    return f"best {on} UA, looked at every {config.trainer.eval_every} steps"
+
+
+def _features(features: FeaturesConfig) -> str:
+    return features.name if features.level == "lld" else f"{features.name}, {features.level}"
 
 
 _NORMALISATION = {
@@ -42,27 +95,53 @@ _NORMALISATION = {
 }
 
 
-def _context(config: Config, data: Data) -> str:
+def _context(config: Config, data: Data, model: nn.Module) -> str:
     context = config.dataset.context
+    if not getattr(model, "hears_context", False):
+        return "none: the model hears the utterance alone"
     if data.context.isna().all(axis=None):
-        why = "the corpus has no dialogues" if context.window else "the window is 0"
-        return f"none: {why}, a pad turn stands for the context"
+        return f"none: {_why_no_context(context)}, a pad turn stands for the context"
+    ended = ", that has ended when the target starts" if context.past_only else ""
+    turns = f"of any label ({len(data.manifest.table)} turns){ended}"
+    if context.choose != "last":
+        whom = "one of each speaker" if context.choose == "random" else "of whatever speaker"
+        return f"two random turns of the dialogue, {whom} (seed {context.seed}), {turns}"
     order = context.order.replace("_", " ")
     return (
         f"last turn of each speaker among the {context.window} preceding turns in {order} "
-        f"order, of any label ({len(data.manifest.table)} turns)"
+        f"order, {turns}"
     )
 
 
-def _paragraph(facts: dict[str, Any]) -> str:
+def _why_no_context(context: ContextConfig) -> str:
+    if context.choose == "none":
+        return "by choice"
+    if context.choose == "last" and context.window == 0:
+        return "the window is 0"
+    return "the corpus has no dialogues"
+
+
+def _paragraph(facts: Mapping[str, Any]) -> str:
     corpus = f"{facts['dataset']}, SYNTHETIC speech" if facts["synthetic"] else facts["dataset"]
     expected = f" of {facts['expected']} expected" if facts["expected"] else ""
     mapping = ", ".join(f"{emotion} → {label}" for emotion, label in facts["mapping"].items())
     return (
         f"{len(facts['classes'])}-class recognition on {corpus}: {facts['utterances']} utterances"
-        f"{expected} ({mapping}). Leave-one-{facts['unit']}-out in {facts['folds']} folds; "
-        f"the training step is chosen on {facts['dev']} ({facts['selection']}), which is not "
-        f"trained on. Features: {facts['features']}; normalisation: {facts['normalisation']}. "
-        f"Context: {facts['context']}. Seeds: {', '.join(map(str, facts['seeds']))}; "
-        f"{facts['pooling']}. The oracle result selects the step on test and is no result."
+        f"{expected} ({mapping}). {facts['divided']}; {_choice(facts)} Features: "
+        f"{facts['features']}; normalisation: {facts['normalisation']}. Context: "
+        f"{facts['context']}. Seeds: {', '.join(map(str, facts['seeds']))}; {facts['pooling']}. "
+        f"The oracle result selects the step on test and is no result.{_doubts(facts)}"
     )
+
+
+def _choice(facts: Mapping[str, Any]) -> str:
+    chosen = f"the training step is chosen on {facts['dev']} ({facts['selection']})"
+    if facts["selected_on"] == "test":
+        return f"{chosen}: the result is TEST-SELECTED."
+    if facts["refit"]:
+        return f"{chosen}; a new model, trained on train and dev up to that step, is tested."
+    return f"{chosen}, which is not trained on."
+
+
+def _doubts(facts: Mapping[str, Any]) -> str:
+    return f" Mind: {'; '.join(facts['doubts'])}." if facts["doubts"] else ""

@@ -29,6 +29,7 @@ from sercli.progress import SILENT, Progress
 from sercli.results.unit import write_unit
 from sercli.training.data import Data
 from sercli.training.device import device_name
+from sercli.training.fit import fit_unit, is_fitted
 from sercli.training.folds import Fold
 from sercli.training.unit import train_unit
 
@@ -83,7 +84,10 @@ class Crew:
             self._pool.shutdown(cancel_futures=True)
 
     def train(self, orders: Sequence[UnitOrder], progress: Progress = SILENT) -> None:
-        """Train units and write each to its folder; the first divergence ends the work.
+        """Train units and write each to its folder.
+
+        Where one diverges, the other folds of its seed are left: without it their seed has no
+        result. Those of other seeds go on.
 
         Raises:
             SercliError: A worker was killed; finished units are kept.
@@ -99,9 +103,10 @@ class Crew:
 
     def _train_here(self, orders: Sequence[UnitOrder], stepped: Callable[[int], None]) -> None:
         torch.set_num_threads(1)
+        diverged: set[int] = set()
         for order in orders:
-            if _train_and_write(order, self._data, stepped):
-                return
+            if order.seed not in diverged and _train_and_write(order, self._data, stepped):
+                diverged.add(order.seed)
 
     def _train_in_workers(
         self, orders: Sequence[UnitOrder], stepped: Callable[[int], None]
@@ -111,11 +116,14 @@ class Crew:
             self._pool = worker_pool(self._workers, _prepare_worker, self._data, self._steps)
         try:
             with _listening(self._steps, stepped):
-                futures = [self._pool.submit(_train_in_worker, order) for order in orders]
+                futures = {
+                    self._pool.submit(_train_in_worker, order): order.seed for order in orders
+                }
                 for future in as_completed(futures):
                     if not future.cancelled() and future.result():
-                        for other in futures:
-                            other.cancel()
+                        for other, seed in futures.items():
+                            if seed == futures[future]:
+                                other.cancel()
         except BrokenProcessPool:
             self._pool.shutdown()
             self._pool = None  # it takes no more work; the next orders start another
@@ -155,7 +163,8 @@ def _drain(steps: SimpleQueue[int], stepped: Callable[[int], None]) -> None:
 
 def _train_and_write(order: UnitOrder, data: Data, stepped: Callable[[int], None]) -> bool:
     """Train one unit and return whether it diverged."""
-    unit = train_unit(order.config, data, order.fold, order.seed, stepped)
+    make = fit_unit if is_fitted(order.config) else train_unit
+    unit = make(order.config, data, order.fold, order.seed, stepped)
     write_unit(order.folder, unit)
     return unit.diverged_at is not None
 

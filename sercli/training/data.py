@@ -14,11 +14,14 @@ import pandas as pd
 from sercli.config.schema import Config
 from sercli.corpora.audit import Audit, audit
 from sercli.corpora.context import find_context
+from sercli.corpora.keep import keep_corpus
 from sercli.corpora.manifest import Manifest
 from sercli.corpora.read import read_corpus
 from sercli.errors import SercliError
 from sercli.features.extract import Extraction, extract
-from sercli.features.load import load_features
+from sercli.features.load import StoredSteps, load_features
+from sercli.features.uses import corpus_place
+from sercli.features.verify import Verification, verify
 from sercli.progress import SILENT, Progress
 
 
@@ -43,6 +46,13 @@ class Data:
         """Target utterance id → class."""
         targets = self.manifest.targets
         return dict(zip(targets["utterance"], targets["label"], strict=True))
+
+    @cached_property
+    def lengths(self) -> Mapping[str, int]:
+        """Utterance id → number of steps; of a corpus in the store, without reading them."""
+        if isinstance(self.steps, StoredSteps):
+            return self.steps.lengths
+        return {name: len(steps) for name, steps in self.steps.items()}
 
     @property
     def features(self) -> int:
@@ -79,25 +89,56 @@ def read_data(config: Config, *, workers: int = 1, progress: Progress = SILENT) 
 
 
 def extract_corpus(config: Config, *, workers: int = 1, progress: Progress = SILENT) -> Audit:
-    """Read the corpus, extract what the store lacks, and audit what was read.
+    """Read the corpus, extract what the store lacks, audit what was read, and keep the audit.
 
     Raises:
         RequestError: The corpus is not where or what the configuration says.
     """
     manifest, extraction = _extract(config, workers, progress)
-    seconds = sum(extraction.seconds.values())
-    progress.note(
-        f"{extraction.extracted} utterances extracted, {extraction.reused} known, "
-        f"{len(extraction.refused)} refused: {seconds / 3600:.2f} h of speech "
-        f"in {extraction.elapsed:.1f} s"
+    progress.note(extraction.summary)
+    readable = manifest.without(extraction.refused)
+    found = audit(readable, config.dataset, extraction.facts)
+    _keep(readable, found, config, progress)
+    return found
+
+
+def verify_corpus(config: Config, progress: Progress = SILENT) -> Verification:
+    """Look for the frames of every utterance of the corpus, and read the whole store again.
+
+    Raises:
+        RequestError: The corpus is not where or what the configuration says.
+        SercliError: There is no store, or it cannot be opened.
+    """
+    return verify(
+        read_corpus(config.dataset, progress),
+        config.features,
+        Path(config.paths.store),
+        place=corpus_place(config.dataset),
+        progress=progress,
     )
-    return audit(manifest.without(extraction.refused), config.dataset, extraction.seconds)
+
+
+def _keep(manifest: Manifest, found: Audit, config: Config, progress: Progress) -> None:
+    """Keep manifest and audit where that is possible; the extraction is done either way."""
+    try:
+        folder = keep_corpus(manifest, found, config.dataset, Path(config.paths.data))
+    except OSError as error:
+        progress.note(f"manifest and audit cannot be kept under paths.data: {error}")
+    else:
+        progress.note(f"manifest, refusals and audit: {folder}")
 
 
 def _extract(config: Config, workers: int, progress: Progress) -> tuple[Manifest, Extraction]:
     manifest = read_corpus(config.dataset, progress)
-    store = Path(config.paths.store)
-    return manifest, extract(manifest, config.features, store, workers=workers, progress=progress)
+    extraction = extract(
+        manifest,
+        config.features,
+        Path(config.paths.store),
+        place=corpus_place(config.dataset),
+        workers=workers,
+        progress=progress,
+    )
+    return manifest, extraction
 
 
 def _fingerprint(manifest: Manifest, keys: Mapping[str, str]) -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from sercli.config.schema import ProtocolConfig
 from sercli.corpora.manifest import Manifest
 from sercli.errors import RequestError
-
-MINIMUM_UNITS = 3
-"""One unit to test, one to choose the step, and at least one to train."""
+from sercli.training.divisions import Division, Request, divide
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,11 @@ class Fold:
     """One division of the targets.
 
     Attributes:
-        name: The unit that is left out.
+        name: What is left out.
         train: Utterance ids.
-        dev: Utterance ids of the unit that chooses the training step.
-        test: Utterance ids of the unit that is left out.
+        dev: Utterance ids that choose the training step; with ``protocol.dev=test`` those of
+            test.
+        test: Utterance ids that are left out.
     """
 
     name: str
@@ -32,50 +33,86 @@ class Fold:
 
 
 def make_folds(manifest: Manifest, protocol: ProtocolConfig) -> list[Fold]:
-    """Leave every unit out once; the next one (the first after the last) is the dev unit.
+    """Divide the targets as the protocol says.
 
     Only targets are divided. Their context turns follow them, whatever fold these are in.
 
     Raises:
-        RequestError: The corpus does not state the unit, has fewer than three, or has a
-            speaker in more than one.
+        RequestError: The corpus does not state what the protocol divides by, has too little of
+            it, or has a speaker on both sides where that is not allowed.
     """
-    targets = manifest.targets
-    units = _units(manifest, targets, protocol)
-    names = sorted(units.unique())
-    folds = []
-    for position, test in enumerate(names):
-        dev = names[(position + 1) % len(names)]
-        folds.append(
-            Fold(
-                name=test,
-                train=tuple(targets["utterance"][~units.isin([test, dev])]),
-                dev=tuple(targets["utterance"][units == dev]),
-                test=tuple(targets["utterance"][units == test]),
+    where = f"protocol {protocol.name} on {manifest.dataset}"
+    request = Request(manifest.targets, protocol, where)
+    folds = [_fold(division, request) for division in divide(request)]
+    speakers = dict(zip(request.targets["utterance"], request.targets["speaker"], strict=True))
+    for fold in folds:
+        shared = shared_speakers(fold, speakers, protocol)
+        if shared and not protocol.same_speakers:
+            raise RequestError(
+                f"{where}: speaker '{min(shared)}' would stand on both sides ({len(shared)} "
+                "speakers would); divide by speaker, or set protocol.same_speakers=true if the "
+                "split is meant so"
             )
-        )
     return folds
 
 
-def _units(manifest: Manifest, targets: pd.DataFrame, protocol: ProtocolConfig) -> pd.Series[str]:
-    units = targets[protocol.unit]
-    where = f"protocol {protocol.name} on {manifest.dataset}"
-    if units.isna().any():
-        other = "loso_speaker" if protocol.unit == "session" else "loso_session"
+def shared_speakers(fold: Fold, speakers: Mapping[str, str], protocol: ProtocolConfig) -> set[str]:
+    """Return the speakers on two sides of a fold that should have none in common.
+
+    No speaker of test should be elsewhere. Dev may share speakers with training where it is a
+    share of the dialogues or utterances; it is test itself with ``protocol.dev=test``.
+
+    Args:
+        fold: The division.
+        speakers: Utterance id → speaker.
+        protocol: How it was divided.
+    """
+    train, dev, test = (
+        {speakers[name] for name in side} for side in (fold.train, fold.dev, fold.test)
+    )
+    shared = test & train
+    if protocol.dev != "test":
+        shared |= test & dev
+    if protocol.dev in ("next", "column", "speaker"):
+        shared |= train & dev
+    return shared
+
+
+def _fold(division: Division, request: Request) -> Fold:
+    choice, rest, dev = request.protocol.dev, division.rest, division.dev
+    if choice == "test":
+        return Fold(division.name, _ids(rest), _ids(division.test), _ids(division.test))
+    if choice in _DRAWN_BY:
+        dev = _drawn(division, request)
+    train = rest.drop(index=dev.index)
+    if dev.empty or train.empty:
         raise RequestError(
-            f"{where}: {int(units.isna().sum())} utterances state no {protocol.unit}; "
-            f"try protocol={other}"
+            f"{request.where}, fold {division.name}: {len(rest)} utterances are too few for train "
+            f"and dev (protocol.dev={choice})"
         )
-    if units.nunique() < MINIMUM_UNITS:
+    return Fold(division.name, _ids(train), _ids(dev), _ids(division.test))
+
+
+_DRAWN_BY = {"speaker": "speaker", "dialogues": "dialogue", "utterances": "utterance"}
+"""What is drawn at random for dev → the column that tells one from another."""
+
+
+def _drawn(division: Division, request: Request) -> pd.DataFrame:
+    """Draw dev: one speaker, or dialogues or utterances until they are their share."""
+    protocol, rest = request.protocol, division.rest
+    groups = rest[_DRAWN_BY[protocol.dev]]
+    if groups.isna().any():
         raise RequestError(
-            f"{where}: needs {MINIMUM_UNITS} {protocol.unit}s (test, dev, train), "
-            f"and there are {units.nunique()}"
+            f"{request.where}: {int(groups.isna().sum())} utterances belong to no dialogue; "
+            "try protocol.dev=utterances"
         )
-    sides = units.groupby(targets["speaker"]).nunique()
-    if (sides > 1).any():
-        speaker = sides.index[sides > 1][0]
-        raise RequestError(
-            f"{where}: speaker '{speaker}' would stand on both sides, being in "
-            f"{int(sides[speaker])} {protocol.unit}s; try protocol=loso_speaker"
-        )
-    return units
+    random = np.random.default_rng([protocol.seed, *division.name.encode()])
+    sizes = groups.value_counts().sort_index()
+    sizes = sizes[random.permutation(sizes.index.to_numpy())]
+    wanted = 1 if protocol.dev == "speaker" else protocol.dev_share * len(rest)
+    drawn = sizes.index[sizes.cumsum().shift(fill_value=0) < wanted]
+    return rest[groups.isin(drawn)]
+
+
+def _ids(rows: pd.DataFrame) -> tuple[str, ...]:
+    return tuple(rows["utterance"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from sercli.training.card import protocol_card
 from sercli.training.crew import Crew, UnitOrder, crew_size
 from sercli.training.data import Data, read_data
 from sercli.training.device import choose_device
+from sercli.training.doubts import context_doubt, doubts
 from sercli.training.folds import Fold, make_folds
 from sercli.training.summary import summarise
 from sercli.training.unit import new_model
@@ -54,9 +55,9 @@ def train_run(
 ) -> tuple[Record, bool]:
     """Train all folds and seeds of a configuration, unless that was done before.
 
-    Units that an earlier, stopped process finished are taken over. The first divergence ends
-    the run: its record is kept, with the units that were finished. Before anything is trained,
-    a note says which backend computes the recurrences.
+    Units that an earlier, stopped process finished are taken over. A divergence ends its seed;
+    the others go on, and the record says which diverged. Before anything is trained, notes say
+    which backend computes the recurrences, and what is doubtful about the run.
 
     Args:
         config: The configuration.
@@ -83,8 +84,10 @@ def train_run(
         record = None if force else adopt(runs, config.experiment, key)
         if record is None:
             backend = _announce_backend(config, model, progress)
+            _note_doubts(config, data, folds, model, progress)
             units = _train_units(config, folds, partial, crew, progress)
-            record = _write(path, config, data, folds, units, backend)
+            card = protocol_card(config, data, folds, model)
+            record = _write(path, config, data, folds, units, card, backend)
             shutil.rmtree(partial, ignore_errors=True)
             return record, True
         shutil.rmtree(partial, ignore_errors=True)
@@ -99,6 +102,14 @@ def _announce_backend(config: Config, model: nn.Module, progress: Progress) -> s
     return backend
 
 
+def _note_doubts(
+    config: Config, data: Data, folds: Sequence[Fold], model: nn.Module, progress: Progress
+) -> None:
+    for doubt in (*doubts(config, data, folds), context_doubt(config, data, model)):
+        if doubt is not None:
+            progress.note_once(doubt)
+
+
 def _train_units(
     config: Config, folds: Sequence[Fold], partial: Path, crew: Crew, progress: Progress
 ) -> list[UnitResult]:
@@ -111,8 +122,9 @@ def _train_units(
     done = _finished(orders)
     if done:
         progress.note(f"{len(done)} of {len(orders)} folds × seeds were done before: going on")
-    if not any(unit.diverged_at for unit in done):
-        crew.train([order for order in orders if not order.folder.is_dir()], progress)
+    diverged = {unit.seed for unit in done if unit.diverged_at is not None}
+    waiting = [order for order in orders if not order.folder.is_dir()]
+    crew.train([order for order in waiting if order.seed not in diverged], progress)
     return _finished(orders)
 
 
@@ -126,6 +138,7 @@ def _write(
     data: Data,
     folds: list[Fold],
     units: list[UnitResult],
+    card: Mapping[str, Any],
     backend: str,
 ) -> Record:
     diverged = [
@@ -133,6 +146,8 @@ def _write(
         for unit in units
         if unit.diverged_at is not None
     ]
+    lost = {where["seed"] for where in diverged}
+    whole = [unit for unit in units if unit.seed not in lost]
     table = data.manifest.table
     speakers = dict(zip(table["utterance"], table["speaker"], strict=True))
     page: dict[str, Any] = {
@@ -141,8 +156,8 @@ def _write(
         "diverged": diverged,
         "configuration": result_relevant(config),
         "fingerprint": data.fingerprint,
-        "card": protocol_card(config, data, folds),
-        "metrics": {} if diverged else summarise(units, speakers),
+        "card": card,
+        "metrics": summarise(whole, speakers) if whole else {},
     }
     return write_record(
         path,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -59,6 +59,21 @@ class Selection:
                 self._best[rule] = _Best(score, step, parts, weights)
         self._waited = 0 if self.selected_step == step else self._waited + 1
         return scores
+
+    def refitted(self, test: pd.DataFrame, model: nn.Module) -> None:
+        """Let another model, trained up to the selected step on more, stand for the result.
+
+        What it predicts of test counts from now on, and its weights are kept. Dev it has seen,
+        so that dev keeps what was predicted before.
+
+        Args:
+            test: Its predictions of the test utterances.
+            model: The model.
+        """
+        before = self._best["dev"]
+        dev, _ = before.predictions
+        parts = (dev, test.assign(part="test"))
+        self._best["dev"] = replace(before, predictions=parts, weights=_copied(model))
 
     @property
     def out_of_patience(self) -> bool:

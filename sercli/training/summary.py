@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sercli.results.unit import UnitResult
-from sercli.training.metrics import ua, wa
+from sercli.training.metrics import maf, map, ua, wa  # noqa: A004 - MAP is its name
 
 BOOTSTRAPS = 10_000
 """Resamples for an interval (our choice: its ends then move by about 0.1 points)."""
@@ -27,9 +27,9 @@ def summarise(units: Sequence[UnitResult], speakers: Mapping[str, str]) -> dict[
         speakers: Utterance id → speaker.
 
     Returns:
-        Fractions: ``ua``, ``wa`` (dev-selected), ``ua_oracle``, ``wa_oracle``, ``dev_ua``,
-        ``dev_wa``, ``ua_ci``, ``wa_ci``, ``recall`` per class, ``n`` utterances tested, and
-        the same figures ``by_seed`` and ``by_fold``.
+        Fractions: ``ua``, ``wa``, ``maf`` and ``map`` (dev-selected), the same with ``_oracle``
+        behind and ``dev_`` before their names, ``ua_ci``, ``wa_ci``, ``recall`` per class, ``n``
+        utterances tested, and the figures ``by_seed`` and ``by_fold``.
     """
     predictions = pd.concat([unit.predictions for unit in units], ignore_index=True)
     by_seed = [{"seed": seed, **_figures(part)} for seed, part in predictions.groupby("seed")]
@@ -70,7 +70,7 @@ def _figures(predictions: pd.DataFrame) -> dict[str, float]:
             part["label"].tolist(), part["predicted"].tolist()
         )
         for before, part, after in (("", selected, ""), ("", oracle, "_oracle"), ("dev_", dev, ""))
-        for metric in (ua, wa)
+        for metric in (ua, wa, maf, map)
     }
 
 

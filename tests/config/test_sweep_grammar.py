@@ -92,7 +92,8 @@ def test_hydras_grammar_of_several_values(override: str, expected: list[str]) ->
 
 
 @pytest.mark.parametrize(
-    "override", ["seeds=[0,1],[2]", "experiment='a,b',c", "arelu.alpha=0.1,0.2", "model=glob(mdnn*)"]
+    "override",
+    ["seeds=[0,1],[2]", "experiment='a,b',c", "arelu.alpha=0.1,0.2", "model=glob(mdnn*)"],
 )
 def test_the_values_of_a_sweep_are_overrides_of_a_single_configuration(override: str) -> None:
     assert len({repr(compose(point)) for point in expand([override])}) == 2

@@ -219,8 +219,8 @@ class Stopped(Task):
 
 class StopsAtOnce(Progress):
     @contextmanager
-    def task(self, description: str, total: float) -> Iterator[Task]:
-        with super().task(description, total) as task:
+    def task(self, description: str, total: float, unit: str = "") -> Iterator[Task]:
+        with super().task(description, total, unit) as task:
             yield Stopped(task._bars, task._id)
 
 

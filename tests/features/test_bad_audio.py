@@ -9,7 +9,7 @@ from pathlib import Path
 import bad_audio
 import numpy as np
 import pytest
-import soundfile  # type: ignore[import-untyped]
+import soundfile
 from bad_audio import CASES, RATE, READ, voice
 from hypothesis import given, settings
 from hypothesis import strategies as st

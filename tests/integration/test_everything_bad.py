@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import soundfile  # type: ignore[import-untyped]
+import soundfile
 from bad_audio import CASES, RATE, READ, voice
 from shell import Shell
 

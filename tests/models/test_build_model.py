@@ -10,8 +10,11 @@ import yaml
 
 from sercli.config.compose import compose
 from sercli.errors import RequestError
+from sercli.features.sets import column_names
 from sercli.models import MODELS, build_model
 from sercli.models.batch import Batch, Turns
+from sercli.models.corpus import Corpus
+from sercli.models.output import as_output
 from sercli.nn.activations import ACTIVATIONS
 from sercli.nn.cells import CELLS
 from sercli.nn.cells.gru import BEFORE, GRU
@@ -33,9 +36,13 @@ def choices(group: str) -> list[Path]:
 )
 def test_every_choice_builds_and_classifies(choice: str) -> None:
     config = compose([choice])
-    model = build_model(config.model, config.cell, config.activation, inputs=5, classes=4)
-    turns = Turns(torch.randn(2, 3, 5), torch.tensor([3, 1]))
-    logits = model(Batch(turns, turns, turns))
+    corpus = Corpus(values=lambda column: ["one", "two"], columns=lambda: column_names(features))
+    features = config.features
+    model = build_model(
+        config.model, config.cell, config.activation, inputs=45, classes=4, corpus=corpus
+    )
+    turns = Turns(torch.randn(2, 3, 45), torch.tensor([3, 1]))
+    logits = as_output(model(Batch(turns, turns, turns))).logits
     assert logits.shape == (2, 4)
     assert logits.isfinite().all()
 
@@ -58,7 +65,7 @@ def test_every_part_has_a_file_in_conf(group: str, key: str, parts: Registry[Any
     [
         ("activation", "name", ACTIVATIONS, {"units"}, {"share", "per_unit"}),
         ("cell", "name", CELLS, set(), {"layers", "dropout"}),
-        ("model", "system", MODELS, {"inputs", "classes", "new_cell"}, set()),
+        ("model", "system", MODELS, {"inputs", "classes", "new_cell", "corpus"}, set()),
     ],
 )
 def test_a_file_in_conf_lists_every_setting_of_its_part(
@@ -176,6 +183,7 @@ def test_what_cannot_be_built_is_refused(node: dict[str, dict[str, Any]], messag
         "cell": {"name": "gru"},
         "activation": {"name": "tanh"},
     }
+    nodes |= node
     with pytest.raises(RequestError) as error:
-        build_model(**nodes | node, inputs=5, classes=4)
+        build_model(nodes["model"], nodes["cell"], nodes["activation"], inputs=5, classes=4)
     assert str(error.value) == message

@@ -94,8 +94,8 @@ class Slow:
         return states
 
     def arelu(self, name: str, x: Tensor) -> Tensor:
-        alpha = self.weights[f"{name}.activation.alpha"].clamp(0.01, 0.99)
-        beta = self.weights[f"{name}.activation.beta"]
+        alpha = self.weights[f"{name}.activations.l0.alpha"].clamp(0.01, 0.99)
+        beta = self.weights[f"{name}.activations.l0.beta"]
         out: Tensor = torch.relu(x) * (1 + torch.sigmoid(beta)) - torch.relu(-x) * alpha
         return out
 
@@ -159,9 +159,9 @@ def test_the_two_context_turns_have_encoders_of_their_own() -> None:
 def test_the_activation_is_learned_by_each_of_the_three_encoders_alone() -> None:
     names = [name for name, _ in tiny("activation=arelu").named_parameters() if "alpha" in name]
     assert names == [
-        "current.activation.alpha",
-        "own.cell.activation.alpha",
-        "interlocutor.cell.activation.alpha",
+        "current.activations.l0.alpha",
+        "own.cell.activations.l0.alpha",
+        "interlocutor.cell.activations.l0.alpha",
     ]
 
 
@@ -213,8 +213,57 @@ def test_the_model_of_the_paper_has_its_sizes() -> None:
         ("model.head=0", "model.head=0: must be 1 or more"),
         ("model.dropout=1", r"model.dropout=1: must be in \[0, 1\)"),
         ("model.dropout=-0.1", r"model.dropout=-0.1: must be in \[0, 1\)"),
+        ("model.context=some", "model.context=some: must be one of full, steer, none"),
+        ("model.head_l2=-1", "model.head_l2=-1: must be 0 or more"),
     ],
 )
 def test_sizes_and_shares_out_of_range_are_refused(override: str, message: str) -> None:
     with pytest.raises(RequestError, match=message):
         new_model(override)
+
+
+class SlowAblation(Slow):
+    """The ablations: the head sees the current turn alone, whatever steers its attention."""
+
+    def example(self, one: Batch) -> Tensor:
+        frames = {
+            name: getattr(one, name).frames[0, : int(getattr(one, name).lengths[0])]
+            for name in LENGTHS
+        }
+        ahead = self.gru("current", "_l0", frames["current"])
+        back = self.gru("current", "_l0_reverse", frames["current"].flip(0))[::-1]
+        states = [torch.cat(pair) for pair in zip(ahead, back, strict=True)]
+        steering: Tensor | float = 0.0
+        if "attention.project_own.weight" in self.weights:
+            steering = self.weights["attention.project_own.weight"] @ self.context(
+                "own", frames
+            ) + self.weights["attention.project_interlocutor.weight"] @ self.context(
+                "interlocutor", frames
+            )
+        return self.head(self.attend("attention", states, steering))
+
+
+@pytest.mark.parametrize("context", ["steer", "none"])
+def test_the_ablations_are_those_of_their_equations(context: str) -> None:
+    model = tiny("activation=arelu", f"model.context={context}")
+    torch.testing.assert_close(model(batch()), SlowAblation(model)(batch()), atol=1e-9, rtol=1e-9)
+
+
+def test_without_context_there_is_nothing_to_hear_it_with() -> None:
+    model, one = tiny("model.context=none"), batch()
+    other = Batch(one.current, own=one.interlocutor, interlocutor=one.own)
+    assert torch.equal(model(one), model(other))
+    assert {name.partition(".")[0] for name in model.state_dict()} == {
+        "current",
+        "attention",
+        "head",
+    }
+
+
+@pytest.mark.parametrize("context", ["full", "steer", "none"])
+def test_every_parameter_of_every_variant_receives_a_gradient(context: str) -> None:
+    model = tiny(f"model.context={context}", "model.bidirectional=false", "activation=tanh")
+    model(batch()).square().sum().backward()
+    assert not [
+        name for name, p in model.named_parameters() if p.grad is None or (p.grad == 0).all()
+    ]

@@ -7,8 +7,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from sercli.nn.attention import (
+    BottleneckAttention,
+    DotAttention,
+    FeatureAttention,
     InteractionAttention,
     SelfAttention,
+    TimeAttention,
     masked_softmax,
     weighted_sum,
 )
@@ -107,3 +111,28 @@ def test_parameters_start_from_a_normal_distribution_of_deviation_a_tenth() -> N
         assert values.std().item() == pytest.approx(0.1, rel=0.05)
         assert values.mean().item() == pytest.approx(0, abs=0.005)
         assert values.abs().max() > 0.3
+
+
+@pytest.mark.parametrize("kind", [DotAttention, TimeAttention, FeatureAttention])
+@pytest.mark.parametrize("filler", [1e15, -1e15])
+def test_attention_over_states_never_looks_at_padding(kind: type[nn.Module], filler: float) -> None:
+    torch.manual_seed(0)
+    attend, valid = kind(5).double(), valid_steps(LENGTHS, STEPS)
+    last = (torch.randn(3, 5, dtype=torch.float64),) if kind is TimeAttention else ()
+    found = []
+    for content in (0.0, filler):
+        states = torch.randn(3, STEPS, 5, generator=torch.Generator().manual_seed(1)).double()
+        states = states.masked_fill(~valid.unsqueeze(-1), content).requires_grad_()
+        out = attend(states, valid, *last)
+        found.append((out, torch.autograd.grad(out.square().sum(), [states, *attend.parameters()])))
+    torch.testing.assert_close(found[0], found[1], atol=0, rtol=0)
+    assert (found[0][1][0][~valid] == 0).all()
+
+
+def test_the_bottleneck_gates_every_feature_by_all() -> None:
+    torch.manual_seed(0)
+    attend = BottleneckAttention(5, 2).double()
+    (vector,) = vectors = torch.randn(1, 5, dtype=torch.float64)
+    w, b = attend.narrow.weight, attend.narrow.bias
+    gate = torch.sigmoid(attend.widen.weight @ (w @ vector + b).clamp(min=0) + attend.widen.bias)
+    torch.testing.assert_close(attend(vectors)[0], vector * (1 + gate))

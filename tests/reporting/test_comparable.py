@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from sercli.reporting.comparable import caution, obstacle
-from sercli.results.baselines import Baseline
+from sercli.config.compose import compose
+from sercli.config.key import result_relevant
+from sercli.reporting.comparable import caution, counterpart, obstacle
+from sercli.results.baselines import Baseline, read_baselines
 from sercli.results.record import Record
 
 BASELINE = Baseline(
@@ -48,6 +50,40 @@ def test_what_differs_is_said(
     record: Callable[..., Record], facts: dict[str, Any], reason: str
 ) -> None:
     assert obstacle(record(card=facts).page["card"], BASELINE) == reason
+
+
+def test_a_test_selected_run_compares_by_what_it_divides_but_with_no_dev_selected_result(
+    record: Callable[..., Record],
+) -> None:
+    facts = {"protocol": "iaan_repo", "division": "loso_session", "selected_on": "test"}
+    card = record(card=facts).page["card"]
+
+    assert obstacle(card, BASELINE) is None
+    honest = replace(BASELINE, selection="dev")
+    assert obstacle(card, honest) == "selected on dev, the run on test"
+    assert obstacle({**card, "selected_on": "dev"}, honest) is None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "system"),
+    [
+        (["model=iaan", "activation=tanh"], "IAAN"),
+        (["model=iaan_repo_small", "activation=relu"], "R-GRU"),
+        (["arelu.alpha=0.01", "arelu.beta=1"], "AR-GRU (V)"),
+        (["arelu.alpha=0", "arelu.alpha_min=0", "arelu.beta=2"], "AR-GRU (II)"),
+        (["model=mdnn_small", "activation=tanh"], "MDNN"),
+        (["model=bigru_att", "activation=tanh"], "BiGRU+ATT (re-run by others)"),
+        (["arelu.alpha=0.5"], None),
+        (["activation=leaky_relu"], None),
+        (["model=bigru_iaa", "activation=tanh"], None),
+    ],
+)
+def test_a_run_stands_for_the_published_row_of_its_model_and_activation(
+    overrides: list[str], system: str | None
+) -> None:
+    found = counterpart(result_relevant(compose(overrides)), read_baselines())
+
+    assert (found.system if found else None) == system
 
 
 def test_an_unknown_protocol_compares_with_nothing(record: Callable[..., Record]) -> None:

@@ -151,17 +151,47 @@ def test_runs_of_other_corpora_protocols_and_tasks_stand_apart(record: Make) -> 
     )
 
     titles = [line.strip("*") for line in text.splitlines() if line.startswith("**")]
-    assert sorted(titles[:-2]) == [
+    assert sorted(titles[:-3]) == [
         "iemocap, loso_session, 3 classes (per cent)",
         "iemocap, loso_session, 3 classes (per cent)",
         "iemocap, loso_session, 4 classes (per cent)",
         "iemocap, loso_speaker, 4 classes (per cent)",
         "nemo, loso_session, 4 classes (per cent)",
     ]
-    assert titles[-2:] == [
+    assert titles[-3:] == [
+        "Runs beside the published results that they stand for (per cent) – ANOTHER CORPUS: the "
+        "published figures are of iemocap",
         "Published results (per cent)",
         "Runs minus published results (points)",
     ]
+
+
+def test_runs_stand_beside_what_they_stand_for_in_the_published_order(record: Make) -> None:
+    text = as_markdown(
+        *rows_of(
+            record("activation=arelu", "arelu.alpha=0.9", "arelu.beta=2", dev_ua=0.9),
+            record("model=bilstm_att_small", "activation=tanh", "cell=lstm"),
+            record("activation=relu"),
+            record("activation=leaky_relu"),
+            record("activation=tanh"),
+        )
+    )
+
+    assert "**Runs beside the published results that they stand for (per cent)**" in text
+    table = text.partition("**Runs beside")[2].partition("**")[2].partition("**")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("|")]
+    assert rows[0] == ["published", "run", "UA", "WA", "published UA", "published WA"]
+    assert [row[0] for row in rows[2:]] == ["BiLSTM+ATT", "IAAN", "R-GRU", "AR-GRU (I)"]
+    assert rows[-1][2:] == ["70.0", "68.0", "35.7", "38.7"]
+
+
+def test_a_test_selected_run_is_called_so_in_the_title(record: Make) -> None:
+    chosen = {"selected_on": "test", "division": "loso_session"}
+    text = as_markdown(*rows_of(record("protocol=iaan_repo", card=chosen), record()))
+
+    titles = [line for line in text.splitlines() if line.startswith("**iemocap")]
+    assert sorted("TEST-SELECTED" in title for title in titles) == [False, True]
+    assert "iaan_repo" in next(title for title in titles if "TEST-SELECTED" in title)
 
 
 def test_the_table_says_where_a_run_diverged(record: Make) -> None:

@@ -56,6 +56,23 @@ def test_a_single_run_is_named_by_model_cell_and_activation(record: Make) -> Non
     ]
 
 
+def test_a_setting_is_shown_only_where_there_is_one(record: Make) -> None:
+    clamped = record("arelu.alpha=0", "arelu.alpha_min=0")
+    runs = [clamped, record("activation=tanh"), record("activation=arelu")]
+
+    assert sorted(systems(runs)) == [
+        "iaan_small gru arelu α=0 β=1 activation.alpha_min=0.0",
+        "iaan_small gru arelu α=0.01 β=1 activation.alpha_min=0.01",
+        "iaan_small gru tanh",
+    ]
+
+
+def test_a_model_without_recurrence_is_named_by_itself(record: Make) -> None:
+    run = record("model=svm_functionals", card={"recurrent": False})
+
+    assert systems([run]) == ["svm_functionals"]
+
+
 def test_names_show_what_varies_between_the_runs_and_nothing_else(record: Make) -> None:
     runs = [record("activation=tanh", f"trainer.steps={steps}") for steps in (100, 200)]
 

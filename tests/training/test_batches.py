@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from sercli.corpora.manifest import build_manifest
 from sercli.training.batches import (
+    CUT_TO_LAST,
     PAD_STEPS,
     collate,
     evaluation_batches,
@@ -146,3 +147,57 @@ def test_targets_are_positions_among_the_classes(toy: Data) -> None:
 def test_an_unknown_utterance_is_an_error_and_no_pad_turn(toy: Data) -> None:
     with pytest.raises(KeyError):
         collate(["nobody"], toy, CPU)
+
+
+@given(st.integers(1, 40), st.integers(1, 7))
+def test_random_batches_are_full_and_drop_what_does_not_fill_one(number: int, size: int) -> None:
+    data = data_of(list(range(1, number + 1)))
+    random = np.random.default_rng(0)
+    batches = training_batches(list(data.steps), data, size, random, CUT_TO_LAST)
+
+    epoch = list(islice(batches, max(number // size, 1)))
+    names = [name for batch in epoch for name in batch]
+    assert len(names) == len(set(names)) == (number - number % size or number)
+    assert all(len(batch) == min(size, number) for batch in epoch)
+
+
+def test_three_turns_are_padded_and_cut_to_the_longest_turn_of_the_last_example(
+    toy: Data,
+) -> None:
+    turns_of = {name: [name, *toy.context.loc[name].dropna()] for name in toy.labels}
+    longest_of = {
+        name: max(len(toy.steps[turn]) for turn in turns)
+        for name, turns in turns_of.items()
+        if len(turns) == 3
+    }
+    last, longest = min(longest_of.items(), key=lambda pair: pair[1])
+    names = ["s1a3", "s2b5", "s1a0", last]
+    assert len(toy.steps[last]) < longest < max(len(toy.steps[name]) for name in names)
+
+    batch = collate(names, toy, CPU, CUT_TO_LAST)
+
+    own = [*toy.context["own"][names]]
+    for turns, ids in ((batch.current, names), (batch.own, own)):
+        assert turns.frames.shape[:2] == (4, longest)
+        for row, length, name in zip(turns.frames.numpy(), turns.lengths, ids, strict=True):
+            frames = toy.steps.get(name, np.zeros((PAD_STEPS, toy.features)))[:longest]
+            assert length == len(frames)
+            np.testing.assert_array_equal(row[:length], frames)
+            assert not row[length:].any()
+
+
+def test_nothing_is_cut_in_evaluation(toy: Data) -> None:
+    names = list(toy.labels)
+
+    batches = list(evaluation_batches(names, toy, 8, CUT_TO_LAST))
+
+    assert sorted(name for batch in batches for name in batch) == sorted(names)
+    for batch in batches:
+        collated = collate(batch, toy, CPU, CUT_TO_LAST)
+        for turns, ids in (
+            (collated.current, batch),
+            (collated.own, toy.context["own"][batch]),
+            (collated.interlocutor, toy.context["interlocutor"][batch]),
+        ):
+            lengths = [len(toy.steps[name]) if name in toy.steps else PAD_STEPS for name in ids]
+            assert turns.lengths.tolist() == lengths

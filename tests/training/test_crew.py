@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -115,6 +116,22 @@ def test_after_a_divergence_no_further_unit_is_trained(
     assert read_unit(good.folder).diverged_at is None
     assert read_unit(diverging.folder).diverged_at
     assert not after.folder.exists()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_divergence_ends_its_seed_and_the_others_go_on(
+    toy: Data, order: Callable[..., UnitOrder], workers: int
+) -> None:
+    diverging = order("diverging", "activation=relu", "optim.lr=1e20")
+    same = [order(f"same{n}", fold=n % 4) for n in range(6)]
+    others = [replace(order(f"other{n}", fold=n), seed=1) for n in range(3)]
+
+    with Crew(toy, workers) as crew:
+        crew.train([diverging, *same, *others])
+
+    assert read_unit(diverging.folder).diverged_at
+    assert all(read_unit(each.folder).diverged_at is None for each in others)
+    assert not same[-1].folder.exists()
 
 
 def test_no_orders_are_no_work(toy: Data, watching: Any) -> None:

@@ -29,9 +29,10 @@ def _read(toy: Data, toy_config: Callable[..., Config], monkeypatch: pytest.Monk
         extraction = Extraction(
             keys={name: key for name, key in keys.items() if name not in refused},
             refused={name: Refusal(f"{name}.wav", "empty") for name in refused},
-            seconds={},
+            facts={},
             reused=0,
             extracted=0,
+            extracted_seconds=0.0,
             elapsed=0.0,
         )
         for name, answer in (

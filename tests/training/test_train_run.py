@@ -299,6 +299,78 @@ def test_a_run_that_diverges_in_the_middle_keeps_the_units_before(
     assert progress.steps < 3 * STEPS
 
 
+def test_a_seed_that_diverges_leaves_the_figures_of_the_others(
+    toy: Data, config: Callable[..., Config], watching: Any
+) -> None:
+    alone, _ = train(config("seeds=[1]"), toy)
+    steps = dict(toy.steps)
+    healthy = steps["s2b3"]
+
+    def poison_one_unit(task: str, count: float) -> None:
+        poisoned = STEPS < count < 2 * STEPS
+        steps["s2b3"] = healthy * float("nan") if poisoned else healthy
+
+    record, _ = train(
+        config("seeds=[0,1]"), replace(toy, steps=steps), progress=watching(poison_one_unit)
+    )
+
+    assert record.status == "diverged"
+    assert {where["seed"] for where in record.page["diverged"]} == {0}
+    assert [row["seed"] for row in record.metrics["by_seed"]] == [1]
+    assert record.metrics == alone.metrics
+    kept = record.predictions()[["seed", "fold"]].drop_duplicates()
+    assert kept["seed"].value_counts().to_dict() == {0: 1, 1: 4}
+
+
+def test_a_refit_is_trained_on_train_and_dev_for_the_chosen_steps(
+    toy: Data, config: Callable[..., Config]
+) -> None:
+    plain, _ = train(config(), toy)
+    record, _ = train(config("protocol.refit=true"), toy)
+
+    assert [row["selected_step"] for row in record.metrics["by_fold"]] == [
+        row["selected_step"] for row in plain.metrics["by_fold"]
+    ]
+    tables = [each.predictions() for each in (plain, record)]
+    for part, selection, same in (
+        ("dev", "dev", True),
+        ("test", "oracle", True),
+        ("test", "dev", False),
+    ):
+        one, other = (
+            table[(table["part"] == part) & (table["selection"] == selection)] for table in tables
+        )
+        assert one.reset_index(drop=True).equals(other.reset_index(drop=True)) is same
+    assert record.metrics["dev_ua"] == plain.metrics["dev_ua"]
+
+
+def test_a_context_model_on_a_corpus_without_dialogues_trains_with_one_warning(
+    toy: Data, config: Callable[..., Config], watching: Any
+) -> None:
+    progress = watching()
+    alone = replace(toy, context=toy.context.mask(toy.context.notna()))
+
+    record, _ = train(config(), alone, progress=progress)
+
+    assert record.status == "complete"
+    assert [note for note in progress.notes if "context" in note] == [
+        "toy has no context turns for model iaan_small: a pad turn of zeros stands for each"
+    ]
+
+
+def test_what_is_doubtful_about_the_folds_is_noted_and_stays_on_the_card(
+    toy: Data, config: Callable[..., Config], watching: Any
+) -> None:
+    progress = watching()
+
+    record, _ = train(config("protocol=iaan_repo"), toy, progress=progress)
+
+    (doubt,) = record.page["card"]["doubts"]
+    assert "TEST-SELECTED" in doubt
+    assert doubt in progress.notes
+    assert record.metrics["ua"] == record.metrics["ua_oracle"] == record.metrics["dev_ua"]
+
+
 def test_a_stop_after_a_divergence_does_not_train_the_other_units(
     toy: Data, config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch, watching: Any
 ) -> None:

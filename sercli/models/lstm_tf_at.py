@@ -1,0 +1,75 @@
+"""LSTM-TF-AT: attention over time and over the features of the states."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from sercli.models import MODELS, MakeCell
+from sercli.models.batch import Batch, Turns
+from sercli.models.check import check_dropout, check_sizes
+from sercli.nn import last_state
+from sercli.nn.attention import FeatureAttention, TimeAttention
+from sercli.nn.layer import check_choice
+
+
+@MODELS.register("lstm_tf_at")
+class TimeFeatureAttention(nn.Module):
+    """The network of Xie et al. (TASLP 2019), without dialogue context.
+
+    A recurrent layer reads the frames. Its states o_t are pooled twice: along time,
+    Σ_t s_t o_t with s = softmax_t(o_last·(W_T o_t)), and along features, Σ_t s_F∘o_t with
+    s_F = softmax(V_F tanh(W_F o_t)) over the features of a step. Both vectors together are
+    classified. It is their LSTM-TF-AT with ``cell=lstm_at activation=tanh`` (the forget gate
+    sees the memory alone), LSTM-TF with ``cell=lstm``, and LSTM-T and LSTM-F with one attention.
+
+    They read 93 descriptors in batches of 128. Sizes, one unidirectional layer (more with
+    ``cell.layers``) and dropout before the classifier are our choices.
+
+    Args:
+        inputs: Features of a step.
+        classes: Number of classes.
+        new_cell: Makes a recurrent layer.
+        hidden: Features of the recurrent layer.
+        attention: ``time``, ``features`` or ``both``.
+        dropout: Share of the pooled vector that is dropped.
+
+    Raises:
+        RequestError: A size is below 1, dropout is not in [0, 1), or the attention is unknown.
+    """
+
+    def __init__(
+        self,
+        *,
+        inputs: int,
+        classes: int,
+        new_cell: MakeCell,
+        hidden: int = 256,
+        attention: str = "both",
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        check_sizes(hidden=hidden)
+        check_dropout(dropout)
+        check_choice("model.attention", attention, ("time", "features", "both"))
+        self.recurrent = new_cell(inputs, hidden)
+        size = self.recurrent.output_size
+        self.over_time = TimeAttention(size) if attention != "features" else None
+        self.over_features = FeatureAttention(size) if attention != "time" else None
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(size * (2 if attention == "both" else 1), classes)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Classify a batch: logits (B, classes)."""
+        logits: Tensor = self.head(self.dropout(self._pooled(batch.current)))
+        return logits
+
+    def _pooled(self, turns: Turns) -> Tensor:
+        states, final = self.recurrent(turns.frames, lengths=turns.lengths)
+        pooled = []
+        if self.over_time is not None:
+            last = last_state(self.recurrent, final)
+            pooled.append(self.over_time(states, turns.valid, last))
+        if self.over_features is not None:
+            pooled.append(self.over_features(states, turns.valid))
+        return torch.cat(pooled, dim=-1)

@@ -1,0 +1,107 @@
+"""What every model of ``conf/model`` promises, whatever it computes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from plain_equations import random_batch, select, tiny
+from torch import Tensor, nn
+
+from sercli.models.output import as_output
+from sercli.nn.cells import CELLS
+from sercli.nn.layer import RecurrentLayer
+from sercli.resources import packaged
+
+OF_SIX_FEATURES = {"mdnn": "model.groups=[[0-1],[2-5]]"}
+
+
+def choices() -> list[str]:
+    """The small variant of each model that trains by gradients."""
+    files = sorted((packaged("conf") / "model").glob("*_small.yaml"))
+    return [path.stem for path in files if "svm" not in path.stem]
+
+
+def small(choice: str, *overrides: str) -> nn.Module:
+    own = [text for name, text in OF_SIX_FEATURES.items() if choice.startswith(name)]
+    return tiny(f"model={choice}", *own, *overrides)
+
+
+def everything(model: nn.Module, padding: int = 0, filler: float = 0.0) -> list[Tensor]:
+    output = as_output(model(random_batch(padding, filler)))
+    return [output.logits, *(task.logits for task in output.tasks)]
+
+
+MASKED = [name for name in choices() if "repo" not in name]
+"""All but what repeats the official code of IAAN, which reads the padding of context turns."""
+
+
+@pytest.mark.parametrize("choice", MASKED)
+@pytest.mark.parametrize("filler", [0.0, 1e150])
+def test_padding_changes_neither_logits_nor_gradients(choice: str, filler: float) -> None:
+    model = small(choice)
+    results = []
+    for padding, content in ((0, 0.0), (5, filler)):
+        logits = everything(model, padding, content)
+        total = torch.stack([each.square().sum() for each in logits]).sum()
+        weights = [value for value in model.parameters() if value.requires_grad]
+        results.append((logits, torch.autograd.grad(total, weights, materialize_grads=True)))
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(list(found), list(expected), atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize("choice", MASKED)
+def test_an_example_does_not_see_the_others_of_its_batch(choice: str) -> None:
+    model, whole = small(choice), random_batch()
+    for row in range(3):
+        alone = as_output(model(select(whole, [row]))).logits[0]
+        together = as_output(model(whole)).logits[row]
+        torch.testing.assert_close(together, alone, atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize("choice", choices())
+def test_a_model_hears_the_turns_before_if_it_says_so(choice: str) -> None:
+    model, whole = small(choice), random_batch()
+    others = replace(whole, own=whole.interlocutor, interlocutor=whole.own)
+    found, again = (as_output(model(batch)).logits for batch in (whole, others))
+    assert torch.equal(found, again) != getattr(model, "hears_context", False)
+
+
+@pytest.mark.parametrize("choice", choices())
+def test_every_parameter_learns(choice: str) -> None:
+    model = small(choice, "activation=arelu", "arelu.alpha=0.3")
+    model.train()
+    torch.manual_seed(0)
+    output = as_output(model(random_batch()))
+    parts = [output.logits, *(task.logits for task in output.tasks)]
+    loss = torch.stack([each.square().sum() for each in parts]).sum() + output.penalty
+    names, weights = zip(*model.named_parameters(), strict=True)
+    gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
+    assert not [n for n, each in zip(names, gradients, strict=True) if (each == 0).all()]
+
+
+@pytest.mark.parametrize("choice", choices())
+@pytest.mark.parametrize("cell", CELLS.names())
+def test_every_recurrent_model_takes_every_cell(choice: str, cell: str) -> None:
+    model = small(choice, f"cell={cell}", "activation=relu")
+    layers = [module for module in model.modules() if isinstance(module, RecurrentLayer)]
+    assert {type(layer) for layer in layers} <= {CELLS[cell]}
+    assert bool(layers) == (not choice.startswith("mdnn"))
+    assert all(logits.isfinite().all() for logits in everything(model))
+
+
+@pytest.mark.parametrize("choice", choices())
+def test_the_activation_reaches_every_recurrent_layer(choice: str) -> None:
+    model = small(choice, "activation=softsign")
+    for module in model.modules():
+        if isinstance(module, RecurrentLayer):
+            kinds = {type(each).__name__.casefold() for each in module.activations.values()}
+            assert kinds == {"softsign"}
+
+
+@pytest.mark.parametrize("choice", choices())
+def test_every_model_has_a_size_of_its_own_and_a_small_one(choice: str) -> None:
+    folder: Path = packaged("conf") / "model"
+    assert (folder / f"{choice.removesuffix('_small')}.yaml").is_file()

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from plain_equations import (
+    Cell,
+    Weights,
+    linear,
+    lstm,
+    lstm_at,
+    random_batch,
+    sequences,
+    softmax_sum,
+    tiny,
+    weights_of,
+)
+from torch import Tensor
+
+from sercli.errors import RequestError
+
+TINY = ("model=lstm_tf_at", "activation=tanh", "model.hidden=3")
+
+
+def over_time(w: Weights, states: list[Tensor]) -> Tensor:
+    scores = [states[-1] @ (w["over_time.project.weight"] @ o) for o in states]
+    return softmax_sum(scores, states)
+
+
+def over_features(w: Weights, states: list[Tensor]) -> Tensor:
+    total = torch.zeros_like(states[0])
+    for o in states:
+        shares = (
+            w["over_features.score.weight"] @ torch.tanh(w["over_features.project.weight"] @ o)
+        ).exp()
+        total = total + shares / shares.sum() * o
+    return total
+
+
+@pytest.mark.parametrize(("cell", "run"), [("lstm_at", lstm_at), ("lstm", lstm)])
+@pytest.mark.parametrize("attention", ["time", "features", "both"])
+def test_logits_are_those_of_the_equations_computed_step_by_step(
+    cell: str, run: Cell, attention: str
+) -> None:
+    model = tiny(*TINY, f"cell={cell}", f"model.attention={attention}")
+    w, batch = weights_of(model), random_batch(padding=2)
+    kinds = {"time": [over_time], "features": [over_features]}
+    pools = kinds.get(attention, [over_time, over_features])
+    expected = []
+    for frames in sequences(batch.current):
+        states = run(w, "recurrent", "_l0", frames)
+        expected.append(linear(w, "head", torch.cat([pool(w, states) for pool in pools])))
+    torch.testing.assert_close(model(batch), torch.stack(expected), atol=1e-9, rtol=1e-9)
+
+
+def test_an_attention_that_is_none_is_refused() -> None:
+    with pytest.raises(RequestError, match="attention=space: must be one of time, features"):
+        tiny(*TINY, "model.attention=space")

@@ -1,0 +1,157 @@
+"""Parts of networks by their equations: one sequence, one step and one vector at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sercli.config.compose import compose
+from sercli.models import build_model
+from sercli.models.batch import Batch, Turns
+from sercli.models.corpus import Corpus
+
+CLASSES = 4
+INPUTS = 6
+LENGTHS = {"current": [7, 2, 4], "own": [3, 5, 1], "interlocutor": [1, 2, 6]}
+VALUES = {"speaker": ("s1", "s2", "s3", "s4", "s5"), "gender": ("female", "male")}
+
+Weights = Mapping[str, Tensor]
+Cell = Callable[[Weights, str, str, Tensor], list[Tensor]]
+"""Runs over frames (T, I) with the weights of a layer and the suffix of a direction."""
+
+sigmoid = torch.sigmoid
+
+
+def toy_corpus(inputs: int = INPUTS) -> Corpus:
+    names = [f"{'fa' if i < 2 else 'fb'}{i}" for i in range(inputs)]
+    return Corpus("toy", "tiny", lambda column: VALUES.get(column, ()), lambda: names)
+
+
+def tiny(*overrides: str, inputs: int = INPUTS) -> nn.Module:
+    """A model in double precision, ready to predict, whose weights are all of some size."""
+    config = compose(overrides)
+    torch.manual_seed(0)
+    model = build_model(
+        config.model,
+        config.cell,
+        config.activation,
+        inputs=inputs,
+        classes=CLASSES,
+        corpus=toy_corpus(inputs),
+    )
+    with torch.no_grad():  # far from zero, so that no term can hide
+        for value in model.parameters():
+            value.mul_(2)
+    return model.double().eval()
+
+
+def random_batch(padding: int = 0, filler: float = 0.0, inputs: int = INPUTS) -> Batch:
+    """Three examples with turns of different lengths."""
+    random = torch.Generator().manual_seed(0)
+    turns = {}
+    for name, lengths in LENGTHS.items():
+        frames = torch.full((3, max(lengths) + padding, inputs), filler, dtype=torch.float64)
+        for i, length in enumerate(lengths):
+            frames[i, :length] = torch.randn(length, inputs, generator=random, dtype=torch.float64)
+        turns[name] = Turns(frames, torch.tensor(lengths))
+    return Batch(**turns)
+
+
+def select(whole: Batch, rows: list[int]) -> Batch:
+    parts = (whole.current, whole.own, whole.interlocutor)
+    return Batch(*(Turns(turns.frames[rows], turns.lengths[rows]) for turns in parts))
+
+
+def sequences(turns: Turns) -> list[Tensor]:
+    """The real frames of each turn."""
+    return [frames[:n] for frames, n in zip(turns.frames, turns.lengths.tolist(), strict=True)]
+
+
+def weights_of(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach() for name, value in model.state_dict().items()}
+
+
+def linear(w: Weights, name: str, x: Tensor) -> Tensor:
+    return w[f"{name}.weight"] @ x + w[f"{name}.bias"]
+
+
+def softmax_sum(scores: Sequence[Tensor], vectors: Sequence[Tensor]) -> Tensor:
+    """Σ_t softmax_t(scores) vectors_t."""
+    shares = torch.stack(list(scores)).exp()
+    total = shares.sum()
+    return torch.stack([s / total * v for s, v in zip(shares, vectors, strict=True)]).sum(0)
+
+
+def both_directions(cell: Cell, w: Weights, name: str, frames: Tensor) -> list[Tensor]:
+    ahead = cell(w, name, "_l0", frames)
+    back = cell(w, name, "_l0_reverse", frames.flip(0))[::-1]
+    return [torch.cat(pair) for pair in zip(ahead, back, strict=True)]
+
+
+def gru(w: Weights, name: str, suffix: str, frames: Tensor) -> list[Tensor]:
+    """Cho et al. (2014) with the reset after the product, and tanh."""
+    h, states = torch.zeros(w[f"{name}.weight_hh{suffix}"].shape[1], dtype=torch.float64), []
+    for x in frames:
+        x_r, x_z, x_c = _inputs(w, name, suffix, x).chunk(3)
+        h_r, h_z, h_c = _recurrent(w, name, suffix, h).chunk(3)
+        r, z = sigmoid(x_r + h_r), sigmoid(x_z + h_z)
+        h = z * h + (1 - z) * torch.tanh(x_c + r * h_c)
+        states.append(h)
+    return states
+
+
+def lstm(w: Weights, name: str, suffix: str, frames: Tensor) -> list[Tensor]:
+    """Hochreiter and Schmidhuber (1997) with a forget gate, as torch orders it, and tanh."""
+    h = c = torch.zeros(w[f"{name}.weight_hh{suffix}"].shape[1], dtype=torch.float64)
+    states = []
+    for x in frames:
+        h, c = lstm_step(w, name, suffix, x, h, c)
+        states.append(h)
+    return states
+
+
+def lstm_step(
+    w: Weights, name: str, suffix: str, x: Tensor, h: Tensor, c: Tensor
+) -> tuple[Tensor, Tensor]:
+    i, f, g, o = (_inputs(w, name, suffix, x) + _recurrent(w, name, suffix, h)).chunk(4)
+    c = sigmoid(f) * c + sigmoid(i) * torch.tanh(g)
+    return sigmoid(o) * torch.tanh(c), c
+
+
+def a_lstm(w: Weights, name: str, suffix: str, frames: Tensor) -> list[Tensor]:
+    """Tao and Liu (2018): a softmax over the states 1, 3 and 5 steps ago."""
+    score = w[f"{name}.weight_score{suffix}"][:, 0]
+    zero = torch.zeros(len(score), dtype=torch.float64)
+    hs, cs = [zero] * 5, [zero] * 5
+    for x in frames:
+        h, c = (
+            softmax_sum([score @ past[-lag] for lag in (1, 3, 5)], [past[-1], past[-3], past[-5]])
+            for past in (hs, cs)
+        )
+        h, c = lstm_step(w, name, suffix, x, h, c)
+        hs.append(h)
+        cs.append(c)
+    return hs[5:]
+
+
+def lstm_at(w: Weights, name: str, suffix: str, frames: Tensor) -> list[Tensor]:
+    """Xie et al. (2019): f = σ(V tanh(W c)); V and W are kept transposed."""
+    look, judge = (w[f"{name}.weight_{part}{suffix}"].T for part in ("look", "judge"))
+    h = c = torch.zeros(len(look), dtype=torch.float64)
+    states = []
+    for x in frames:
+        i, g, o = (_inputs(w, name, suffix, x) + _recurrent(w, name, suffix, h)).chunk(3)
+        c = sigmoid(judge @ torch.tanh(look @ c)) * c + sigmoid(i) * torch.tanh(g)
+        h = sigmoid(o) * torch.tanh(c)
+        states.append(h)
+    return states
+
+
+def _inputs(w: Weights, name: str, suffix: str, x: Tensor) -> Tensor:
+    return w[f"{name}.weight_ih{suffix}"] @ x + w[f"{name}.bias_ih{suffix}"]
+
+
+def _recurrent(w: Weights, name: str, suffix: str, h: Tensor) -> Tensor:
+    return w[f"{name}.weight_hh{suffix}"] @ h + w[f"{name}.bias_hh{suffix}"]

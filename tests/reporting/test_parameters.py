@@ -1,0 +1,92 @@
+"""Where learned parameters went, tabulated from the records of real runs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sercli.config.schema import Config
+from sercli.errors import RequestError
+from sercli.reporting.parameters import parameter_rows
+from sercli.reporting.report import report_parameters
+from sercli.results.record import Record
+from sercli.training.crew import Crew
+from sercli.training.data import Data
+from sercli.training.run import train_run
+
+
+@pytest.fixture(name="train")
+def _train(toy: Data, toy_config: Callable[..., Config], tmp_path: Path) -> Callable[..., Record]:
+    def train(*overrides: str) -> Record:
+        fixed = ("trainer.steps=4", "trainer.eval_every=2", f"paths.runs={tmp_path}")
+        with Crew(toy) as crew:
+            return train_run(toy_config(*fixed, "experiment=one", *overrides), toy, crew)[0]
+
+    return train
+
+
+def test_each_layer_and_direction_has_a_row_with_its_start_and_where_it_went(
+    train: Callable[..., Record],
+) -> None:
+    record = train("activation=arelu", "arelu.alpha=0.5", "arelu.share=direction", "seeds=[0,1]")
+
+    rows = parameter_rows([record])
+
+    assert [row["parameter"] for row in rows] == [
+        f"{layer}.{name}"
+        for layer in (
+            "current.l0",
+            "current.l0_reverse",
+            "own.cell.l0",
+            "interlocutor.cell.l0",
+        )
+        for name in ("alpha", "beta")
+    ]
+    history = record.history()
+    steps = {(x["seed"], x["fold"]): x["selected_step"] for x in record.metrics["by_fold"]}
+    for row in rows:
+        column = f"activation/{row['parameter']}".replace(".l0", ".activations.l0")
+        ends = [
+            history.query("seed == @seed and fold == @fold and step == @step")[column].item()
+            for (seed, fold), step in steps.items()
+        ]
+        assert row["start"] == (0.5 if row["parameter"].endswith("alpha") else 1.0)
+        assert row["units"] == len(ends) == 8
+        assert row["mean"] == pytest.approx(sum(ends) / 8)
+        assert (row["least"], row["most"]) == (min(ends), max(ends))
+        assert row["least"] < row["most"]
+
+
+def test_a_diverged_unit_shows_where_it_was_last(train: Callable[..., Record]) -> None:
+    rows = parameter_rows([train("activation=arelu", "optim.lr=1e20")])
+
+    assert rows[0]["start"] == pytest.approx(0.01)
+    assert rows[0]["units"] == 1
+
+
+def test_a_report_has_every_form(train: Callable[..., Record], tmp_path: Path) -> None:
+    train("activation=arelu")
+    train("activation=tanh")
+
+    made = {form: report_parameters(["one"], tmp_path, form).content for form in ("csv", "json")}
+
+    lines = list(csv.DictReader(io.StringIO(str(made["csv"]))))
+    rows = json.loads(str(made["json"]))["parameters"]
+    assert [line["parameter"] for line in lines] == [row["parameter"] for row in rows]
+    assert {row["system"] for row in rows} == {"iaan_small gru arelu α=0.01 β=1"}
+    markdown = str(report_parameters(["one"], tmp_path, "markdown").content)
+    assert "| current.l0.alpha | 0.01 |" in markdown
+
+
+def test_runs_that_learn_nothing_of_the_kind_are_refused(
+    train: Callable[..., Record], tmp_path: Path
+) -> None:
+    train("activation=tanh")
+
+    with pytest.raises(RequestError, match="no activation of these runs learns anything"):
+        report_parameters(["one"], tmp_path, "table")

@@ -1,0 +1,114 @@
+"""Every model through the trainer: several tasks, missing labels, no dialogues, bfloat16."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sercli.config.compose import compose
+from sercli.config.schema import Config, ContextConfig
+from sercli.corpora.context import find_context
+from sercli.errors import RequestError
+from sercli.resources import packaged
+from sercli.training.data import Data
+from sercli.training.folds import Fold, make_folds
+from sercli.training.unit import new_model, train_unit
+
+MULTI_TASK = {
+    "mdnn": ("model.groups=[[0-1],[2-4]]",),
+    "a_lstm": ("cell=a_lstm",),
+    "maec": (),
+}
+
+
+def small_models() -> list[str]:
+    files: list[Path] = sorted((packaged("conf") / "model").glob("*_small.yaml"))
+    return [path.stem for path in files if "svm" not in path.stem]
+
+
+def config_of(choice: str, *overrides: str) -> Config:
+    own = MULTI_TASK.get(choice.removesuffix("_small"), ())
+    few = ("trainer.steps=2", "trainer.eval_every=2", "trainer.batch_size=8")
+    return compose([f"model={choice}", "activation=tanh", *own, *few, *overrides])
+
+
+@pytest.fixture(name="gendered", scope="module")
+def _gendered(toy: Data) -> Data:
+    table = toy.manifest.table
+    gender = table["speaker"].str[-1].map({"F": "female", "M": "male"}).astype("str")
+    return replace(toy, manifest=replace(toy.manifest, table=table.assign(gender=gender)))
+
+
+@pytest.fixture(name="fold", scope="module")
+def _fold(toy: Data, toy_config: Callable[..., Config]) -> Fold:
+    return make_folds(toy.manifest, toy_config().protocol)[0]
+
+
+@pytest.mark.parametrize("choice", small_models())
+def test_every_model_trains_on_a_corpus_without_dialogues(
+    choice: str, gendered: Data, fold: Fold
+) -> None:
+    context = find_context(gendered.manifest, ContextConfig(choose="none"))
+    unit = train_unit(config_of(choice), replace(gendered, context=context), fold, seed=0)
+    assert unit.diverged_at is None
+    assert unit.selected_step == 2
+
+
+@pytest.mark.parametrize("choice", small_models())
+def test_every_model_trains_in_bf16(choice: str, gendered: Data, fold: Fold) -> None:
+    unit = train_unit(config_of(choice, "precision=bf16"), gendered, fold, seed=0)
+    assert unit.diverged_at is None
+    assert {value.dtype for value in unit.weights.values()} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("name", list(MULTI_TASK))
+def test_a_model_with_several_tasks_learns_and_a_seed_repeats_it(
+    name: str, gendered: Data, fold: Fold
+) -> None:
+    longer = ("trainer.steps=60", "trainer.eval_every=20", "optim.lr=0.01", "model.dropout=0")
+    config = config_of(f"{name}_small", *longer)
+    unit, again = (train_unit(config, gendered, fold, seed=0) for _ in range(2))
+    assert unit.history["loss"].dropna().is_monotonic_decreasing
+    assert unit.history["test_ua"].iloc[-1] > 0.7
+    pd.testing.assert_frame_equal(unit.history, again.history, check_exact=True)
+
+
+def test_every_task_of_a_model_moves_its_training(gendered: Data, fold: Fold) -> None:
+    def first_loss(*overrides: str) -> float:
+        config = config_of("a_lstm_small", *overrides, "trainer.label_smoothing=0")
+        return float(train_unit(config, gendered, fold, seed=0).history["loss"].iloc[-1])
+
+    losses = {
+        first_loss(f"model.speaker_weight={speaker}", f"model.gender_weight={gender}")
+        for speaker in (0, 1)
+        for gender in (0, 1)
+    }
+    assert len(losses) == 4
+
+
+@pytest.mark.parametrize("choice", ["a_lstm_small", "maec_small"])
+def test_labels_that_the_corpus_lacks_are_refused_before_any_work(choice: str, toy: Data) -> None:
+    with pytest.raises(RequestError) as error:
+        new_model(config_of(choice), toy)
+    assert str(error.value) == (
+        f"model {choice} learns the column 'gender' beside the classes, and the corpus toy does "
+        "not state it; set model.gender_weight=0"
+    )
+    new_model(config_of(choice, "model.gender_weight=0"), toy)
+
+
+@pytest.mark.parametrize("setting", ["trainer.class_weights=balanced", "trainer.focal_gamma=2"])
+def test_a_class_missing_from_a_training_set_stops_nothing(
+    setting: str, gendered: Data, fold: Fold
+) -> None:
+    train = tuple(name for name in fold.train if gendered.labels[name] != "sadness")
+    unit = train_unit(
+        config_of("mdnn_small", setting), gendered, replace(fold, train=train), seed=0
+    )
+    assert unit.diverged_at is None
+    assert np.isfinite(unit.history["loss"].iloc[-1])
