@@ -24,7 +24,7 @@ class BackwardPass {
         input_width(p.input_width()),
         all(cell.gates * width),
         d_row(cell.blocks * width),
-        rows(slice.rows),
+        rows(slice.rows()),
         chunk(std::max<int64_t>(1, 256 / rows)),
         coefficients(slice),
         d_coefficients(coefficients.gradients(rows)),
@@ -53,12 +53,16 @@ class BackwardPass {
     for (int64_t end = steps; end > 0; end -= chunk) {
       const int64_t count = std::min(chunk, end);
       const auto time = [&](int64_t i) { return p.reverse ? steps - end + i : end - 1 - i; };
-      for (int64_t i = 0; i < count; i++) step(time(i), i * rows);
-      add_to_weights(count * rows);
-      for (int64_t i = 0; p.dx && i < count; i++) give_dx(time(i), i * rows);
+      int64_t taken = 0;
+      for (int64_t i = 0; i < count; taken += slice.active(time(i)), i++) step(time(i), taken);
+      add_to_weights(taken);
+      taken = 0;
+      for (int64_t i = 0; p.dx && i < count; taken += slice.active(time(i)), i++)
+        give_dx(time(i), taken);
     }
-    for (int64_t t = steps; p.dx && t < p.steps; t++)
-      for (int64_t b = 0; b < rows; b++) std::memset(dx_row(t, b), 0, p.inputs * sizeof(T));
+    for (int64_t b = 0; p.dx && b < rows; b++)
+      for (int64_t t = slice.length(b); t < p.steps; t++)
+        std::memset(dx_row(t, b), 0, p.inputs * sizeof(T));
     unload(dh, p.dh0);
     unload(dc, p.dc0);
   }
@@ -80,7 +84,7 @@ class BackwardPass {
       const bool own = p.coefficient_row[i] != 0;
       for (int64_t b = 0; b < (own ? rows : 1); b++)
         for (int64_t j = 0; j < p.hidden; j++)
-          p.d_coefficient[i][(own ? slice.first + b : 0) * p.hidden + j] +=
+          p.d_coefficient[i][(own ? slice.member(b) : 0) * p.hidden + j] +=
               d_coefficients[i].get()[b * width + j];
     }
   }
@@ -90,67 +94,59 @@ class BackwardPass {
 
   void load(const T* from, T* to) const {
     for (int64_t b = 0; from && b < rows; b++)
-      std::memcpy(to + b * width, from + (slice.first + b) * p.hidden, p.hidden * sizeof(T));
+      std::memcpy(to + b * width, from + slice.member(b) * p.hidden, p.hidden * sizeof(T));
   }
   void unload(const T* from, T* to) const {
     for (int64_t b = 0; to && b < rows; b++)
-      std::memcpy(to + (slice.first + b) * p.hidden, from + b * width, p.hidden * sizeof(T));
+      std::memcpy(to + slice.member(b) * p.hidden, from + b * width, p.hidden * sizeof(T));
   }
   void add(const T* from, int64_t row, int64_t columns, T* to) const {
     for (int64_t i = 0; i < p.hidden; i++)
       for (int64_t j = 0; j < columns; j++) to[i * columns + j] += from[i * row + j];
   }
   T* dx_row(int64_t t, int64_t b) const {
-    return p.dx + t * p.dx_step + (slice.first + b) * p.dx_row;
+    return p.dx + t * p.dx_step + slice.member(b) * p.dx_row;
   }
 
   void step(int64_t t, int64_t at) {
-    for (int64_t b = 0; b < rows; b++) {
-      take_before(t, b, at + b);
-      if (!slice.real(b, t)) {
-        std::memset(d + (at + b) * d_row, 0, d_row * sizeof(T));
-        continue;
-      }
+    const int64_t count = slice.active(t);
+    for (int64_t b = 0; b < count; b++) {
+      fetch(t, b, at + b);
       if (p.d_states) {
-        const T* from = p.d_states + t * p.d_step + (slice.first + b) * p.d_row;
+        const T* from = p.d_states + t * p.d_step + slice.member(b) * p.d_row;
         T* to = dh + b * width;
         for (int64_t j = 0; j < p.hidden; j++) to[j] += from[j];
       }
       cell.backward(row(t, b, at + b));
     }
     if (cell.before_reset) {
-      multiply(at, 1, nullptr, d_reset_state);
-      for (int64_t b = 0; b < rows; b++)
-        if (slice.real(b, t)) cell.reopen(row(t, b, at + b));
+      multiply(at, count, 1, nullptr, d_reset_state);
+      for (int64_t b = 0; b < count; b++) cell.reopen(row(t, b, at + b));
     }
-    multiply(at, 0, dh, dh);
+    multiply(at, count, 0, dh, dh);
   }
 
-  // Fetch the input of a step and the state before it; zeros where there is none.
-  void take_before(int64_t t, int64_t b, int64_t to) {
-    const bool real = slice.real(b, t);
-    const auto copy = [&](T* into, const T* from, int64_t count) {
-      if (real && from) std::memcpy(into, from, count * sizeof(T));
-      else std::memset(into, 0, count * sizeof(T));
-    };
+  // Copy the input of a step and the state before it.
+  void fetch(int64_t t, int64_t b, int64_t to) {
     if (p.input_weight)
-      copy(x + to * input_width, p.x + t * p.x_step + (slice.first + b) * p.x_row, p.inputs);
-    copy(h + to * width, before(t, b, p.states, p.state_step, p.state_row, p.h0), p.hidden);
-    if (!real && cell.before_reset) std::memset(reset_state + to * width, 0, width * sizeof(T));
+      std::memcpy(x + to * input_width, p.x + t * p.x_step + slice.member(b) * p.x_row,
+                  p.inputs * sizeof(T));
+    const T* from = h_before(t, b);
+    if (from) std::memcpy(h + to * width, from, p.hidden * sizeof(T));
+    else std::memset(h + to * width, 0, p.hidden * sizeof(T));
   }
   bool is_first(int64_t t, int64_t b) const {
-    return p.reverse ? t + 1 == p.lengths[slice.first + b] : t == 0;
+    return p.reverse ? t + 1 == slice.length(b) : t == 0;
   }
-  const T* before(int64_t t, int64_t b, const T* states, int64_t step, int64_t row,
-                  const T* initial) const {
+  const T* h_before(int64_t t, int64_t b) const {
     if (!is_first(t, b))
-      return states + (p.reverse ? t + 1 : t - 1) * step + (slice.first + b) * row;
-    return initial ? initial + (slice.first + b) * p.hidden : nullptr;
+      return p.states + (p.reverse ? t + 1 : t - 1) * p.state_step + slice.member(b) * p.state_row;
+    return p.h0 ? p.h0 + slice.member(b) * p.hidden : nullptr;
   }
   const T* c_before(int64_t t, int64_t b) {
     if (cell.cell_state < 0) return nullptr;
     if (!is_first(t, b)) return slice.kept(p.reverse ? t + 1 : t - 1, b) + cell.cell_state * width;
-    if (p.c0) std::memcpy(c0, p.c0 + (slice.first + b) * p.hidden, p.hidden * sizeof(T));
+    if (p.c0) std::memcpy(c0, p.c0 + slice.member(b) * p.hidden, p.hidden * sizeof(T));
     return c0;
   }
 
@@ -165,11 +161,11 @@ class BackwardPass {
   }
 
   // result = start + gradients of the gates · recurrent weights.
-  void multiply(int64_t at, int part, const T* start, T* result) {
+  void multiply(int64_t at, int64_t count, int part, const T* start, T* result) {
     const int64_t columns = parts[part].gates * width;
     const T* from = d + at * d_row + (cell.hidden_at + parts[part].first) * width;
-    const Item* items = as_items<M>(from, rows, columns, d_row, d_items);
-    product<M>(rows, columns, width, items, item_row<M>(columns, d_row), weights.hidden[part],
+    const Item* items = as_items<M>(from, count, columns, d_row, d_items);
+    product<M>(count, columns, width, items, item_row<M>(columns, d_row), weights.hidden[part],
                start, width, result, width);
   }
 
@@ -199,7 +195,7 @@ class BackwardPass {
   }
 
   void give_dx(int64_t t, int64_t at) {
-    for (int64_t b = 0; b < rows; b++) {
+    for (int64_t b = 0; b < slice.active(t); b++) {
       if (p.input_weight) {
         std::memcpy(dx_row(t, b), dx + (at + b) * input_width, p.inputs * sizeof(T));
         continue;

@@ -19,7 +19,7 @@ class ForwardPass {
         parts(parts_of(cell)),
         width(p.width()),
         all(cell.gates * width),
-        rows(slice.rows),
+        rows(slice.rows()),
         chunk(std::max<int64_t>(1, 64 / rows)),
         coefficients(slice),
         x(chunk * rows * p.input_width()),
@@ -40,12 +40,16 @@ class ForwardPass {
     for (int64_t start = 0; start < steps; start += chunk) {
       const int64_t count = std::min(chunk, steps - start);
       const auto time = [&](int64_t i) { return p.reverse ? steps - 1 - start - i : start + i; };
-      for (int64_t i = 0; i < count; i++) take_inputs(time(i), i * rows);
-      if (p.input_weight) project(count * rows);
-      for (int64_t i = 0; i < count; i++) step(time(i), projected + i * rows * all);
+      int64_t taken = 0;
+      for (int64_t i = 0; i < count; taken += slice.active(time(i)), i++) take(time(i), taken);
+      if (p.input_weight) project(taken);
+      taken = 0;
+      for (int64_t i = 0; i < count; taken += slice.active(time(i)), i++)
+        step(time(i), projected + taken * all);
     }
-    for (int64_t t = steps; t < p.steps; t++)
-      for (int64_t b = 0; b < rows; b++) std::memset(state(t, b), 0, p.hidden * sizeof(T));
+    for (int64_t b = 0; b < rows; b++)
+      for (int64_t t = slice.length(b); t < p.steps; t++)
+        std::memset(state(t, b), 0, p.hidden * sizeof(T));
     unload(h, p.h_final);
     unload(c, p.c_final);
   }
@@ -55,33 +59,28 @@ class ForwardPass {
 
   void load(const T* from, T* to) const {
     for (int64_t b = 0; from && b < rows; b++)
-      std::memcpy(to + b * width, from + (slice.first + b) * p.hidden, p.hidden * sizeof(T));
+      std::memcpy(to + b * width, from + slice.member(b) * p.hidden, p.hidden * sizeof(T));
   }
   void unload(const T* from, T* to) const {
     for (int64_t b = 0; to && b < rows; b++)
-      std::memcpy(to + (slice.first + b) * p.hidden, from + b * width, p.hidden * sizeof(T));
+      std::memcpy(to + slice.member(b) * p.hidden, from + b * width, p.hidden * sizeof(T));
   }
   T* state(int64_t t, int64_t b) const {
-    return p.states + t * p.state_step + (slice.first + b) * p.state_row;
+    return p.states + t * p.state_step + slice.member(b) * p.state_row;
   }
   T* kept(int64_t t, int64_t b) {
     return p.kept ? slice.kept(t, b) : unkept + b * cell.kept * width;
   }
 
-  // Copy the inputs of a step; padding, whatever it holds, becomes zero.
-  void take_inputs(int64_t t, int64_t to) {
-    for (int64_t b = 0; b < rows; b++) {
-      const T* from = p.x + t * p.x_step + (slice.first + b) * p.x_row;
-      const bool real = slice.real(b, t);
-      if (p.input_weight) {
-        T* row = x + (to + b) * p.input_width();
-        if (real) std::memcpy(row, from, p.inputs * sizeof(T));
-        else std::memset(row, 0, p.inputs * sizeof(T));
-      } else if (real) {
-        for (int64_t g = 0; g < cell.gates; g++)
-          std::memcpy(projected + (to + b) * all + g * width, from + g * p.hidden,
-                      p.hidden * sizeof(T));
-      }
+  // Copy the inputs of a step.
+  void take(int64_t t, int64_t to) {
+    for (int64_t b = 0; b < slice.active(t); b++) {
+      const T* from = p.x + t * p.x_step + slice.member(b) * p.x_row;
+      if (p.input_weight)
+        std::memcpy(x + (to + b) * p.input_width(), from, p.inputs * sizeof(T));
+      for (int64_t g = 0; !p.input_weight && g < cell.gates; g++)
+        std::memcpy(projected + (to + b) * all + g * width, from + g * p.hidden,
+                    p.hidden * sizeof(T));
     }
   }
 
@@ -92,27 +91,23 @@ class ForwardPass {
                weights.input_bias, 0, projected, all);
   }
 
-  void multiply(const T* left, int part) {
+  void multiply(const T* left, int64_t count, int part) {
     const int64_t at = parts[part].first * width;
-    const Item* items = as_items<M>(left, rows, width, width, h_room);
-    product<M>(rows, p.hidden, parts[part].gates * width, items, item_row<M>(width, width),
+    const Item* items = as_items<M>(left, count, width, width, h_room);
+    product<M>(count, p.hidden, parts[part].gates * width, items, item_row<M>(width, width),
                weights.hidden[part], weights.hidden_bias + at, 0, recurrent + at, all);
   }
 
   void step(int64_t t, const T* inputs) {
-    multiply(h, 0);
+    const int64_t count = slice.active(t);
+    multiply(h, count, 0);
     if (cell.before_reset) {
-      for (int64_t b = 0; b < rows; b++)
-        if (slice.real(b, t)) cell.open(row(t, b, inputs));
-      multiply(reset_state, 1);
+      for (int64_t b = 0; b < count; b++) cell.open(row(t, b, inputs));
+      multiply(reset_state, count, 1);
     }
-    for (int64_t b = 0; b < rows; b++) {
-      if (slice.real(b, t)) {
-        cell.forward(row(t, b, inputs));
-        std::memcpy(state(t, b), h + b * width, p.hidden * sizeof(T));
-      } else {
-        std::memset(state(t, b), 0, p.hidden * sizeof(T));
-      }
+    for (int64_t b = 0; b < count; b++) {
+      cell.forward(row(t, b, inputs));
+      std::memcpy(state(t, b), h + b * width, p.hidden * sizeof(T));
     }
   }
 

@@ -37,7 +37,6 @@ struct Problem {
 
   int64_t width() const { return rounded_up(hidden, lanes<T>); }
   int64_t input_width() const { return rounded_up(inputs, lanes<T>); }
-  bool real(int64_t row, int64_t t) const { return t < lengths[row]; }
 };
 
 template <class T>
@@ -68,24 +67,36 @@ inline std::vector<int> gates_of(Part part) {
   return gates;
 }
 
-// Some of the sequences of a recurrence, which one thread takes through all of its steps.
+// Some of the sequences of a recurrence, the longest first, which one thread takes through all of
+// its steps. At each step only the first few of them have not ended: the rest costs nothing.
 template <class T>
-struct Slice {
+class Slice {
+ public:
   const Problem<T>* problem;
   const Cell<T>* cell;
-  int64_t first, rows;
 
-  // Steps until the longest of its sequences ends.
-  int64_t steps() const {
-    int64_t longest = 0;
-    for (int64_t b = first; b < first + rows; b++)
-      longest = std::max(longest, problem->lengths[b]);
-    return longest;
+  Slice(const Problem<T>* problem, const Cell<T>* cell, std::vector<int64_t> members)
+      : problem(problem), cell(cell), members(std::move(members)) {
+    for (int64_t t = 0; !this->members.empty() && t < length(0); t++) {
+      int64_t real = active_.empty() ? rows() : active_.back();
+      while (length(real - 1) <= t) real--;
+      active_.push_back(real);
+    }
   }
+
+  int64_t rows() const { return static_cast<int64_t>(members.size()); }
+  int64_t steps() const { return static_cast<int64_t>(active_.size()); }
+  // How many of its sequences have a step t.
+  int64_t active(int64_t t) const { return active_[t]; }
+  int64_t length(int64_t row) const { return problem->lengths[members[row]]; }
+  // Which sequence of the recurrence a row is.
+  int64_t member(int64_t row) const { return members[row]; }
   T* kept(int64_t t, int64_t row) const {
-    return problem->kept + ((t * problem->batch + first + row) * cell->kept) * problem->width();
+    return problem->kept + ((t * problem->batch + member(row)) * cell->kept) * problem->width();
   }
-  bool real(int64_t row, int64_t t) const { return problem->real(first + row, t); }
+
+ private:
+  std::vector<int64_t> members, active_;
 };
 
 // The activation's coefficients for each sequence of a slice, padded to vectors.
@@ -97,12 +108,12 @@ class Coefficients {
     width = p.width();
     for (int64_t i = 0; i < count; i++) {
       const bool own = p.coefficient_row[i] != 0;
-      values.emplace_back((own ? slice.rows : 1) * width);
+      values.emplace_back((own ? slice.rows() : 1) * width);
       strides[i] = own ? width : 0;
-      for (int64_t b = 0; b < (own ? slice.rows : 1); b++)
+      for (int64_t b = 0; b < (own ? slice.rows() : 1); b++)
         for (int64_t j = 0; j < width; j++)
           values[i][b * width + j] =
-              p.coefficient[i][(own ? slice.first + b : 0) * p.coefficient_row[i] +
+              p.coefficient[i][(own ? slice.member(b) : 0) * p.coefficient_row[i] +
                                (j < p.hidden ? j : 0) * p.coefficient_unit[i]];
     }
   }

@@ -36,6 +36,18 @@ double cost(const Problem<T>& p) {
 // Slices of at least this many sequences: fewer would read the weights too often.
 constexpr int64_t fewest_rows = 4;
 
+// Deal the sequences out in turns, the longest first, so that all slices have the same work.
+template <class T>
+std::vector<std::vector<int64_t>> dealt_out(const Problem<T>& p, int64_t parts) {
+  std::vector<int64_t> order(p.batch);
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return p.lengths[a] > p.lengths[b]; });
+  std::vector<std::vector<int64_t>> dealt(parts);
+  for (int64_t i = 0; i < p.batch; i++) dealt[i % parts].push_back(order[i]);
+  return dealt;
+}
+
 // Cut each recurrence into as many slices as its share of the work asks for, dearest slice first.
 template <class T>
 std::vector<Slice<T>> slices_of(const Problem<T>* problems, int64_t count,
@@ -52,15 +64,13 @@ std::vector<Slice<T>> slices_of(const Problem<T>* problems, int64_t count,
     const double finer = count % threads == 0 || count > 4 * threads || threads == 1 ? 1 : 2;
     const auto parts = std::clamp<int64_t>(
         static_cast<int64_t>(std::ceil((count == 1 ? 1 : finer) * share - 1e-9)), 1, most);
-    for (int64_t s = 0; s < parts; s++) {
-      const int64_t first = p.batch * s / parts, end = p.batch * (s + 1) / parts;
-      slices.push_back({cost(p) / parts, {&p, cells[i].get(), first, end - first}});
-    }
+    for (auto& members : dealt_out(p, parts))
+      slices.push_back({cost(p) / parts, Slice<T>(&p, cells[i].get(), std::move(members))});
   }
   std::stable_sort(slices.begin(), slices.end(),
                    [](const auto& a, const auto& b) { return a.first > b.first; });
   std::vector<Slice<T>> sorted;
-  for (const auto& slice : slices) sorted.push_back(slice.second);
+  for (auto& slice : slices) sorted.push_back(std::move(slice.second));
   return sorted;
 }
 
@@ -77,7 +87,7 @@ std::vector<std::unique_ptr<Pass<M>>> run_passes(
   std::vector<std::unique_ptr<Pass<M>>> passes(slices.size());
   run_all(slices.size(), [&](int64_t i) {
     const auto& slice = slices[i];
-    if (!slice.rows) return;
+    if (!slice.rows()) return;
     passes[i] = std::make_unique<Pass<M>>(slice, *weights[slice.problem - problems]);
     passes[i]->run();
   });
