@@ -258,7 +258,16 @@ def test_what_is_kept_for_the_way_back_uses_its_memory_again() -> None:
     address = first.data_ptr()
     assert second.data_ptr() != address
     del first
-    assert workspace.take(9_000, torch.float32).data_ptr() == address
+    smaller = workspace.take(9_000, torch.float32)
+    assert smaller.data_ptr() == address
+
+
+def test_no_more_memory_is_kept_than_was_in_use_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workspace, "_free", [])
+    for size in (100, 300, 200, 400):
+        held = [workspace.take(size, torch.float64), workspace.take(size // 2, torch.float64)]
+        del held
+    assert sorted(block.nbytes for block in workspace._free) == [1600, 3200]
 
 
 @needs_compiler

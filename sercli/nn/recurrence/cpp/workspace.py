@@ -7,6 +7,7 @@ hand out and clear its pages at every step.
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,35 +15,41 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-_MOST_FREE = 4
 _free: list[NDArray[Any]] = []
 """Changed only by operations of one step, so that threads and finalisers cannot meet in them."""
 
 
 def take(size: int, dtype: torch.dtype) -> Tensor:
-    """Return a tensor of ``size`` numbers of any value; its memory comes back when it is gone."""
+    """Return a tensor of ``size`` numbers of any value; its memory comes back when it is gone.
+
+    As many blocks are kept as were in use at the same time, each as large as the largest that
+    stood in its place.
+    """
     if not size:
         return torch.empty(0, dtype=dtype)
     wanted = size * dtype.itemsize
     block = _found(wanted)
     view = block[:wanted]
-    weakref.finalize(view, _give, block)
+    weakref.finalize(view, _free.append, block)
     return torch.from_numpy(view).view(dtype)
 
 
 def _found(wanted: int) -> NDArray[Any]:
-    """Take a free block of this many bytes or not many more, or a new one."""
-    for _ in range(len(_free)):
+    """Return the smallest free block that is large enough; else a new one in place of another."""
+    blocks = sorted(_all_free(), key=lambda each: each.nbytes)
+    fitting = next((i for i, each in enumerate(blocks) if each.nbytes >= wanted), None)
+    if fitting is not None:
+        block = blocks.pop(fitting)
+    else:
+        del blocks[-1:]
+        block = np.empty(wanted, np.uint8)
+    _free.extend(blocks)
+    return block
+
+
+def _all_free() -> Iterator[NDArray[Any]]:
+    while True:
         try:
-            block = _free.pop(0)
-        except IndexError:  # another thread was faster
-            break
-        if wanted <= block.nbytes <= 2 * wanted:
-            return block
-        _free.append(block)
-    return np.empty(wanted, np.uint8)
-
-
-def _give(block: NDArray[Any]) -> None:
-    _free.append(block)
-    del _free[:-_MOST_FREE]
+            yield _free.pop()
+        except IndexError:
+            return
