@@ -37,13 +37,16 @@ if TYPE_CHECKING:
 _PART = 300
 """Utterances that are timed at a stretch, so that a busy moment of the machine hits all alike."""
 
-_MOST_COPIES = 4
+_MOST_COPIES = 6
 """How often a short corpus is repeated, at most."""
+
+_LONG = 3 * 3600
+"""Seconds of audio that processes are compared on, so that their start weighs little."""
 
 
 @dataclass(frozen=True)
 class Crew:
-    """An extraction of about an hour of audio by several processes, their start included.
+    """An extraction of about three hours of audio by several processes, their start included.
 
     Attributes:
         workers: Number of processes.
@@ -223,16 +226,13 @@ class _Alone:
 
 
 def _longer(manifest: Manifest, seconds: float) -> Manifest:
-    """Repeat a corpus until it is an hour long, each time without its first milliseconds.
-
-    The half second in which a process starts then weighs little, as in a corpus of many hours.
-    """
+    """Repeat a corpus until it is long, each time without its first milliseconds."""
     start = manifest.table["audio_start"].fillna(0.0)
     copies = [
         manifest.table.assign(
             utterance=manifest.table["utterance"] + f" {each}", audio_start=start + each / 1000
         )
-        for each in range(min(_MOST_COPIES, math.ceil(3600 / seconds)))
+        for each in range(min(_MOST_COPIES, math.ceil(_LONG / seconds)))
     ]
     return replace(manifest, table=pd.concat(copies, ignore_index=True))
 
