@@ -41,14 +41,14 @@ class BackwardPass {
         d_reset_state(rows * width),
         value(width),
         dvalue(width),
-        d_items(room(chunk * rows * d_row)),
+        d_items(room_for_items<M>(chunk * rows * d_row)),
         packed_left(packed_size<M>(chunk * rows, all)),
         packed_right(packed_size<M>(chunk * rows, std::max(width, input_width))),
         dx(p.dx ? chunk * rows * input_width : 0) {}
 
   void run() {
-    load(p.d_h_final, dh);
-    load(p.d_c_final, dc);
+    slice.load(p.d_h_final, dh);
+    slice.load(p.d_c_final, dc);
     const int64_t steps = slice.steps();
     for (int64_t end = steps; end > 0; end -= chunk) {
       const int64_t count = std::min(chunk, end);
@@ -63,8 +63,8 @@ class BackwardPass {
     for (int64_t b = 0; p.dx && b < rows; b++)
       for (int64_t t = slice.length(b); t < p.steps; t++)
         std::memset(dx_row(t, b), 0, p.inputs * sizeof(T));
-    unload(dh, p.dh0);
-    unload(dc, p.dc0);
+    slice.unload(dh, p.dh0);
+    slice.unload(dc, p.dc0);
   }
 
   // Add what the slice found to the gradients of the recurrence.
@@ -90,16 +90,6 @@ class BackwardPass {
   }
 
  private:
-  static Buffer<Item> room(int64_t numbers) { return Buffer<Item>(M::depth == 1 ? 0 : numbers / 2); }
-
-  void load(const T* from, T* to) const {
-    for (int64_t b = 0; from && b < rows; b++)
-      std::memcpy(to + b * width, from + slice.member(b) * p.hidden, p.hidden * sizeof(T));
-  }
-  void unload(const T* from, T* to) const {
-    for (int64_t b = 0; to && b < rows; b++)
-      std::memcpy(to + slice.member(b) * p.hidden, from + b * width, p.hidden * sizeof(T));
-  }
   void add(const T* from, int64_t row, int64_t columns, T* to) const {
     for (int64_t i = 0; i < p.hidden; i++)
       for (int64_t j = 0; j < columns; j++) to[i * columns + j] += from[i * row + j];

@@ -23,8 +23,8 @@ class ForwardPass {
         chunk(std::max<int64_t>(1, 64 / rows)),
         coefficients(slice),
         x(chunk * rows * p.input_width()),
-        x_room(room(chunk * rows * p.input_width())),
-        h_room(room(rows * width)),
+        x_room(room_for_items<M>(chunk * rows * p.input_width())),
+        h_room(room_for_items<M>(rows * width)),
         projected(chunk * rows * all),
         recurrent(rows * all),
         h(rows * width),
@@ -34,8 +34,8 @@ class ForwardPass {
         unkept(p.kept ? 0 : rows * cell.kept * width) {}
 
   void run() {
-    load(p.h0, h);
-    load(p.c0, c);
+    slice.load(p.h0, h);
+    slice.load(p.c0, c);
     const int64_t steps = slice.steps();
     for (int64_t start = 0; start < steps; start += chunk) {
       const int64_t count = std::min(chunk, steps - start);
@@ -50,21 +50,11 @@ class ForwardPass {
     for (int64_t b = 0; b < rows; b++)
       for (int64_t t = slice.length(b); t < p.steps; t++)
         std::memset(state(t, b), 0, p.hidden * sizeof(T));
-    unload(h, p.h_final);
-    unload(c, p.c_final);
+    slice.unload(h, p.h_final);
+    slice.unload(c, p.c_final);
   }
 
  private:
-  static Buffer<Item> room(int64_t numbers) { return Buffer<Item>(M::depth == 1 ? 0 : numbers / 2); }
-
-  void load(const T* from, T* to) const {
-    for (int64_t b = 0; from && b < rows; b++)
-      std::memcpy(to + b * width, from + slice.member(b) * p.hidden, p.hidden * sizeof(T));
-  }
-  void unload(const T* from, T* to) const {
-    for (int64_t b = 0; to && b < rows; b++)
-      std::memcpy(to + slice.member(b) * p.hidden, from + b * width, p.hidden * sizeof(T));
-  }
   T* state(int64_t t, int64_t b) const {
     return p.states + t * p.state_step + slice.member(b) * p.state_row;
   }

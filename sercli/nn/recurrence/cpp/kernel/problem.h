@@ -91,6 +91,17 @@ class Slice {
   int64_t length(int64_t row) const { return problem->lengths[members[row]]; }
   // Which sequence of the recurrence a row is.
   int64_t member(int64_t row) const { return members[row]; }
+  // Copy a state (batch × hidden) to rows of vectors, and back; null: there is none.
+  void load(const T* from, T* rows_of) const {
+    for (int64_t b = 0; from && b < rows(); b++)
+      std::memcpy(rows_of + b * problem->width(), from + member(b) * problem->hidden,
+                  problem->hidden * sizeof(T));
+  }
+  void unload(const T* rows_of, T* to) const {
+    for (int64_t b = 0; to && b < rows(); b++)
+      std::memcpy(to + member(b) * problem->hidden, rows_of + b * problem->width(),
+                  problem->hidden * sizeof(T));
+  }
   T* kept(int64_t t, int64_t row) const {
     return problem->kept + ((t * problem->batch + member(row)) * cell->kept) * problem->width();
   }

@@ -89,6 +89,12 @@ const typename M::Item* as_items(const typename M::Number* from, int64_t rows, i
   }
 }
 
+// Room for `as_items`, where it needs any.
+template <class M>
+Buffer<typename M::Item> room_for_items(int64_t numbers) {
+  return Buffer<typename M::Item>(M::depth == 1 ? 0 : numbers / 2);
+}
+
 template <class M>
 int64_t item_row(int64_t columns, int64_t row) {
   return M::depth == 1 ? row : columns / 2;
