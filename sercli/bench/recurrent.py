@@ -280,9 +280,11 @@ def _with(backend: str, precision: str, run: Callable[[], object]) -> Callable[[
 def _layers(shape: tuple[int, int, int], names: Sequence[str]) -> list[_Task]:
     steps, batch, hidden = shape
     x = torch.randn(steps, batch, INPUTS)
-    kinds = [(name, "cpp", "float32") for name in names]
-    kinds += [("tanh", "eager", "float32"), ("arelu", "eager", "float32")]
-    kinds += [("arelu", "cpp", "bf16")]
+    fused = _fused(GRU(1, 1))
+    kinds = [(name, "cpp" if fused else "eager", "float32") for name in names]
+    if fused:
+        kinds += [("tanh", "eager", "float32"), ("arelu", "eager", "float32")]
+        kinds += [("arelu", "cpp", "bf16")]
     return [
         _Task(
             *("layer", "gru", name, backend, precision),
@@ -291,7 +293,6 @@ def _layers(shape: tuple[int, int, int], names: Sequence[str]) -> list[_Task]:
             work=_work(shape, hidden, gates=3),
         )
         for name, backend, precision in kinds
-        if backend != "cpp" or _fused(GRU(1, 1, activation=name))
     ]
 
 

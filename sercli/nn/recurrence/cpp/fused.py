@@ -32,7 +32,10 @@ def run(cell: Cell, recurrences: Sequence[Recurrence]) -> list[Unrolled]:
         RequestError: An activation does not fit the states.
     """
     kind = _kind(cell, recurrences)
-    numbers = coefficients(recurrences)
+    kernel()
+    for each in recurrences:
+        _refuse_again(each.activation)
+    numbers = coefficients(recurrences)  # asked only if the eager loop will not ask again: noise
     given = list(zip(recurrences, numbers, strict=True))
     plan = Plan(
         cell.name,
@@ -111,6 +114,12 @@ _Addresses = dict[str, tuple[int, int]]
 """Where the value and the derivative of an activation are, by type of number."""
 
 _compiled: WeakKeyDictionary[nn.Module, _Addresses | NoKernelError] = WeakKeyDictionary()
+
+
+def _refuse_again(activation: nn.Module) -> None:
+    known = _compiled.get(activation)
+    if isinstance(known, NoKernelError):
+        raise known.again()
 
 
 def _addresses(activation: nn.Module, count: int) -> _Addresses:
