@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sercli.corpora.manifest import Refusal
+from sercli.config.schema import DatasetConfig
+from sercli.corpora.manifest import Manifest, Refusal, build_manifest
+from sercli.corpora.options import NoOptions, reader_options
 from sercli.errors import RequestError
 
 Row = dict[str, Any]
@@ -75,6 +77,45 @@ def read_names(
     if not rows:
         raise RequestError(_not_the_corpus(root, layout, refused))
     return list(rows.values()), refused
+
+
+def manifest_of_names(
+    dataset: DatasetConfig, root: Path, to_row: Callable[[Path], Row], layout: str
+) -> Manifest:
+    """Read a corpus that states everything in the names of its files, and has no options.
+
+    Args:
+        dataset: Its configuration.
+        root: Folder of its audio.
+        to_row: As in `read_names`.
+        layout: As in `read_names`.
+
+    Raises:
+        RequestError: An option is set, or no file can be used.
+    """
+    reader_options(dataset, NoOptions)
+    rows, refused = read_names(root, to_row, layout)
+    return build_manifest(dataset.name, rows, dataset.classes, refused, synthetic=dataset.synthetic)
+
+
+def label_file(root: Path, names: Sequence[str], beside: str) -> Path:
+    """Return the label file of a corpus, whose name differs between releases.
+
+    Args:
+        root: Folder of the corpus.
+        names: Its names, the usual one first.
+        beside: What else should be there ("it beside session1 to session6"), for the message.
+
+    Raises:
+        RequestError: There is none.
+    """
+    for name in names:
+        if (root / name).is_file():
+            return root / name
+    raise RequestError(
+        f"{root}: has no {names[0]}; expected {beside}. "
+        "Say where the corpus lies with dataset.root=PATH"
+    )
 
 
 def _folders(root: Path, refused: list[Refusal]) -> Iterator[tuple[str, list[str]]]:

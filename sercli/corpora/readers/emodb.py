@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
-from sercli.corpora.files import Row, read_names
-from sercli.corpora.manifest import Manifest, build_manifest
-from sercli.corpora.options import NoOptions, reader_options
+from sercli.corpora.files import Row, manifest_of_names
+from sercli.corpora.manifest import Manifest
 from sercli.corpora.readers import READERS
 from sercli.progress import Progress
 
@@ -41,9 +40,7 @@ def read_emodb(dataset: DatasetConfig, root: Path, progress: Progress) -> Manife
     Raises:
         RequestError: No file under ``root`` has such a name.
     """
-    reader_options(dataset, NoOptions)
-    rows, refused = read_names(root, _row, "wav/03a01Fa.wav and so on")
-    return build_manifest(dataset.name, rows, dataset.classes, refused, synthetic=dataset.synthetic)
+    return manifest_of_names(dataset, root, _row, "wav/03a01Fa.wav and so on")
 
 
 def _row(place: Path) -> Row:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
 from sercli.corpora.audio_index import AudioIndex
-from sercli.corpora.files import Row
+from sercli.corpora.files import Row, label_file
 from sercli.corpora.manifest import Manifest, Refusal, build_manifest
 from sercli.corpora.options import NoOptions, reader_options
 from sercli.corpora.readers import READERS
@@ -44,7 +44,7 @@ def read_msp_improv(dataset: DatasetConfig, root: Path, progress: Progress) -> M
         RequestError: There is no label file, or no utterance has its audio.
     """
     reader_options(dataset, NoOptions)
-    labels = _find_labels(root)
+    labels = label_file(root, _LABEL_FILES, "it beside session1 to session6")
     audio = AudioIndex(root)
     rows: list[Row] = []
     refused: list[Refusal] = []
@@ -57,16 +57,6 @@ def read_msp_improv(dataset: DatasetConfig, root: Path, progress: Progress) -> M
             refused.append(Refusal(f"{labels.name}:{number}", str(error)))
     refused += audio.refused + audio.without_label()
     return build_manifest(dataset.name, rows, dataset.classes, refused, synthetic=dataset.synthetic)
-
-
-def _find_labels(root: Path) -> Path:
-    for name in _LABEL_FILES:
-        if (root / name).is_file():
-            return root / name
-    raise RequestError(
-        f"{root}: has no {_LABEL_FILES[0]}; expected it beside session1 to session6. "
-        "Say where the corpus lies with dataset.root=PATH"
-    )
 
 
 def _lines(labels: Path) -> list[str]:

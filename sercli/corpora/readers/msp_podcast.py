@@ -8,12 +8,11 @@ from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
 from sercli.corpora.audio_index import AudioIndex
-from sercli.corpora.files import Row
+from sercli.corpora.files import Row, label_file
 from sercli.corpora.manifest import Manifest, build_manifest
 from sercli.corpora.options import NoOptions, reader_options
 from sercli.corpora.readers import READERS
 from sercli.corpora.tables import read_delimited
-from sercli.errors import RequestError
 from sercli.progress import Progress
 
 # Releases differ in the spelling.
@@ -44,20 +43,11 @@ def read_msp_podcast(dataset: DatasetConfig, root: Path, progress: Progress) -> 
     """
     reader_options(dataset, NoOptions)
     audio = AudioIndex(root)
-    table = read_delimited(_find_table(root))
+    beside = "it and Audios/MSP-PODCAST_0001_0008.wav and so on"
+    table = read_delimited(label_file(root, _TABLES, beside))
     rows, refused = table.rows(_REQUIRED, partial(_row, audio))
     refused += audio.refused + audio.without_label()
     return build_manifest(dataset.name, rows, dataset.classes, refused, synthetic=dataset.synthetic)
-
-
-def _find_table(root: Path) -> Path:
-    for name in _TABLES:
-        if (root / name).is_file():
-            return root / name
-    raise RequestError(
-        f"{root}: has no {_TABLES[0]}; expected it and Audios/MSP-PODCAST_0001_0008.wav and so "
-        "on. Say where the corpus lies with dataset.root=PATH"
-    )
 
 
 def _row(audio: AudioIndex, cells: Mapping[str, str]) -> Row:

@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
-from sercli.corpora.files import Row, read_names
-from sercli.corpora.manifest import Manifest, build_manifest
-from sercli.corpora.options import NoOptions, reader_options
+from sercli.corpora.files import Row, manifest_of_names
+from sercli.corpora.manifest import Manifest
 from sercli.corpora.readers import READERS
 from sercli.progress import Progress
 
@@ -27,9 +26,7 @@ def read_savee(dataset: DatasetConfig, root: Path, progress: Progress) -> Manife
     Raises:
         RequestError: No file under ``root`` has such a name.
     """
-    reader_options(dataset, NoOptions)
-    rows, refused = read_names(root, _row, "AudioData/DC/a01.wav or DC_a01.wav, and so on")
-    return build_manifest(dataset.name, rows, dataset.classes, refused, synthetic=dataset.synthetic)
+    return manifest_of_names(dataset, root, _row, "AudioData/DC/a01.wav or DC_a01.wav, and so on")
 
 
 def _row(place: Path) -> Row:

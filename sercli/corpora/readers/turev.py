@@ -6,10 +6,9 @@ import re
 from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
-from sercli.corpora.files import Row, read_names
+from sercli.corpora.files import Row, manifest_of_names
 from sercli.corpora.folders import check_folder
-from sercli.corpora.manifest import Manifest, build_manifest
-from sercli.corpora.options import NoOptions, reader_options
+from sercli.corpora.manifest import Manifest
 from sercli.corpora.readers import READERS
 from sercli.progress import Progress
 
@@ -32,10 +31,8 @@ def read_turev(dataset: DatasetConfig, root: Path, progress: Progress) -> Manife
     Raises:
         RequestError: No file has such a name.
     """
-    reader_options(dataset, NoOptions)
     sources = sorted(path for path in root.glob("**/Sound Source") if path.is_dir())
-    rows, refused = read_names(sources[0] if sources else root, _row, _LAYOUT)
-    return build_manifest(dataset.name, rows, dataset.classes, refused, synthetic=dataset.synthetic)
+    return manifest_of_names(dataset, sources[0] if sources else root, _row, _LAYOUT)
 
 
 def _row(file: Path) -> Row:

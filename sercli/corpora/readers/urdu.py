@@ -6,10 +6,9 @@ import re
 from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
-from sercli.corpora.files import Row, read_names
+from sercli.corpora.files import Row, manifest_of_names
 from sercli.corpora.folders import check_folder
-from sercli.corpora.manifest import Manifest, build_manifest
-from sercli.corpora.options import NoOptions, reader_options
+from sercli.corpora.manifest import Manifest
 from sercli.corpora.readers import READERS
 from sercli.progress import Progress
 
@@ -33,13 +32,12 @@ def read_urdu(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifes
     Raises:
         RequestError: No file has such a name.
     """
-    reader_options(dataset, NoOptions)
-    rows, refused = read_names(root, _row, _LAYOUT)
+    manifest = manifest_of_names(dataset, root, _row, _LAYOUT)
     progress.note(
         f"{dataset.name}: nearly every speaker has one emotion only, so that a result, above all "
         "a speaker-independent one, says little about emotion"
     )
-    return build_manifest(dataset.name, rows, dataset.classes, refused, synthetic=dataset.synthetic)
+    return manifest
 
 
 def _row(file: Path) -> Row:
