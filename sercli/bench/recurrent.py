@@ -21,9 +21,10 @@ from sercli.models.batch import Batch, Turns
 from sercli.models.iaan import IAAN
 from sercli.nn import GRU, run_together, use_backend
 from sercli.nn.activations import ACTIVATIONS
+from sercli.nn.backend import describe, why_not_fused
 from sercli.nn.cells import CELLS
 from sercli.nn.layer import RecurrentLayer
-from sercli.nn.recurrence.backend import chosen_backend, describe
+from sercli.nn.recurrence.backend import chosen_backend
 from sercli.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -212,6 +213,7 @@ def matmul_gflops(sizes: Sequence[int] = (512, 1024, 2048)) -> float:
 def _series(
     shape: tuple[int, int, int], names: Sequence[str], repeats: int, matmul: float
 ) -> list[Row]:
+    use_backend("auto")
     references = _references(shape)
     tasks = [*_layers(shape, names), *_other_cells(shape), *_together(shape), *_iaan(shape)]
     runs = list(references.values()) + [task.run for task in tasks]
@@ -357,8 +359,7 @@ def _iaan(shape: tuple[int, int, int]) -> list[_Task]:
 
 
 def _fused(layer: RecurrentLayer) -> bool:
-    use_backend("auto")
-    return describe(layer).startswith("cpp")
+    return not why_not_fused(layer)
 
 
 def _work(shape: tuple[int, int, int], hidden: int, gates: int) -> float:

@@ -13,7 +13,8 @@ from sercli.config.component import build
 from sercli.errors import RequestError
 from sercli.nn.activations import ACTIVATIONS
 from sercli.nn.cells import CELLS
-from sercli.nn.layer import MakeActivation, RecurrentLayer, check_choice
+from sercli.nn.check import check_one_of
+from sercli.nn.layer import MakeActivation, RecurrentLayer
 
 
 class NewCell:
@@ -40,7 +41,7 @@ class NewCell:
         self._share = self._activation.pop("share", "layer")
         self._per_unit = self._activation.pop("per_unit", False)
         self._common: tuple[int, nn.Module] | None = None
-        check_choice("activation.share", self._share, ("direction", "layer", "model"))
+        check_one_of("activation.share", self._share, ("direction", "layer", "model"))
 
     def __call__(
         self, input_size: int, hidden_size: int, *, bidirectional: bool = False

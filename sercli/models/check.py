@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sercli.errors import RequestError
+from sercli.nn import check
 
 
 def check_sizes(**sizes: int) -> None:
@@ -11,9 +12,7 @@ def check_sizes(**sizes: int) -> None:
     Raises:
         RequestError: Names the setting as the configuration does.
     """
-    for name, size in sizes.items():
-        if size < 1:
-            raise RequestError(f"model.{name}={size}: must be 1 or more")
+    check.check_sizes("model.", **sizes)
 
 
 def check_dropout(dropout: float) -> None:
@@ -24,3 +23,13 @@ def check_dropout(dropout: float) -> None:
     """
     if not 0 <= dropout < 1:
         raise RequestError(f"model.dropout={dropout:g}: must be in [0, 1)")
+
+
+def check_weight(name: str, weight: float) -> None:
+    """Refuse weights of losses that are below 0 or not finite.
+
+    Raises:
+        RequestError: Names the setting as the configuration does.
+    """
+    if not 0 <= weight < float("inf"):
+        raise RequestError(f"model.{name}={weight:g}: must be 0 or more")

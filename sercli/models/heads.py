@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from sercli.errors import RequestError
+from sercli.models.check import check_weight
 from sercli.models.corpus import Corpus
 from sercli.models.output import Task
 
@@ -42,16 +42,6 @@ class TaskHeads(nn.Module):
             Task(column, self.heads[column](vectors), weight)
             for column, weight in self.weights.items()
         )
-
-
-def check_weight(name: str, weight: float) -> None:
-    """Refuse weights of losses that are below 0 or not finite.
-
-    Raises:
-        RequestError: Names the setting as the configuration does.
-    """
-    if not 0 <= weight < float("inf"):
-        raise RequestError(f"model.{name}={weight:g}: must be 0 or more")
 
 
 def dense(inputs: int, *sizes: int, dropout: float = 0.0) -> nn.Sequential:

@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 from sercli.models import MODELS, MakeCell
 from sercli.models.batch import Batch, Turns
-from sercli.models.check import check_dropout, check_sizes
-from sercli.models.heads import check_weight
+from sercli.models.check import check_dropout, check_sizes, check_weight
 from sercli.models.output import Output
 from sercli.nn.attention import InteractionAttention, SelfAttention
-from sercli.nn.layer import RecurrentLayer, check_choice
+from sercli.nn.check import check_one_of
+from sercli.nn.layer import RecurrentLayer
 from sercli.nn.together import run_together
 
 CONTEXTS = ("full", "steer", "none")
@@ -78,7 +78,7 @@ class IAAN(nn.Module):
         super().__init__()
         check_sizes(hidden=hidden, context_hidden=context_hidden, attention=attention, head=head)
         check_dropout(dropout)
-        check_choice("model.context", context, CONTEXTS)
+        check_one_of("model.context", context, CONTEXTS)
         check_weight("head_l2", head_l2)
         self.classifies_context = context == "full"
         self.hears_context = context != "none"

@@ -10,7 +10,7 @@ from sercli.models.batch import Batch, Turns
 from sercli.models.check import check_dropout, check_sizes
 from sercli.nn import last_state
 from sercli.nn.attention import FeatureAttention, TimeAttention
-from sercli.nn.layer import check_choice
+from sercli.nn.check import check_one_of
 
 
 @MODELS.register("lstm_tf_at")
@@ -51,7 +51,7 @@ class TimeFeatureAttention(nn.Module):
         super().__init__()
         check_sizes(hidden=hidden)
         check_dropout(dropout)
-        check_choice("model.attention", attention, ("time", "features", "both"))
+        check_one_of("model.attention", attention, ("time", "features", "both"))
         self.recurrent = new_cell(inputs, hidden)
         size = self.recurrent.output_size
         self.over_time = TimeAttention(size) if attention != "features" else None

@@ -11,9 +11,9 @@ from sercli.errors import RequestError
 from sercli.models import MODELS, MakeCell
 from sercli.models.adversary import PriorAdversary
 from sercli.models.batch import Batch, Turns
-from sercli.models.check import check_dropout, check_sizes
+from sercli.models.check import check_dropout, check_sizes, check_weight
 from sercli.models.corpus import Corpus
-from sercli.models.heads import TaskHeads, check_weight
+from sercli.models.heads import TaskHeads
 from sercli.models.output import Output
 from sercli.nn.attention import BottleneckAttention, SelfAttention
 from sercli.nn.layer import RecurrentLayer

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from sercli.errors import RequestError
 from sercli.models import MODELS
 from sercli.models.batch import Batch, Turns
-from sercli.models.check import check_dropout, check_sizes
+from sercli.models.check import check_dropout, check_sizes, check_weight
 from sercli.models.corpus import Corpus
-from sercli.models.heads import check_weight, dense
+from sercli.models.heads import dense
 from sercli.models.output import Output, Task
 from sercli.nn.pooling import deviation_over_time, mean_over_time
 

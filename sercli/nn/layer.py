@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from sercli.errors import RequestError
 from sercli.nn.activations import ACTIVATIONS
+from sercli.nn.check import check_one_of, check_sizes
 from sercli.nn.initial import INITS, draw, uniform
 from sercli.nn.recurrence import Cell, Recurrence, Unrolled, Weights
 from sercli.nn.recurrence.operands import State
@@ -103,8 +104,8 @@ class RecurrentLayer(nn.Module):
     ) -> None:
         super().__init__()
         check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
-        check_choice("share", share, ("layer", "direction"))
-        check_choice("init", init, INITS)
+        check_one_of("share", share, ("layer", "direction"))
+        check_one_of("init", init, INITS)
         _check_dropout(dropout, num_layers)
         if gate_bias and not (bias and self.biased):
             raise RequestError(
@@ -116,6 +117,7 @@ class RecurrentLayer(nn.Module):
         self.bidirectional, self.share = bidirectional, share
         self.init, self.gate_bias = init, gate_bias
         self.output_size = hidden_size * (2 if bidirectional else 1)
+        self._names = tuple(self.parameter_shapes(1))
         for level in range(num_layers):
             shapes = self.parameter_shapes(self.output_size if level else input_size)
             for suffix in self.suffixes(level):
@@ -162,7 +164,7 @@ class RecurrentLayer(nn.Module):
 
     def weights(self, suffix: str) -> dict[str, Tensor]:
         """The parameters of one recurrence, by their names without the suffix."""
-        return {name: getattr(self, f"{name}_{suffix}") for name in self.parameter_shapes(1)}
+        return {name: getattr(self, f"{name}_{suffix}") for name in self._names}
 
     def reset_parameters(self) -> None:
         """Draw all weights anew. What torch's layers do not have starts from U(±1/√H)."""
@@ -274,25 +276,9 @@ class RecurrentLayer(nn.Module):
         return ", ".join(shown)
 
 
-def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    """Refuse a value that is none of the choices.
-
-    Raises:
-        RequestError: Names them.
-    """
-    if value not in choices:
-        raise RequestError(f"{name}={value}: must be one of {', '.join(choices)}")
-
-
-def check_sizes(**sizes: int) -> None:
-    """Refuse sizes below 1.
-
-    Raises:
-        RequestError: Names the size.
-    """
-    for name, size in sizes.items():
-        if size < 1:
-            raise RequestError(f"{name}={size}: must be 1 or more")
+def recurrent_layers(model: nn.Module) -> Iterator[RecurrentLayer]:
+    """Give the recurrent layers of a model."""
+    return (module for module in model.modules() if isinstance(module, RecurrentLayer))
 
 
 def _check_dropout(dropout: float, num_layers: int) -> None:

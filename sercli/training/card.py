@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from sercli.config.schema import Config, ContextConfig, FeaturesConfig, ProtocolConfig
-from sercli.nn.layer import RecurrentLayer
+from sercli.nn.layer import recurrent_layers
 from sercli.training.data import Data
 from sercli.training.doubts import doubts
 from sercli.training.folds import Fold
@@ -38,7 +38,7 @@ def protocol_card(
         "selection": _selection(config, model),
         "refit": protocol.refit,
         "pooling": "test predictions pooled over folds, metrics averaged over seeds",
-        "recurrent": any(isinstance(part, RecurrentLayer) for part in model.modules()),
+        "recurrent": any(True for _ in recurrent_layers(model)),
         "features": _features(config.features),
         "normalisation": _NORMALISATION[config.features.normalise],
         "context": _context(config, data, model),

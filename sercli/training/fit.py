@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
 
 import numpy as np
-import pandas as pd
 import torch
 
 from sercli.config.schema import Config
@@ -73,16 +72,7 @@ def fit_unit(
         fitted.fit(*_examples(data, fold.train + fold.dev), setting, seed)
         selection.refitted(predict(model, fold.test, data, _CPU), model)
     stepped(config.trainer.steps)
-    return UnitResult(
-        seed=seed,
-        fold=fold.name,
-        diverged_at=None,
-        selected_step=selection.selected_step,
-        oracle_step=selection.oracle_step,
-        history=pd.DataFrame(history).assign(seed=seed, fold=fold.name),
-        predictions=selection.predictions().assign(seed=seed, fold=fold.name),
-        weights=selection.weights,
-    )
+    return selection.result(seed, fold.name, history)
 
 
 def _examples(data: Data, utterances: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

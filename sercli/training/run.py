@@ -13,7 +13,8 @@ from sercli.config.compose import to_yaml
 from sercli.config.key import result_relevant, run_key
 from sercli.config.schema import Config
 from sercli.files import held_alone
-from sercli.nn.recurrence.backend import describe, use_backend
+from sercli.nn.backend import describe
+from sercli.nn.recurrence.backend import use_backend
 from sercli.progress import SILENT, Progress
 from sercli.results.environment import describe_environment
 from sercli.results.record import Record, adopt, unit_name, write_record
@@ -22,7 +23,7 @@ from sercli.training.card import protocol_card
 from sercli.training.crew import Crew, UnitOrder, crew_size
 from sercli.training.data import Data, read_data
 from sercli.training.device import choose_device
-from sercli.training.doubts import context_doubt, doubts
+from sercli.training.doubts import context_doubt
 from sercli.training.folds import Fold, make_folds
 from sercli.training.summary import summarise
 from sercli.training.unit import new_model
@@ -84,9 +85,11 @@ def train_run(
         record = None if force else adopt(runs, config.experiment, key)
         if record is None:
             backend = _announce_backend(config, model, progress)
-            _note_doubts(config, data, folds, model, progress)
-            units = _train_units(config, folds, partial, crew, progress)
             card = protocol_card(config, data, folds, model)
+            for doubt in (*card["doubts"], context_doubt(config, data, model)):
+                if doubt is not None:
+                    progress.note_once(doubt)
+            units = _train_units(config, folds, partial, crew, progress)
             record = _write(path, config, data, folds, units, card, backend)
             shutil.rmtree(partial, ignore_errors=True)
             return record, True
@@ -100,14 +103,6 @@ def _announce_backend(config: Config, model: nn.Module, progress: Progress) -> s
     backend = describe(model, choose_device(config.device).type)
     progress.note_once(f"recurrence: {backend}")
     return backend
-
-
-def _note_doubts(
-    config: Config, data: Data, folds: Sequence[Fold], model: nn.Module, progress: Progress
-) -> None:
-    for doubt in (*doubts(config, data, folds), context_doubt(config, data, model)):
-        if doubt is not None:
-            progress.note_once(doubt)
 
 
 def _train_units(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from torch import nn
 
+from sercli.results.unit import UnitResult
 from sercli.training.metrics import ua, wa
 
 
@@ -103,6 +106,32 @@ class Selection:
             for part in best.predictions
         ]
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+    def result(
+        self,
+        seed: int,
+        fold: str,
+        history: Sequence[Mapping[str, Any]],
+        diverged_at: int | None = None,
+    ) -> UnitResult:
+        """Return the result of the unit whose looks these were.
+
+        Args:
+            seed: Its seed.
+            fold: Name of its fold.
+            history: A row for each look, and what else was seen.
+            diverged_at: The step at which it diverged, if it did.
+        """
+        return UnitResult(
+            seed=seed,
+            fold=fold,
+            diverged_at=diverged_at,
+            selected_step=self.selected_step,
+            oracle_step=self.oracle_step,
+            history=pd.DataFrame(history).assign(seed=seed, fold=fold),
+            predictions=self.predictions().assign(seed=seed, fold=fold),
+            weights=self.weights,
+        )
 
 
 def _scores(part: str, predictions: pd.DataFrame) -> dict[str, float]:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sercli.nn.layer import Passing, RecurrentLayer
+from sercli.nn.layer import Passing, recurrent_layers
 
 
 class LargestState:
@@ -46,7 +46,7 @@ def watched_states(model: nn.Module) -> Iterator[LargestState]:
     (`sercli.nn.run_together`). So a layer is watched where it is sent its states; outside of
     the block it is as it was, and training pays nothing.
     """
-    layers = list(_recurrent_layers(model))
+    layers = list(recurrent_layers(model))
     largest = LargestState()
     for layer in layers:
         vars(layer)["passing"] = partial(_watched, layer.passing, largest.see)
@@ -77,7 +77,7 @@ def activation_numbers(model: nn.Module, *, per_unit: bool = False) -> dict[str,
     """
     inside = {
         id(parameter)
-        for layer in _recurrent_layers(model)
+        for layer in recurrent_layers(model)
         for parameter in layer.activations.parameters()
     }
     numbers: dict[str, float] = {}
@@ -97,10 +97,6 @@ def _numbers(name: str, value: Tensor, per_unit: bool) -> dict[str, float]:
         of_units = {"mean": value.mean(), "min": value.min(), "max": value.max()}
         return {f"{name}.{which}": number.item() for which, number in of_units.items()}
     return {name: value.item()}
-
-
-def _recurrent_layers(model: nn.Module) -> Iterator[RecurrentLayer]:
-    return (module for module in model.modules() if isinstance(module, RecurrentLayer))
 
 
 def _watched(

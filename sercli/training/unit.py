@@ -78,16 +78,7 @@ def train_unit(
             break
     if config.protocol.refit and diverged_at is None:
         diverged_at = _refit(config, data, fold, seed, selection)
-    return UnitResult(
-        seed=seed,
-        fold=fold.name,
-        diverged_at=diverged_at,
-        selected_step=selection.selected_step,
-        oracle_step=selection.oracle_step,
-        history=pd.DataFrame(training.history).assign(seed=seed, fold=fold.name),
-        predictions=selection.predictions().assign(seed=seed, fold=fold.name),
-        weights=selection.weights,
-    )
+    return selection.result(seed, fold.name, training.history, diverged_at)
 
 
 def _start(

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from sercli.nn.activations import ACTIVATIONS, Activation
-from sercli.nn.activations.check import check_choice
 from sercli.nn.activations.learned import learned
+from sercli.nn.check import check_choice
 
 _INITIAL = {
     "leaky_relu": (

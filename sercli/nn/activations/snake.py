@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from sercli.nn.activations import ACTIVATIONS, Activation
-from sercli.nn.activations.check import check_finite
 from sercli.nn.activations.learned import learned, straight_through
+from sercli.nn.check import check_finite
 
 _SMALLEST = 1e-8
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from sercli.nn.cells import CELLS
-from sercli.nn.layer import RecurrentLayer, check_choice
+from sercli.nn.check import check_one_of
+from sercli.nn.layer import RecurrentLayer
 from sercli.nn.recurrence import Cell, StepWeights
 from sercli.nn.recurrence.operands import Phi, State
 from sercli.nn.recurrence.product import affine
@@ -72,6 +73,6 @@ class GRU(RecurrentLayer):
         gate_bias: float = 0.0,
         **settings: Any,
     ) -> None:
-        check_choice("reset", reset, ("after", "before"))
+        check_one_of("reset", reset, ("after", "before"))
         cell = AFTER if reset == "after" else BEFORE
         super().__init__(cell, *layer, init=init, gate_bias=gate_bias, **settings)

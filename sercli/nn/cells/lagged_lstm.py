@@ -54,12 +54,18 @@ class _LaggedLSTM(RecurrentLayer):
     carried = 2
     kernels = (4,)
 
-    def __init__(self, scored: bool, lags: Sequence[object], *layer: Any, **settings: Any) -> None:
-        real = {lag for lag in lags if isinstance(lag, int) and lag > 0}
+    scored: bool
+    """Whether the weights of the lags are a softmax of learned scores; else they are equal."""
+
+    def __init__(
+        self, *layer: Any, lags: list[int] | tuple[int, ...] = LAGS, **settings: Any
+    ) -> None:
+        given: Sequence[object] = lags  # a configuration may hold anything
+        real = {lag for lag in given if isinstance(lag, int) and lag > 0}
         if not real or len(real) < len(lags):
             raise RequestError(f"lags={list(lags)}: must be different numbers from 1 up")
-        step = LaggedStep(tuple(sorted(real)), scored)
-        cell = Cell("a_lstm" if scored else "mean_lstm", (4,), (4,), 2 * max(real), step)
+        step = LaggedStep(tuple(sorted(real)), self.scored)
+        cell = Cell("a_lstm" if self.scored else "mean_lstm", (4,), (4,), 2 * max(real), step)
         super().__init__(cell, *layer, **settings)
 
 
@@ -81,10 +87,7 @@ class ALSTM(_LaggedLSTM):
         RequestError: There is no lag, one is below 1, or one stands twice.
     """
 
-    def __init__(
-        self, *layer: Any, lags: list[int] | tuple[int, ...] = LAGS, **settings: Any
-    ) -> None:
-        super().__init__(True, lags, *layer, **settings)
+    scored = True
 
     def parameter_shapes(self, inputs: int) -> dict[str, tuple[int, ...]]:
         """Those of torch, and the vector that scores states."""
@@ -104,7 +107,4 @@ class MeanLSTM(_LaggedLSTM):
         RequestError: There is no lag, one is below 1, or one stands twice.
     """
 
-    def __init__(
-        self, *layer: Any, lags: list[int] | tuple[int, ...] = LAGS, **settings: Any
-    ) -> None:
-        super().__init__(False, lags, *layer, **settings)
+    scored = False

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from sercli.errors import RequestError
 from sercli.nn.cells import CELLS
-from sercli.nn.layer import RecurrentLayer, check_choice
+from sercli.nn.check import check_one_of
+from sercli.nn.layer import RecurrentLayer
 from sercli.nn.masks import valid_steps
 from sercli.nn.recurrence import Cell, StepWeights, Weights
 from sercli.nn.recurrence.operands import Phi, State
@@ -49,7 +50,7 @@ class LiGRU(RecurrentLayer):
     """
 
     def __init__(self, *layer: Any, norm: str = "batch", **settings: Any) -> None:
-        check_choice("norm", norm, ("batch", "layer", "none"))
+        check_one_of("norm", norm, ("batch", "layer", "none"))
         self._norm = norm
         super().__init__(CELL, *layer, init="orthogonal", **settings)
         features = CELL.gates * self.hidden_size

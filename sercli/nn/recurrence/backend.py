@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-
-from torch import nn
+from collections.abc import Iterable
 
 from sercli.errors import RequestError, nearest
-from sercli.nn.recurrence.cpp import fused
-from sercli.nn.recurrence.cpp.build import NoKernelError, capability
-from sercli.nn.recurrence.operands import Cell
+from sercli.nn.recurrence.cpp.build import NoKernelError
 
 BACKENDS = ("auto", "eager", "cpp")
 """``eager``: plain PyTorch, anywhere. ``cpp``: the fused CPU kernel. ``auto``: the fused kernel
@@ -44,44 +40,22 @@ def fall_back(error: NoKernelError) -> None:
     Raises:
         RequestError: The fused kernel was asked for by name.
     """
-    _refuse_if_asked_for(error)
+    refuse_if_asked_for(error)
     if error.worth_saying and str(error) not in _said:
         _said.add(str(error))
         _log.warning("recurrence runs in eager: %s", error)
 
 
-def _refuse_if_asked_for(error: NoKernelError) -> None:
+def refuse_if_asked_for(error: NoKernelError) -> None:
+    """Refuse to fall back where the fused kernel was asked for by name.
+
+    Raises:
+        RequestError: It was.
+    """
     if _chosen == "cpp":
         raise RequestError(f"recurrence.backend=cpp: {error} (auto runs it in eager)") from None
 
 
-def describe(model: nn.Module, device: str = "cpu") -> str:
-    """Say in one line which backend the recurrent layers of a model will run in.
-
-    What has to be compiled for them is compiled, so that processes started later find it. The
-    reason why something is not is in the line, and is not said again.
-
-    Raises:
-        RequestError: The fused kernel was asked for by name and cannot be had.
-    """
-    if _chosen == "eager":
-        return "eager"
-    reasons: dict[str, None] = {}
-    for cell, activation in _recurrent(model):
-        try:
-            fused.prepare(cell, activation, device)
-        except NoKernelError as error:
-            _refuse_if_asked_for(error)
-            reasons[str(error)] = None
+def was_said(reasons: Iterable[str]) -> None:
+    """Remember that the user knows why something runs in eager."""
     _said.update(reasons)
-    if not reasons:
-        return f"cpp ({capability()})"
-    return f"eager ({'; '.join(reasons)})"
-
-
-def _recurrent(model: nn.Module) -> Iterator[tuple[Cell, nn.Module]]:
-    for module in model.modules():
-        cell = getattr(module, "cell", None)
-        if isinstance(cell, Cell):
-            for activation in getattr(module, "activations", nn.ModuleDict()).values():
-                yield cell, activation

@@ -1,9 +1,9 @@
-"""Refuse settings of an activation that make no sense, by their full name."""
+"""Refuse settings of parts of networks that make no sense, by their full name."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sercli.errors import RequestError, nearest
 
@@ -51,3 +51,28 @@ def check_choice(setting: str, value: str, choices: Iterable[str]) -> None:
     known = list(choices)
     if value not in known:
         raise RequestError(f"{setting}={value} is not known.{nearest(value, known)}")
+
+
+def check_one_of(setting: str, value: str, choices: Sequence[str]) -> None:
+    """Refuse what is not among a few choices, all of which the message lists.
+
+    Raises:
+        RequestError: The value is none of them.
+    """
+    if value not in choices:
+        raise RequestError(f"{setting}={value}: must be one of {', '.join(choices)}")
+
+
+def check_sizes(prefix: str = "", /, **sizes: int) -> None:
+    """Refuse sizes below 1.
+
+    Args:
+        prefix: What stands before the names in a configuration ("model.").
+        sizes: The sizes, by name.
+
+    Raises:
+        RequestError: Names the size.
+    """
+    for name, size in sizes.items():
+        if size < 1:
+            raise RequestError(f"{prefix}{name}={size}: must be 1 or more")
