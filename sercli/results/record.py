@@ -4,6 +4,7 @@
       run.json             key, status, configuration, protocol card, metrics: one page
       config.yaml          the resolved configuration, to read and to run again
       folds.json           the utterances of train, dev and test of every fold
+      utterances.parquet   speaker, session, transcript, … of every utterance of the task
       predictions.parquet  every utterance of dev and test, dev-selected and oracle
       history.parquet      UA, WA and the signs of stability at every evaluation
       environment.json     versions, git commit, hardware, backend, command
@@ -30,7 +31,7 @@ from sercli.errors import SercliError
 from sercli.files import folder_written_whole
 from sercli.results.unit import UnitResult
 
-FORMAT = 1
+FORMAT = 2
 """Version of the form; a record of another version is refused by name."""
 
 
@@ -71,6 +72,10 @@ class Record:
         """Read the predictions of every utterance."""
         return pd.read_parquet(self.path / "predictions.parquet")
 
+    def utterances(self) -> pd.DataFrame:
+        """Read what is known of every utterance (`sercli.training.utterances`)."""
+        return pd.read_parquet(self.path / "utterances.parquet")
+
     def history(self) -> pd.DataFrame:
         """Read what was seen at every look (`sercli.results.unit.UnitResult`)."""
         return pd.read_parquet(self.path / "history.parquet")
@@ -83,6 +88,7 @@ def write_record(
     config_yaml: str,
     folds: Mapping[str, Any],
     environment: Mapping[str, Any],
+    utterances: pd.DataFrame,
     units: Sequence[UnitResult],
 ) -> Record:
     """Write a record, whole or not at all; an older record of the same run gives way to it."""
@@ -91,6 +97,7 @@ def write_record(
         _write_json(folder / "folds.json", folds)
         _write_json(folder / "environment.json", environment)
         (folder / "config.yaml").write_text(config_yaml, encoding="utf-8")
+        utterances.to_parquet(folder / "utterances.parquet")
         for name in ("predictions", "history"):
             table = pd.concat([getattr(unit, name) for unit in units], ignore_index=True)
             table.to_parquet(folder / f"{name}.parquet")

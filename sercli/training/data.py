@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -34,12 +34,14 @@ class Data:
         steps: Utterance id → float32 (steps, features).
         context: Indexed by target utterance, columns ``own`` and ``interlocutor``.
         fingerprint: Changes with anything that was read: audio, labels, speakers, turns, order.
+        seconds: Utterance id → how long its audio is, where that is known.
     """
 
     manifest: Manifest
     steps: Mapping[str, np.ndarray]
     context: pd.DataFrame
     fingerprint: str
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def labels(self) -> dict[str, str]:
@@ -85,6 +87,7 @@ def read_data(config: Config, *, workers: int = 1, progress: Progress = SILENT) 
         steps=load_features(readable, extraction.keys, store, config.features),
         context=find_context(readable, config.dataset.context),
         fingerprint=_fingerprint(readable, extraction.keys),
+        seconds=extraction.seconds,
     )
 
 

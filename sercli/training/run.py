@@ -27,6 +27,7 @@ from sercli.training.doubts import context_doubt
 from sercli.training.folds import Fold, make_folds
 from sercli.training.summary import summarise
 from sercli.training.unit import new_model
+from sercli.training.utterances import describe_utterances
 
 
 def train_configuration(
@@ -162,5 +163,6 @@ def _write(
             fold.name: {"train": fold.train, "dev": fold.dev, "test": fold.test} for fold in folds
         },
         environment=describe_environment(recurrence=backend),
+        utterances=describe_utterances(data),
         units=units,
     )

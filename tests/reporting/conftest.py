@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from sercli.config.compose import compose, to_yaml
@@ -69,6 +70,7 @@ def _record(made_unit: Callable[..., UnitResult], tmp_path: Path) -> Callable[..
             config_yaml=to_yaml(config),
             folds={"one": {}},
             environment={},
+            utterances=pd.DataFrame({"utterance": ["x"], "speaker": ["s"]}),
             units=[made_unit(["x"], ["x"])],
         )
 

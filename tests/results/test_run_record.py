@@ -31,6 +31,7 @@ def _write(made_unit: Callable[..., UnitResult], tmp_path: Path) -> Callable[...
             config_yaml="seeds: [7]\n",
             folds={"one": {"train": ("a",)}, "two": {"train": ("b",)}},
             environment={"sercli": "1"},
+            utterances=pd.DataFrame({"utterance": ["one-test0"], "speaker": ["s"]}),
             units=[made_unit(["x"], ["x"], fold=fold, seed=7) for fold in ("one", "two")],
         )
 

@@ -1,0 +1,146 @@
+"""What a sweep left behind for a report: a page and a table in the folder of its experiment.
+
+    runs/<experiment>/sweep.json       the plan in short, the winner, what was seen of test
+    runs/<experiment>/trials.parquet   one row per point: settings, state, dev UA
+
+The states themselves lie in the sweep's storage, which may be far away; these two files are
+written again whenever a worker leaves. As long as a sweep is sealed, nothing shows what its points
+but the winner gave on test.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sercli.errors import SercliError
+from sercli.files import write_atomically, write_text
+
+FORMAT = 1
+STATES = ("waiting", "running", "complete", "diverged", "pruned", "failed", "excluded")
+"""What can have become of a point; ``complete`` and ``diverged`` have a run record."""
+
+PARAMETER = "param/"
+"""Before the key of a swept setting in the names of the columns of trials."""
+
+
+@dataclass(frozen=True)
+class SweepPage:
+    """A sweep in short.
+
+    Attributes:
+        experiment: Its name.
+        sampler: ``grid``, ``random``, ``qmc``, ``tpe``, ``gp`` or ``cmaes``.
+        objectives: What it maximises: ``dev_ua``, and perhaps the least of a cost.
+        pruner: What stops points early, if anything does.
+        space: Swept key → its values as they were asked for ("tanh,arelu", "interval(0,1)").
+        seeds: Seeds of every point.
+        points: State → number of points.
+        winner: Key of the run with the best dev UA, once nothing waits or runs.
+        front: Keys of the runs that no other one beats in every objective, if there are several.
+        importance: Swept key → share of the variance of dev UA (PED-ANOVA), where it can be told.
+        comparison: Whether the plan compares systems that were named before, so that all of them
+            are results and none is chosen.
+        opened: When and how test was opened for all points: ``time``, ``how``.
+        shown: Keys of the winners whose test figures were shown.
+        code: What computed the points as it was when they were planned.
+    """
+
+    experiment: str
+    sampler: str
+    objectives: Sequence[str]
+    pruner: str | None
+    space: Mapping[str, str]
+    seeds: Sequence[int]
+    points: Mapping[str, int]
+    winner: str | None = None
+    front: Sequence[str] = ()
+    importance: Mapping[str, float] | None = None
+    comparison: bool = False
+    opened: Sequence[Mapping[str, str]] = ()
+    shown: Sequence[str] = ()
+    code: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing waits or runs."""
+        return not self.points.get("waiting") and not self.points.get("running")
+
+    @property
+    def sealed(self) -> bool:
+        """Whether test figures of all points but the winner are kept from sight."""
+        return not self.comparison and not self.opened
+
+
+def write_sweep(folder: Path, page: SweepPage, trials: pd.DataFrame) -> None:
+    """Write what is known of a sweep; what was opened or shown before stays so.
+
+    Args:
+        folder: Folder of the experiment.
+        page: The page.
+        trials: One row per point: ``number``, ``state`` (`STATES`), ``run`` (its key, or None),
+            ``overrides`` (in one line), ``dev_ua`` (NaN where there is none), ``seconds`` of
+            training, ``worker``, ``attempts``, ``cause`` of a failure, and a column
+            `PARAMETER` + key for every swept setting.
+    """
+    before = read_sweep(folder)
+    if before is not None:
+        page = replace(page, opened=before.opened, shown=before.shown)
+    write_atomically(folder / "trials.parquet", trials.to_parquet)
+    _write(folder, page)
+
+
+def read_sweep(folder: Path) -> SweepPage | None:
+    """Read the page of the sweep in an experiment's folder; None where there was no sweep.
+
+    Raises:
+        SercliError: It is damaged, or has another version of the form.
+    """
+    path = folder / "sweep.json"
+    if not path.is_file():
+        return None
+    try:
+        page = json.loads(path.read_text(encoding="utf-8"))
+        version = page.pop("format")
+        if version == FORMAT:
+            return SweepPage(**{each.name: page[each.name] for each in fields(SweepPage)})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SercliError(f"{path} cannot be read ({error!r}); remove or restore it") from error
+    raise SercliError(f"{path} has format {version}; this sercli reads {FORMAT}")
+
+
+def read_trials(folder: Path) -> pd.DataFrame:
+    """Read the points of the sweep in an experiment's folder (see `write_sweep`)."""
+    return pd.read_parquet(folder / "trials.parquet")
+
+
+def open_sweep(folder: Path, how: str) -> SweepPage | None:
+    """Break the seal of a sweep, which its page says from now on.
+
+    Args:
+        folder: Folder of the experiment.
+        how: What opened it, as in ``report --open``.
+    """
+    page = read_sweep(folder)
+    if page is not None and page.sealed:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        page = replace(page, opened=[*page.opened, {"time": now, "how": how}])
+        _write(folder, page)
+    return page
+
+
+def show_winner(folder: Path, page: SweepPage) -> None:
+    """Note that the test figures of the winner were shown: a later winner is then a second look."""
+    if page.winner is not None and page.winner not in page.shown:
+        _write(folder, replace(page, shown=[*page.shown, page.winner]))
+
+
+def _write(folder: Path, page: SweepPage) -> None:
+    content = {"format": FORMAT, **asdict(page)}
+    write_text(folder / "sweep.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
