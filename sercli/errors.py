@@ -22,6 +22,10 @@ class RequestError(SercliError):
     exit_status = 2
 
 
+class Busy(RequestError):
+    """Another process is at work on the same thing."""
+
+
 _LISTED = 30
 
 

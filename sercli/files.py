@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from sercli.errors import RequestError
+from sercli.errors import Busy
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -69,13 +69,13 @@ def held_alone(lock: Path, busy: str) -> Iterator[None]:
         busy: What to say when another process holds it.
 
     Raises:
-        RequestError: Another process holds it.
+        Busy: Another process holds it.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
     try:
         held = FileLock(lock).acquire(timeout=0)
     except Timeout:
-        raise RequestError(busy) from None
+        raise Busy(busy) from None
     with held:
         yield
 

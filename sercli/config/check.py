@@ -94,6 +94,12 @@ _RANGES: list[tuple[str, Callable[[Any], bool], str]] = [
     ("protocol.seed", lambda value: value >= 0, "0 or more"),
     ("dataset.context.window", lambda value: value >= 0, "0 or more"),
     ("dataset.context.seed", lambda value: value >= 0, "0 or more"),
+    ("launcher.array", _positive, "1 or more"),
+    ("launcher.minutes", _positive, "1 or more"),
+    ("launcher.signal_seconds", _positive, "1 or more"),
+    ("launcher.cpus", _positive, "1 or more"),
+    ("launcher.memory_gb", _positive, "above 0"),
+    ("launcher.gpus", lambda value: value in (0, 1), "0 or 1: a worker trains on one GPU"),
 ]
 
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -111,4 +117,6 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "precision": ("float32", "bf16"),
     "recurrence.backend": ("auto", "eager", "cpp"),
     "arelu.share": ("direction", "layer", "model"),
+    "launcher.name": ("local", "submitit"),
+    "launcher.executor": ("slurm", "local"),
 }

@@ -24,7 +24,7 @@ from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from sercli.config.check import check
@@ -32,12 +32,22 @@ from sercli.config.schema import Config
 from sercli.errors import RequestError, nearest
 from sercli.resources import packaged
 
-GROUPS = ("dataset", "features", "protocol", "model", "cell", "activation", "optim", "trainer")
+GROUPS = (
+    "dataset",
+    "features",
+    "protocol",
+    "model",
+    "cell",
+    "activation",
+    "optim",
+    "trainer",
+    "launcher",
+)
 """The groups, in the order of the way of the data."""
 
-_OPEN = ("dataset.classes", "dataset.expected", "dataset.expected_in")
+_OPEN = ("dataset.classes", "dataset.expected", "dataset.expected_in", "launcher.sbatch")
 OPEN_KEYS = tuple(f"{key}." for key in _OPEN)
-"""Where a user may add or remove keys: the task is theirs to define."""
+"""Where a user may add or remove keys: the task and the cluster are theirs to define."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,22 @@ def compose(overrides: Sequence[str]) -> Config:
         RequestError: An override is not understood, names an unknown key or choice, has a
             value of the wrong type or out of range, or lists several values.
     """
+    node, _ = compose_unresolved(overrides)
+    with refused_in_one_line():
+        config = cast("Config", OmegaConf.to_object(node))
+    check(config)
+    return config
+
+
+def compose_unresolved(overrides: Sequence[str]) -> tuple[DictConfig, dict[str, str]]:
+    """Compose one configuration, and leave its interpolations as they are written.
+
+    Returns:
+        The configuration, its types checked but not its ranges; group → choice.
+
+    Raises:
+        RequestError: As `compose`.
+    """
     parsed = parse(overrides)
     for override in parsed:
         if override.is_sweep_override():
@@ -84,15 +110,18 @@ def compose(overrides: Sequence[str]) -> Config:
                 "use `sercli sweep`, or quote the value if it is one"
             )
     check_names(parsed)
-    with _refused_in_one_line():
-        node = hydra_compose("config", [_with_new_keys(override) for override in parsed])
-        config = cast("Config", OmegaConf.to_object(node))
-    check(config)
-    return config
+    with refused_in_one_line():
+        node = hydra_compose(
+            "config", [_with_new_keys(override) for override in parsed], return_hydra_config=True
+        )
+    choices = {group: str(node.hydra.runtime.choices[group]) for group in GROUPS}
+    with open_dict(node):
+        del node["hydra"]
+    return node, choices
 
 
 def _with_new_keys(override: Override) -> str:
-    """Let an override of the task bring keys of its own, which Hydra wants to be told by ++."""
+    """Let an override of an open node bring keys of its own, as Hydra wants to be told by ++."""
     text, key = str(override.input_line), override.key_or_group
     plain = not text.startswith(("+", "~"))
     return f"++{text}" if plain and (key in _OPEN or key.startswith(OPEN_KEYS)) else text
@@ -141,7 +170,9 @@ def check_names(overrides: Sequence[Override]) -> None:
                 raise RequestError(
                     f"unknown {override.key_or_group} '{value}'.{nearest(value, names)}"
                 )
-    keys = _keys_of_any(choices)
+    keys = _keys_of_any(
+        [choice for choice in choices if _has_keys_below(choice.key_or_group, overrides)]
+    )
     for override in overrides:
         key = override.key_or_group
         if override not in choices and key not in keys and not key.startswith(OPEN_KEYS):
@@ -170,6 +201,26 @@ def list_choices(group: str) -> tuple[Choice, ...]:
     )
 
 
+@contextmanager
+def refused_in_one_line() -> Iterator[None]:
+    """Turn what Hydra raises for a request, or for a file of the user's own, into a refusal.
+
+    Raises:
+        RequestError: Instead of what Hydra, OmegaConf and PyYAML raise.
+    """
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise RequestError(_reason(error)) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        text = " ".join(str(error).split())
+        raise RequestError(f"a configuration file cannot be read: {text}") from error
+
+
+def _has_keys_below(group: str, overrides: Sequence[Override]) -> bool:
+    return any(override.key_or_group.startswith(f"{group}.") for override in overrides)
+
+
 def _keys_of_any(choices: Sequence[Override]) -> set[str]:
     """All keys that exist under at least one of the chosen files (a sweep names several)."""
     replaced = tuple(f"{override.key_or_group}." for override in choices)
@@ -185,7 +236,7 @@ def _keys_of_any(choices: Sequence[Override]) -> set[str]:
 @cache
 def _composed(choices: tuple[str, ...]) -> DictConfig:
     start()
-    with _refused_in_one_line():
+    with refused_in_one_line():
         return hydra_compose("config", list(choices))
 
 
@@ -232,18 +283,6 @@ def _user_folder_first(folder: Path) -> type[SearchPathPlugin]:
             search_path.prepend(provider="user", path=f"file://{folder}")
 
     return UserFolder
-
-
-@contextmanager
-def _refused_in_one_line() -> Iterator[None]:
-    """Turn what Hydra raises for a request, or for a file of the user's own, into a refusal."""
-    try:
-        yield
-    except (HydraException, OmegaConfBaseException) as error:
-        raise RequestError(_reason(error)) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        text = " ".join(str(error).split())
-        raise RequestError(f"a configuration file cannot be read: {text}") from error
 
 
 def _reason(error: BaseException) -> str:

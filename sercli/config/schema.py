@@ -4,8 +4,8 @@ Hydra composes a configuration from ``conf/`` and holds it to these dataclasses.
 ``model``, ``cell`` and ``activation`` are open: each choice has parameters of its own, which
 its YAML file lists and the class that it names checks (`sercli.config.component`).
 
-Everything here can change a result, except ``experiment``, ``paths``, ``device`` and
-``recurrence`` (`sercli.config.key`).
+Everything here can change a result, except ``experiment``, ``paths``, ``device``,
+``recurrence`` and ``launcher`` (`sercli.config.key`).
 """
 
 from __future__ import annotations
@@ -229,6 +229,41 @@ class PathsConfig:
 
 
 @dataclass
+class LauncherConfig:
+    """Where the workers of a sweep run; never part of a run's key.
+
+    All but ``name`` is for ``submitit``; the values are our choice.
+
+    Attributes:
+        name: ``local`` (processes of this machine) or ``submitit`` (jobs of a cluster).
+        executor: ``slurm``, or ``local``: submitit's processes on this machine.
+        array: Workers, each a job of the array.
+        minutes: Time limit of a job.
+        signal_seconds: How long before its limit a job gets the signal to leave.
+        cpus: Cores of a job.
+        memory_gb: Memory of a job.
+        gpus: GPUs of a job; a worker uses one.
+        partition: Of the cluster; null: its default.
+        account: Who pays; null: the user's default.
+        setup: Shell lines before the worker starts.
+        sbatch: Other options of sbatch, by name.
+    """
+
+    name: str = "local"
+    executor: str = "slurm"
+    array: int = 2
+    minutes: int = 720
+    signal_seconds: int = 90
+    cpus: int = 4
+    memory_gb: float = 16
+    gpus: int = 0
+    partition: str | None = None
+    account: str | None = None
+    setup: list[str] = field(default_factory=list)
+    sbatch: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
 class Config:
     """One configuration, whole.
 
@@ -249,6 +284,7 @@ class Config:
         paths: Where things lie.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, …
         recurrence: How the loops over time are computed.
+        launcher: Where the workers of a sweep run.
     """
 
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
@@ -266,3 +302,4 @@ class Config:
     paths: PathsConfig = field(default_factory=PathsConfig)
     device: str = "auto"
     recurrence: RecurrenceConfig = field(default_factory=RecurrenceConfig)
+    launcher: LauncherConfig = field(default_factory=LauncherConfig)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
+import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,17 +20,20 @@ from sercli import __version__
 _PACKAGES = ("torch", "numpy", "pandas", "opensmile", "optuna", "hydra-core", "audmetric")
 
 
-def describe_environment(*, recurrence: str) -> dict[str, Any]:
+def describe_environment(
+    *, recurrence: str, origin: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Describe this process for a run record.
 
     Args:
         recurrence: The backend that computed the recurrences, in words.
+        origin: What asked for the run, if that was not the command itself.
     """
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": sys.argv,
-        "sercli": __version__,
-        "git": _git_commit(),
+        "command": [without_password(word) for word in sys.argv],
+        **({"origin": dict(origin)} if origin else {}),
+        **describe_code(),
         "python": platform.python_version(),
         "packages": {name: version(name) for name in _PACKAGES},
         "platform": platform.platform(),
@@ -34,6 +41,34 @@ def describe_environment(*, recurrence: str) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "recurrence": recurrence,
     }
+
+
+def describe_code() -> dict[str, Any]:
+    """Say which code this is: version, commit, and a hash of all its files."""
+    return {"sercli": __version__, "git": _git_commit(), "code": _hash_of_code()}
+
+
+@cache
+def _hash_of_code() -> str:
+    package = Path(__file__).resolve().parents[1]
+    content = hashlib.sha256()
+    for path in sorted(package.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            content.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes())
+    return content.hexdigest()[:12]
+
+
+def without_password(argument: str) -> str:
+    """Leave the passwords of a URL out of an argument of a command.
+
+    A password may itself hold ``@``, so all up to the last one goes.
+
+    Example:
+        >>> without_password("--storage=postgresql://me:secret@host/studies")
+        '--storage=postgresql://me:…@host/studies'
+    """
+    argument = re.sub(r"(?s)(://[^:/@]*):.*@", r"\1:…@", argument)
+    return re.sub(r"(?i)([?&]\w*password=)[^&]*", r"\1…", argument)
 
 
 def _git_commit() -> dict[str, Any] | None:

@@ -7,7 +7,7 @@
       utterances.parquet   speaker, session, transcript, … of every utterance of the task
       predictions.parquet  every utterance of dev and test, dev-selected and oracle
       history.parquet      UA, WA and the signs of stability at every evaluation
-      environment.json     versions, git commit, hardware, backend, command
+      environment.json     versions, git commit, hardware, backend, command, time
       weights/             one safetensors file per seed and fold
 
 While a run is at work its finished units lie in ``.<key>.partial`` beside it.
@@ -67,6 +67,13 @@ class Record:
         """UA, WA and the others; fractions."""
         metrics: Mapping[str, Any] = self.page["metrics"]
         return metrics
+
+    def environment(self) -> dict[str, Any]:
+        """Read where the result came from, and how many ``seconds`` its training took."""
+        environment: dict[str, Any] = json.loads(
+            (self.path / "environment.json").read_text(encoding="utf-8")
+        )
+        return environment
 
     def predictions(self) -> pd.DataFrame:
         """Read the predictions of every utterance."""

@@ -109,7 +109,7 @@ def read_sweep(folder: Path) -> SweepPage | None:
         page = json.loads(path.read_text(encoding="utf-8"))
         version = page.pop("format")
         if version == FORMAT:
-            return SweepPage(**{each.name: page[each.name] for each in fields(SweepPage)})
+            return SweepPage(**{each.name: _frozen(page[each.name]) for each in fields(SweepPage)})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SercliError(f"{path} cannot be read ({error!r}); remove or restore it") from error
     raise SercliError(f"{path} has format {version}; this sercli reads {FORMAT}")
@@ -130,7 +130,7 @@ def open_sweep(folder: Path, how: str) -> SweepPage | None:
     page = read_sweep(folder)
     if page is not None and page.sealed:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        page = replace(page, opened=[*page.opened, {"time": now, "how": how}])
+        page = replace(page, opened=(*page.opened, {"time": now, "how": how}))
         _write(folder, page)
     return page
 
@@ -138,7 +138,11 @@ def open_sweep(folder: Path, how: str) -> SweepPage | None:
 def show_winner(folder: Path, page: SweepPage) -> None:
     """Note that the test figures of the winner were shown: a later winner is then a second look."""
     if page.winner is not None and page.winner not in page.shown:
-        _write(folder, replace(page, shown=[*page.shown, page.winner]))
+        _write(folder, replace(page, shown=(*page.shown, page.winner)))
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _write(folder: Path, page: SweepPage) -> None:

@@ -45,6 +45,7 @@ class UnitResult:
             probability of every class. With ``protocol.refit``, test under dev is predicted by
             the model that was trained on train and dev.
         weights: State dict of the model at the selected step.
+        seconds: How long training took.
     """
 
     seed: int
@@ -55,6 +56,13 @@ class UnitResult:
     history: pd.DataFrame
     predictions: pd.DataFrame
     weights: dict[str, np.ndarray]
+    seconds: float = 0.0
+
+    @property
+    def dev_ua(self) -> float:
+        """UA on dev at the selected step; NaN without one."""
+        at = self.history.loc[self.history["step"] == self.selected_step, "dev_ua"]
+        return float("nan") if at.empty else float(at.iloc[0])
 
 
 def write_unit(folder: Path, unit: UnitResult) -> None:
@@ -65,6 +73,7 @@ def write_unit(folder: Path, unit: UnitResult) -> None:
         "diverged_at": unit.diverged_at,
         "selected_step": unit.selected_step,
         "oracle_step": unit.oracle_step,
+        "seconds": unit.seconds,
     }
     with folder_written_whole(folder) as temporary:
         unit.history.to_parquet(temporary / "history.parquet")

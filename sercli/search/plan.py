@@ -1,165 +1,238 @@
-"""The plan of a sweep: its points, each a whole configuration."""
+"""The plan of a sweep: what its points are, which of them count, and what is sought."""
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from pathlib import Path
-from string import Template
-from typing import Any
+from dataclasses import dataclass, replace
 
-import yaml
-
-from sercli.config.compose import compose
-from sercli.config.grammar import expand
+from sercli.config.frozen import freeze, number_kind
+from sercli.config.grammar import MOST_VALUES, Axis, read_sweep
 from sercli.config.key import result_relevant
 from sercli.config.schema import Config
 from sercli.errors import RequestError, nearest
-from sercli.resources import packaged
+from sercli.search.plan_file import Form, PlanFile, read_plan_file
+from sercli.search.space import POINT, Point, Space, base_name
+
+GRID = "grid"
+OBJECTIVES = ("dev_ua", "parameters", "seconds")
+"""UA on dev, the more the better; weights of the model and seconds of training, the fewer."""
 
 
 @dataclass(frozen=True)
-class Point:
-    """One point of a grid.
+class Plan:
+    """A sweep, before anything of it has run.
 
     Attributes:
-        overrides: What makes it differ from the defaults.
-        config: The configuration, composed when the sweep was planned.
+        experiment: Its name.
+        sampler: ``grid``, or one of `sercli.search.samplers`.
+        trials: How many points a sampler proposes; None for a grid.
+        objectives: Of `OBJECTIVES`.
+        pruner: One of `sercli.search.pruners`, or None.
+        comparison: Whether it compares systems that were named before, so that all of them are
+            results and none is chosen.
+        space: What its points are made of.
+        points: Of a grid all of them, in order, no two of which would give the same result; else
+            none.
     """
 
-    overrides: tuple[str, ...]
-    config: Config
+    experiment: str
+    sampler: str
+    trials: int | None
+    objectives: tuple[str, ...]
+    pruner: str | None
+    comparison: bool
+    space: Space
+    points: tuple[Point, ...]
 
 
-def plan_points(*grids: Sequence[str]) -> list[Point]:
-    """Compose every point of one or several grids, each given by its overrides.
+def make_plan(
+    overrides: Sequence[str],
+    *,
+    plan: str | None = None,
+    sampler: str | None = None,
+    trials: int | None = None,
+    objectives: Sequence[str] = (),
+    pruner: str | None = None,
+    comparison: bool = False,
+) -> Plan:
+    """Plan a sweep.
 
-    Points that cannot differ in their result are one.
-
-    Raises:
-        RequestError: An override, or the configuration of a point, makes no sense.
-    """
-    points: dict[str, Point] = {}
-    for grid in grids:
-        for overridden in expand(grid, alone=len(grids) > 1):
-            try:
-                config = compose(overridden)
-            except RequestError as error:
-                raise RequestError(f"point {' '.join(overridden)}: {error}") from error
-            identity = json.dumps([result_relevant(config), config.dataset.root], sort_keys=True)
-            points.setdefault(identity, Point(overridden, config))
-    return list(points.values())
-
-
-def read_plan(name: str, overrides: Sequence[str] = ()) -> list[list[str]]:
-    """Read a plan, by its name in ``sweeps/`` or by the path of a YAML file.
-
-    A plan has ``overrides`` that hold for all of it, ``points`` that each add some of their own
-    (a name for the reader → overrides, with spaces between them), and a ``sweep`` of each point
-    (key → values). It may have ``variables``, as in ``size: {full: "", small: _small}``: every
-    ``${size}`` in it stands for the text of the value that is chosen by ``size=small``, and else
-    for that of the first.
+    What is given here wins over what the file of a plan says.
 
     Args:
-        name: The plan.
-        overrides: Those of the user: values of the variables; the rest is added to the plan.
-
-    Returns:
-        The overrides of each grid: one for each of the points, or one. ``experiment=NAME`` stands
-        first and those of the user last, so that a later one wins.
+        overrides: Hydra overrides, at least one of them with several values unless the plan has.
+        plan: Name or path of the file of a plan.
+        sampler: What proposes points; default: all of a grid.
+        trials: How many points a sampler proposes.
+        objectives: What the search is for; default: UA on dev.
+        pruner: What stops points early; ``none``: nothing, although the file says so.
+        comparison: Whether all points are results.
 
     Raises:
-        RequestError: There is no such plan, it is not of the form, or a variable has no such
-            value.
+        RequestError: The plan, an override, or the configuration of a point makes no sense.
     """
-    path = _find(name)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise RequestError(f"plan {path} cannot be read: {reason}") from error
-    plan = _check_form(path, content)
-    texts, added = _chosen(path, plan.variables, overrides)
-    common = [f"experiment={path.stem}", *plan.overrides]
-    swept = [f"{key}={values}" for key, values in plan.sweep.items()]
-    points = [text.split() for text in plan.points.values()] or [[]]
-    return [
-        [*(Template(text).safe_substitute(texts) for text in (*common, *point, *swept)), *added]
-        for point in points
+    file = read_plan_file(plan, overrides) if plan else PlanFile(Form(), (), {}, tuple(overrides))
+    form = file.form
+    sampler = sampler or form.sampler or GRID
+    if trials is None and sampler != GRID:
+        trials = form.trials
+    objectives = tuple(objectives or form.objectives or OBJECTIVES[:1])
+    pruner = pruner or form.prune
+    pruner = None if pruner == "none" else pruner
+    comparison = comparison or (form.comparison and sampler == GRID)
+    _check_trials(sampler, trials)
+    _check_aim(sampler, objectives, pruner, comparison)
+    space = _make_space(file, listed=sampler == GRID)
+    experiment, points = _make_points(space, listed=sampler == GRID)
+    return Plan(experiment, sampler, trials, objectives, pruner, comparison, space, points)
+
+
+def identity(config: Config) -> str:
+    """Say what can change the result of a configuration; points of equal identity are one."""
+    return json.dumps([result_relevant(config), config.dataset.root], sort_keys=True)
+
+
+def _check_trials(sampler: str, trials: int | None) -> None:
+    from sercli.search.samplers import SAMPLERS
+
+    if sampler not in (GRID, *SAMPLERS):
+        raise RequestError(f"unknown sampler '{sampler}'.{nearest(sampler, (GRID, *SAMPLERS))}")
+    if sampler == GRID and trials is not None:
+        raise RequestError(
+            f"trials={trials}: a grid runs all its points; give another sampler (tpe), or no trials"
+        )
+    if sampler != GRID and (trials is None or trials < 1):
+        raise RequestError(f"sampler {sampler} needs a number of trials, as in --trials 60")
+
+
+def _check_aim(
+    sampler: str, objectives: Sequence[str], pruner: str | None, comparison: bool
+) -> None:
+    from sercli.search.pruners import make_pruner
+
+    for name in objectives:
+        if name not in OBJECTIVES:
+            raise RequestError(f"unknown objective '{name}'.{nearest(name, OBJECTIVES)}")
+    if OBJECTIVES[0] not in objectives or len(set(objectives)) < len(objectives):
+        raise RequestError(
+            f"objectives {', '.join(objectives)}: {OBJECTIVES[0]} must be one, and none stand twice"
+        )
+    if sampler == "cmaes" and len(objectives) > 1:
+        raise RequestError("sampler cmaes has one objective; use tpe for several")
+    make_pruner(pruner, len(objectives))
+    if comparison and (sampler != GRID or pruner):
+        raise RequestError(
+            "comparison: systems that were named before are a grid, and none is pruned"
+        )
+
+
+def _make_space(file: PlanFile, *, listed: bool) -> Space:
+    """Read the axes and freeze a configuration for each combination of composed values.
+
+    Args:
+        file: The plan.
+        listed: Whether all points must be listed, so that there may be no interval.
+    """
+    read = {name: _read_point(file, name) for name in file.points or ("",)}
+    first = next(iter(read.values()))
+    axes = [
+        replace(axis, composed=any(_find(axis, items).composed for items in read.values()))
+        for axis in first
+        if isinstance(axis, Axis)
     ]
+    if file.points:
+        axes.insert(0, Axis(POINT, ", ".join(file.points), tuple(file.points), composed=True))
+    _check_axes(axes, listed=listed)
+    bases = _freeze_all(axes, read)
+    typed = tuple(_with_numbers(axis, next(iter(bases.values()))) for axis in axes)
+    return Space(typed, bases, file.form.exclude)
 
 
-def _chosen(
-    path: Path, variables: Mapping[str, Mapping[str, str]], overrides: Sequence[str]
-) -> tuple[dict[str, str], list[str]]:
-    """Tell values of variables from overrides: the text of each variable, and the others."""
-    texts = {name: next(iter(values.values())) for name, values in variables.items()}
-    added = []
-    for override in overrides:
-        name, _, value = override.partition("=")
-        if name not in variables:
-            added.append(override)
-        elif value in variables[name]:
-            texts[name] = variables[name][value]
-        else:
-            raise RequestError(f"plan {path}: no {override}.{nearest(value, variables[name])}")
-    return texts, added
+def _read_point(file: PlanFile, name: str) -> list[str | Axis]:
+    """Read the overrides of one of the points of a file."""
+    own = file.points.get(name, ())
+    for item in read_sweep(own):
+        if isinstance(item, Axis):
+            raise RequestError(
+                f"point {name}: '{item.word(item.text)}' has several values; put it under 'sweep'"
+            )
+    return read_sweep([*file.before, *own, *file.after])
 
 
-def _find(name: str) -> Path:
-    if name.endswith((".yaml", ".yml")):
-        return Path(name)
-    known = {path.stem: path for path in packaged("sweeps").glob("*.yaml")}
-    if name not in known:
-        raise RequestError(f"unknown plan '{name}'.{nearest(name, known)}")
-    return known[name]
+def _find(axis: Axis, items: Sequence[str | Axis]) -> Axis:
+    """The axis of the same key; every point of a file has the same ones."""
+    return next(item for item in items if isinstance(item, Axis) and item.key == axis.key)
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What a file may say; see `read_plan`."""
-
-    overrides: list[str] = field(default_factory=list)
-    variables: dict[str, dict[str, str]] = field(default_factory=dict)
-    points: dict[str, str] = field(default_factory=dict)
-    sweep: dict[str, str | int | float] = field(default_factory=dict)
-
-
-def _check_form(path: Path, content: Any) -> _Plan:
-    known = [each.name for each in fields(_Plan)]
-    if not isinstance(content, dict):
-        raise RequestError(f"plan {path}: expected the keys {', '.join(known)}")
-    for key in content:
-        if key not in known:
-            raise RequestError(f"plan {path}: unknown key '{key}'.{nearest(str(key), known)}")
-    plan = _Plan(**{key: value for key, value in content.items() if value is not None})
-    for right, message in (
-        (_is_list(plan.overrides, str), "'overrides' must be a list of KEY=VALUE"),
-        (_is_mapping(plan.points, str), "'points' must map names to overrides, as in a: x=1 y=2"),
-        (
-            _is_mapping(plan.sweep, str | int | float),
-            "'sweep' must map keys to values, as in a: 1,2",
-        ),
-        (
-            _are_variables(plan.variables),
-            "'variables' must map each name to values and their texts",
-        ),
-    ):
-        if not right:
-            raise RequestError(f"plan {path}: {message}")
-    return plan
+def _check_axes(axes: Sequence[Axis], *, listed: bool) -> None:
+    if not axes:
+        raise RequestError(
+            "nothing to sweep: give a key several values, as in arelu.alpha=0.01,0.1 "
+            "(for a single configuration: sercli train)"
+        )
+    for axis in axes if listed else ():
+        if axis.interval is not None:
+            raise RequestError(
+                f"'{axis.word(axis.text)}' is an interval, and a grid needs values: "
+                "list them (a=1,2), or use range(start,stop,step)"
+            )
+    points = math.prod(len(axis.values) for axis in axes)
+    if listed and points > MOST_VALUES:
+        raise RequestError(f"a grid of {points} points; give --sampler and --trials instead")
 
 
-def _is_list(value: Any, kind: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(each, kind) for each in value)
+def _freeze_all(axes: Sequence[Axis], read: Mapping[str, Sequence[str | Axis]]) -> dict[str, str]:
+    """Freeze a configuration for each combination of values of the composed axes."""
+    composed = [axis for axis in axes if axis.composed]
+    bases = {}
+    for values in itertools.product(*(axis.values for axis in composed)):
+        chosen = {axis.key: value for axis, value in zip(composed, values, strict=True)}
+        words = {axis.key: axis.word(chosen[axis.key]) for axis in composed}
+        items = read[str(chosen.get(POINT, ""))]
+        every = [item if isinstance(item, str) else words.get(item.key) for item in items]
+        overrides = [each for each in every if each is not None]
+        try:
+            bases[base_name(axes, chosen)] = freeze(overrides)
+        except RequestError as error:
+            raise RequestError(f"point {' '.join(overrides)}: {error}") from error
+    return bases
 
 
-def _is_mapping(value: Any, kind: Any) -> bool:
-    return isinstance(value, dict) and _is_list(list(value.values()), kind)
+def _with_numbers(axis: Axis, base: str) -> Axis:
+    """Say of an interval whether it has whole numbers only, as the setting itself has."""
+    if axis.interval is None:
+        return axis
+    kind = number_kind(base, axis.key)
+    if kind is None:
+        raise RequestError(f"'{axis.word(axis.text)}': {axis.key} is not a number")
+    whole = axis.interval.whole
+    if whole is None:
+        ends = (axis.interval.low, axis.interval.high)
+        whole = kind is int and all(float(end).is_integer() for end in ends)
+    return replace(axis, interval=replace(axis.interval, whole=whole))
 
 
-def _are_variables(value: Any) -> bool:
-    return _is_mapping(value, dict) and all(
-        each and _is_mapping(each, str) for each in value.values()
-    )
+def _make_points(space: Space, *, listed: bool) -> tuple[str, tuple[Point, ...]]:
+    """Return the name of the experiment and the different points of a grid.
+
+    Of a space without a list of points a few are tried, so that what makes no sense is refused now.
+    """
+    points: dict[str, Point] = {}
+    homes = set()
+    for point in space.grid() if listed else space.samples():
+        try:
+            config = space.thaw(point)
+            excluded = space.excludes(point, config)
+        except RequestError as error:
+            raise RequestError(f"point {' '.join(point.overrides)}: {error}") from error
+        homes.add((config.experiment, config.paths.runs))
+        if listed and not excluded:
+            points.setdefault(identity(config), point)
+    if len(homes) != 1:
+        raise RequestError("a sweep is one experiment: give one experiment= and one paths.runs=")
+    if listed and not points:
+        raise RequestError(f"exclude '{space.exclude}' leaves no point")
+    return homes.pop()[0], tuple(points.values())

@@ -1,143 +1,515 @@
-"""A study: the states of a sweep's points, in an Optuna storage.
+"""A study: the points of a sweep, what became of them, and what was said of the sweep as a whole.
 
-Each point is one waiting trial, made when the sweep is planned; a worker claims it, runs it
-and tells the result. Optuna's own grid sampler counts a failure as done and cannot resume
-exactly, and its SQLite storage lets two workers claim one trial; hence waiting trials and
-immediate transactions. What Optuna keeps half private is used in this file alone.
+All samplers share one mechanism: the trials are made when the sweep is planned, and workers claim
+them (`sercli.search.queue`). A grid's trials carry their points. Those of other samplers are
+tokens of a budget, whose settings are proposed when they are claimed.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import optuna
-from filelock import FileLock
-from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState, create_trial
-from sqlalchemy import event
+import pandas as pd
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.pruners import BasePruner
+from optuna.study import StudyDirection
+from optuna.trial import Trial, TrialState
 
-from sercli.files import held_alone
+from sercli.config.frozen import overrides_of, thaw
+from sercli.config.schema import Config
+from sercli.errors import RequestError, nearest
+from sercli.results.environment import describe_code
 from sercli.results.record import is_record
-from sercli.search.plan import Point
+from sercli.results.sweep_page import STATES, SweepPage
+from sercli.search.failures import ALIKE, KILLED, MAX_ATTEMPTS, Cause, killed
+from sercli.search.outcome import with_outcome
+from sercli.search.plan import GRID, Plan, identity
+from sercli.search.presence import Watch, Worker
+from sercli.search.pruners import intermediate, make_pruner
+from sercli.search.queue import EXCLUDED, POINT, WORKER, Claim, Entry, Kept, Queue
+from sercli.search.samplers import make_sampler
+from sercli.search.space import Point, Space
+from sercli.search.storage import Patience, open_storage
+from sercli.search.trials import tabulate
 
-RUN = "run"
-DIVERGED = "diverged"
+MOST_EXCLUDED = 20
+"""How many points a sampler may propose in vain for each one that is wanted (our choice)."""
+
+_COSTS = ("parameters", "seconds")
+_CAUSE, _BASE = "cause:", "base:"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What holds for all points of a study.
+
+    Attributes:
+        sampler: Its name.
+        seed: Seed of the sampler.
+        objectives: ``dev_ua``, which is maximised, and perhaps costs, which are minimised.
+        pruner: Its name, if there is one.
+        comparison: Whether all points are results (`sercli.results.sweep_page.SweepPage`).
+        seeds: Seeds of the points.
+        code: The code that planned them.
+    """
+
+    sampler: str
+    seed: int
+    objectives: tuple[str, ...]
+    pruner: str | None
+    comparison: bool
+    seeds: tuple[int, ...]
+    code: Mapping[str, Any]
 
 
 class Study:
     """The points of one experiment and what became of them.
 
     Args:
-        folder: Folder of the experiment; the storage is ``study.db`` in it.
+        name: Name of the experiment.
+        runs: Folder of the experiments.
+        url: URL of the storage; None: ``study.db`` in the experiment's folder.
+        note: Told when the storage goes away and is back.
+        create: Whether to make the study, with these objectives, where there is none.
+
+    Raises:
+        RequestError: There is no such study, or the URL is none.
+        SercliError: The storage does not answer.
     """
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        with FileLock(folder / ".storage.lock"):  # else two processes would create its tables
-            self._storage = _storage(folder / "study.db")
-            self._study = optuna.create_study(
-                storage=self._storage,
-                study_name=folder.name,
-                direction="maximize",
-                load_if_exists=True,
-            )
+    def __init__(
+        self,
+        name: str,
+        runs: Path,
+        url: str | None = None,
+        *,
+        note: Callable[[str], None] = lambda text: None,
+        create: Sequence[str] = (),
+    ) -> None:
+        self.name = name
+        self.folder = runs / name
+        self.patiently = Patience(note)
+        self._note = note
+        if not create and url is None and not (self.folder / "study.db").is_file():
+            raise RequestError(_no_study(name, runs))
+        self._storage = open_storage(self.folder, url)
+        self._id = self.patiently(lambda: self._find(create, runs))
+        self._queue = Queue(self._storage, self._id)
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Be the one process that works on the study.
+    def _find(self, create: Sequence[str], runs: Path) -> int:
+        if create:
+            directions = [
+                StudyDirection.MINIMIZE if name in _COSTS else StudyDirection.MAXIMIZE
+                for name in create
+            ]
+            with suppress(optuna.exceptions.DuplicatedStudyError):  # another process was faster
+                optuna.create_study(
+                    storage=self._storage,
+                    study_name=self.name,
+                    directions=directions,
+                    load_if_exists=True,
+                )
+        try:
+            return self._storage.get_study_id_from_name(self.name)
+        except KeyError:
+            raise RequestError(_no_study(self.name, runs)) from None
 
-        A point that is claimed already was then abandoned by a process that died, and counts
-        as failed.
+    # ---- planning
+
+    def plan(self, plan: Plan, seed: int = 0) -> None:
+        """Add what the study lacks of a plan; what failed, or whose record is gone, waits again.
+
+        Points that are known stay as they were when they were planned, whatever was edited since.
 
         Raises:
-            RequestError: Another process is at work.
+            RequestError: The study searches in another way, or elsewhere.
         """
-        busy = f"sweep '{self._folder.name}' is being run by another process"
-        with held_alone(self._folder / ".study.lock", busy):
-            for trial in self._trials():
-                if trial.state == TrialState.RUNNING:
-                    self.fail(trial, "its process was killed")
-            yield
+        bases = {_short(text): text for text in plan.space.bases.values()}
+        for name, text in bases.items():
+            if _BASE + name not in self._said():
+                self._say(_BASE + name, text)
+        config = thaw(next(iter(bases.values())), {})
+        spec = Spec(
+            sampler=plan.sampler,
+            seed=seed,
+            objectives=plan.objectives,
+            pruner=plan.pruner,
+            comparison=plan.comparison,
+            seeds=tuple(config.seeds),
+            code=describe_code(),
+        )
+        self._agree(spec, plan.space)
+        spoilt = self._spoilt(self.patiently(self._queue.trials))
+        if plan.sampler == GRID:
+            how = plan.space.distributions()
+            entries = [_entry(point, plan.space, how) for point in plan.points]
+            changed = self.patiently(lambda: self._queue.plan(entries, spoilt))
+            if changed:
+                self._note(
+                    f"{changed} points of '{self.name}' were planned with other settings behind "
+                    "the same overrides, and stay so; to use today's, give another experiment="
+                )
+        else:
+            total = plan.trials or 0
+            self.patiently(lambda: self._queue.fill_up(total, Entry({}), spoilt))
+        self.go_on()
 
-    def plan(self, points: Mapping[str, Point]) -> None:
-        """Add a waiting trial for every point that needs one.
+    def _agree(self, spec: Spec, space: Space) -> None:
+        """Write what holds for all points, unless it is there; then it must be the same."""
+        kept = self._said()
+        if "spec" not in kept:
+            self._say("space", space.to_json())
+            self._say("spec", asdict(spec))
+            return
+        wanted = json.loads(json.dumps(asdict(spec)))
+        for name in ("sampler", "objectives", "pruner", "comparison"):
+            if kept["spec"][name] != wanted[name]:
+                raise RequestError(
+                    f"experiment '{self.name}' was planned with {name}={kept['spec'][name]}, not "
+                    f"{wanted[name]}; give this sweep another experiment="
+                )
+        before = Space.from_json(kept["space"])
+        if spec.sampler == GRID:
+            self._say("space", _joined(before, space).to_json())
+        elif _sought(before) != _sought(space):
+            raise RequestError(
+                f"experiment '{self.name}' searches another space ({_words(before)}); give this "
+                "sweep another experiment="
+            )
 
-        Needed are those that the study does not have, whose trials all failed, or whose run
-        record is gone: the records are the truth, the study only remembers them.
+    def _spoilt(self, trials: Sequence[Kept]) -> list[int]:
+        """Numbers of the finished trials that have no result, or none any more."""
+        return [
+            trial.number
+            for trial in trials
+            if (trial.state == "FAIL" and EXCLUDED not in trial.attributes)
+            or (trial.state == "COMPLETE" and not is_record(self.folder / trial.attributes["run"]))
+        ]
+
+    # ---- what holds for the whole
+
+    @cached_property
+    def spec(self) -> Spec:
+        """What holds for all points."""
+        said = self._said()
+        if "spec" not in said:
+            raise RequestError(f"'{self.name}' was not planned by sercli; plan it by sercli sweep")
+        kept = said["spec"]
+        tuples = {name: tuple(kept[name]) for name in ("objectives", "seeds")}
+        return Spec(**{**kept, **tuples})
+
+    @cached_property
+    def space(self) -> Space:
+        """Where the points of a search lie; of a grid, its axes."""
+        return Space.from_json(self._said()["space"])
+
+    def stop(self, why: str) -> None:
+        """Let the workers leave after the point that they are at."""
+        self._say("stopped", why)
+
+    def go_on(self) -> None:
+        """Take back what `stop` said."""
+        self._say("stopped", None)
+
+    @property
+    def stopped(self) -> str | None:
+        """Why no further point is to be claimed, if so."""
+        why: str | None = self._said().get("stopped")
+        return why
+
+    def _say(self, name: str, value: Any) -> None:
+        self.patiently(lambda: self._storage.set_study_user_attr(self._id, name, value))
+
+    def _said(self) -> dict[str, Any]:
+        said: dict[str, Any] = self.patiently(lambda: self._storage.get_study_user_attrs(self._id))
+        return said
+
+    # ---- what a worker does with a point
+
+    def claim(self, worker: Worker) -> Claim | None:
+        """Claim a point; None when none waits."""
+        return self.patiently(lambda: self._queue.claim(worker.to_json()))
+
+    def configuration(self, claim: Claim) -> Config | None:
+        """Make the configuration of a claimed point, as it was when it was planned.
+
+        The settings of a point that has none are proposed by the sampler.
+
+        Returns:
+            The configuration; None where the plan excludes what the sampler proposes.
+
+        Raises:
+            RequestError: It makes no sense.
+        """
+        if POINT in claim.attributes:
+            kept = claim.attributes[POINT]
+            return thaw(self._base(kept["base"]), kept["settings"])
+        point = self.space.point(self.patiently(lambda: self._propose(claim)))
+        config = self.space.thaw(point)
+        return None if self.space.excludes(point, config) else config
+
+    @cache  # noqa: B019 - a study lives as long as its process
+    def _base(self, name: str) -> str:
+        text: str = self._said()[_BASE + name]
+        return text
+
+    def _propose(self, claim: Claim) -> dict[str, Any]:
+        self._optuna.sampler = make_sampler(self.spec.sampler, self.spec.seed, claim.number)
+        self._optuna.get_trials(deepcopy=False)  # else its cache does not know the trial
+        trial = Trial(self._optuna, claim.trial_id)
+        distributions = self.space.distributions()
+        return {name: _suggest(trial, name, how) for name, how in distributions.items()}
+
+    @cached_property
+    def _optuna(self) -> optuna.Study:
+        """The study as Optuna's samplers and pruners see it; it remembers what was finished."""
+        return optuna.load_study(study_name=self.name, storage=self._storage)
+
+    def beat(self, claim: Claim) -> None:
+        """Say that the worker of a point is alive; once, without waiting for the storage."""
+        self._queue.beat(claim)
+
+    def progressed(self, claim: Claim, dev_uas: Mapping[int, float]) -> bool:
+        """Note how far a point is.
 
         Args:
-            points: Run key → point.
+            claim: The point.
+            dev_uas: Place in the order of seeds and folds → UA on dev.
+
+        Returns:
+            Whether it is so bad that it should be stopped.
         """
-        known = {trial.user_attrs[RUN] for trial in self._trials() if self._stands(trial)}
-        for key, point in points.items():
-            if key not in known:
-                attributes = {RUN: key, "overrides": list(point.overrides)}
-                self._study.add_trial(create_trial(state=TrialState.WAITING, user_attrs=attributes))
-
-    def count_waiting(self, keys: Collection[str]) -> int:
-        """Count the points among ``keys`` that wait."""
-        return sum(_waits(trial, keys) for trial in self._trials())
-
-    def claim(self, keys: Collection[str]) -> FrozenTrial | None:
-        """Claim the first waiting point among ``keys``; none when none waits."""
-        for trial in self._trials():
-            if _waits(trial, keys) and self._take(trial):
-                return trial
-        return None
-
-    def finish(self, trial: FrozenTrial, dev_ua: float | None) -> None:
-        """Record a point's dev UA, or that it diverged, which is a result too."""
-        if dev_ua is None:
-            self._storage.set_trial_user_attr(trial._trial_id, DIVERGED, True)
-            self._study.tell(trial.number, state=TrialState.FAIL)
-        else:
-            self._study.tell(trial.number, dev_ua)
-
-    def fail(self, trial: FrozenTrial, reason: str) -> None:
-        """Record that a point could not be run; the next sweep tries it again."""
-        self._storage.set_trial_user_attr(trial._trial_id, "reason", reason)
-        self._study.tell(trial.number, state=TrialState.FAIL)
-
-    def _take(self, trial: FrozenTrial) -> bool:
-        """Set a waiting trial to work, unless another process did so first."""
-        try:
-            return self._storage.set_trial_state_values(trial._trial_id, state=TrialState.RUNNING)
-        except UpdateFinishedTrialError:
+        if len(dev_uas) > claim.attributes.get("units", 0):
+            self.patiently(lambda: self._queue.note(claim, {"units": len(dev_uas), "attempts": 0}))
+        name = self.spec.pruner
+        pruner = make_pruner(name, len(self.spec.objectives))
+        if name is None or pruner is None or any(map(math.isnan, dev_uas.values())):
             return False
+        steps = _steps(name, dev_uas)
+        return bool(steps) and self.patiently(lambda: self._is_bad(claim, pruner, steps))
 
-    def _stands(self, trial: FrozenTrial) -> bool:
-        """Whether a trial still waits, or its result can be read."""
-        if trial.state == TrialState.WAITING:
-            return True
-        done = trial.state == TrialState.COMPLETE or trial.user_attrs.get(DIVERGED)
-        return bool(done) and is_record(self._folder / trial.user_attrs[RUN])
+    def _is_bad(self, claim: Claim, pruner: BasePruner, steps: Mapping[int, float]) -> bool:
+        for step, value in steps.items():
+            self._storage.set_trial_intermediate_value(claim.trial_id, step, value)
+        return pruner.prune(self._optuna, self._storage.get_trial(claim.trial_id))
 
-    def _trials(self) -> list[FrozenTrial]:
-        return self._study.get_trials(deepcopy=False)
+    def finish(self, claim: Claim, result: Mapping[str, Any], values: Sequence[float]) -> bool:
+        """Record what a point gave.
+
+        Args:
+            claim: The point.
+            result: ``run`` (its key), ``seconds``, ``diverged``.
+            values: One for each objective.
+
+        Returns:
+            Whether it counts; not, where another worker finished the point first.
+        """
+        return self._end(claim, TrialState.COMPLETE, values, result)
+
+    def least_dev_ua(self) -> float:
+        """What a diverged point counts as for a sampler: the least dev UA so far, else 0.
+
+        It turns away from there; were it 0 always, a Gaussian process would see nothing but that
+        cliff (benchmarks/samplers.md; our choice).
+        """
+        trials = self.patiently(self._queue.trials)
+        return min((trial.values[0] for trial in trials if trial.state == "COMPLETE"), default=0.0)
+
+    def prune(self, claim: Claim) -> None:
+        """Record that a point was stopped because it is bad."""
+        self._end(claim, TrialState.PRUNED, (), {})
+
+    def exclude(self, claim: Claim) -> None:
+        """Record that a sampler's point is none of those wanted, and add another token.
+
+        Where hardly any are wanted, the sweep is stopped.
+        """
+        self._end(claim, TrialState.FAIL, (), {EXCLUDED: True})
+        trials = self.patiently(self._queue.trials)
+        excluded = sum(EXCLUDED in trial.attributes for trial in trials)
+        wanted = len(trials) - excluded + 1
+        if excluded > MOST_EXCLUDED * wanted:
+            self.stop(f"{excluded} of {len(trials)} proposed points are excluded; narrow the space")
+        self.patiently(lambda: self._queue.fill_up(wanted, Entry({})))
+
+    def hand_back(self, claim: Claim, *, last: bool = False) -> None:
+        """Let a point wait again, with what is finished of it."""
+        self.patiently(lambda: self._queue.hand_back(claim, last=last))
+
+    def fail(self, claim: Claim, cause: Cause) -> None:
+        """Record a failure; the point is tried again, last of all, unless it was too often.
+
+        Where all that was tried so far has failed alike, the sweep is stopped.
+        """
+        if _CAUSE + cause.name not in self._said():
+            self._say(_CAUSE + cause.name, {"text": cause.text, "traceback": cause.traceback})
+        about = self.patiently(lambda: self._queue.attributes(claim))
+        attempts = int(about.get("attempts", 0)) + 1
+        failed = {"cause": cause.name, "attempts": attempts}
+        if cause.final or attempts >= MAX_ATTEMPTS:
+            self._end(claim, TrialState.FAIL, (), failed)
+        else:
+            self.patiently(lambda: self._queue.hand_back(claim, failed, last=True))
+        self._stop_if_all_fail()
+
+    def _stop_if_all_fail(self) -> None:
+        trials = self.patiently(self._queue.trials)
+        causes = [trial.attributes["cause"] for trial in trials if "cause" in trial.attributes]
+        some_went_well = any(trial.state in ("COMPLETE", "PRUNED") for trial in trials)
+        if some_went_well or len(causes) < min(ALIKE, len(trials)) or len(set(causes)) > 1:
+            return
+        text = self._said()[_CAUSE + causes[0]]["text"]
+        self.stop(f"the first {len(causes)} points failed alike: {text}")
+
+    def reap(self, watch: Watch, *, forgive: bool = False) -> int:
+        """Let the points of dead workers wait again, and return how many there were.
+
+        One whose workers die again and again without finishing a fold is failed.
+
+        Args:
+            watch: Tells who is dead.
+            forgive: Whether it was no fault of the points, which then lose no attempt.
+        """
+        dead = [
+            claim
+            for claim, beat in self.patiently(self._queue.running)
+            if watch.is_dead(claim.trial_id, claim.attributes[WORKER], beat)
+        ]
+        for claim in dead:
+            attempts = int(claim.attributes.get("attempts", 0)) + (not forgive)
+            if attempts >= MAX_ATTEMPTS:
+                self._say(_CAUSE + KILLED, {"text": killed().text, "traceback": ""})
+                failed = {"cause": KILLED, "attempts": attempts}
+                self._end(claim, TrialState.FAIL, (), failed)
+            else:
+                again = partial(self._queue.hand_back, claim, {"attempts": attempts})
+                self.patiently(again)
+        return len(dead)
+
+    def _end(
+        self,
+        claim: Claim,
+        state: TrialState,
+        values: Sequence[float],
+        attributes: Mapping[str, Any],
+    ) -> bool:
+        return self.patiently(lambda: self._queue.finish(claim, state, values, attributes))
+
+    # ---- what became of the points
+
+    def counts(self) -> dict[str, int]:
+        """Name of a state of Optuna's → number of points."""
+        return self.patiently(self._queue.counts)
+
+    def describe(self) -> tuple[SweepPage, pd.DataFrame]:
+        """Return the page and the table of the study (`sercli.results.sweep_page`)."""
+        spec, said = self.spec, self._said()
+        causes = {
+            name.removeprefix(_CAUSE): cause["text"]
+            for name, cause in said.items()
+            if name.startswith(_CAUSE)
+        }
+        trials = tabulate(self.patiently(self._queue.trials), spec.objectives, causes)
+        states = trials["state"].value_counts()
+        page = SweepPage(
+            experiment=self.name,
+            sampler=spec.sampler,
+            objectives=spec.objectives,
+            pruner=spec.pruner,
+            space={axis.key: axis.text for axis in self.space.axes},
+            seeds=spec.seeds,
+            points={state: int(states.get(state, 0)) for state in STATES},
+            comparison=spec.comparison,
+            code=spec.code,
+        )
+        return page, trials
+
+    def outcome(self) -> tuple[SweepPage, pd.DataFrame]:
+        """Return the same, and once nothing waits or runs the winner and what decided."""
+        page, trials = self.describe()
+        return with_outcome(page, trials), trials
+
+    def tracebacks(self) -> dict[str, str]:
+        """Cause in words → where it happened, once for all failures that are alike."""
+        return {
+            value["text"]: value["traceback"]
+            for name, value in self._said().items()
+            if name.startswith(_CAUSE)
+        }
 
 
-def _waits(trial: FrozenTrial, keys: Collection[str]) -> bool:
-    return trial.state == TrialState.WAITING and trial.user_attrs[RUN] in keys
+def _entry(point: Point, space: Space, how: Mapping[str, BaseDistribution]) -> Entry:
+    kept = {
+        "identity": _short(identity(space.thaw(point))),
+        "overrides": list(point.overrides),
+        "base": _short(space.bases[point.base]),
+        "settings": dict(point.settings),
+    }
+    return Entry({POINT: kept}, {key: (value, how[key]) for key, value in point.parameters.items()})
 
 
-def _storage(path: Path) -> RDBStorage:
-    """Open an SQLite storage whose transactions take the write lock when they begin."""
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def connect() -> sqlite3.Connection:
-        return sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
 
-    # the path does not go through the URL, where a "%" or "?" in it would mean something else
-    storage = RDBStorage("sqlite:///study.db", engine_kwargs={"creator": connect})
+def _joined(before: Space, now: Space) -> Space:
+    """The axes of a grid that has grown."""
+    axes = {axis.key: axis for axis in before.axes}
+    for axis in now.axes:
+        text = axes[axis.key].text if axis.key in axes else axis.text
+        grown = text if text == axis.text else f"{text}; {axis.text}"
+        axes[axis.key] = replace(axis, text=grown)
+    return replace(before, axes=tuple(axes.values()))
 
-    @event.listens_for(storage.engine, "begin")
-    def _(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    return storage
+def _sought(space: Space) -> Any:
+    """What makes a search the same: where it looks, and what it was asked for beside that."""
+    fixed = {name: overrides_of(text) for name, text in space.bases.items()}
+    return space.axes, space.exclude, fixed
+
+
+def _steps(pruner: str, dev_uas: Mapping[int, float]) -> dict[int, float]:
+    """What a pruner is told: one that averages sees the first units only, the same of every point.
+
+    One that pairs units may see any of them.
+    """
+    places = sorted(dev_uas)
+    if pruner != "wilcoxon":
+        places = [place for number, place in enumerate(places) if place == number]
+    return {
+        place: intermediate(pruner, [dev_uas[each] for each in places[: number + 1]])
+        for number, place in enumerate(places)
+    }
+
+
+def _suggest(trial: Trial, name: str, how: BaseDistribution) -> Any:
+    if isinstance(how, CategoricalDistribution):
+        return trial.suggest_categorical(name, how.choices)
+    if isinstance(how, IntDistribution):
+        return trial.suggest_int(name, how.low, how.high, step=how.step, log=how.log)
+    assert isinstance(how, FloatDistribution)
+    return trial.suggest_float(name, how.low, how.high, step=how.step, log=how.log)
+
+
+def _words(space: Space) -> str:
+    return ", ".join(f"{axis.key}={axis.text}" for axis in space.axes)
+
+
+def _no_study(name: str, runs: Path) -> str:
+    known = [path.parent.name for path in runs.glob("*/study.db")] if runs.is_dir() else []
+    hint = nearest(name, known) if known else f" There is none in {runs}."
+    return f"no study '{name}'.{hint} A sweep makes one: sercli sweep … experiment={name}"

@@ -1,24 +1,48 @@
-"""The sweep: run every point of a plan, each exactly once."""
+"""The sweep: plan the points of an experiment, and have each trained exactly once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sercli.config.key import run_key
 from sercli.config.schema import Config
-from sercli.errors import RequestError, SercliError
+from sercli.errors import Interrupted, RequestError, SercliError
+from sercli.processes import available_cores
 from sercli.progress import SILENT, Progress
 from sercli.results.record import Record, is_record, read_record
-from sercli.search.plan import Point
-from sercli.search.study import RUN, Study
-from sercli.training.crew import Crew, crew_size
-from sercli.training.data import Data, read_data
-from sercli.training.run import train_run
-from sercli.training.unit import new_model
+from sercli.results.sweep_page import SweepPage
+from sercli.search.launch.local import run_local, share
+from sercli.search.launch.slurm import submit
+from sercli.search.order import GRACE_SECONDS, WorkOrder
+from sercli.search.plan import Plan
+from sercli.search.presence import Watch, present
+from sercli.search.study import Study
+from sercli.search.worker import note_state, work
+from sercli.search.workshop import Workshop
+
+POINTS_PER_CORE = 4
+"""How many points each core must have for the default to be a worker per core; with fewer, one
+worker's processes share the folds of each point (our choice: no core is then idle at the end)."""
+
+_WAITS, _DONE = "WAITING", ("COMPLETE", "PRUNED", "FAIL")
+
+
+@dataclass(frozen=True)
+class HowToRun:
+    """How a sweep is run, which changes no result.
+
+    Attributes:
+        workers: Workers on this machine; None: by the number of points.
+        storage: URL of the storage; None: a file in the folder of the experiment.
+        grace: Seconds from SIGTERM to the moment when an unfinished fold is given up.
+    """
+
+    workers: int | None = None
+    storage: str | None = None
+    grace: float = GRACE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -26,143 +50,225 @@ class SweepResult:
     """What a sweep did.
 
     Attributes:
-        experiment: Its name.
-        points: Points of the plan.
-        finished_now: How many of them this sweep trained; the others were known.
+        page: The sweep in short.
+        finished_now: How many points this command saw finish.
         records: The records of all points that are finished.
-        failed: What could not be run: overrides and reason.
+        failed: What could not be run: points and reason, one for all failures that are alike.
+        jobs: Ids of the jobs that were submitted instead of waited for.
+        stopped: Why no more points are trained, if they were stopped.
     """
 
-    experiment: str
-    points: int
+    page: SweepPage
     finished_now: int
     records: tuple[Record, ...]
     failed: tuple[tuple[str, str], ...]
+    jobs: tuple[str, ...] = ()
+    stopped: str | None = None
 
     @property
     def all_well(self) -> bool:
-        """Whether every point is finished and none diverged."""
-        complete = sum(record.status == "complete" for record in self.records)
-        return complete == self.points
+        """Whether nothing diverged or failed, and what was not submitted is finished."""
+        points = self.page.points
+        bad = points["diverged"] + points["failed"]
+        return not bad and not self.stopped and (bool(self.jobs) or self.page.complete)
 
     def lines(self) -> list[str]:
         """Say in words what the sweep did."""
-        before = len(self.records) - self.finished_now
-        diverged = sum(record.status == "diverged" for record in self.records)
-        return [
-            f"{self.experiment}: {self.points} points, {self.finished_now} finished now, "
-            f"{before} before, {diverged} diverged, {len(self.failed)} failed",
-            *(f"failed: {overrides}: {reason}" for overrides, reason in self.failed),
+        points = self.page.points
+        done = points["complete"] + points["diverged"] + points["pruned"] + points["failed"]
+        before = max(0, done - self.finished_now)
+        parts = [
+            f"{sum(points.values()) - points['excluded']} points",
+            f"{self.finished_now} finished now",
+            f"{before} before",
+            f"{points['diverged']} diverged",
+            f"{points['failed']} failed",
         ]
+        more = {"pruned": "pruned", "excluded": "excluded", "waiting": "wait", "running": "run"}
+        parts += [f"{points[state]} {word}" for state, word in more.items() if points[state]]
+        lines = [f"{self.page.experiment}: {', '.join(parts)}"]
+        lines += [f"failed: {overrides}: {reason}" for overrides, reason in self.failed]
+        if self.stopped:
+            lines.append(f"stopped: {self.stopped}")
+        if self.jobs:
+            lines.append(
+                f"submitted {len(self.jobs)} workers ({', '.join(self.jobs)}); look with: "
+                f"sercli sweep status {self.page.experiment}"
+            )
+        return lines
 
     def to_json(self) -> dict[str, Any]:
         """The same as one document."""
         return {
-            "experiment": self.experiment,
-            "points": self.points,
+            "experiment": self.page.experiment,
+            "points": sum(self.page.points.values()) - self.page.points["excluded"],
+            "states": dict(self.page.points),
             "finished": len(self.records),
             "finished_now": self.finished_now,
+            "winner": self.page.winner,
             "runs": [
                 {"key": r.key, "status": r.status, "dev_ua": r.metrics.get("dev_ua")}
                 for r in self.records
             ],
             "failed": [{"point": point, "reason": reason} for point, reason in self.failed],
+            "jobs": list(self.jobs),
+            "stopped": self.stopped,
         }
 
 
-def run_sweep(
-    points: Sequence[Point], *, workers: int | None = None, progress: Progress = SILENT
-) -> SweepResult:
-    """Run the points of a plan one after the other; what was finished before is not run again.
+def run_sweep(plan: Plan, how: HowToRun = HowToRun(), progress: Progress = SILENT) -> SweepResult:
+    """Plan the points that the experiment lacks, and train what waits.
 
-    The objective is UA on dev, pooled over folds. A point whose run fails is noted, and the
-    rest goes on.
+    What was finished before is not trained again; a sweep that was stopped or killed goes on where
+    it was. The objective is UA on dev, pooled over folds; test is never looked at. With a launcher
+    other than ``local`` workers are submitted and not waited for.
 
     Args:
-        points: Points of one experiment.
-        workers: Processes that extract features and train folds; default: one per core.
+        plan: The points of one experiment, or the space and the budget of a search.
+        how: How to run.
         progress: Where bars and notes go.
 
     Raises:
-        RequestError: A point makes no sense, the points belong to several experiments, or
-            another process is at work on this one. Nothing was run.
+        RequestError: A point makes no sense, or the experiment is another sweep's. Nothing was run.
+        SercliError: The storage does not answer.
     """
-    folder = _home(points)
-    study = Study(folder)
-    finished_now = 0
-    failed: list[tuple[str, str]] = []
-    with study.alone(), ExitStack() as crews:
-        workshop = _Workshop(workers, progress, crews)
-        wanted = {workshop.key(point): point for point in points}
-        study.plan(wanted)
-        waiting = study.count_waiting(wanted)
-        with progress.task(f"sweep {folder.name}, points", waiting) as task:
-            while (trial := study.claim(wanted)) is not None:
-                point = wanted[trial.user_attrs[RUN]]
-                try:
-                    record, new = workshop.train(point.config)
-                except SercliError as error:
-                    study.fail(trial, str(error))
-                    failed.append((" ".join(point.overrides), str(error)))
-                else:
-                    whole = record.status == "complete"  # a seed that is left over is no answer
-                    study.finish(trial, record.metrics["dev_ua"] if whole else None)
-                    finished_now += new
-                task.advance()
+    shop = Workshop(None, progress)
+    config = _check(plan, shop)
+    runs = Path(config.paths.runs)
+    study = Study(plan.experiment, runs, how.storage, note=progress.note, create=plan.objectives)
+    study.plan(plan)
+    note_state(study)
+    before = _done(study)
+    order = WorkOrder(plan.experiment, runs.resolve(), how.storage, grace=how.grace, quiet=True)
+    jobs: list[str] = []
+    if config.launcher.name == "submitit":
+        jobs = submit(work, order, config.launcher, study.folder.resolve())
+    else:
+        _run_here(study, order, how.workers, _gpus(config), shop, progress)
+    note_state(study)
+    return _result(study, _done(study) - before, tuple(jobs))
+
+
+def _check(plan: Plan, shop: Workshop) -> Config:
+    """Refuse points that make no sense before any work, and return the configuration of one.
+
+    Every value of every setting is tried in one point at least.
+    """
+    points = plan.points or tuple(plan.space.samples())
+    tried: set[tuple[str, str]] = set()
+    for point in points:
+        parts = {("", point.base), *((key, str(value)) for key, value in point.settings.items())}
+        if not parts <= tried:
+            tried |= parts
+            try:
+                shop.check(plan.space.thaw(point))
+            except RequestError as error:
+                raise RequestError(f"point {' '.join(point.overrides)}: {error}") from error
+    return plan.space.thaw(points[0])
+
+
+def _run_here(
+    study: Study,
+    order: WorkOrder,
+    workers: int | None,
+    gpus: Sequence[str],
+    shop: Workshop,
+    progress: Progress,
+) -> None:
+    """Run workers until nothing waits; points of workers that died meanwhile are trained too."""
+    _reap(study)
+    while (waiting := _count(study, _WAITS)) and study.stopped is None:
+        many = workers or default_workers(waiting, len(gpus) or available_cores())
+        if many == 1:
+            work(order, lambda crew, progress: shop, progress)
+        else:
+            _run_workers(study, share(order, many, gpus), gpus, waiting, progress)
+        _reap(study)
+        if _count(study, _WAITS) >= waiting:  # asked to leave, or nobody could work
+            return
+
+
+def _run_workers(
+    study: Study,
+    orders: Sequence[WorkOrder],
+    gpus: Sequence[str],
+    waiting: int,
+    progress: Progress,
+) -> None:
+    shown = _done(study)
+    with progress.task(f"sweep {study.name}, points", waiting) as task:
+
+        def watch() -> None:
+            nonlocal shown
+            done = _done(study)
+            task.advance(done - shown)
+            shown = done
+
+        try:
+            ended = run_local(work, orders, gpus=gpus, watch=watch, progress=progress)
+        except Interrupted:
+            _reap(study, forgive=True)
+            raise
+    if any(ended.statuses) and not ended.stopped and _count(study, _WAITS):
+        raise SercliError(
+            f"workers of sweep '{study.name}' ended with status "
+            f"{', '.join(map(str, ended.statuses))}; what was finished is kept: run the same "
+            "command again, or with --workers 1 to see why"
+        )
+
+
+def default_workers(points: int, cores: int) -> int:
+    """Return how many workers a sweep has unless it is told."""
+    return cores if points >= POINTS_PER_CORE * cores else 1
+
+
+def _gpus(config: Config) -> list[str]:
+    """Names of the GPUs that the workers share; none where they run on the CPU."""
+    if config.device == "cpu":
+        return []
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name for name in visible.split(",") if name]
+    from torch import cuda
+
+    return [str(number) for number in range(cuda.device_count())]
+
+
+def _reap(study: Study, *, forgive: bool = False) -> None:
+    """Let the points of workers that died on this machine wait again."""
+    with present(study.folder) as me:
+        study.reap(Watch(study.folder, me), forgive=forgive)
+
+
+def _count(study: Study, *states: str) -> int:
+    counts = study.counts()
+    return sum(counts.get(state, 0) for state in states)
+
+
+def _done(study: Study) -> int:
+    return _count(study, *_DONE)
+
+
+def _result(study: Study, finished_now: int, jobs: tuple[str, ...]) -> SweepResult:
+    page, trials = study.outcome()
+    failed = trials[trials["state"] == "failed"]
+    folders = [study.folder / str(run) for run in trials["run"].dropna().unique()]
     return SweepResult(
-        experiment=folder.name,
-        points=len(wanted),
+        page=page,
         finished_now=finished_now,
-        records=tuple(read_record(path) for path in _finished(folder, wanted)),
-        failed=tuple(failed),
+        records=tuple(read_record(path) for path in folders if is_record(path)),
+        failed=tuple(_alike(failed["overrides"].tolist(), failed["cause"].tolist())),
+        jobs=jobs,
+        stopped=study.stopped,
     )
 
 
-def _finished(folder: Path, keys: Iterable[str]) -> list[Path]:
-    return [folder / key for key in keys if is_record(folder / key)]
-
-
-class _Workshop:
-    """Keeps the data and the crew from one point to the next, as long as the data stays."""
-
-    def __init__(self, workers: int | None, progress: Progress, crews: ExitStack) -> None:
-        self._workers = workers
-        self._progress = progress
-        self._crews = crews
-        self._settings: Any = None
-        self._data: Data
-        self._crew: Crew | None = None
-
-    def key(self, point: Point) -> str:
-        """The key of a point's run; a point that makes no sense is refused before any work."""
-        try:
-            data = self._read(point.config)
-            new_model(point.config, data)
-        except RequestError as error:
-            raise RequestError(f"point {' '.join(point.overrides)}: {error}") from error
-        return run_key(point.config, data.fingerprint)
-
-    def train(self, config: Config) -> tuple[Record, bool]:
-        data = self._read(config)
-        if self._crew is None:
-            size = crew_size(config, self._workers)
-            self._crew = self._crews.enter_context(Crew(data, size))
-        return train_run(config, data, self._crew, progress=self._progress)
-
-    def _read(self, config: Config) -> Data:
-        settings = asdict(config.dataset), asdict(config.features), asdict(config.paths)
-        if settings != self._settings:
-            self._crews.close()
-            self._crew = None
-            size = crew_size(config, self._workers)
-            self._data = read_data(config, workers=size, progress=self._progress)
-            self._settings = settings
-        return self._data
-
-
-def _home(points: Sequence[Point]) -> Path:
-    """The folder of the experiment."""
-    homes = {Path(point.config.paths.runs) / point.config.experiment for point in points}
-    if len(homes) != 1:
-        raise RequestError("a sweep is one experiment: give one experiment= and one paths.runs=")
-    return homes.pop()
+def _alike(points: Sequence[str], causes: Sequence[str]) -> list[tuple[str, str]]:
+    """One line for all points that failed alike: the first one, and how many more."""
+    by_cause: dict[str, list[str]] = {}
+    for point, cause in zip(points, causes, strict=True):
+        by_cause.setdefault(cause, []).append(point)
+    return [
+        (f"{some[0]} and {len(some) - 1} more" if len(some) > 1 else some[0], cause)
+        for cause, some in by_cause.items()
+    ]

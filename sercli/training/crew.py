@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
@@ -44,6 +45,17 @@ class UnitOrder:
     fold: Fold
     seed: int
     folder: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a unit, in short: whether it diverged, and its UA on dev."""
+
+    diverged: bool
+    dev_ua: float
+
+
+Finished = Callable[[UnitOrder, Outcome], None]
 
 
 def crew_size(config: Config, workers: int | None) -> int:
@@ -83,11 +95,22 @@ class Crew:
                 stop_workers(self._pool)
             self._pool.shutdown(cancel_futures=True)
 
-    def train(self, orders: Sequence[UnitOrder], progress: Progress = SILENT) -> None:
+    def train(
+        self,
+        orders: Sequence[UnitOrder],
+        progress: Progress = SILENT,
+        finished: Finished = lambda order, outcome: None,
+    ) -> None:
         """Train units and write each to its folder.
 
         Where one diverges, the other folds of its seed are left: without it their seed has no
         result. Those of other seeds go on.
+
+        Args:
+            orders: The units.
+            progress: Where the bar goes.
+            finished: Called here after each unit is written. What it raises ends the work: no
+                further unit is begun.
 
         Raises:
             SercliError: A worker was killed; finished units are kept.
@@ -97,33 +120,41 @@ class Crew:
             return
         with progress.task(f"training {len(orders)} folds × seeds, steps", total) as task:
             if self._workers == 1:
-                self._train_here(orders, task.advance)
+                self._train_here(orders, task.advance, finished)
             else:
-                self._train_in_workers(orders, task.advance)
+                self._train_in_workers(orders, task.advance, finished)
 
-    def _train_here(self, orders: Sequence[UnitOrder], stepped: Callable[[int], None]) -> None:
+    def _train_here(
+        self, orders: Sequence[UnitOrder], stepped: Callable[[int], None], finished: Finished
+    ) -> None:
         torch.set_num_threads(1)
         diverged: set[int] = set()
         for order in orders:
-            if order.seed not in diverged and _train_and_write(order, self._data, stepped):
-                diverged.add(order.seed)
+            if order.seed not in diverged:
+                outcome = _train_and_write(order, self._data, stepped)
+                if outcome.diverged:
+                    diverged.add(order.seed)
+                finished(order, outcome)
 
     def _train_in_workers(
-        self, orders: Sequence[UnitOrder], stepped: Callable[[int], None]
+        self, orders: Sequence[UnitOrder], stepped: Callable[[int], None], finished: Finished
     ) -> None:
         if self._pool is None:
             self._steps = get_context("spawn").SimpleQueue()
             self._pool = worker_pool(self._workers, _prepare_worker, self._data, self._steps)
         try:
             with _listening(self._steps, stepped):
-                futures = {
-                    self._pool.submit(_train_in_worker, order): order.seed for order in orders
-                }
-                for future in as_completed(futures):
-                    if not future.cancelled() and future.result():
-                        for other, seed in futures.items():
-                            if seed == futures[future]:
-                                other.cancel()
+                futures = {self._pool.submit(_train_in_worker, order): order for order in orders}
+                try:
+                    for future in as_completed(futures):
+                        if not future.cancelled():
+                            _take(futures[future], future.result(), futures, finished)
+                except BaseException as error:
+                    for future in futures:
+                        future.cancel()
+                    if isinstance(error, Exception):  # else there is no time: they are stopped
+                        wait(futures)
+                    raise
         except BrokenProcessPool:
             self._pool.shutdown()
             self._pool = None  # it takes no more work; the next orders start another
@@ -131,6 +162,19 @@ class Crew:
                 "a training process was killed (out of memory?); finished folds are kept: "
                 "run the same command again, perhaps with fewer --workers"
             ) from None
+
+
+def _take(
+    order: UnitOrder,
+    outcome: Outcome,
+    futures: Mapping[Future[Outcome], UnitOrder],
+    finished: Finished,
+) -> None:
+    if outcome.diverged:
+        for other, its in futures.items():
+            if its.seed == order.seed:
+                other.cancel()
+    finished(order, outcome)
 
 
 @contextmanager
@@ -161,12 +205,12 @@ def _drain(steps: SimpleQueue[int], stepped: Callable[[int], None]) -> None:
         stepped(steps.get())
 
 
-def _train_and_write(order: UnitOrder, data: Data, stepped: Callable[[int], None]) -> bool:
-    """Train one unit and return whether it diverged."""
+def _train_and_write(order: UnitOrder, data: Data, stepped: Callable[[int], None]) -> Outcome:
     make = fit_unit if is_fitted(order.config) else train_unit
+    started = time.perf_counter()
     unit = make(order.config, data, order.fold, order.seed, stepped)
-    write_unit(order.folder, unit)
-    return unit.diverged_at is not None
+    write_unit(order.folder, replace(unit, seconds=time.perf_counter() - started))
+    return Outcome(unit.diverged_at is not None, unit.dev_ua)
 
 
 _worker: tuple[Data, SimpleQueue[int]]
@@ -179,6 +223,6 @@ def _prepare_worker(data: Data, steps: SimpleQueue[int]) -> None:
     _worker = data, steps
 
 
-def _train_in_worker(order: UnitOrder) -> bool:
+def _train_in_worker(order: UnitOrder) -> Outcome:
     data, steps = _worker
     return _train_and_write(order, data, steps.put)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from sercli.results.environment import describe_environment
 from sercli.results.record import Record, adopt, unit_name, write_record
 from sercli.results.unit import UnitResult, read_unit
 from sercli.training.card import protocol_card
-from sercli.training.crew import Crew, UnitOrder, crew_size
+from sercli.training.crew import Crew, Outcome, UnitOrder, crew_size
 from sercli.training.data import Data, read_data
 from sercli.training.device import choose_device
 from sercli.training.doubts import context_doubt
@@ -28,6 +28,10 @@ from sercli.training.folds import Fold, make_folds
 from sercli.training.summary import summarise
 from sercli.training.unit import new_model
 from sercli.training.utterances import describe_utterances
+
+Watching = Callable[[Mapping[int, float], int], None]
+"""Sees the units of a run finish: place in the order of seeds and folds → UA on dev; and of how
+many units they are."""
 
 
 def train_configuration(
@@ -54,6 +58,8 @@ def train_run(
     *,
     force: bool = False,
     progress: Progress = SILENT,
+    finished: Watching = lambda dev_uas, units: None,
+    origin: Mapping[str, Any] | None = None,
 ) -> tuple[Record, bool]:
     """Train all folds and seeds of a configuration, unless that was done before.
 
@@ -67,6 +73,10 @@ def train_run(
         crew: Who trains the units.
         force: Train again although there is a record; it is replaced in the end.
         progress: Where bars and notes go.
+        finished: Called after each unit with the UA on dev of all that are finished, by their
+            place in the order of seeds and folds, and the number of units. What it raises ends the
+            work.
+        origin: What asked for the run, for the record: a sweep and its plan.
 
     Returns:
         The record, and whether it is new.
@@ -90,8 +100,9 @@ def train_run(
             for doubt in (*card["doubts"], context_doubt(config, data, model)):
                 if doubt is not None:
                     progress.note_once(doubt)
-            units = _train_units(config, folds, partial, crew, progress)
-            record = _write(path, config, data, folds, units, card, backend)
+            units = _train_units(config, folds, partial, crew, progress, finished)
+            made = describe_environment(recurrence=backend, origin=origin)
+            record = _write(path, config, data, folds, units, card, made)
             shutil.rmtree(partial, ignore_errors=True)
             return record, True
         shutil.rmtree(partial, ignore_errors=True)
@@ -107,7 +118,12 @@ def _announce_backend(config: Config, model: nn.Module, progress: Progress) -> s
 
 
 def _train_units(
-    config: Config, folds: Sequence[Fold], partial: Path, crew: Crew, progress: Progress
+    config: Config,
+    folds: Sequence[Fold],
+    partial: Path,
+    crew: Crew,
+    progress: Progress,
+    finished: Watching,
 ) -> list[UnitResult]:
     """Train what ``partial`` lacks, and return all units in order of seed and fold."""
     orders = [
@@ -115,16 +131,20 @@ def _train_units(
         for seed in config.seeds
         for number, fold in enumerate(folds)
     ]
-    done = _finished(orders)
+    places = {order.folder: place for place, order in enumerate(orders)}
+    done = {order.folder: read_unit(order.folder) for order in orders if order.folder.is_dir()}
+    known = {places[folder]: unit.dev_ua for folder, unit in done.items()}
     if done:
         progress.note(f"{len(done)} of {len(orders)} folds × seeds were done before: going on")
-    diverged = {unit.seed for unit in done if unit.diverged_at is not None}
-    waiting = [order for order in orders if not order.folder.is_dir()]
-    crew.train([order for order in waiting if order.seed not in diverged], progress)
-    return _finished(orders)
+        finished(known, len(orders))
 
+    def unit_finished(order: UnitOrder, outcome: Outcome) -> None:
+        known[places[order.folder]] = outcome.dev_ua
+        finished(known, len(orders))
 
-def _finished(orders: Sequence[UnitOrder]) -> list[UnitResult]:
+    diverged = {unit.seed for unit in done.values() if unit.diverged_at is not None}
+    waiting = [each for each in orders if each.folder not in done and each.seed not in diverged]
+    crew.train(waiting, progress, unit_finished)
     return [read_unit(order.folder) for order in orders if order.folder.is_dir()]
 
 
@@ -135,7 +155,7 @@ def _write(
     folds: list[Fold],
     units: list[UnitResult],
     card: Mapping[str, Any],
-    backend: str,
+    environment: Mapping[str, Any],
 ) -> Record:
     diverged = [
         {"seed": unit.seed, "fold": unit.fold, "step": unit.diverged_at}
@@ -162,7 +182,7 @@ def _write(
         folds={
             fold.name: {"train": fold.train, "dev": fold.dev, "test": fold.test} for fold in folds
         },
-        environment=describe_environment(recurrence=backend),
+        environment={**environment, "seconds": sum(unit.seconds for unit in units)},
         utterances=describe_utterances(data),
         units=units,
     )

@@ -18,6 +18,7 @@ WITHOUT_INFLUENCE = (
     "experiment",
     "device",
     "recurrence.",
+    "launcher.",
     "paths.",
     "arelu.",
     "dataset.root",

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-import itertools
-import math
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sercli.config.compose import compose
-from sercli.config.grammar import expand
+from sercli.config.grammar import MOST_VALUES, Axis, Interval, read_sweep
 from sercli.errors import RequestError
 
 VALUES = {
@@ -18,49 +17,48 @@ VALUES = {
     "activation": st.sampled_from(["tanh", "relu", "arelu"]),
     "experiment": st.sampled_from(["a", "'b c'", "'d,e'", '"f"']),
 }
-axes = st.dictionaries(st.sampled_from(sorted(VALUES)), st.none(), min_size=1).flatmap(
+lists = st.dictionaries(st.sampled_from(sorted(VALUES)), st.none(), min_size=1).flatmap(
     lambda keys: st.fixed_dictionaries(
         {key: st.lists(VALUES[key], min_size=1, max_size=4) for key in keys}
     )
 )
 
 
-def values(override: str) -> list[str]:
-    """What the one axis of a sweep expands to."""
-    key = override.partition("=")[0]
-    return [point[0].removeprefix(f"{key}=") for point in expand([override])]
+def axis(override: str, *others: str) -> Axis:
+    """The one axis of a sweep."""
+    (found,) = [item for item in read_sweep([override, *others]) if isinstance(item, Axis)]
+    return found
 
 
 def refusal(*overrides: str) -> str:
     with pytest.raises(RequestError) as error:
-        expand(overrides)
+        read_sweep(overrides)
+    assert "\n" not in str(error.value)
     return str(error.value)
 
 
-@given(axes)
-@settings(deadline=None)
-def test_a_grid_is_the_product_of_its_different_values_and_the_last_varies_fastest(
+@given(lists)
+@settings(max_examples=15, deadline=None)
+def test_an_axis_has_its_different_values_in_their_order_and_one_value_is_no_axis(
     lists: dict[str, list[str]],
 ) -> None:
     overrides = [f"{key}={','.join(listed)}" for key, listed in lists.items()]
-    if not any(len(listed) > 1 for listed in lists.values()):
-        assert "nothing to sweep" in refusal(*overrides)
-        return
-    points = expand(overrides)
-    different = [list(dict.fromkeys(listed)) for listed in lists.values()]
-    assert len(points) == math.prod(map(len, different))
-    assert points == [
-        tuple(f"{key}={value}" for key, value in zip(lists, chosen, strict=True))
-        for chosen in itertools.product(*different)
+
+    assert [
+        (item.key, item.values) if isinstance(item, Axis) else item
+        for item in read_sweep(overrides)
+    ] == [
+        (key, tuple(dict.fromkeys(listed))) if len(listed) > 1 else f"{key}={listed[0]}"
+        for key, listed in lists.items()
     ]
 
 
-@given(axes)
-@settings(max_examples=8, deadline=None)
-def test_every_point_of_a_grid_composes(lists: dict[str, list[str]]) -> None:
+@given(lists)
+@settings(max_examples=3, deadline=None)
+def test_every_value_of_an_axis_composes(lists: dict[str, list[str]]) -> None:
     overrides = [f"{key}={','.join(listed)}" for key, listed in lists.items()]
-    for point in expand([*overrides, "seeds=[0],[1]"])[:2]:
-        compose(point)
+    for item in read_sweep([*overrides, "seeds=[0],[1]"]):
+        compose([item.word(item.values[-1]) if isinstance(item, Axis) else item])
 
 
 @pytest.mark.parametrize(
@@ -69,12 +67,14 @@ def test_every_point_of_a_grid_composes(lists: dict[str, list[str]]) -> None:
         ("arelu.beta=-1,-2.5,1e-3", ["-1", "-2.5", "0.001"]),
         ("arelu.beta=choice(2,1)", ["2", "1"]),
         ("arelu.beta=choice(3)", ["3"]),
-        ("arelu.beta=range(-4,5,4)", ["-4", "0", "4"]),
-        ("arelu.beta=range(3)", ["0", "1", "2"]),
-        ("arelu.beta=range(2,-1,-1)", ["2", "1", "0"]),
-        ("arelu.alpha=range(0.1,0.4,0.1)", ["0.1", "0.2", "0.3"]),
-        ("arelu.alpha=range(0.3,0,-0.1)", ["0.3", "0.2", "0.1"]),
-        ("arelu.beta=range(0,2,0.5)", ["0.0", "0.5", "1.0", "1.5"]),
+        ("arelu.beta=range(-4,5,4)", [-4, 0, 4]),
+        ("arelu.beta=range(3)", [0, 1, 2]),
+        ("arelu.beta=range(2,-1,-1)", [2, 1, 0]),
+        ("arelu.alpha=range(0.1,0.4,0.1)", [0.1, 0.2, 0.3]),
+        ("arelu.alpha=range(0.3,0,-0.1)", [0.3, 0.2, 0.1]),
+        ("arelu.beta=range(0,2,0.5)", [0.0, 0.5, 1.0, 1.5]),
+        ("arelu.beta=float(range(2))", [0.0, 1.0]),
+        ("arelu.beta=int(1.5,2.5)", ["1", "2"]),
         ("arelu.beta=sort(2,-1)", ["-1", "2"]),
         ("model=glob(mdnn*)", ["mdnn", "mdnn_small"]),
         ("model=glob(mdnn*,exclude=*small)", ["mdnn"]),
@@ -87,57 +87,131 @@ def test_every_point_of_a_grid_composes(lists: dict[str, list[str]]) -> None:
         ("dataset.options={seed:1},{seed:2}", ["{seed:1}", "{seed:2}"]),
     ],
 )
-def test_hydras_grammar_of_several_values(override: str, expected: list[str]) -> None:
-    assert values(override) == expected
+def test_hydras_grammar_of_several_values(override: str, expected: list[Any]) -> None:
+    found = axis(override)
+
+    assert repr(list(found.values)) == repr(expected)  # 1 == 1.0
+    assert found.word(found.text) == override
 
 
 @pytest.mark.parametrize(
     "override",
-    ["seeds=[0,1],[2]", "experiment='a,b',c", "arelu.alpha=0.1,0.2", "model=glob(mdnn*)"],
+    [
+        "seeds=[0,1],[2]",
+        "experiment='a,b',c",
+        "arelu.alpha=0.1,0.2",
+        "arelu.beta=range(0.5,1.5,0.5)",
+        "model=glob(mdnn*)",
+        "dataset.root=${paths.data}/a,${paths.data}/b",
+    ],
 )
-def test_the_values_of_a_sweep_are_overrides_of_a_single_configuration(override: str) -> None:
-    assert len({repr(compose(point)) for point in expand([override])}) == 2
+def test_the_values_of_an_axis_are_overrides_of_a_single_configuration(override: str) -> None:
+    found = axis(override)
+
+    assert len({repr(compose([found.word(value)])) for value in found.values}) == 2
 
 
-def test_fixed_overrides_are_part_of_every_point_in_their_place() -> None:
-    assert expand(["seeds=[0]", "arelu.beta=1,2", "model=iaan"]) == [
-        ("seeds=[0]", "arelu.beta=1", "model=iaan"),
-        ("seeds=[0]", "arelu.beta=2", "model=iaan"),
-    ]
+@pytest.mark.parametrize("override", ["arelu.beta=shuffle(range(9))", "seeds=shuffle([0],[1],[2])"])
+def test_a_shuffled_axis_keeps_its_values(override: str) -> None:
+    orders = {axis(override).values for _ in range(20)}
+
+    assert len(orders) > 1
+    assert len({frozenset(order) for order in orders}) == 1
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("arelu.alpha=interval(0,1)", Interval(0, 1)),
+        ("arelu.beta=interval(-4,4.5)", Interval(-4, 4.5)),
+        ("arelu.alpha=tag(log,interval(0.1,1))", Interval(0.1, 1, log=True)),
+        ("model.hidden=int(interval(8,64))", Interval(8, 64, whole=True)),
+        ("model.hidden=int(tag(log,interval(8,64)))", Interval(8, 64, log=True, whole=True)),
+        ("model.hidden=tag(log,int(interval(8.5,64)))", Interval(8, 64, log=True, whole=True)),
+        ("model.hidden=float(interval(8,64))", Interval(8, 64, whole=False)),
+    ],
+)
+def test_an_interval_has_two_ends_and_perhaps_a_scale_and_a_kind(
+    override: str, expected: Interval
+) -> None:
+    assert axis(override).interval == expected
+    assert axis(override).values == ()
+
+
+def test_fixed_overrides_stay_in_their_place() -> None:
+    first, swept, last = read_sweep(["seeds=[0]", "arelu.beta=1,2", "model=iaan"])
+
+    assert (first, last) == ("seeds=[0]", "model=iaan")
+    assert isinstance(swept, Axis)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["activation=tanh,relu", "activation=arelu"], ["activation=arelu"]),
+        (["arelu.beta=3", "seeds=[0]", "arelu.beta=1,2"], ["seeds=[0]", "1,2"]),
+        (["dataset.options={seed:1}", "dataset.options={seed:2}"], None),
+        (["+dataset.classes.fru=anger", "dataset.classes.fru=sadness"], None),
+    ],
+)
+def test_of_two_overrides_of_a_key_the_later_counts_unless_it_adds_to_the_earlier(
+    overrides: list[str], expected: list[str] | None
+) -> None:
+    found = [item.text if isinstance(item, Axis) else item for item in read_sweep(overrides)]
+
+    assert found == (overrides if expected is None else expected)
+    if expected == ["activation=arelu"]:
+        assert compose(found) == compose(["activation=tanh", *found])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "composed"),
+    [
+        (["arelu.alpha=0.1,0.2", "arelu.beta=1", "model=iaan"], False),
+        (["model.hidden=8,16", "model=iaan"], False),
+        (["model=iaan,mdnn"], True),
+        (["seeds=[0],[1]"], True),
+        (["dataset.classes.fru=anger,sadness"], True),
+        (["dataset.options={seed:1},{seed:2}"], True),
+        (["dataset.options.seed=1,2", "dataset.options={seed:3}"], True),
+        (["++arelu.alpha=0.1,0.2"], True),
+    ],
+)
+def test_what_changes_more_than_one_leaf_set_last_is_composed(
+    overrides: list[str], composed: bool
+) -> None:
+    assert axis(*overrides).composed is composed
 
 
 def test_a_setting_of_one_of_the_swept_choices_is_known() -> None:
-    assert len(expand(["activation=tanh,arelu", "activation.alpha=0.1"])) == 2
+    assert len(read_sweep(["activation=tanh,arelu", "activation.alpha=0.1"])) == 2
     assert "unknown key 'activation.alpha'" in refusal("activation=tanh,relu", "activation.alpha=1")
 
 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("arelu.alpha=interval(0,1)", "'arelu.alpha=interval(0,1)' is an interval"),
-        ("arelu.alpha=tag(log,interval(0.1,1))", "is an interval"),
-        ("activation=interval(0,1)", "'activation=interval(0,1)' is an interval"),
+        ("activation=interval(0,1)", "'activation=interval(0,1)': a group has choices"),
+        ("arelu.alpha=interval(1,0)", "'arelu.alpha=interval(1,0)' has no value"),
+        ("arelu.alpha=interval(1,1)", "'arelu.alpha=interval(1,1)' has no value"),
+        ("arelu.alpha=int(interval(0.1,0.9))", "has no value: write interval(LEAST,LARGEST)"),
+        ("arelu.alpha=interval(0,inf)", "'arelu.alpha=interval(0,inf)': an interval ends at"),
+        ("arelu.alpha=interval(nan,1)", "'arelu.alpha=interval(nan,1)': an interval ends at"),
+        ("arelu.alpha=interval(a,b)", "'arelu.alpha=interval(a,b)' is not an override"),
+        ("arelu.alpha=tag(log,interval(0,1))", "a logarithm needs numbers above 0"),
+        ("arelu.alpha=tag(lgo,interval(1,2))", "unknown tag 'lgo'. Did you mean 'log'?"),
+        ("arelu.alpha=tag(log,choice(1,2))", "only an interval has a tag"),
+        ("arelu.alpha=tag(log,range(1,2))", "only an interval has a tag"),
         ("arelu.alpha=range(1,0)", "'arelu.alpha=range(1,0)' has no value"),
         ("model=glob(x*)", "'model=glob(x*)' has no value"),
         ("arelu.beta=range(0,1,0)", "'arelu.beta=range(0,1,0)' has no end: its step is 0"),
         ("arelu.alpha=range(0.1,0.2,0.0)", "has no end: its step is 0"),
+        ("arelu.beta=range(0,1e12)", f"'arelu.beta=range(0,1e12)' has more than {MOST_VALUES} "),
         ("arelu.alpha=choice()", "'arelu.alpha=choice()' is not an override"),
         ("arelu.alpah=1,2", "unknown key 'arelu.alpah'. Did you mean 'arelu.alpha'?"),
         ("activation=tanh,rleu", "unknown activation 'rleu'. Did you mean 'relu'?"),
         ("~model.hidden=1,2", "only emotions under dataset.classes can be removed"),
     ],
 )
-def test_what_gives_no_grid_is_refused(override: str, message: str) -> None:
+def test_what_is_no_axis_is_refused(override: str, message: str) -> None:
     assert message in refusal(override)
-
-
-def test_an_interval_is_refused_with_the_remedy() -> None:
-    message = refusal("arelu.alpha=interval(0,1)")
-    assert "list them (a=1,2), or use range(start,stop,step)" in message
-
-
-@pytest.mark.parametrize("overrides", [[], ["arelu.alpha=0.1"], ["seeds=[0,1]", "model=iaan"]])
-def test_nothing_to_sweep_is_refused_with_the_way_to_train(overrides: list[str]) -> None:
-    message = refusal(*overrides)
-    assert message.startswith("nothing to sweep: give a key several values")
-    assert "sercli train" in message

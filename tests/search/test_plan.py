@@ -1,27 +1,51 @@
-"""Plans: the points of a grid, and the files in sweeps/."""
+"""Plans: what a sweep is made of, and the files in sweeps/."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from sercli.config.compose import compose
+from sercli.config.schema import Config
 from sercli.errors import RequestError
 from sercli.resources import packaged
-from sercli.search.plan import Point, plan_points, read_plan
+from sercli.search.plan import Plan, identity, make_plan
+from sercli.search.plan_file import read_plan_file
 
 PLANS = sorted(path.stem for path in packaged("sweeps").glob("*.yaml"))
+SEARCHES = {"alpha_beta_grid", "alpha_beta_tpe"}
 
 
 @cache
-def shipped(name: str) -> list[Point]:
-    return plan_points(*read_plan(name))
+def shipped(name: str) -> tuple[Plan, list[Config]]:
+    plan = make_plan([], plan=name)
+    return plan, thawed(plan)
 
 
-def overrides_of(arguments: Sequence[str]) -> list[tuple[str, ...]]:
-    return [point.overrides for point in plan_points(arguments)]
+def thawed(plan: Plan) -> list[Config]:
+    return [plan.space.thaw(point) for point in plan.points]
+
+
+def configs(*overrides: str, **options: Any) -> list[Config]:
+    return thawed(make_plan(overrides, **options))
+
+
+def overrides_of(*overrides: str, **options: Any) -> list[tuple[str, ...]]:
+    return [point.overrides for point in make_plan(overrides, **options).points]
+
+
+def refusal(*overrides: str, **options: Any) -> str:
+    with pytest.raises(RequestError) as error:
+        make_plan(overrides, **options)
+    assert "\n" not in str(error.value)
+    return str(error.value)
 
 
 @pytest.fixture(name="file")
@@ -30,60 +54,196 @@ def _file(tmp_path: Path) -> Path:
 
 
 def test_a_grid_has_a_point_for_every_combination_in_order() -> None:
-    points = plan_points(["activation=arelu", "arelu.alpha=0.1,0.9", "arelu.beta=1,2"])
+    plan = make_plan(["activation=arelu", "arelu.alpha=0.1,0.9", "arelu.beta=1,2"])
 
-    assert [(p.config.activation["alpha"], p.config.activation["beta"]) for p in points] == [
+    assert [(c.activation["alpha"], c.activation["beta"]) for c in thawed(plan)] == [
         (0.1, 1.0),
         (0.1, 2.0),
         (0.9, 1.0),
         (0.9, 2.0),
     ]
-    assert points[1].overrides == ("activation=arelu", "arelu.alpha=0.1", "arelu.beta=2")
+    assert plan.points[1].overrides == ("activation=arelu", "arelu.alpha=0.1", "arelu.beta=2")
+    assert plan.points[1].parameters == {"arelu.alpha": "0.1", "arelu.beta": "2"}
+    assert (plan.sampler, plan.trials, plan.objectives) == ("grid", None, ("dev_ua",))
+    assert (plan.pruner, plan.comparison, plan.experiment) == (None, False, "default")
+
+
+VALUES = {
+    "activation": ["tanh", "arelu", "relu"],
+    "cell": ["gru", "lstm"],
+    "arelu.alpha": ["0.1", "0.10000000001", "0.9"],
+    "arelu.alpha_min": ["0", "0.0"],
+    "features.level": ["lld", "functionals"],
+    "features.pool": ["5", "2"],
+    "dataset.options.seed": ["0", "1"],
+    "device": ["cpu", "cuda"],
+    "experiment": ["'a'"],
+    "seeds": ["[0]", "[1]"],
+}
+grids = st.lists(st.sampled_from(sorted(VALUES)), min_size=1, max_size=3, unique=True).flatmap(
+    lambda keys: st.fixed_dictionaries(
+        {key: st.lists(st.sampled_from(VALUES[key]), min_size=1, max_size=2) for key in keys}
+    )
+)
+
+
+@given(grids)
+@settings(max_examples=5, deadline=None)
+def test_a_grid_is_what_composing_each_point_alone_would_give(grid: dict[str, list[str]]) -> None:
+    words = [[f"{key}={value}" for value in values] for key, values in grid.items()]
+    configs = [compose(["features=IS09", *point]) for point in itertools.product(*words)]
+
+    swept = [f"{key}={','.join(values)}" for key, values in grid.items()]
+    plan = make_plan(["features=IS09", *swept, "trainer.steps=choice(1000)"])
+    found = [identity(config) for config in thawed(plan)]
+    assert found == list(dict.fromkeys(map(identity, configs)))
 
 
 def test_points_that_cannot_differ_in_their_result_are_one() -> None:
-    assert overrides_of(["activation=tanh,arelu", "arelu.alpha=0.1,0.9"]) == [
+    assert overrides_of("activation=tanh,arelu", "arelu.alpha=0.1,0.9") == [
         ("activation=tanh", "arelu.alpha=0.1"),
         ("activation=arelu", "arelu.alpha=0.1"),
         ("activation=arelu", "arelu.alpha=0.9"),
     ]
-    assert len(overrides_of(["device=cpu,cuda"])) == 1
+    assert len(overrides_of("device=cpu,cuda")) == 1
 
 
 def test_two_corpora_are_two_points_although_no_key_knows_their_folders() -> None:
-    assert len(overrides_of(["dataset=nemo", "dataset.root=here,there"])) == 2
+    assert len(overrides_of("dataset=nemo", "dataset.root=here,there")) == 2
 
 
-def test_a_point_that_makes_no_sense_is_refused_by_name() -> None:
-    with pytest.raises(RequestError, match=r"^point trainer.steps=0: trainer.steps=0: must be"):
-        plan_points(["trainer.steps=5,0"])
+def test_a_space_is_composed_once_for_each_choice_of_groups() -> None:
+    plan = make_plan(["activation=tanh,arelu", "arelu.alpha=range(0.1,0.9,0.1)", "arelu.beta=1,2"])
+
+    assert list(plan.space.bases) == ["activation=tanh", "activation=arelu"]
+    assert len(plan.points) == 1 + 8 * 2
+
+
+def test_a_search_lists_no_points() -> None:
+    plan = make_plan(
+        ["arelu.alpha=interval(0,0.9)", "arelu.alpha_min=0", "experiment=own"],
+        sampler="tpe",
+        trials=60,
+        objectives=["dev_ua", "seconds"],
+    )
+
+    assert plan.points == ()
+    assert (plan.sampler, plan.trials, plan.experiment) == ("tpe", 60, "own")
+    assert plan.objectives == ("dev_ua", "seconds")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "options", "message"),
+    [
+        (["trainer.steps=5,0"], {}, "point trainer.steps=0: trainer.steps=0: must be 1 or more"),
+        (["trainer.steps=1,x"], {}, "point trainer.steps=x: trainer.steps: Value 'x'"),
+        (
+            ["activation=tanh,arelu", "activation.alpha=0.1,0.2"],
+            {},
+            "point activation=tanh activation.alpha=0.1: unknown key 'activation.alpha'",
+        ),
+        (["cell=gru,lstm", "seeds=[0,0]"], {}, "point cell=gru seeds=[0,0]: seeds=[0, 0]: must be"),
+        (["arelu.alpah=1,2"], {}, "unknown key 'arelu.alpah'. Did you mean 'arelu.alpha'?"),
+        (["activation=tanh,rleu"], {}, "unknown activation 'rleu'. Did you mean 'relu'?"),
+        (["arelu.beta=range(1,0)"], {}, "'arelu.beta=range(1,0)' has no value"),
+        (
+            ["arelu.alpha=interval(0,1)"],
+            {},
+            "'arelu.alpha=interval(0,1)' is an interval, and a grid needs values: "
+            "list them (a=1,2), or use range(start,stop,step)",
+        ),
+        (["arelu.beta=range(999)", "trainer.steps=range(1,999)"], {}, "a grid of 997002 points"),
+        (["experiment=a,b"], {}, "a sweep is one experiment"),
+        (["paths.runs=a,b"], {}, "a sweep is one experiment"),
+        ([], {}, "nothing to sweep: give a key several values"),
+        (["arelu.alpha=0.1"], {}, "(for a single configuration: sercli train)"),
+        (["seeds=[0,1]", "model=iaan"], {}, "nothing to sweep"),
+        (["paths.data=${oc.env:HOME}", "cell=gru,lstm"], {}, "paths.data=${oc.env:HOME}: a sweep"),
+        (["cell=gru,lstm"], {"sampler": "tpee"}, "unknown sampler 'tpee'. Did you mean 'tpe'?"),
+        (["cell=gru,lstm"], {"sampler": "tpe"}, "sampler tpe needs a number of trials"),
+        (["cell=gru,lstm"], {"sampler": "tpe", "trials": 0}, "sampler tpe needs a number of"),
+        (["cell=gru,lstm"], {"trials": 9}, "trials=9: a grid runs all its points"),
+        (["cell=gru,lstm"], {"objectives": ["dev_u"]}, "unknown objective 'dev_u'. Did you mean"),
+        (["cell=gru,lstm"], {"objectives": ["seconds"]}, "objectives seconds: dev_ua must be one"),
+        (["cell=gru,lstm"], {"objectives": ["dev_ua"] * 2}, "objectives dev_ua, dev_ua: "),
+        (["cell=gru,lstm"], {"pruner": "wilcoxn"}, "unknown pruner 'wilcoxn'. Did you mean"),
+        (
+            ["cell=gru,lstm"],
+            {"pruner": "median", "objectives": ["dev_ua", "seconds"]},
+            "pruner 'median' compares points in one objective",
+        ),
+        (
+            ["cell=gru,lstm"],
+            {"sampler": "cmaes", "trials": 9, "objectives": ["dev_ua", "seconds"]},
+            "sampler cmaes has one objective; use tpe for several",
+        ),
+        (["cell=gru,lstm"], {"comparison": True, "pruner": "median"}, "comparison: systems"),
+        (["cell=gru,lstm"], {"comparison": True, "sampler": "tpe", "trials": 9}, "comparison: sys"),
+        (
+            ["trainer.steps=interval(0,9)"],
+            {"sampler": "tpe", "trials": 9},
+            "point trainer.steps=0: trainer.steps=0: must be 1 or more",
+        ),
+        (
+            ["trainer.steps=interval(0.5,9)"],
+            {"sampler": "tpe", "trials": 9},
+            "point trainer.steps=0.5: trainer.steps: Value '0.5' of type 'float'",
+        ),
+        (
+            ["arelu.learn=interval(0,1)"],
+            {"sampler": "tpe", "trials": 9},
+            "'arelu.learn=interval(0,1)': arelu.learn is not a number",
+        ),
+        (
+            ["experiment=interval(0,1)"],
+            {"sampler": "tpe", "trials": 9},
+            "'experiment=interval(0,1)': experiment is not a number",
+        ),
+    ],
+)
+def test_a_plan_that_makes_no_sense_is_refused_in_one_line(
+    overrides: list[str], options: dict[str, Any], message: str
+) -> None:
+    assert message in refusal(*overrides, **options)
 
 
 @pytest.mark.parametrize("name", PLANS)
-def test_every_plan_that_is_shipped_expands(name: str) -> None:
-    points = shipped(name)
+def test_every_plan_that_is_shipped_can_be_made(name: str) -> None:
+    plan, configs = shipped(name)
 
-    assert len(points) > 1
-    assert {point.config.experiment for point in points} == {name}
+    assert plan.experiment == name
+    assert plan.comparison is (name not in SEARCHES)
+    assert len(configs) > 1 or plan.trials
 
 
 @pytest.mark.parametrize("name", PLANS)
 def test_every_plan_that_is_shipped_begins_with_its_question_and_its_cost(name: str) -> None:
     text = (packaged("sweeps") / f"{name}.yaml").read_text(encoding="utf-8")
     comment = [line for line in text.splitlines() if line.startswith("#")]
+    plan, _ = shipped(name)
 
     assert text.startswith("\n".join(comment))
     assert "?" in comment[0]
-    assert any(line.startswith("# Cost: ") for line in comment)
-    points = int(next(line for line in comment if "Cost" in line).split()[2])
-    assert points == len(shipped(name))
+    (cost,) = [line for line in comment if line.startswith("# Cost: ")]
+    wanted = f"{plan.trials} trials" if plan.trials else f"{len(plan.points)} points"
+    assert cost.startswith(f"# Cost: {wanted} × ")
 
 
 def test_the_grid_plan_holds_the_settings_of_table_1_that_the_clamp_allows() -> None:
-    points = shipped("alpha_beta_grid")
+    _, configs = shipped("alpha_beta_grid")
 
-    pairs = {(p.config.activation["alpha"], p.config.activation["beta"]) for p in points}
+    pairs = {(c.activation["alpha"], c.activation["beta"]) for c in configs}
     assert {(0.9, 2.0), (0.01, -4.0), (0.01, 2.0), (0.01, 1.0)} <= pairs
+
+
+def test_the_bayesian_plan_holds_all_settings_of_table_1() -> None:
+    plan, _ = shipped("alpha_beta_tpe")
+
+    for alpha, beta in [(0.9, 2.0), (0.0, 2.0), (0.01, -4.0), (0.01, 2.0), (0.01, 1.0)]:
+        point = plan.space.point({"arelu.alpha": alpha, "arelu.beta": beta})
+        activation = plan.space.thaw(point).activation
+        assert (activation["alpha"], activation["beta"]) == (alpha, beta)
+        assert activation["alpha_min"] <= alpha <= activation["alpha_max"]
 
 
 def test_a_plan_is_read_from_a_file_and_named_after_it(file: Path) -> None:
@@ -91,8 +251,9 @@ def test_a_plan_is_read_from_a_file_and_named_after_it(file: Path) -> None:
         "overrides: ['seeds=[1]']\nsweep:\n  activation: tanh,relu\n  trainer.steps: 7\n"
     )
 
-    assert read_plan(str(file), ["device=cpu"]) == [
-        ["experiment=mine", "seeds=[1]", "activation=tanh,relu", "trainer.steps=7", "device=cpu"]
+    assert overrides_of("device=cpu", plan=str(file)) == [
+        ("experiment=mine", "seeds=[1]", f"activation={name}", "trainer.steps=7", "device=cpu")
+        for name in ("tanh", "relu")
     ]
 
 
@@ -102,21 +263,81 @@ def test_points_are_combined_with_the_sweep_but_not_with_each_other(file: Path) 
         "sweep: {optim.lr: '1e-3,1e-4'}"
     )
 
-    points = plan_points(*read_plan(str(file)))
-    assert [(p.config.activation["name"], p.config.optim.lr) for p in points] == [
+    points = configs(plan=str(file))
+    assert [(c.activation["name"], c.optim.lr) for c in points] == [
         ("tanh", 1e-3),
         ("tanh", 1e-4),
         ("arelu", 1e-3),
         ("arelu", 1e-4),
     ]
-    assert points[-1].config.activation["beta"] == 2
+    assert points[-1].activation["beta"] == 2
 
 
-def test_points_need_no_sweep(file: Path) -> None:
-    file.write_text("points: {one: activation=tanh, two: activation=relu}")
+@pytest.mark.parametrize("names", [("tanh", "relu"), ("tanh",)])
+def test_points_need_no_sweep(file: Path, names: Sequence[str]) -> None:
+    file.write_text("\n".join(["points:", *(f"  p {name}: activation={name}" for name in names)]))
 
-    names = [p.config.activation["name"] for p in plan_points(*read_plan(str(file)))]
-    assert names == ["tanh", "relu"]
+    assert [c.activation["name"] for c in configs(plan=str(file))] == list(names)
+
+
+def test_a_sampler_chooses_among_the_points_of_a_file(file: Path) -> None:
+    file.write_text(
+        "points: {one: activation=tanh, two: activation=arelu arelu.beta=2}\n"
+        "sweep: {optim.lr: 'tag(log,interval(1e-4,1e-2))'}\nsampler: random\ntrials: 5\n"
+    )
+
+    plan = make_plan([], plan=str(file))
+    assert [axis.key for axis in plan.space.axes] == ["point", "optim.lr"]
+    config = plan.space.thaw(plan.space.point({"point": "two", "optim.lr": 0.005}))
+    assert (config.activation["beta"], config.optim.lr) == (2, 0.005)
+
+
+def test_the_command_line_wins_over_the_file(file: Path) -> None:
+    file.write_text(
+        "sweep: {arelu.beta: 'range(-4,5)'}\nsampler: tpe\ntrials: 60\nprune: median\n"
+        "objectives: [dev_ua]\n"
+    )
+
+    plan = make_plan([], plan=str(file))
+    assert (plan.sampler, plan.trials, plan.pruner) == ("tpe", 60, "median")
+    plan = make_plan(
+        ["arelu.beta=1,2"],
+        plan=str(file),
+        trials=3,
+        sampler="qmc",
+        pruner="none",
+        objectives=["dev_ua", "parameters"],
+    )
+    assert (plan.sampler, plan.trials, plan.pruner) == ("qmc", 3, None)
+    assert plan.objectives == ("dev_ua", "parameters")
+    assert [axis.values for axis in plan.space.axes] == [("1", "2")]
+    plan = make_plan([], plan=str(file), sampler="grid", pruner="none", comparison=True)
+    assert (len(plan.points), plan.trials, plan.comparison) == (9, None, True)
+
+
+def test_a_comparison_that_is_searched_is_none(file: Path) -> None:
+    file.write_text("sweep: {arelu.beta: '1,2'}\ncomparison: true\n")
+
+    assert make_plan([], plan=str(file)).comparison
+    assert not make_plan([], plan=str(file), sampler="random", trials=1).comparison
+
+
+def test_what_a_plan_excludes_is_no_point(file: Path) -> None:
+    sweep = "sweep: {activation: 'tanh,arelu', arelu.alpha: '0.1,0.9'}\n"
+    file.write_text(f"{sweep}exclude: activation == 'arelu' and arelu.alpha > 0.5\n")
+
+    plan = make_plan([], plan=str(file))
+    assert [point.parameters for point in plan.points] == [
+        {"activation": "tanh", "arelu.alpha": "0.1"},
+        {"activation": "arelu", "arelu.alpha": "0.1"},
+    ]
+    for expression, message in [
+        ("arelu.alpha > 0", "exclude 'arelu.alpha > 0' leaves no point"),
+        ("arelu.alhpa > 0", "unknown key 'arelu.alhpa'. Did you mean 'arelu.alpha'?"),
+        ("arelu.alpha > activation", "has no answer where activation='tanh' arelu.alpha=0.1"),
+    ]:
+        file.write_text(f"{sweep}exclude: {expression}\n")
+        assert message in refusal(plan=str(file))
 
 
 VARIABLES = """
@@ -132,33 +353,33 @@ def test_a_variable_stands_for_the_text_of_its_value_and_else_of_the_first(
 ) -> None:
     file.write_text(VARIABLES)
 
-    points = plan_points(*read_plan(str(file), [*chosen, "seeds=[4]"]))
-    assert {p.config.model["name"] for p in points} == {name}
-    assert {tuple(p.config.seeds) for p in points} == {(4,)}
-    assert {p.config.dataset.root for p in points} == {"data/x"}
+    points = configs(*chosen, "seeds=[4]", plan=str(file))
+    assert {p.model["name"] for p in points} == {name}
+    assert {tuple(p.seeds) for p in points} == {(4,)}
+    assert {p.dataset.root for p in points} == {"data/x"}
 
 
 def test_a_value_that_a_variable_does_not_have_is_refused(file: Path) -> None:
     file.write_text(VARIABLES)
 
-    with pytest.raises(RequestError, match=r"mine.yaml: no size=smal. Did you mean 'small'\?"):
-        read_plan(str(file), ["size=smal"])
+    message = refusal("size=smal", plan=str(file))
+    assert message.endswith("mine.yaml: no size=smal. Did you mean 'small'?")
 
 
 def test_table_1_has_its_nine_rows_in_both_sizes() -> None:
-    for plan, size in (("table1", "paper"), ("table1", "small")):
-        points = plan_points(*read_plan(plan, [f"model_size={size}"]))
-        small = [p.config.model["name"].endswith("_small") for p in points]
+    for size, points in (
+        ("paper", shipped("table1")[1]),
+        ("small", configs("model_size=small", plan="table1")),
+    ):
+        small = [p.model["name"].endswith("_small") for p in points]
         assert small == [size == "small"] * 9
-        assert {p.config.trainer.steps for p in points} == {{"paper": 2000, "small": 300}[size]}
-        assert {p.config.protocol.dev for p in points} == {"next"}
+        assert {p.trainer.steps for p in points} == {{"paper": 2000, "small": 300}[size]}
+        assert {p.protocol.dev for p in points} == {"next"}
     pairs = [
-        (p.config.activation["alpha"], p.config.activation["beta"])
-        for p in points
-        if "alpha" in p.config.activation
+        (p.activation["alpha"], p.activation["beta"]) for p in points if "alpha" in p.activation
     ]
     assert pairs == [(0.9, 2.0), (0.0, 2.0), (0.01, -4.0), (0.01, 2.0), (0.01, 1.0)]
-    assert [p.config.activation["alpha_min"] for p in points if "alpha" in p.config.activation] == [
+    assert [p.activation["alpha_min"] for p in points if "alpha" in p.activation] == [
         0.01,
         0.0,
         0.01,
@@ -169,8 +390,7 @@ def test_table_1_has_its_nine_rows_in_both_sizes() -> None:
 
 @pytest.mark.parametrize("size", ["paper", "small"])
 def test_table_1_of_the_repository_is_what_its_code_runs(size: str) -> None:
-    for point in plan_points(*read_plan("table1_repo", [f"model_size={size}"])):
-        config = point.config
+    for config in configs(f"model_size={size}", plan="table1_repo"):
         assert (config.cell["reset"], config.cell["init"], config.cell["gate_bias"]) == (
             "before",
             "glorot",
@@ -189,11 +409,11 @@ def test_table_1_of_the_repository_is_what_its_code_runs(size: str) -> None:
 def test_the_ablations_differ_in_what_they_hear() -> None:
     heard = [
         (
-            p.config.model["context"],
-            p.config.dataset.context.choose,
-            p.config.dataset.context.past_only,
+            p.model["context"],
+            p.dataset.context.choose,
+            p.dataset.context.past_only,
         )
-        for p in shipped("context")
+        for p in shipped("context")[1]
     ]
     assert heard == [
         ("none", "none", False),
@@ -207,23 +427,35 @@ def test_the_ablations_differ_in_what_they_hear() -> None:
 def test_an_experiment_of_ones_own_wins_over_the_name_of_the_plan(file: Path) -> None:
     file.write_text("sweep: {activation: 'tanh,relu'}")
 
-    points = plan_points(*read_plan(str(file), ["experiment=own"]))
-    assert {point.config.experiment for point in points} == {"own"}
+    assert make_plan(["experiment=own"], plan=str(file)).experiment == "own"
 
 
 def test_an_unknown_plan_is_refused_with_the_nearest_one() -> None:
-    with pytest.raises(
-        RequestError, match=r"unknown plan 'activation'. Did you mean 'activations'"
-    ):
-        read_plan("activation")
+    message = refusal(plan="activation")
+    assert message == "unknown plan 'activation'. Did you mean 'activations'?"
+
+
+def test_a_point_of_a_file_has_one_value_of_each_key(file: Path) -> None:
+    file.write_text("points: {one: 'activation=tanh,relu'}")
+
+    message = refusal(plan=str(file))
+    assert message == "point one: 'activation=tanh,relu' has several values; put it under 'sweep'"
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("sweeps: {a: 1}", r"unknown key 'sweeps'. Did you mean 'sweep'\?"),
-        ("- activation=tanh", "expected the keys overrides, variables, points, sweep"),
-        ("", "expected the keys overrides, variables, points, sweep"),
+        (
+            "- activation=tanh",
+            "expected the keys overrides, variables, points, sweep, sampler, trials, "
+            "exclude, objectives, prune, comparison",
+        ),
+        (
+            "",
+            "expected the keys overrides, variables, points, sweep, sampler, trials, "
+            "exclude, objectives, prune, comparison",
+        ),
         ("points: [activation=tanh]", "'points' must map names to overrides"),
         ("variables: {size: small}", "'variables' must map each name to values and their texts"),
         ("variables: {size: {}}", "'variables' must map each name to values and their texts"),
@@ -233,6 +465,15 @@ def test_an_unknown_plan_is_refused_with_the_nearest_one() -> None:
         ("sweep: [activation=tanh]", "'sweep' must map keys to values"),
         ("sweep: {activation: [tanh, relu]}", "'sweep' must map keys to values"),
         ("sweep: {activation: }", "'sweep' must map keys to values"),
+        ("sampler: [tpe]", "'sampler' must be the name of one"),
+        ("trials: many", "'trials' must be a whole number, 1 or more"),
+        ("trials: 0", "'trials' must be a whole number, 1 or more"),
+        ("trials: true", "'trials' must be a whole number, 1 or more"),
+        ("exclude: [a]", "'exclude' must be an expression"),
+        ("objectives: dev_ua", "'objectives' must be a list of names"),
+        ("prune: true", "'prune' must be the name of a pruner"),
+        ("comparison: 1", "'comparison' must be true or false"),
+        ("sweep: {1: '2,3'}", "'sweep' must map keys to values"),
         ("sweep: {a", "cannot be read: while parsing"),
     ],
 )
@@ -240,14 +481,14 @@ def test_a_plan_of_another_form_is_refused_in_one_line(file: Path, text: str, re
     file.write_text(text)
 
     with pytest.raises(RequestError, match=reason) as error:
-        read_plan(str(file))
+        read_plan_file(str(file))
     assert str(error.value).startswith(f"plan {file}")
     assert "\n" not in str(error.value)
 
 
 def test_a_missing_or_unreadable_plan_file_is_refused(file: Path) -> None:
     with pytest.raises(RequestError, match="No such file"):
-        read_plan(str(file))
+        read_plan_file(str(file))
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(RequestError, match="cannot be read"):
-        read_plan(str(file))
+        read_plan_file(str(file))

@@ -1,4 +1,4 @@
-"""The study: every point planned once, claimed once, and none lost with its process."""
+"""The study: every point planned once, claimed once, and none lost with its worker."""
 
 from __future__ import annotations
 
@@ -7,235 +7,400 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
-import optuna
 import pytest
+from servers.postgres import Postgres, postgres
 
-from sercli.config.schema import Config
-from sercli.errors import RequestError
-from sercli.search.plan import Point
-from sercli.search.study import RUN, Study
+from sercli.errors import Busy, RequestError, SercliError
+from sercli.search.failures import MAX_ATTEMPTS, cause_of
+from sercli.search.plan import Plan, make_plan
+from sercli.search.presence import Watch, Worker, present
+from sercli.search.queue import Claim
+from sercli.search.storage import Patience
+from sercli.search.study import Study
 
-
-@pytest.fixture(name="folder")
-def _folder(tmp_path: Path) -> Path:
-    return tmp_path / "experiment"
-
-
-@pytest.fixture(name="study")
-def _study(folder: Path) -> Study:
-    return Study(folder)
+ME = Worker("me", "here", "1")
+OTHER = Worker("other", "elsewhere", "2")
 
 
-def points(*keys: str) -> dict[str, Point]:
-    return {key: Point((f"point={key}",), Config()) for key in keys}
+def grid(runs: Path, points: int, name: str = "grid") -> Plan:
+    values = ",".join(str(1 + n) for n in range(points))
+    return make_plan([f"trainer.steps=choice({values})", f"experiment={name}", f"paths.runs={runs}"])
 
 
-def claimed(study: Study, keys: Iterable[str]) -> list[str]:
-    """Claim all points that wait, and leave them at that."""
-    names = []
-    while (trial := study.claim(list(keys))) is not None:
-        names.append(str(trial.user_attrs[RUN]))
-    return names
+def planned(runs: Path, points: int, name: str = "grid", url: str | None = None) -> Study:
+    study = Study(name, runs, url, create=("dev_ua",))
+    study.plan(grid(runs, points, name))
+    return study
 
 
-def finish(study: Study, folder: Path, key: str, dev_ua: float | None = 0.5) -> None:
-    """Claim a point, write what stands for its record, and tell the result."""
-    trial = study.claim([key])
-    assert trial is not None
-    (folder / key).mkdir()
-    (folder / key / "run.json").touch()
-    study.finish(trial, dev_ua)
+def number(study: Study, state: str) -> int:
+    return study.describe()[0].points[state]
 
 
-def test_points_are_planned_once_however_often_a_sweep_is_started(
-    study: Study, folder: Path
-) -> None:
-    study.plan(points("a", "b"))
-    Study(folder).plan(points("a", "b", "c"))
-
-    assert study.count_waiting("abc") == 3
+def claimed(study: Study, worker: Worker = ME) -> Claim:
+    claim = study.claim(worker)
+    assert claim is not None
+    return claim
 
 
-def test_points_are_claimed_in_order_each_once(study: Study) -> None:
-    study.plan(points("c", "a", "b"))
-
-    assert claimed(study, "abc") == ["c", "a", "b"]
-    assert study.claim("abc") is None
-
-
-def test_only_points_that_are_asked_for_are_counted_and_claimed(study: Study) -> None:
-    study.plan(points("a", "b"))
-
-    assert study.count_waiting(["b", "x"]) == 1
-    assert claimed(study, ["b", "x"]) == ["b"]
+def finish(study: Study, claim: Claim, dev_ua: float = 0.5) -> bool:
+    run = f"run{claim.number}"
+    (study.folder / run).mkdir(parents=True, exist_ok=True)
+    (study.folder / run / "run.json").touch()
+    return study.finish(claim, {"run": run, "seconds": 1.0, "diverged": False}, [dev_ua])
 
 
-def test_a_trial_remembers_its_overrides(study: Study) -> None:
-    study.plan(points("a"))
+def test_points_are_planned_once_however_often_a_sweep_is_started(tmp_path: Path) -> None:
+    planned(tmp_path, 2)
+    study = planned(tmp_path, 3)
 
-    trial = study.claim("a")
-    assert trial is not None
-    assert trial.user_attrs["overrides"] == ["point=a"]
-
-
-@pytest.mark.parametrize("dev_ua", [0.5, None])
-def test_a_finished_or_diverged_point_is_not_planned_again(
-    study: Study, folder: Path, dev_ua: float | None
-) -> None:
-    study.plan(points("a"))
-    finish(study, folder, "a", dev_ua)
-
-    study.plan(points("a"))
-
-    assert study.count_waiting("a") == 0
+    assert number(study, "waiting") == 3
+    _, trials = study.describe()
+    assert trials["param/trainer.steps"].tolist() == [1, 2, 3]
 
 
-@pytest.mark.parametrize("dev_ua", [0.5, None])
-def test_a_point_whose_record_is_gone_is_planned_again(
-    study: Study, folder: Path, dev_ua: float | None
-) -> None:
-    study.plan(points("a"))
-    finish(study, folder, "a", dev_ua)
-    (folder / "a" / "run.json").unlink()
+def test_points_are_claimed_in_order_each_once_with_their_configuration(tmp_path: Path) -> None:
+    study = planned(tmp_path, 3)
 
-    study.plan(points("a"))
-    study.plan(points("a"))
-
-    assert study.count_waiting("a") == 1
+    steps = []
+    while (claim := study.claim(ME)) is not None:
+        config = study.configuration(claim)
+        assert config is not None
+        steps.append(config.trainer.steps)
+    assert steps == [1, 2, 3]
 
 
-def test_a_failed_point_waits_again_after_the_next_plan_only(study: Study) -> None:
-    study.plan(points("a"))
-    trial = study.claim("a")
-    assert trial is not None
+def test_a_planned_point_stays_as_it_was_whatever_is_edited_since(tmp_path: Path) -> None:
+    study = planned(tmp_path, 2)
+    plan = grid(tmp_path, 3)
+    bases = {k: v.replace("batch_size: 32", "batch_size: 8") for k, v in plan.space.bases.items()}
+    assert bases != plan.space.bases
+    notes: list[str] = []
 
-    study.fail(trial, "no memory")
-    assert study.count_waiting("a") == 0
+    again = Study("grid", tmp_path, note=notes.append, create=("dev_ua",))
+    again.plan(replace(plan, space=replace(plan.space, bases=bases)))
 
-    study.plan(points("a"))
-    assert claimed(study, "a") == ["a"]
+    sizes = []
+    while (claim := study.claim(ME)) is not None:
+        config = again.configuration(claim)
+        assert config is not None
+        sizes.append(config.trainer.batch_size)
+    assert sizes == [32, 32, 8]
+    assert notes == [
+        "2 points of 'grid' were planned with other settings behind the same overrides, and stay "
+        "so; to use today's, give another experiment="
+    ]
+
+
+def test_a_point_that_is_handed_back_comes_first_and_one_that_failed_last(tmp_path: Path) -> None:
+    study = planned(tmp_path, 3)
+    first, second = claimed(study), claimed(study)
+
+    study.hand_back(first)
+    study.fail(second, cause_of(ValueError("by chance")))
+
+    assert [claimed(study).number for _ in range(3)] == [0, 2, 1]
+
+
+def test_a_point_fails_for_good_after_so_many_attempts(tmp_path: Path) -> None:
+    study = planned(tmp_path, 1)
+    finish(planned(tmp_path, 2), claimed(study))  # one went well: not all fail alike
+
+    for attempt in range(MAX_ATTEMPTS):
+        assert number(study, "failed") == 0, attempt
+        study.fail(claimed(study), cause_of(ValueError("always")))
+
+    assert number(study, "failed") == 1
+    _, trials = study.describe()
+    assert trials["cause"].tolist()[1] == "ValueError: always"
+    assert "ValueError: always" in study.tracebacks()["ValueError: always"]
+
+
+def test_a_finished_fold_makes_up_for_earlier_attempts(tmp_path: Path) -> None:
+    study = planned(tmp_path, 2)
+    finish(study, claimed(study))
+    for fold in range(MAX_ATTEMPTS + 2):
+        claim = claimed(study)
+        study.progressed(claim, dict.fromkeys(range(fold + 1), 0.5))
+        study.fail(claim, cause_of(ValueError("now and then")))
+
+    assert number(study, "waiting") == 1
+
+
+def test_a_request_that_makes_no_sense_is_not_tried_again(tmp_path: Path) -> None:
+    study = planned(tmp_path, 2)
+    finish(study, claimed(study))
+
+    study.fail(claimed(study), cause_of(RequestError("no such activation")))
+
+    assert number(study, "failed") == 1
+
+
+def test_failed_points_wait_again_when_the_sweep_is_started_again(tmp_path: Path) -> None:
+    study = planned(tmp_path, 2)
+    finish(study, claimed(study))
+    study.fail(claimed(study), cause_of(RequestError("no such activation")))
+
+    study = planned(tmp_path, 2)
+
+    assert (number(study, "waiting"), number(study, "complete")) == (1, 1)
+    _, trials = study.describe()
+    assert trials["attempts"].tolist() == [0, 0]
+
+
+def test_of_two_workers_that_finish_a_point_the_first_counts(tmp_path: Path) -> None:
+    study = planned(tmp_path, 1)
+    claim = claimed(study)
+    study.hand_back(claim)  # as if its worker had seemed to be dead
+    again = claimed(study, OTHER)
+
+    assert finish(study, claim, 0.6)
+    assert not finish(study, again, 0.7)
+    study.hand_back(again)
+    _, trials = study.describe()
+    assert trials["dev_ua"].tolist() == [0.6]
+
+
+def test_only_a_claim_of_ones_own_can_be_handed_back(tmp_path: Path) -> None:
+    study = planned(tmp_path, 1)
+    mine = claimed(study)
+    study.hand_back(mine)
+    claimed(study, OTHER)
+
+    study.hand_back(mine)
+
+    assert number(study, "running") == 1
 
 
 ABANDON = """
 import os, signal, sys
 from pathlib import Path
+from sercli.search.presence import present
 from sercli.search.study import Study
 
-study = Study(Path(sys.argv[1]))
-with study.alone():
-    study.claim(["a"])
+study = Study("grid", Path(sys.argv[1]))
+with present(study.folder, "victim") as me:
+    study.claim(me)
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_a_point_of_a_killed_process_is_taken_again(study: Study, folder: Path) -> None:
-    study.plan(points("a", "b"))
-    killed = subprocess.run([sys.executable, "-c", ABANDON, str(folder)], check=False)
+def test_the_point_of_a_killed_worker_of_this_machine_waits_again_at_once(tmp_path: Path) -> None:
+    study = planned(tmp_path, 2)
+    killed = subprocess.run([sys.executable, "-c", ABANDON, str(tmp_path)], check=False)
     assert killed.returncode == -signal.SIGKILL
-    assert study.count_waiting("ab") == 1
+    assert (number(study, "waiting"), number(study, "running")) == (1, 1)
 
-    with study.alone():
-        study.plan(points("a", "b"))
-        assert sorted(claimed(study, "ab")) == ["a", "b"]
-        storage = f"sqlite:///{folder / 'study.db'}"
-        abandoned = optuna.load_study(study_name=folder.name, storage=storage).trials[0]
-        assert abandoned.state == optuna.trial.TrialState.FAIL
-        assert abandoned.user_attrs["reason"] == "its process was killed"
+    with present(study.folder) as me:
+        assert study.reap(Watch(study.folder, me)) == 1
 
-
-def test_a_second_process_on_a_study_is_refused(study: Study, folder: Path) -> None:
-    with study.alone():
-        study.plan(points("a"))
-        study.claim("a")
-        with (
-            pytest.raises(RequestError, match=r"'experiment' is being run by another process"),
-            Study(folder).alone(),
-        ):
-            pass
-        study.plan(points("a"))
-        assert study.count_waiting("a") == 1  # would be 2 had the other one given "a" back
+    assert number(study, "waiting") == 2
+    _, trials = study.describe()
+    assert trials["attempts"].tolist() == [1, 0]
 
 
-def test_a_study_is_free_again_when_its_process_is_done(study: Study, folder: Path) -> None:
-    with study.alone():
+def test_the_point_of_a_living_worker_is_left_alone(tmp_path: Path) -> None:
+    study = planned(tmp_path, 1)
+    with present(study.folder, "one") as one, present(study.folder, "two") as two:
+        claimed(study, one)
+
+        assert study.reap(Watch(study.folder, two)) == 0
+        assert study.reap(Watch(study.folder, one)) == 0
+
+
+def test_a_worker_that_comes_again_takes_what_it_had(tmp_path: Path) -> None:
+    study = planned(tmp_path, 1)
+    with present(study.folder, "steady") as before:
+        claimed(study, before)
+    with present(study.folder, "steady") as again:
+        assert study.reap(Watch(study.folder, again)) == 1
+
+
+def test_a_worker_elsewhere_is_dead_when_its_heart_is_not_heard_for_long(tmp_path: Path) -> None:
+    study = planned(tmp_path, 1)
+    claimed(study, OTHER)
+    watch = Watch(study.folder, ME, stale_seconds=0.0)
+
+    assert study.reap(watch) == 0  # it is seen for the first time
+    watch.forget()
+    assert study.reap(watch) == 0  # the storage was away: nobody could be heard
+    assert study.reap(watch) == 1
+    assert number(study, "waiting") == 1
+
+
+def test_two_workers_of_one_name_are_refused(tmp_path: Path) -> None:
+    with (
+        present(tmp_path, "me"),
+        pytest.raises(Busy, match="a worker 'me' is at work already; give this one another --name"),
+        present(tmp_path, "me"),
+    ):
         pass
-    with Study(folder).alone():
+    with present(tmp_path, "me"):
         pass
 
 
-@pytest.mark.parametrize("finishes", [True, False])
-def test_a_point_that_another_process_took_a_moment_ago_is_passed_over(
-    study: Study, folder: Path, finishes: bool
-) -> None:
-    other = Study(folder)
+def test_a_point_whose_workers_are_killed_again_and_again_fails(tmp_path: Path) -> None:
+    study = planned(tmp_path, 1)
+    for _ in range(MAX_ATTEMPTS):
+        claimed(study, OTHER)
+        watch = Watch(study.folder, ME, stale_seconds=0.0)
+        study.reap(watch)
+        assert study.reap(watch) == 1
 
-    class Keys(list[str]):
-        """Where it is asked for "a", the other process takes it first."""
+    _, trials = study.describe()
+    assert trials["state"].tolist() == ["failed"]
+    assert trials["cause"].tolist() == ["its worker was killed (out of memory?)"]
 
-        def __contains__(self, key: object) -> bool:
-            if key == "a" and (trial := other.claim(["a"])) is not None and finishes:
-                other.finish(trial, 0.5)
-            return super().__contains__(key)
 
-    study.plan(points("a", "b"))
+def test_what_was_not_the_fault_of_a_point_costs_it_no_attempt(tmp_path: Path) -> None:
+    study = planned(tmp_path, 1)
+    for _ in range(MAX_ATTEMPTS + 1):
+        claimed(study, OTHER)
+        watch = Watch(study.folder, ME, stale_seconds=0.0)
+        study.reap(watch)
+        assert study.reap(watch, forgive=True) == 1
+    assert number(study, "waiting") == 1
 
-    trial = study.claim(Keys(["a", "b"]))
-    assert trial is not None
-    assert trial.user_attrs[RUN] == "b"
+
+def test_a_study_is_stopped_and_goes_on(tmp_path: Path) -> None:
+    study = planned(tmp_path, 1)
+    study.stop("by me")
+    assert Study("grid", tmp_path).stopped == "by me"
+
+    study = planned(tmp_path, 1)
+    assert study.stopped is None
 
 
 CLAIM = """
 import sys, time
 from pathlib import Path
-from sercli.search.study import RUN, Study
+from sercli.search.presence import present
+from sercli.search.study import Study
 
-folder, name = Path(sys.argv[1]), sys.argv[2]
-keys = [f"p{n}" for n in range(40)]
-study = Study(folder)
-(folder / f"ready-{name}").touch()
-while len(list(folder.glob("ready-*"))) < 4:
-    time.sleep(0.01)
-while (trial := study.claim(keys)) is not None:
-    print(trial.user_attrs[RUN], flush=True)
-    study.finish(trial, 0.5)
+runs, name, url = Path(sys.argv[1]), sys.argv[2], sys.argv[3] or None
+study = Study("grid", runs, url)
+with present(study.folder, name) as me:
+    (runs / f"ready-{name}").touch()
+    while len(list(runs.glob("ready-*"))) < 4:
+        time.sleep(0.01)
+    while (claim := study.claim(me)) is not None:
+        if study.finish(claim, {"run": "x", "seconds": 0.0, "diverged": False}, [0.5]):
+            print(claim.number, flush=True)
 """
 
 
-def test_four_processes_claim_each_of_forty_instant_points_exactly_once(
-    study: Study, folder: Path
+@pytest.fixture(name="server", scope="module")
+def _server() -> Iterator[Postgres]:
+    with postgres() as server:
+        yield server
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_four_processes_finish_each_of_two_hundred_instant_points_exactly_once(
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest
 ) -> None:
-    study.plan(points(*(f"p{n}" for n in range(40))))
+    url = request.getfixturevalue("server").url if kind == "postgresql" else None
+    study = planned(tmp_path, 200, url=url)
     workers = [
         subprocess.Popen(
-            [sys.executable, "-c", CLAIM, str(folder), str(n)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", CLAIM, str(tmp_path), str(n), url or ""],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for n in range(4)
     ]
-    outputs = [worker.communicate(timeout=60)[0].split() for worker in workers]
+    outputs = [worker.communicate(timeout=120)[0].split() for worker in workers]
 
     assert [worker.returncode for worker in workers] == [0] * 4
-    counts = Counter(name for output in outputs for name in output)
-    assert counts == Counter(f"p{n}" for n in range(40))
+    counts = Counter(int(name) for output in outputs for name in output)
+    assert counts == Counter(range(200))
+    assert number(study, "complete") == 200
 
 
-def test_processes_may_open_a_new_study_at_the_same_moment(folder: Path) -> None:
+def test_a_storage_that_goes_away_is_waited_for(tmp_path: Path, server: Postgres) -> None:
+    notes: list[str] = []
+    study = planned(tmp_path, 2, name="away", url=server.url)
+    study.patiently = Patience(notes.append)
+    first = claimed(study)
+    server.stop()
+    back = threading.Timer(2.0, server.start)
+    back.start()
+
+    assert finish(study, first)
+    back.join()
+
+    assert number(study, "complete") == 1
+    assert len(notes) == 2
+    assert notes[0].startswith("the storage of the study does not answer (")
+    assert notes[0].endswith("): waiting")
+    assert notes[1] == "the storage of the study answers again: going on"
+
+
+def test_a_storage_that_stays_away_is_given_up_in_one_line(
+    tmp_path: Path, server: Postgres
+) -> None:
+    study = planned(tmp_path, 1, name="gone", url=server.url)
+    study.patiently = Patience(lambda text: None, seconds=0.0)
+    server.stop()
+    try:
+        with pytest.raises(SercliError, match="did not answer for 0 s; what was finished is kept"):
+            study.claim(ME)
+        with pytest.raises(SercliError, match=r"--storage .* does not answer .*; start it, or"):
+            Study("gone", tmp_path, server.url)
+    finally:
+        server.start()
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("no url", "--storage no url is no database URL; write it as in postgresql"),
+        ("nosuch://me:secret@there/x", r"--storage nosuch://me:\*\*\*@there/x is no database URL"),
+        ("mysql+mysqldb://me@there/x", "needs the driver mysqldb: pip install 'mysqldb'"),
+    ],
+)
+def test_a_url_that_is_none_is_refused_without_its_password(
+    tmp_path: Path, url: str, words: str
+) -> None:
+    with pytest.raises(RequestError, match=words) as error:
+        Study("grid", tmp_path, url)
+    assert "secret" not in str(error.value)
+
+
+def test_a_study_that_is_not_there_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    planned(tmp_path, 1)
+
+    with pytest.raises(RequestError, match=r"no study 'gird'. Did you mean 'grid'\? A sweep makes"):
+        Study("gird", tmp_path)
+
+
+def test_a_damaged_storage_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "grid").mkdir()
+    (tmp_path / "grid" / "study.db").write_bytes(b"no database" * 1000)
+
+    with pytest.raises(SercliError, match=r"study.db cannot be opened: file is not a database"):
+        Study("grid", tmp_path)
+
+
+def test_processes_may_open_a_new_study_at_the_same_moment(tmp_path: Path) -> None:
     barrier = threading.Barrier(6)
 
-    def open_study(_: int) -> int:
+    def open_study(_: int) -> dict[str, int]:
         barrier.wait()
-        return Study(folder).count_waiting("a")
+        return Study("grid", tmp_path, create=("dev_ua",)).counts()
 
     with ThreadPoolExecutor(6) as threads:
-        assert list(threads.map(open_study, range(6))) == [0] * 6
+        assert list(threads.map(open_study, range(6))) == [{}] * 6
 
 
 @pytest.mark.parametrize("name", ["50% off", "a?b", "a#b", "{x}", "ä ö"])
-def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
-    Study(tmp_path / name).plan(points("a"))
+def test_an_experiment_may_have_any_name(tmp_path: Path, name: str) -> None:
+    Study(name, tmp_path, create=("dev_ua",))
 
     assert (tmp_path / name / "study.db").is_file()
-    assert Study(tmp_path / name).count_waiting("a") == 1
+    assert Study(name, tmp_path).counts() == {}

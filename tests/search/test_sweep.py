@@ -13,9 +13,11 @@ import pytest
 
 from sercli.config.schema import Config
 from sercli.errors import Interrupted, RequestError, SercliError
+from sercli.progress import SILENT
 from sercli.results.record import Record
-from sercli.search.plan import Point, plan_points
-from sercli.search.sweep import SweepResult, run_sweep
+from sercli.results.sweep_page import read_sweep, read_trials
+from sercli.search.plan import Plan, make_plan
+from sercli.search.sweep import HowToRun, SweepResult, default_workers, run_sweep
 from sercli.training.crew import Crew
 from sercli.training.data import Data
 from sercli.training.run import train_run
@@ -34,32 +36,41 @@ def _reads(toy: Data, monkeypatch: pytest.MonkeyPatch) -> list[Config]:
         reads.append(config)
         return toy
 
-    monkeypatch.setattr("sercli.search.sweep.read_data", read)
+    monkeypatch.setattr("sercli.search.workshop.read_data", read)
+    monkeypatch.setattr("sercli.search.workshop.crew_size", lambda config, workers: 1)
     return reads
 
 
-@pytest.fixture(name="points")
-def _points(tmp_path: Path) -> Callable[..., list[Point]]:
+@pytest.fixture(name="plan")
+def _plan(tmp_path: Path) -> Callable[..., Plan]:
     """Plan a sweep of tiny runs; its records go below ``tmp_path``."""
     tiny = [f"model.{name}=4" for name in ("hidden", "context_hidden", "attention", "head")]
     fixed = [f"trainer.steps={STEPS}", f"trainer.eval_every={STEPS}", f"paths.runs={tmp_path}"]
-    return lambda *overrides: plan_points([*tiny, *fixed, "experiment=study", *overrides])
+
+    def plan(*overrides: str, **options: Any) -> Plan:
+        return make_plan([*tiny, *fixed, "experiment=study", *overrides], **options)
+
+    return plan
 
 
-def sweep(points: Sequence[Point], **options: Any) -> SweepResult:
-    return run_sweep(points, workers=1, **options)
+def sweep(plan: Plan, progress: Any = SILENT) -> SweepResult:
+    return run_sweep(plan, HowToRun(workers=1), progress)
 
 
 def activations(records: Sequence[Record]) -> list[str]:
     return [record.page["configuration"]["activation"]["name"] for record in records]
 
 
-def test_every_point_gets_a_record_and_dev_ua_is_the_objective(
-    points: Callable[..., list[Point]], tmp_path: Path, reads: list[Config]
-) -> None:
-    result = sweep(points("activation=tanh,relu", "seeds=[0],[1]"))
+def states(result: SweepResult) -> dict[str, int]:
+    return {state: n for state, n in result.page.points.items() if n}
 
-    assert (result.experiment, result.points, result.finished_now) == ("study", 4, 4)
+
+def test_every_point_gets_a_record_and_dev_ua_is_the_objective(
+    plan: Callable[..., Plan], tmp_path: Path, reads: list[Config]
+) -> None:
+    result = sweep(plan("activation=tanh,relu", "seeds=[0],[1]"))
+
+    assert (states(result), result.finished_now) == ({"complete": 4}, 4)
     assert result.all_well
     assert activations(result.records) == ["tanh", "tanh", "relu", "relu"]
     storage = f"sqlite:///{tmp_path / 'study' / 'study.db'}"
@@ -67,60 +78,73 @@ def test_every_point_gets_a_record_and_dev_ua_is_the_objective(
     assert [trial.value for trial in trials] == [
         record.metrics["dev_ua"] for record in result.records
     ]
+    assert [trial.params["activation"] for trial in trials] == ["tanh", "tanh", "relu", "relu"]
     assert len(reads) == 1  # all points read the same corpus
 
 
-def test_a_finished_sweep_runs_nothing_again(
-    points: Callable[..., list[Point]], watching: Any
+def test_the_winner_is_the_best_on_dev_and_stands_on_the_page(
+    plan: Callable[..., Plan], tmp_path: Path
 ) -> None:
-    first = sweep(points("activation=tanh,relu"))
+    result = sweep(plan("activation=tanh,relu", "seeds=[0],[1]"))
+
+    best = max(result.records, key=lambda record: record.metrics["dev_ua"])
+    page = read_sweep(tmp_path / "study")
+    assert page == result.page
+    assert page is not None
+    assert page.sealed
+    winner = next(record for record in result.records if record.key == page.winner)
+    assert winner.metrics["dev_ua"] == best.metrics["dev_ua"]
+    trials = read_trials(tmp_path / "study")
+    assert trials["run"].tolist() == [record.key for record in result.records]
+    assert trials["param/activation"].tolist() == ["tanh", "tanh", "relu", "relu"]
+
+
+def test_a_finished_sweep_runs_nothing_again(plan: Callable[..., Plan], watching: Any) -> None:
+    first = sweep(plan("activation=tanh,relu"))
     progress = watching()
 
-    second = sweep(points("activation=tanh,relu"), progress=progress)
+    second = sweep(plan("activation=tanh,relu"), progress)
 
     assert second.finished_now == 0
     assert progress.steps == 0
     assert [record.page for record in second.records] == [record.page for record in first.records]
 
 
-def test_a_sweep_may_grow(points: Callable[..., list[Point]], watching: Any) -> None:
-    sweep(points("activation=tanh,relu"))
+def test_a_sweep_may_grow(plan: Callable[..., Plan], watching: Any) -> None:
+    sweep(plan("activation=tanh,relu"))
     progress = watching()
 
-    result = sweep(points("activation=tanh,relu,leaky_relu"), progress=progress)
+    result = sweep(plan("activation=tanh,relu,leaky_relu"), progress)
 
-    assert (result.points, result.finished_now) == (3, 1)
+    assert (states(result), result.finished_now) == ({"complete": 3}, 1)
     assert progress.steps == RUN_STEPS
+    assert result.page.space == {"activation": "tanh,relu; tanh,relu,leaky_relu"}
 
 
-def test_a_stopped_sweep_goes_on_where_it_was(
-    points: Callable[..., list[Point]], watching: Any
-) -> None:
+def test_a_stopped_sweep_goes_on_where_it_was(plan: Callable[..., Plan], watching: Any) -> None:
     def stop_in_the_second_point(task: str, count: float) -> None:
         if progress.steps == RUN_STEPS + STEPS + 1:
             raise Interrupted
 
     progress = watching(stop_in_the_second_point)
     with pytest.raises(Interrupted):
-        sweep(points("activation=tanh,relu,leaky_relu"), progress=progress)
+        sweep(plan("activation=tanh,relu,leaky_relu"), progress)
 
     again = watching()
-    result = sweep(points("activation=tanh,relu,leaky_relu"), progress=again)
-    assert (result.points, result.finished_now) == (3, 2)
+    result = sweep(plan("activation=tanh,relu,leaky_relu"), again)
+    assert (states(result), result.finished_now) == ({"complete": 3}, 2)
     assert again.steps == RUN_STEPS - STEPS + RUN_STEPS  # one fold of the second was done
     assert again.counts["sweep study, points"] == 2
     assert activations(result.records) == ["tanh", "relu", "leaky_relu"]
 
 
 def test_a_point_that_makes_no_sense_is_refused_before_any_work(
-    points: Callable[..., list[Point]],
+    plan: Callable[..., Plan], tmp_path: Path
 ) -> None:
-    plan = points("activation=arelu", "arelu.alpha_max=0.5", "arelu.alpha=0.1,0.8,0.2")
+    with pytest.raises(RequestError, match=r"arelu.alpha=0.8.*: .* lies outside its clamp"):
+        sweep(plan("activation=arelu", "arelu.alpha_max=0.5", "arelu.alpha=0.1,0.8,0.2"))
 
-    with pytest.raises(RequestError, match=r"arelu.alpha=0.8: .* lies outside its clamp"):
-        sweep(plan)
-
-    assert not list(Path(plan[0].config.paths.runs).rglob("run.json"))
+    assert not list(tmp_path.rglob("run.json"))
 
 
 def no_memory_for_tanh(config: Config, *arguments: Any, **options: Any) -> tuple[Record, bool]:
@@ -130,69 +154,103 @@ def no_memory_for_tanh(config: Config, *arguments: Any, **options: Any) -> tuple
     return train_run(config, *arguments, **options)
 
 
-def test_a_failed_point_is_noted_and_run_by_the_next_sweep(
-    points: Callable[..., list[Point]], monkeypatch: pytest.MonkeyPatch
+def test_a_failed_point_is_tried_again_noted_and_run_by_the_next_sweep(
+    plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch, watching: Any
 ) -> None:
+    progress = watching()
     with monkeypatch.context() as patched:
-        patched.setattr("sercli.search.sweep.train_run", no_memory_for_tanh)
-        first = sweep(points("activation=tanh,relu"))
+        patched.setattr("sercli.search.workshop.train_run", no_memory_for_tanh)
+        first = sweep(plan("activation=tanh,relu"), progress)
     ((overrides, reason),) = first.failed
     assert "activation=tanh" in overrides
     assert reason == "a training process was killed"
-    assert len(first.records) == 1
+    assert progress.notes.count("point 0 failed: a training process was killed") == 3
+    assert states(first) == {"complete": 1, "failed": 1}
     assert not first.all_well
 
-    second = sweep(points("activation=tanh,relu"))
+    second = sweep(plan("activation=tanh,relu"))
     assert (second.finished_now, second.failed) == (1, ())
     assert second.all_well
 
 
-def test_a_diverged_point_is_a_result_and_is_not_tried_again(
-    points: Callable[..., list[Point]], watching: Any
-) -> None:
-    plan = points("activation=relu", "optim.lr=1e20,0.01")
+def a_bug(config: Config, *arguments: Any, **options: Any) -> tuple[Record, bool]:
+    raise ZeroDivisionError(f"division of {config.seeds[0]} by zero")
 
-    first = sweep(plan)
+
+def test_a_sweep_whose_first_points_all_fail_alike_stops_and_says_so(
+    plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sercli.search.workshop.train_run", a_bug)
+
+    result = sweep(plan("seeds=" + ",".join(f"[{n}]" for n in range(8))))
+
+    assert states(result) == {"waiting": 8}  # what failed waits to be tried again, too
+    assert result.stopped == (
+        "the first 3 points failed alike: ZeroDivisionError: division of 0 by zero"
+    )
+    assert not result.all_well
+
+
+def test_points_that_fail_alike_are_one_line(
+    plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep(plan("seeds=[7],[8]", "activation=relu"))
+    monkeypatch.setattr("sercli.search.workshop.train_run", a_bug)
+
+    result = sweep(plan("seeds=[0],[1],[2],[3]", "activation=relu"))
+
+    ((points, cause),) = result.failed
+    assert points.endswith("and 3 more")
+    assert cause == "ZeroDivisionError: division of 0 by zero"
+
+
+def test_a_diverged_point_is_a_result_and_is_not_tried_again(
+    plan: Callable[..., Plan], watching: Any
+) -> None:
+    planned = plan("activation=relu", "optim.lr=1e20,0.01")
+
+    first = sweep(planned)
     assert [record.status for record in first.records] == ["diverged", "complete"]
     assert (first.finished_now, first.failed, first.all_well) == (2, (), False)
+    assert first.page.winner == first.records[1].key
 
     progress = watching()
-    second = sweep(plan, progress=progress)
+    second = sweep(planned, progress)
     assert (second.finished_now, progress.steps) == (0, 0)
     assert second.lines() == ["study: 2 points, 0 finished now, 2 before, 1 diverged, 0 failed"]
 
 
 def test_a_point_whose_record_was_removed_is_run_again(
-    points: Callable[..., list[Point]], watching: Any
+    plan: Callable[..., Plan], watching: Any
 ) -> None:
-    first = sweep(points("activation=tanh,relu"))
+    first = sweep(plan("activation=tanh,relu"))
     shutil.rmtree(first.records[0].path)
     progress = watching()
 
-    second = sweep(points("activation=tanh,relu"), progress=progress)
+    second = sweep(plan("activation=tanh,relu"), progress)
 
-    assert (second.finished_now, progress.steps) == (1, RUN_STEPS)
+    assert progress.steps == RUN_STEPS
     assert [record.page for record in second.records] == [record.page for record in first.records]
 
 
 def test_a_run_that_was_trained_before_is_taken_into_the_sweep(
-    points: Callable[..., list[Point]], toy: Data, watching: Any
+    plan: Callable[..., Plan], toy: Data, watching: Any
 ) -> None:
-    plan = points("activation=tanh,relu")
+    planned = plan("activation=tanh,relu")
     with Crew(toy) as crew:
-        train_run(plan[0].config, toy, crew)
+        train_run(planned.space.thaw(planned.points[0]), toy, crew)
     progress = watching()
 
-    result = sweep(plan, progress=progress)
+    result = sweep(planned, progress)
 
     assert result.all_well
-    assert (result.finished_now, progress.steps) == (1, RUN_STEPS)
+    assert (result.finished_now, progress.steps) == (2, RUN_STEPS)
 
 
 def test_points_of_two_corpora_are_each_run_on_their_own(
-    points: Callable[..., list[Point]], reads: list[Config]
+    plan: Callable[..., Plan], reads: list[Config]
 ) -> None:
-    result = sweep(points("features.pool=1,5", "activation=tanh,relu"))
+    result = sweep(plan("features.pool=1,5", "activation=tanh,relu"))
 
     assert result.all_well
     pools = [record.page["configuration"]["features"]["pool"] for record in result.records]
@@ -201,48 +259,177 @@ def test_points_of_two_corpora_are_each_run_on_their_own(
 
 
 def test_points_that_turn_out_to_read_the_same_data_are_one_run(
-    points: Callable[..., list[Point]],
+    plan: Callable[..., Plan], watching: Any
 ) -> None:
-    result = sweep(points("dataset.root=here,there"))
+    progress = watching()
 
-    assert (result.points, len(result.records)) == (1, 1)
-    assert result.all_well
+    result = sweep(plan("dataset.root=here,there"), progress)
+
+    assert (states(result), len(result.records)) == ({"complete": 2}, 1)
+    assert progress.steps == RUN_STEPS
 
 
-def test_a_second_process_on_the_same_sweep_is_refused(
-    points: Callable[..., list[Point]], watching: Any
-) -> None:
-    refused: list[object] = []
+def test_two_sweeps_at_once_share_the_points(plan: Callable[..., Plan], watching: Any) -> None:
+    others: list[SweepResult] = []
 
     def sweep_too(task: str, count: float) -> None:
         if progress.steps == 1:
-            with pytest.raises(RequestError, match="is being run by another process") as error:
-                sweep(points("activation=tanh,relu"))
-            refused.append(error)
+            others.append(sweep(plan("activation=tanh,relu,leaky_relu")))
 
     progress = watching(sweep_too)
-    assert sweep(points("activation=tanh,relu"), progress=progress).all_well
-    assert len(refused) == 1
+    result = sweep(plan("activation=tanh,relu,leaky_relu"), progress)
+
+    assert states(result) == {"complete": 3}
+    assert len(others) == 1
+    assert others[0].finished_now == 2  # the first point was at work elsewhere
+    assert progress.steps == RUN_STEPS
 
 
-def test_a_sweep_over_experiments_is_refused(points: Callable[..., list[Point]]) -> None:
-    plan = [*points("seeds=[0],[1]"), *points("experiment=other", "seeds=[0],[1]")]
+def test_a_search_spends_its_budget_and_a_larger_one_goes_on(
+    plan: Callable[..., Plan], watching: Any
+) -> None:
+    space = ["activation=arelu", "arelu.alpha=interval(0.01,0.99)", "arelu.beta=interval(-4,4)"]
+    first = sweep(plan(*space, sampler="random", trials=3))
+    progress = watching()
 
-    with pytest.raises(RequestError, match="a sweep is one experiment"):
-        sweep(plan)
+    second = sweep(plan(*space, sampler="random", trials=5), progress)
+
+    assert (states(first), states(second)) == ({"complete": 3}, {"complete": 5})
+    assert second.finished_now == 2
+    assert progress.steps == 2 * RUN_STEPS
+    drawn = [record.page["configuration"]["activation"] for record in second.records]
+    assert len({(each["alpha"], each["beta"]) for each in drawn}) == 5
+    assert [each.key for each in second.records[:3]] == [each.key for each in first.records]
+
+
+def test_a_search_is_the_same_whenever_it_is_repeated(
+    plan: Callable[..., Plan], tmp_path: Path
+) -> None:
+    space = ["activation=arelu", "arelu.alpha=interval(0.01,0.99)"]
+    first = sweep(plan(*space, sampler="tpe", trials=3))
+    shutil.rmtree(tmp_path / "study")
+
+    again = sweep(plan(*space, sampler="tpe", trials=3))
+
+    assert [record.key for record in again.records] == [record.key for record in first.records]
+
+
+def test_excluded_proposals_do_not_count(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    file = tmp_path / "half.yaml"
+    file.write_text(
+        "sampler: random\ntrials: 4\nexclude: arelu.alpha > 0.5\n"
+        "overrides: [activation=arelu]\nsweep: {arelu.alpha: 'interval(0.01,0.99)'}\n"
+    )
+    result = sweep(plan(plan=str(file)))
+
+    alphas = [r.page["configuration"]["activation"]["alpha"] for r in result.records]
+    assert len(alphas) == result.page.points["complete"] == 4
+    assert max(alphas) <= 0.5
+    assert result.page.points["excluded"] > 0
+
+
+def test_a_search_where_everything_is_excluded_stops(
+    plan: Callable[..., Plan], tmp_path: Path
+) -> None:
+    file = tmp_path / "none.yaml"
+    file.write_text(
+        "sampler: random\ntrials: 2\nexclude: arelu.alpha < 2\n"
+        "overrides: [activation=arelu]\nsweep: {arelu.alpha: 'interval(0.01,0.99)'}\n"
+    )
+    result = sweep(plan(plan=str(file)))
+
+    assert result.records == ()
+    assert result.stopped is not None
+    assert result.stopped.endswith("proposed points are excluded; narrow the space")
+
+
+def test_a_bad_point_is_pruned_between_its_folds(
+    plan: Callable[..., Plan], watching: Any, tmp_path: Path
+) -> None:
+    good = "[" + ",".join(map(str, range(3))) + "]"
+    planned = plan(
+        f"seeds={good}", "optim.lr=0.02,0.0000001", "trainer.steps=40", pruner="wilcoxon"
+    )
+    progress = watching()
+
+    result = sweep(planned, progress)
+
+    assert states(result) == {"complete": 1, "pruned": 1}
+    assert progress.steps < 2 * 3 * FOLDS * 40
+    assert list((tmp_path / "study").glob(".*.partial/seed0-fold0"))  # its folds are kept
+    assert result.all_well
+
+
+def test_a_search_with_a_cost_has_a_front(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    planned = plan("model.hidden=2,4,8", objectives=("dev_ua", "parameters"))
+
+    result = sweep(planned)
+
+    trials = read_trials(tmp_path / "study")
+    assert trials["parameters"].is_monotonic_increasing
+    front = trials[trials["run"].isin(list(result.page.front))]
+    assert front["dev_ua"].is_monotonic_increasing  # each that costs more is better
+    assert trials["run"][0] in result.page.front  # the cheapest
+    assert result.page.winner in result.page.front
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"sampler": "random", "trials": 2}, "was planned with sampler=grid, not random"),
+        ({"pruner": "median"}, "was planned with pruner=None, not median"),
+        ({"objectives": ("dev_ua", "seconds")}, "was planned with objectives="),
+    ],
+)
+def test_another_kind_of_sweep_needs_another_name(
+    plan: Callable[..., Plan], change: dict[str, Any], words: str
+) -> None:
+    sweep(plan("activation=tanh,relu"))
+
+    with pytest.raises(RequestError, match=words):
+        sweep(plan("activation=tanh,relu", **change))
+
+
+def test_a_search_elsewhere_needs_another_name(plan: Callable[..., Plan]) -> None:
+    sweep(plan("optim.lr=interval(0.001,0.01)", sampler="random", trials=1))
+
+    for other in ("optim.lr=interval(0.001,0.1)", "optim.lr=tag(log,interval(0.001,0.01))"):
+        with pytest.raises(RequestError, match=r"searches another space \(optim.lr=interval"):
+            sweep(plan(other, sampler="random", trials=2))
+    with pytest.raises(RequestError, match="searches another space"):
+        sweep(plan("optim.lr=interval(0.001,0.01)", "seeds=[1]", sampler="random", trials=2))
 
 
 def test_the_document_of_a_sweep_lists_runs_and_failures(
-    points: Callable[..., list[Point]], monkeypatch: pytest.MonkeyPatch
+    plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sercli.search.sweep.train_run", no_memory_for_tanh)
-    result = sweep(points("activation=relu,tanh"))
+    monkeypatch.setattr("sercli.search.workshop.train_run", no_memory_for_tanh)
+    result = sweep(plan("activation=relu,tanh"))
 
     document = json.loads(json.dumps(result.to_json()))
     (record,) = result.records
     assert document["runs"] == [
         {"key": record.key, "status": "complete", "dev_ua": record.metrics["dev_ua"]}
     ]
-    assert (document["points"], document["finished"], document["finished_now"]) == (2, 1, 1)
+    assert (document["points"], document["finished"], document["finished_now"]) == (2, 1, 2)
     assert "activation=tanh" in document["failed"][0]["point"]
     assert result.lines()[1].startswith("failed: model.hidden=4 ")
+
+
+def test_changed_code_is_noticed_and_named_in_the_record(
+    plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch, watching: Any
+) -> None:
+    sweep(plan("activation=tanh,relu"))
+    new = {"sercli": "9", "git": None, "code": "another"}
+    monkeypatch.setattr("sercli.search.worker.describe_code", lambda: new)
+    progress = watching()
+
+    result = sweep(plan("activation=tanh,relu,elu"), progress)
+
+    assert [note for note in progress.notes if note.startswith("the code has changed")]
+    changed = [record.environment()["origin"]["code_changed"] for record in result.records]
+    assert changed == [False, False, True]
+
+
+def test_few_points_have_one_worker_and_many_one_per_core() -> None:
+    assert [default_workers(points, cores=4) for points in (1, 15, 16, 100)] == [1, 1, 4, 4]

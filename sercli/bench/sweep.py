@@ -1,0 +1,215 @@
+"""What the machinery of a sweep costs: planning, claiming and finishing points that train nothing.
+
+A stand-in takes the place of training. It sleeps for the time that a point of the smallest model
+takes, or returns at once, so that what is left is the machinery itself.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sercli.config.key import run_key
+from sercli.config.schema import Config
+from sercli.progress import SILENT, Progress
+from sercli.search.launch.local import run_local, share
+from sercli.search.order import WorkOrder
+from sercli.search.plan import Plan, make_plan
+from sercli.search.study import Study
+from sercli.search.worker import work
+from sercli.search.workshop import Trained
+from sercli.training.run import Watching
+
+POINT_SECONDS = 4.0
+"""How long a point of ``iaan_small`` trains at least (docs/performance.md: five folds of 0.8 s on
+the smallest corpus); most take longer, so that the machinery's share is smaller."""
+
+
+@dataclass(frozen=True)
+class SweepBenchmark:
+    """What was measured.
+
+    Attributes:
+        planned: Points of the large grid.
+        planning_seconds: To compose, check and store them.
+        claimed: How many of them were then claimed and finished.
+        milliseconds_per_point: From one claim to the next, with all the others waiting.
+        share_of_training: The same as a share of a point that trains for `POINT_SECONDS`.
+        one_worker, two_workers: Points per hour, of points that take a fixed time.
+        speedup: Their ratio.
+    """
+
+    planned: int
+    planning_seconds: float
+    claimed: int
+    milliseconds_per_point: float
+    share_of_training: float
+    one_worker: float
+    two_workers: float
+    speedup: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as one document."""
+        return asdict(self)
+
+
+class StandIn:
+    """A workshop that trains nothing: it waits, leaves what stands for a record, and scores.
+
+    Args:
+        runs: Where the records lie.
+        seconds: How long a point takes.
+    """
+
+    def __init__(self, runs: Path, seconds: float) -> None:
+        self._runs = runs
+        self._seconds = seconds
+
+    def __enter__(self) -> Self:
+        """Nothing is opened."""
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """Nothing is closed."""
+
+    def train(
+        self, config: Config, finished: Watching, origin: Mapping[str, Any] | None
+    ) -> Trained:
+        """Wait as long as training would take."""
+        time.sleep(self._seconds)
+        finished({0: 0.5}, 1)
+        key = run_key(config, "stand-in")
+        page = self._runs / config.experiment / key / "run.json"
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(json.dumps({"key": key}), encoding="utf-8")
+        return Trained(key, 0.5, self._seconds)
+
+    def parameters(self, config: Config) -> int:
+        """No model, no parameters."""
+        return 0
+
+    def abandon(self) -> None:
+        """There is nothing to stop."""
+
+
+def stand_in(runs: Path, seconds: float, crew: int | None, progress: Progress) -> StandIn:
+    """Open a stand-in where a worker opens its workshop."""
+    return StandIn(runs, seconds)
+
+
+def work_without_training(order: WorkOrder) -> int:
+    """Work on a study, at once."""
+    return work(order, partial(stand_in, order.runs, 0.0))
+
+
+def work_for_a_second(order: WorkOrder) -> int:
+    """Work on a study whose points take half a second each."""
+    return work(order, partial(stand_in, order.runs, 0.5))
+
+
+def bench_sweep(
+    planned: int, storage: str | None = None, progress: Progress = SILENT
+) -> SweepBenchmark:
+    """Measure what planning, claiming and finishing cost.
+
+    Args:
+        planned: Points of the large grid, a square number.
+        storage: URL of the storage; None: a file.
+        progress: Told what is measured.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        runs = Path(folder)
+        progress.note(f"planning {planned} points")
+        started = time.perf_counter()
+        plan = _grid(planned, "large")
+        study = Study("large", runs, storage, create=plan.objectives)
+        study.plan(plan)
+        planning = time.perf_counter() - started
+        claimed = min(planned, 200)
+        progress.note(f"claiming and finishing {claimed} of them")
+        milliseconds = 1000 * _time_of(study, runs, storage, claimed) / claimed
+        rates = []
+        for workers in (1, 2):
+            progress.note(f"{workers} workers")
+            rates.append(_points_per_hour(runs, storage, workers))
+    return SweepBenchmark(
+        planned=planned,
+        planning_seconds=planning,
+        claimed=claimed,
+        milliseconds_per_point=milliseconds,
+        share_of_training=milliseconds / 1000 / POINT_SECONDS,
+        one_worker=rates[0],
+        two_workers=rates[1],
+        speedup=rates[1] / rates[0],
+    )
+
+
+def _grid(points: int, experiment: str) -> Plan:
+    side = round(points**0.5)
+    alpha = ",".join(f"{0.02 + 0.9 * i / side:.6f}" for i in range(side))
+    beta = ",".join(f"{-4 + 8 * i / side:.6f}" for i in range(side))
+    fixed = ["activation=arelu", f"experiment={experiment}"]
+    return make_plan([*fixed, f"arelu.alpha={alpha}", f"arelu.beta={beta}"])
+
+
+def _time_of(study: Study, runs: Path, storage: str | None, points: int) -> float:
+    """Seconds for so many points by one worker that trains nothing; then it is told to stop."""
+    seen = 0
+
+    class Counting(StandIn):
+        def train(
+            self, config: Config, finished: Watching, origin: Mapping[str, Any] | None
+        ) -> Trained:
+            nonlocal seen
+            seen += 1
+            if seen == points:
+                study.stop("the benchmark has seen enough")
+            return super().train(config, finished, origin)
+
+    order = WorkOrder(study.name, runs, storage, quiet=True)
+    started = time.perf_counter()
+    work(order, lambda crew, progress: Counting(runs, 0.0))
+    return time.perf_counter() - started
+
+
+def _points_per_hour(runs: Path, storage: str | None, workers: int) -> float:
+    """Points of half a second each, from the moment when the first one is claimed."""
+    plan = _grid(36, f"workers{workers}")
+    study = Study(plan.experiment, runs, storage, create=plan.objectives)
+    study.plan(plan)
+    first: list[float] = []
+
+    def watch() -> None:
+        if not first and study.counts().get("WAITING", 0) < len(plan.points):
+            first.append(time.perf_counter())
+
+    orders = share(WorkOrder(plan.experiment, runs, storage, quiet=True), workers)
+    run_local(work_for_a_second, orders, watch=watch)
+    return 3600 * len(plan.points) / (time.perf_counter() - first[0])
+
+
+def render_sweep(made: SweepBenchmark) -> RenderableType:
+    """Lay the figures out for a terminal."""
+    table = Table("what", box=box.SIMPLE)
+    table.add_column("measured", justify="right")
+    table.add_column("target", justify="right")
+    rows: list[tuple[str, str, str]] = [
+        (f"planning {made.planned} points", f"{made.planning_seconds:.1f} s", "20 s"),
+        (f"a point, {made.planned} planned", f"{made.milliseconds_per_point:.0f} ms", "50 ms"),
+        ("of training iaan_small", f"{100 * made.share_of_training:.1f} %", "2 %"),
+        ("two workers to one", f"{made.speedup:.2f} ×", "1.85 ×"),
+    ]
+    for row in rows:
+        table.add_row(*row)
+    return Group(Text("The machinery of a sweep, with points that train nothing"), table)

@@ -1,0 +1,132 @@
+"""What trains points one after the other: the data and the crew stay as long as they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from sercli.config.schema import Config
+from sercli.errors import Interrupted
+from sercli.progress import Progress
+from sercli.training.crew import Crew, crew_size
+from sercli.training.data import Data, read_data
+from sercli.training.run import Watching, train_run
+from sercli.training.unit import new_model
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training a point gave.
+
+    Attributes:
+        run: Key of the record.
+        dev_ua: UA on dev; None where a seed diverged.
+        seconds: How long training took.
+    """
+
+    run: str
+    dev_ua: float | None
+    seconds: float
+
+
+class Shop(Protocol):
+    """What a worker needs of a `Workshop`; a benchmark brings one that trains nothing."""
+
+    def __enter__(self) -> Self:
+        """Open."""
+
+    def __exit__(self, *error: Any) -> None:
+        """Close."""
+
+    def train(
+        self, config: Config, finished: Watching, origin: Mapping[str, Any] | None
+    ) -> Trained:
+        """Train a run, or find it."""
+
+    def parameters(self, config: Config) -> int:
+        """Count the numbers that a model learns."""
+
+    def abandon(self) -> None:
+        """Stop in the midst of it."""
+
+
+class Workshop:
+    """Reads what configurations need and trains them; a context manager.
+
+    Args:
+        crew: Processes that extract features and train folds; None: one per core, on a GPU one.
+        progress: Where bars and notes go.
+    """
+
+    def __init__(self, crew: int | None, progress: Progress) -> None:
+        self._size = crew
+        self._progress = progress
+        self._crews = ExitStack()
+        self._settings: Any = None
+        self._data: Data
+        self._crew: Crew | None = None
+
+    def __enter__(self) -> Self:
+        """Nothing is read before it is needed."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Let the crew go; at an error, without waiting for its units. The data stay."""
+        self._crews.__exit__(kind, error, traceback)
+        self._crew = None
+
+    def abandon(self) -> None:
+        """Stop the crew in the midst of its units."""
+        self._crews.__exit__(Interrupted, None, None)
+        self._settings = self._crew = None
+
+    def check(self, config: Config) -> str:
+        """Build the model of a configuration, and return the fingerprint of its data.
+
+        Raises:
+            RequestError: The configuration makes no sense.
+        """
+        data = self._read(config)
+        new_model(config, data)
+        return data.fingerprint
+
+    def parameters(self, config: Config) -> int:
+        """Count the numbers that a model learns."""
+        model = new_model(config, self._read(config))
+        return sum(each.numel() for each in model.parameters() if each.requires_grad)
+
+    def train(
+        self,
+        config: Config,
+        finished: Watching = lambda dev_uas, units: None,
+        origin: Mapping[str, Any] | None = None,
+    ) -> Trained:
+        """Train a run, or find it (`sercli.training.run.train_run`)."""
+        data = self._read(config)
+        if self._crew is None:
+            size = crew_size(config, self._size)
+            self._crew = self._crews.enter_context(Crew(data, size))
+        record, _ = train_run(
+            config, data, self._crew, progress=self._progress, finished=finished, origin=origin
+        )
+        whole = record.status == "complete"  # a seed that is left over is no answer
+        seconds = float(record.environment().get("seconds", 0.0))
+        return Trained(record.key, record.metrics["dev_ua"] if whole else None, seconds)
+
+    def _read(self, config: Config) -> Data:
+        settings = asdict(config.dataset), asdict(config.features), asdict(config.paths)
+        if settings != self._settings:
+            self._crews.close()
+            self._crew = None
+            size = crew_size(config, self._size)
+            self._data = read_data(config, workers=size, progress=self._progress)
+            self._settings = settings
+        return self._data

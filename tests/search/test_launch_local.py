@@ -1,0 +1,197 @@
+"""Workers on this machine: real processes, really killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from conftest import Watching
+from obedient import work
+
+from sercli.errors import Interrupted
+from sercli.processes import available_cores
+from sercli.search.launch.gpus import gpus_for
+from sercli.search.launch.local import RESTARTS, run_local, share
+from sercli.search.order import WorkOrder
+
+
+def orders(runs: Path, *overrides: str, grace: float = 20) -> list[WorkOrder]:
+    """An order for each override."""
+    return [
+        WorkOrder("study", runs, name=f"w{place}", overrides=(override,), grace=grace)
+        for place, override in enumerate(overrides)
+    ]
+
+
+def starts(runs: Path, name: str) -> list[str]:
+    return (runs / name).read_text().splitlines()
+
+
+def once_ready(runs: Path, workers: int, action: Callable[[], None]) -> Callable[[], None]:
+    """A ``watch`` that acts once, when so many workers are at work."""
+    done = threading.Event()
+
+    def watch() -> None:
+        if len(list(runs.glob("*.ready"))) >= workers and not done.is_set():
+            done.set()
+            action()
+
+    return watch
+
+
+def test_it_returns_when_all_have_ended_and_says_how(tmp_path: Path) -> None:
+    ended = run_local(work, orders(tmp_path, "status=0", "status=3"))
+    assert ended.statuses == (0, 3)
+    assert not ended.stopped
+    assert len(starts(tmp_path, "w1")) == 1  # one that failed by itself is not started again
+
+
+def test_a_killed_worker_is_started_again_and_the_user_is_told(tmp_path: Path) -> None:
+    watching = Watching()
+    ended = run_local(work, orders(tmp_path, "kill_until=3", "status=0"), progress=watching)
+    assert ended.statuses == (0, 0)
+    assert len(set(starts(tmp_path, "w0"))) == 3
+    assert watching.notes == [
+        "worker 1 was killed (SIGKILL; out of memory?) and is started again (1/5)",
+        "worker 1 was killed (SIGKILL; out of memory?) and is started again (2/5)",
+    ]
+
+
+def test_a_worker_that_is_killed_for_ever_is_given_up_and_the_others_go_on(tmp_path: Path) -> None:
+    watching = Watching()
+    ended = run_local(work, orders(tmp_path, "kill_until=99", "kill_until=2"), progress=watching)
+    assert ended.statuses == (-signal.SIGKILL, 0)
+    assert len(starts(tmp_path, "w0")) == 1 + RESTARTS
+    assert sum("is given up" in note for note in watching.notes) == 1
+
+
+def test_sigterm_is_passed_on_and_waited_for(tmp_path: Path) -> None:
+    watching = Watching()
+    stop = once_ready(tmp_path, 2, lambda: signal.raise_signal(signal.SIGTERM))
+    ended = run_local(work, orders(tmp_path, "SIGTERM", "SIGTERM"), watch=stop, progress=watching)
+    assert ended.stopped
+    assert ended.statuses == (0, 0)
+    assert len(list(tmp_path.glob("*.left"))) == 2
+    assert watching.notes == ["asked to stop: the workers finish their folds, for at most 20 s"]
+
+
+def test_a_worker_that_does_not_leave_in_time_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sercli.search.launch.local.LEAVE_SECONDS", 0.2)
+    stop = once_ready(tmp_path, 2, lambda: signal.raise_signal(signal.SIGTERM))
+    ended = run_local(work, orders(tmp_path, "SIGTERM", "never", grace=2), watch=stop)
+    assert ended.stopped
+    assert ended.statuses == (0, -signal.SIGKILL)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def interrupt() -> NoReturn:
+    raise Interrupted
+
+
+def test_at_an_interrupt_the_workers_are_asked_to_leave_at_once(tmp_path: Path) -> None:
+    watch = once_ready(tmp_path, 2, interrupt)
+    began = time.monotonic()
+    with pytest.raises(Interrupted):
+        run_local(work, orders(tmp_path, "SIGUSR2", "SIGUSR2"), watch=watch)
+    assert time.monotonic() - began < 8
+    assert len(list(tmp_path.glob("*.left"))) == 2
+
+
+def test_a_worker_that_does_not_hear_an_interrupt_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sercli.search.launch.local.LEAVE_SECONDS", 0.2)
+    with pytest.raises(Interrupted):
+        run_local(work, orders(tmp_path, "never"), watch=once_ready(tmp_path, 1, interrupt))
+    (start,) = starts(tmp_path, "w0")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(start.split()[0]), 0)
+
+
+def test_watch_is_called_about_twice_a_second(tmp_path: Path) -> None:
+    called: list[float] = []
+
+    def watch() -> None:
+        called.append(time.monotonic())
+        if len(called) == 4:
+            signal.raise_signal(signal.SIGTERM)
+
+    run_local(work, orders(tmp_path, "SIGTERM"), watch=watch)
+    assert 1.4 < called[3] - called[0] < 3
+
+
+def test_each_worker_sees_one_gpu_in_turn(tmp_path: Path) -> None:
+    run_local(work, orders(tmp_path, *["status=0"] * 3), gpus=("GPU-a", "GPU-b"))
+    seen = [starts(tmp_path, f"w{place}")[0].split()[1] for place in range(3)]
+    assert seen == ["GPU-a", "GPU-b", "GPU-a"]
+
+
+def test_whoever_starts_workers_does_not_import_torch() -> None:
+    script = (
+        "import sys, sercli.search.launch.local, sercli.search.launch.gpus; print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert not {"torch", "optuna", "pandas"} & set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("cores", "workers", "crews"),
+    [(8, 2, [4, 4]), (5, 2, [3, 2]), (2, 4, [1, 1, 1, 1]), (7, 3, [3, 2, 2]), (4, 1, [4])],
+)
+def test_the_cores_are_divided_among_the_workers(
+    cores: int, workers: int, crews: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sercli.search.launch.local.available_cores", lambda: cores)
+    shared = share(WorkOrder("study", tmp_path, name="me"), workers)
+    assert [order.crew for order in shared] == crews
+    assert len({order.name for order in shared}) == workers
+
+
+def test_a_worker_on_a_gpu_is_one_process_unless_the_user_says_otherwise(tmp_path: Path) -> None:
+    order = WorkOrder("study", tmp_path)
+    assert [each.crew for each in share(order, 2, gpus=("0",))] == [1, 1]
+    assert [each.crew for each in share(WorkOrder("study", tmp_path, crew=3), 2)] == [3, 3]
+    assert share(order, 1) == [WorkOrder("study", tmp_path, crew=available_cores())]
+
+
+@pytest.mark.parametrize(
+    ("listed", "device", "names"),
+    [
+        ("0,1", "auto", ["0", "1"]),
+        ("GPU-a, GPU-b", "cuda", ["GPU-a", "GPU-b"]),
+        ("0,1", "cpu", []),
+        ("0,1", "cuda:1", []),
+        ("", "auto", []),
+        ("2,-1,3", "auto", ["2"]),
+    ],
+)
+def test_the_gpus_are_those_that_cuda_may_see(
+    listed: str, device: str, names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
+    assert gpus_for(device) == names
+
+
+@pytest.mark.parametrize(("status", "names"), [(0, ["GPU-1", "GPU-2"]), (9, [])])
+def test_without_a_list_the_gpus_are_those_that_the_driver_names(
+    status: int, names: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert gpus_for("auto") == []
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\necho GPU-1; echo GPU-2; exit {status}\n")
+    program.chmod(0o755)
+    assert gpus_for("auto") == names
