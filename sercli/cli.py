@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -34,6 +35,20 @@ bench_app = typer.Typer(no_args_is_help=True, help="Measure speed against named 
 app.add_typer(bench_app, name="bench")
 
 
+class _SweepGroup(TyperGroup):
+    """Runs a sweep unless one of its other verbs is named: overrides hold a "=", verbs do not."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take what is no verb for the arguments of ``run``."""
+        if not args or args[0] not in self.commands:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+sweep_app = typer.Typer(cls=_SweepGroup, help="Search over settings by grid or sampler.")
+app.add_typer(sweep_app, name="sweep")
+
+
 class Form(StrEnum):
     """What a verb prints."""
 
@@ -46,8 +61,10 @@ class ReportForm(StrEnum):
 
     TABLE = "table"
     MARKDOWN = "markdown"
+    LATEX = "latex"
     CSV = "csv"
     JSON = "json"
+    HTML = "html"
 
 
 def _complete(incomplete: str) -> list[str]:
@@ -82,7 +99,27 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no note
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Format = Annotated[Form, typer.Option("--format", help="What to print.")]
 Output = Annotated[Path | None, typer.Option(help="Write to a file instead.")]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[EXPERIMENT|RUN]...", help="Which; default: all."),
+]
+OneRun = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run: its key, its folder, or EXPERIMENT/KEY.")
+]
 Runs = Annotated[Path, typer.Option(help="Where the records lie (paths.runs).")]
+Study = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="The name of the sweep.")]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        envvar="SERCLI_STORAGE",
+        show_envvar=True,
+        help="Database of the sweep, as postgresql+psycopg://user@host/name; default: a file in "
+        "its folder, for one machine.",
+    ),
+]
+Grace = Annotated[
+    float, typer.Option(min=0, help="Seconds from SIGTERM to giving up an unfinished fold.")
+]
 
 
 @app.command()
@@ -165,75 +202,318 @@ def train(
     """
     from sercli.config.compose import compose
     from sercli.progress import Progress
-    from sercli.reporting.show import show_run
+    from sercli.reporting.show import run_as_json, show_run
     from sercli.training.run import train_configuration
 
     config = compose(overrides or [])
     record = train_configuration(
         config, workers=workers, force=force, progress=Progress(quiet=quiet)
     )
-    _print(dict(record.page) if form is Form.JSON else show_run(record))
+    _print(run_as_json(record) if form is Form.JSON else show_run(record))
     raise typer.Exit(record.status != "complete")
 
 
-@app.command()
+@sweep_app.command("run", context_settings={"help_option_names": ["--help"]})
 def sweep(
     overrides: Overrides = None,
     plan: Annotated[
         str | None, typer.Option(help="A plan in sweeps/, or a YAML file; overrides add to it.")
     ] = None,
+    sampler: Annotated[
+        str | None, typer.Option(help="grid (default), random, qmc, tpe, gp or cmaes.")
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Points of a sampler, of all runs and workers.")
+    ] = None,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(help="dev_ua (default); add parameters or seconds for a trade-off."),
+    ] = None,
+    prune: Annotated[
+        str | None,
+        typer.Option(help="Stop bad points between folds: wilcoxon, median, halving or none."),
+    ] = None,
+    compare: Annotated[
+        bool,
+        typer.Option(
+            "--open", help="The points are systems to compare: none is sealed, none is chosen."
+        ),
+    ] = False,
     form: Format = Form.TABLE,
-    workers: Workers = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Workers on this machine, each with its share of it."),
+    ] = None,
+    storage: Storage = None,
+    grace: Grace = 20.0,
     config_dir: ConfigDir = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Train every point of a grid, as in arelu.alpha=0.01,0.9 'arelu.beta=range(-4,5,2)'.
+    """Search by grid or sampler, as in arelu.alpha=0.01,0.9 'arelu.beta=range(-4,5,2)'.
 
-    Stopped or killed, the same command goes on where it was; each point is finished once.
-    Exit status 1 when a point diverged or could not be run.
+    Stopped or killed, the same command goes on where it was; each point is finished once. The
+    objective is UA on dev; test figures stay sealed but for the winner's. Look at it with sercli
+    sweep status EXPERIMENT, stop it with sercli sweep stop EXPERIMENT, help it with sercli worker
+    EXPERIMENT. Exit status 1 when a point diverged or could not be run.
     """
     from sercli.progress import Progress
     from sercli.reporting.show import show_sweep
-    from sercli.search.plan import plan_points, read_plan
-    from sercli.search.sweep import run_sweep
+    from sercli.search.plan import make_plan
+    from sercli.search.sweep import HowToRun, run_sweep
 
-    given = overrides or []
-    points = plan_points(*(read_plan(plan, given) if plan else [given]))
-    result = run_sweep(points, workers=workers, progress=Progress(quiet=quiet))
-    _print(result.to_json() if form is Form.JSON else show_sweep(result.records, result.lines()))
+    planned = make_plan(
+        overrides or [],
+        plan=plan,
+        sampler=sampler,
+        trials=trials,
+        objectives=objective or (),
+        pruner=prune,
+        comparison=compare,
+    )
+    result = run_sweep(planned, HowToRun(workers, storage, grace), progress=Progress(quiet=quiet))
+    shown = result.to_json() if form is Form.JSON else show_sweep(result.records, result.lines())
+    _print(shown)
     raise typer.Exit(not result.all_well)
+
+
+@sweep_app.command()
+def status(
+    study: Study,
+    form: Format = Form.TABLE,
+    runs: Runs = Path("runs"),
+    storage: Storage = None,
+    debug: Debug = False,
+) -> None:
+    """Say how far a sweep is: what waits, runs, is done or failed, and the best so far on dev."""
+    from sercli.progress import Progress
+    from sercli.reporting.status import show_status, status_as_json
+    from sercli.search.study import Study as OpenStudy
+    from sercli.search.worker import note_state
+
+    opened = OpenStudy(study, runs, storage, note=Progress().note)
+    note_state(opened)
+    page, trials = opened.outcome()
+    said = opened.stopped, opened.tracebacks()
+    _print(
+        status_as_json(page, trials, *said)
+        if form is Form.JSON
+        else show_status(page, trials, *said)
+    )
+
+
+@sweep_app.command()
+def stop(
+    study: Study,
+    runs: Runs = Path("runs"),
+    storage: Storage = None,
+    debug: Debug = False,
+) -> None:
+    """Let the workers of a sweep leave after the points they are at; the sweep command goes on."""
+    from sercli.progress import Progress
+    from sercli.search.study import Study as OpenStudy
+
+    opened = OpenStudy(study, runs, storage, note=Progress().note)
+    opened.stop("by sercli sweep stop")
+    typer.echo(
+        f"{study}: its workers leave after the points they are at; "
+        "the same sweep command goes on from there"
+    )
+
+
+@app.command()
+def worker(
+    study: Study,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[OVERRIDE]...",
+            help="How to run here: device=…, paths.…=…, recurrence.…=…",
+            autocompletion=_complete,
+        ),
+    ] = None,
+    runs: Runs = Path("runs"),
+    storage: Storage = None,
+    name: Annotated[
+        str | None, typer.Option(help="What to be called; default: host and process.")
+    ] = None,
+    crew: Annotated[
+        int | None, typer.Option(min=1, help="Processes that share the folds of a point.")
+    ] = None,
+    grace: Grace = 20.0,
+    config_dir: ConfigDir = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Work on a sweep, here or on another machine, until nothing waits.
+
+    SIGTERM lets it finish the fold within the grace time, hand the point back and leave with 0.
+    """
+    from sercli.search.order import WorkOrder
+    from sercli.search.worker import work
+
+    order = WorkOrder(study, runs, storage, name, crew, tuple(overrides or ()), grace, quiet)
+    raise typer.Exit(work(order))
 
 
 @app.command()
 def report(
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[EXPERIMENT|RUN]...", help="What to report; default: all."),
-    ] = None,
+    names: Names = None,
     form: Annotated[ReportForm, typer.Option("--format", help="What to print.")] = ReportForm.TABLE,
-    parameters: Annotated[
-        bool,
-        typer.Option("--parameters", help="What activations learned, instead of results."),
+    rows: Annotated[
+        str | None, typer.Option(help="Tabulate UA by a setting, as in activation or arelu.alpha.")
+    ] = None,
+    columns: Annotated[str | None, typer.Option(help="The same, across.")] = None,
+    table1: Annotated[
+        bool, typer.Option("--table1", help="Lay the AR-GRU paper's Table 1 beside the runs.")
     ] = False,
+    against: Annotated[
+        str | None, typer.Option(help="The run (key or name) that all others are tested against.")
+    ] = None,
+    parameters: Annotated[
+        bool, typer.Option("--parameters", help="What activations learned.")
+    ] = False,
+    diagnostics: Annotated[
+        bool,
+        typer.Option("--diagnostics", help="Where recognition fails: by groups and utterances."),
+    ] = False,
+    unseal: Annotated[
+        bool,
+        typer.Option("--open", help="Show test figures of all points of a search, and say so."),
+    ] = False,
+    baselines: Annotated[
+        Path | None, typer.Option(help="Published results of your own, in a YAML file.")
+    ] = None,
+    figures: Annotated[
+        Path | None, typer.Option(help="A folder to draw figures into, as SVG and PNG.")
+    ] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="A folder to export the runs to, for TensorBoard.")
+    ] = None,
+    mlflow: Annotated[
+        str | None, typer.Option(help="An MLflow store to export to, as in sqlite:///mlflow.db.")
+    ] = None,
     output: Output = None,
     runs: Runs = Path("runs"),
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Tabulate runs beside published results, and say which of them compare.
+    """Tabulate runs beside published results, test their differences, draw them.
 
     Exit status 1 when a record could not be read; the others are reported.
     """
     from sercli.progress import Progress
-    from sercli.reporting.report import make_report, report_parameters
+    from sercli.reporting.formats import FORMS
+    from sercli.reporting.report import ReportRequest, gather, look
 
-    make = report_parameters if parameters else make_report
-    made = make(names or [], runs, form.value)
-    for line in made.damaged:
-        Progress(quiet=quiet).note(f"left out: {line}")
-    _print(made.content, output)
-    raise typer.Exit(bool(made.damaged))
+    request = ReportRequest(
+        names or [],
+        runs,
+        form.value,
+        rows=rows,
+        columns=columns,
+        table1=table1,
+        parameters=parameters,
+        diagnostics=diagnostics,
+        against=against,
+        baselines=baselines,
+        open=unseal,
+    )
+    progress = Progress(quiet=quiet)
+    material = gather(request)
+    if form is ReportForm.HTML:
+        from sercli.reporting.document import make_page
+
+        content: str | RenderableType = make_page(request, material)
+    else:
+        content = FORMS[form.value](look(request, material))
+    if figures or tensorboard or mlflow:
+        from sercli.reporting.export.write import write_elsewhere
+
+        for line in write_elsewhere(material, figures, tensorboard, mlflow):
+            progress.note(line)
+    for line in material.damaged:
+        progress.note(f"left out: {line}")
+    _print(content, output)
+    raise typer.Exit(bool(material.damaged))
+
+
+@app.command()
+def attend(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run: key, folder or EXPERIMENT/KEY.")
+    ],
+    utterance: Annotated[str, typer.Argument(help="An utterance that was tested.")],
+    figures: Annotated[Path, typer.Option(help="The folder to draw into.")] = Path("figures"),
+    runs: Runs = Path("runs"),
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Draw where a trained network looks: attention over the time of one utterance."""
+    from sercli.progress import Progress
+    from sercli.reporting.attend import draw_attention
+
+    for path in draw_attention(run, utterance, runs, figures, Progress(quiet=quiet)):
+        typer.echo(path)
+
+
+@app.command()
+def verify(
+    names: Names = None,
+    form: Format = Form.TABLE,
+    workers: Workers = None,
+    runs: Runs = Path("runs"),
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Check that records are whole and agree with themselves.
+
+    Metrics are computed again from the predictions. Exit status 1 where there are faults.
+    """
+    from sercli.processes import available_cores
+    from sercli.progress import Progress
+    from sercli.reporting.forms.terminal import as_terminal
+    from sercli.reporting.verify import verify_runs
+
+    progress = Progress(quiet=quiet)
+    found = verify_runs(names or [], runs, workers=workers or available_cores(), progress=progress)
+    _print(found.to_json() if form is Form.JSON else as_terminal(found.tables()))
+    raise typer.Exit(bool(found.faults))
+
+
+@app.command()
+def rerun(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run: key, folder or EXPERIMENT/KEY.")
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[OVERRIDE]...", help="How to run here: device=…, paths.…=…"),
+    ] = None,
+    form: Format = Form.TABLE,
+    workers: Workers = None,
+    runs: Runs = Path("runs"),
+    config_dir: ConfigDir = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Repeat a run from its record, and say whether the numbers agree.
+
+    The record is not touched. Exit status 1 where they do not.
+    """
+    from sercli.progress import Progress
+    from sercli.reporting.find import find_one
+    from sercli.reporting.forms.terminal import as_terminal
+    from sercli.reporting.rerun import rerun_tables
+    from sercli.reporting.seal import keep_sealed, shows_test
+    from sercli.training.rerun import rerun as repeat
+
+    record = find_one(run, runs)
+    seen = shows_test(keep_sealed([record])[0][0])
+    made = repeat(record, overrides or [], workers=workers, progress=Progress(quiet=quiet))
+    tables = rerun_tables(made, shows_test=seen)
+    _print(made.to_json(shows_test=seen) if form is Form.JSON else as_terminal(tables))
+    raise typer.Exit(not made.agrees)
 
 
 @config_app.command()
@@ -246,6 +526,26 @@ def show(
     from sercli.config.compose import compose, to_yaml
 
     typer.echo(to_yaml(compose(overrides or [])), nl=False)
+
+
+@config_app.command()
+def diff(
+    left: OneRun,
+    right: Annotated[str, typer.Argument(metavar="RUN", help="Another one.")],
+    everything: Annotated[
+        bool, typer.Option("--all", help="Environments, cards and how to run, too.")
+    ] = False,
+    form: Format = Form.TABLE,
+    runs: Runs = Path("runs"),
+    debug: Debug = False,
+) -> None:
+    """Say what differs between two runs."""
+    from sercli.reporting.difference import difference_view
+    from sercli.reporting.find import find_one
+    from sercli.reporting.formats import FORMS
+
+    view = difference_view(find_one(left, runs), find_one(right, runs), everything=everything)
+    _print(FORMS[form.value](view))
 
 
 @config_app.command()
@@ -278,6 +578,24 @@ def bench_extract(
 
     made = bench_extract(compose(overrides or []), Progress(quiet=quiet))
     _print(made.to_json() if form is Form.JSON else render_extract(made), output)
+
+
+@bench_app.command("sweep")
+def bench_sweep(
+    points: Annotated[int, typer.Option(min=400, help="Points of the large grid.")] = 10_000,
+    storage: Storage = None,
+    form: Format = Form.TABLE,
+    output: Output = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Time the machinery of a sweep with points that train nothing: planning, claiming, workers."""
+    from sercli.bench.sweep import bench_sweep as measure
+    from sercli.bench.sweep import render_sweep
+    from sercli.progress import Progress
+
+    made = measure(points, storage, Progress(quiet=quiet))
+    _print(made.to_json() if form is Form.JSON else render_sweep(made), output)
 
 
 @bench_app.command()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sercli.processes import available_cores, stop_workers, worker_pool
+from sercli.processes import available_cores, start_worker, stop_workers, worker_pool
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
@@ -122,3 +122,87 @@ def test_cores_are_those_that_this_process_may_use() -> None:
     finally:
         os.sched_setaffinity(0, allowed)
     assert available_cores() == len(allowed)
+
+
+def test_sigterm_does_not_reach_a_worker_of_a_pool_from_its_first_moment() -> None:
+    with worker_pool(1) as pool:
+        while not pool._processes:
+            time.sleep(0.001)
+        (worker,) = pool._processes
+        os.kill(worker, signal.SIGTERM)
+        assert pool.submit(os.getpid).result(timeout=20) == worker
+
+
+def test_where_one_worker_of_a_pool_is_killed_the_others_do_not_outlive_the_pool() -> None:
+    with worker_pool(2) as pool:
+        sleep = pool.submit(time.sleep, 600)
+        victim = pool.submit(os.getpid).result()
+        workers = list(pool._processes)
+        os.kill(victim, signal.SIGKILL)
+        with pytest.raises(BrokenProcessPool):
+            sleep.result(timeout=20)
+    assert all(is_gone(worker) for worker in workers)
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"),
+    [("400000 100000", 4), ("50000 100000", 1), ("9900000 100000", 8), ("max 100000", 8)],
+)
+def test_a_container_has_the_cores_of_its_quota(
+    quota: str, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(8)))
+    monkeypatch.setattr("sercli.processes._QUOTA", tmp_path / "cpu.max")
+    assert available_cores() == 8
+    (tmp_path / "cpu.max").write_text(f"{quota}\n")
+    assert available_cores() == cores
+
+
+def leave_with(status: int) -> int:
+    return status + int(os.environ.get("EXTRA", "0"))
+
+
+def test_the_exit_status_of_a_single_worker_is_what_its_work_returns() -> None:
+    workers = [
+        start_worker(leave_with, 3),
+        start_worker(leave_with, 0, environment={"EXTRA": "5"}),
+    ]
+    for worker in workers:
+        worker.join(timeout=20)
+    assert [worker.exitcode for worker in workers] == [3, 5]
+
+
+def say_who_hears(path: Path) -> int:
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    heard = {
+        number.name: number not in blocked and signal.getsignal(number) != signal.SIG_IGN
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    path.write_text(f"{heard}")
+    return 0
+
+
+def test_a_single_worker_hears_sigterm_and_no_ctrl_c(tmp_path: Path) -> None:
+    start_worker(say_who_hears, tmp_path / "heard").join(timeout=20)
+    assert (tmp_path / "heard").read_text() == "{'SIGINT': False, 'SIGTERM': True}"
+
+
+SINGLE = """
+import time
+from sercli.processes import start_worker
+
+if __name__ == "__main__":
+    print(start_worker(time.sleep, 600).pid, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_single_worker_leaves_when_its_parent_is_killed() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", SINGLE], stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        worker = int(parent.stdout.readline())
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+        assert eventually(lambda: is_gone(worker))

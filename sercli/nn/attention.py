@@ -40,8 +40,12 @@ class SelfAttention(nn.Module):
 
     def forward(self, states: Tensor, valid: Tensor) -> Tensor:
         """Pool (B, T, H) with valid (B, T) into (B, H)."""
+        return weighted_sum(self.weights(states, valid), states)
+
+    def weights(self, states: Tensor, valid: Tensor) -> Tensor:
+        """How much each state counts, (B, T)."""
         scores = self.score(torch.tanh(self.project(states))).squeeze(-1)
-        return weighted_sum(masked_softmax(scores, valid), states)
+        return masked_softmax(scores, valid)
 
 
 class InteractionAttention(nn.Module):
@@ -67,9 +71,13 @@ class InteractionAttention(nn.Module):
 
     def forward(self, states: Tensor, valid: Tensor, own: Tensor, interlocutor: Tensor) -> Tensor:
         """Pool (B, T, H) with valid (B, T), own (B, P), interlocutor (B, R) into (B, H)."""
+        return weighted_sum(self.weights(states, valid, own, interlocutor), states)
+
+    def weights(self, states: Tensor, valid: Tensor, own: Tensor, interlocutor: Tensor) -> Tensor:
+        """How much each state counts, (B, T)."""
         context = self.project_own(own) + self.project_interlocutor(interlocutor)
         features = torch.tanh(self.project(states) + context.unsqueeze(1))
-        return weighted_sum(masked_softmax(self.score(features).squeeze(-1), valid), states)
+        return masked_softmax(self.score(features).squeeze(-1), valid)
 
 
 class DotAttention(nn.Module):
@@ -88,7 +96,11 @@ class DotAttention(nn.Module):
 
     def forward(self, states: Tensor, valid: Tensor) -> Tensor:
         """Pool (B, T, H) with valid (B, T) into (B, H)."""
-        return weighted_sum(masked_softmax(self.score(states).squeeze(-1), valid), states)
+        return weighted_sum(self.weights(states, valid), states)
+
+    def weights(self, states: Tensor, valid: Tensor) -> Tensor:
+        """How much each state counts, (B, T)."""
+        return masked_softmax(self.score(states).squeeze(-1), valid)
 
 
 class TimeAttention(nn.Module):
@@ -106,8 +118,16 @@ class TimeAttention(nn.Module):
 
     def forward(self, states: Tensor, valid: Tensor, last: Tensor) -> Tensor:
         """Pool (B, T, H) with valid (B, T) and the last real state (B, H) into (B, H)."""
+        return weighted_sum(self.weights(states, valid, last), states)
+
+    def weights(self, states: Tensor, valid: Tensor, last: Tensor) -> Tensor:
+        """How much each state counts, (B, T)."""
         scores = torch.bmm(self.project(states), last.unsqueeze(-1)).squeeze(-1)
-        return weighted_sum(masked_softmax(scores, valid), states)
+        return masked_softmax(scores, valid)
+
+
+OverTime = SelfAttention | InteractionAttention | DotAttention | TimeAttention
+"""Attentions that weigh the steps; their ``weights`` take what ``forward`` takes."""
 
 
 class FeatureAttention(nn.Module):

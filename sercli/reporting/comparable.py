@@ -34,7 +34,7 @@ def obstacle(card: Mapping[str, Any], baseline: Baseline) -> str | None:
 
 
 def counterpart(configuration: Mapping[str, Any], baselines: Sequence[Baseline]) -> Baseline | None:
-    """Return the published result that a run stands for: its model, activation, α and β.
+    """Return the published result that a run stands for: its model, cell, activation, α and β.
 
     Whether the two are comparable is another matter (`obstacle`).
 
@@ -43,10 +43,16 @@ def counterpart(configuration: Mapping[str, Any], baselines: Sequence[Baseline])
         baselines: The published results.
     """
     activation = configuration["activation"]
+    is_so = {
+        "cell": configuration["cell"]["name"],
+        "activation": activation["name"],
+        "alpha": activation.get("alpha"),
+        "beta": activation.get("beta"),
+    }
     for baseline in baselines:
-        wanted = {"name": baseline.activation, "alpha": baseline.alpha, "beta": baseline.beta}
+        wanted = {name: getattr(baseline, name) for name in is_so}
         if configuration["model"]["name"] in baseline.models and all(
-            activation.get(key) == value for key, value in wanted.items() if value is not None
+            is_so[name] == value for name, value in wanted.items() if value is not None
         ):
             return baseline
     return None

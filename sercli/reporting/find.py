@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sercli.errors import RequestError, SercliError, nearest
+from sercli.reporting.faults import fault
 from sercli.results.record import Record, find_records, is_record, read_record
 
 
@@ -13,21 +14,20 @@ def find(names: Sequence[str], runs: Path) -> tuple[list[Record], list[str]]:
     """Read the records of experiments and runs.
 
     Args:
-        names: Experiments, keys of runs, or folders of runs; none means all experiments.
+        names: Experiments, keys of runs (``first/0123456789`` is that of one experiment), or
+            folders of runs; none means all experiments.
         runs: Where the experiments lie.
 
     Returns:
-        The records, and a line about each that cannot be read.
+        The records, and a line about each that cannot be read or reported.
 
     Raises:
         RequestError: A name is unknown, or there is no run at all.
     """
-    experiments = [path.name for path in sorted(runs.iterdir())] if runs.is_dir() else []
-    folders = [path for name in names or experiments for path in _resolve(name, runs, experiments)]
     records, damaged = [], []
-    for folder in dict.fromkeys(folders):
+    for folder in find_folders(names, runs):
         try:
-            records.append(read_record(folder))
+            records.append(_read(folder))
         except SercliError as error:
             damaged.append(str(error))
     if not records and not damaged:
@@ -35,11 +35,50 @@ def find(names: Sequence[str], runs: Path) -> tuple[list[Record], list[str]]:
     return records, damaged
 
 
+def find_folders(names: Sequence[str], runs: Path) -> list[Path]:
+    """Find the folders of records, each once, without looking into them; see `find`."""
+    experiments = [path.name for path in sorted(runs.iterdir())] if runs.is_dir() else []
+    folders = [path for name in names or experiments for path in _resolve(name, runs, experiments)]
+    return list({path.resolve(): path for path in folders}.values())
+
+
+def find_one(name: str, runs: Path) -> Record:
+    """Read the record of one run.
+
+    Args:
+        name: Its key, its folder, or its experiment, where that has no other run.
+        runs: Where the experiments lie.
+
+    Raises:
+        RequestError: There is none of that name, or several.
+        SercliError: It is damaged.
+    """
+    folders = find_folders([name], runs)
+    if len(folders) != 1:
+        keys = ", ".join(folder.name for folder in folders[:_LISTED])
+        more = ", …" if len(folders) > _LISTED else ""
+        raise RequestError(f"'{name}' has {len(folders)} runs: name one ({keys}{more})")
+    return _read(folders[0])
+
+
+_LISTED = 5
+"""Runs that a refusal names."""
+
+
+def _read(folder: Path) -> Record:
+    record = read_record(folder)
+    if (wrong := fault(record)) is not None:
+        raise SercliError(wrong)
+    return record
+
+
 def _resolve(name: str, runs: Path, experiments: Sequence[str]) -> list[Path]:
     if name in experiments:
         return list(find_records(runs / name))
     if is_record(Path(name)):
-        return [Path(name)]
+        return [Path(name).resolve()]  # its parent is the experiment, which "." does not show
+    if is_record(runs / name):
+        return [runs / name]
     anywhere = [runs / experiment / name for experiment in experiments]
     by_key = [path for path in anywhere if is_record(path)]
     if not by_key:

@@ -2,17 +2,45 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
-from rich.console import RenderableType
 
-from sercli.reporting.formats import Columns, TitledTable, as_markdown_tables, as_rich_tables
-from sercli.reporting.rows import Row, run_rows
+from sercli.errors import RequestError
+from sercli.reporting.cells import number
+from sercli.reporting.rows import system_names
+from sercli.reporting.table import figures, make_table, words
+from sercli.reporting.view import Row, View
 from sercli.results.record import Record
 
 _PREFIX = "activation/"
+
+
+def parameters_view(records: Sequence[Record]) -> View:
+    """Show where what activations learned went from where it started.
+
+    Raises:
+        RequestError: No run has an activation that learns.
+    """
+    rows = parameter_rows(records)
+    if not rows:
+        raise RequestError(
+            "no activation of these runs learns anything; one that does is activation=arelu"
+        )
+    table = make_table(
+        "Learned parameters at the selected step, over folds and seeds",
+        [
+            words("system", lambda row: row["system"]),
+            words("parameter", lambda row: row["parameter"]),
+            figures("start", lambda row: number(row["start"], ".4g")),
+            figures("mean", lambda row: number(row["mean"], ".4g")),
+            figures("least", lambda row: number(row["least"], ".4g")),
+            figures("most", lambda row: number(row["most"], ".4g")),
+            figures("units", lambda row: number(row["units"])),
+        ],
+        rows,
+    )
+    return View((table,), {"parameters": rows})
 
 
 def parameter_rows(records: Sequence[Record]) -> list[Row]:
@@ -26,8 +54,10 @@ def parameter_rows(records: Sequence[Record]) -> list[Row]:
         direction; its ``start``, and ``mean``, ``least`` and ``most`` over folds and seeds at the
         selected step (of a unit without one, at its last). α is the parameter, before its clamp.
     """
-    names = {row["runs"][0]: row["system"] for row in run_rows(records, [])}
-    return [row for record in records for row in _of_run(record, names[record.key])]
+    names = system_names(records)
+    return [
+        row for record, name in zip(records, names, strict=True) for row in _of_run(record, name)
+    ]
 
 
 def _of_run(record: Record, system: str) -> Iterator[Row]:
@@ -63,27 +93,3 @@ def _at(unit: pd.DataFrame, step: int | None) -> pd.Series[float]:
     """The row of a step, else the last one."""
     chosen = unit[unit["step"] == step]
     return (unit if chosen.empty else chosen).iloc[-1]
-
-
-_COLUMNS: Columns = {
-    "system": lambda row: row["system"],
-    "parameter": lambda row: row["parameter"],
-    "start": lambda row: f"{row['start']:.4g}",
-    "mean": lambda row: f"{row['mean']:.4g}",
-    "least": lambda row: f"{row['least']:.4g}",
-    "most": lambda row: f"{row['most']:.4g}",
-    "units": lambda row: row["units"],
-}
-
-
-def _tables(rows: Sequence[Row]) -> list[TitledTable]:
-    return [("Learned parameters at the selected step, over folds and seeds", _COLUMNS, rows)]
-
-
-FORMS: Mapping[str, Callable[[Sequence[Row]], str | RenderableType]] = {
-    "table": lambda rows: as_rich_tables(_tables(rows)),
-    "markdown": lambda rows: as_markdown_tables(_tables(rows)),
-    "csv": lambda rows: pd.DataFrame(rows).to_csv(index=False),
-    "json": lambda rows: json.dumps({"parameters": list(rows)}, indent=2, ensure_ascii=False),
-}
-"""The forms by the name that the command line gives them."""

@@ -8,11 +8,70 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
-from sercli.errors import RequestError
-from sercli.reporting import formats, parameters
+from sercli.reporting.diagnostics import diagnostics_view
 from sercli.reporting.find import find
-from sercli.reporting.rows import comparisons, published_rows, run_rows
-from sercli.results.baselines import read_baselines
+from sercli.reporting.formats import FORMS
+from sercli.reporting.overview import overview
+from sercli.reporting.parameters import parameters_view
+from sercli.reporting.pivot import Axes, pivot_view
+from sercli.reporting.rows import published_rows, run_rows
+from sercli.reporting.seal import keep_sealed
+from sercli.reporting.searches import Sweep, find_sweeps, with_sweeps
+from sercli.reporting.significance import find_differences
+from sercli.reporting.table import Table
+from sercli.reporting.table1 import table1_view
+from sercli.reporting.view import View
+from sercli.results.baselines import Baseline, known_baselines
+from sercli.results.record import Record
+
+
+@dataclass(frozen=True)
+class ReportRequest:
+    """What is asked of a report.
+
+    Attributes:
+        names: Experiments, keys or folders of runs; none means all experiments.
+        runs: Where the experiments lie.
+        form: ``table``, ``markdown``, ``latex``, ``csv`` or ``json``.
+        rows: A setting whose values stand below each other in a table of UA (`pivot_view`).
+        columns: The same for its columns.
+        table1: Lay the AR-GRU paper's Table 1 beside the runs instead.
+        parameters: Show what activations learned instead.
+        diagnostics: Show where recognition fails instead (`sercli.reporting.diagnostics`).
+        against: Key or name of the run that the others are tested against; see
+            `sercli.reporting.significance.find_differences`.
+        baselines: A registry of published results that adds to the shipped one.
+        open: Break the seals of the searches that the runs are points of.
+    """
+
+    names: Sequence[str]
+    runs: Path
+    form: str = "table"
+    rows: str | None = None
+    columns: str | None = None
+    table1: bool = False
+    parameters: bool = False
+    diagnostics: bool = False
+    against: str | None = None
+    baselines: Path | None = None
+    open: bool = False
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a report is made of.
+
+    Attributes:
+        records: The runs; the pages of sealed ones hold no test figures.
+        sweeps: Pages and points of the searches that were asked for as a whole.
+        baselines: Published results.
+        damaged: A line about each record or page that cannot be read.
+    """
+
+    records: tuple[Record, ...]
+    sweeps: tuple[Sweep, ...]
+    baselines: tuple[Baseline, ...]
+    damaged: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -21,42 +80,55 @@ class Report:
 
     content: str | RenderableType
     damaged: tuple[str, ...]
+    tables: tuple[Table, ...]
 
 
-def make_report(names: Sequence[str], runs: Path, form: str) -> Report:
+def make_report(request: ReportRequest) -> Report:
     """Report experiments and runs beside the published baselines.
 
-    Args:
-        names: Experiments, keys or folders of runs; none means all experiments.
-        runs: Where the experiments lie.
-        form: ``table``, ``markdown``, ``csv`` or ``json``.
+    Raises:
+        RequestError: A name or a setting is unknown, there is no run, or nothing is learned.
+        SercliError: The user's registry of published results is not of the form.
+    """
+    material = gather(request)
+    view = look(request, material)
+    return Report(FORMS[request.form](view), material.damaged, view.tables)
+
+
+def gather(request: ReportRequest) -> Material:
+    """Read what a report is made of, and take out what is sealed.
 
     Raises:
         RequestError: A name is unknown, or there is no run.
+        SercliError: The user's registry of published results is not of the form.
     """
-    records, damaged = find(names, runs)
-    baselines = read_baselines()
-    own = run_rows(records, baselines)
-    rows = own + published_rows(baselines, records)
-    compared = comparisons(own, baselines)
-    return Report(formats.FORMS[form](rows, compared), tuple(damaged))
+    baselines = known_baselines(request.baselines)
+    found, damaged = find(request.names, request.runs)
+    records, lines = keep_sealed(found, opening=request.open)
+    whole = [
+        record for record in records if not request.names or record.experiment in request.names
+    ]
+    sweeps, more = find_sweeps(whole)
+    damaged = [*damaged, *dict.fromkeys([*lines, *more])]
+    return Material(tuple(records), tuple(sweeps), tuple(baselines), tuple(damaged))
 
 
-def report_parameters(names: Sequence[str], runs: Path, form: str) -> Report:
-    """Report where the learned parameters of activations went.
-
-    Args:
-        names: Experiments, keys or folders of runs; none means all experiments.
-        runs: Where the experiments lie.
-        form: ``table``, ``markdown``, ``csv`` or ``json``.
+def look(request: ReportRequest, material: Material) -> View:
+    """Make the view that is asked for.
 
     Raises:
-        RequestError: A name is unknown, there is no run, or none has an activation that learns.
+        RequestError: A setting or the run to test against is unknown, or nothing is learned.
     """
-    records, damaged = find(names, runs)
-    rows = parameters.parameter_rows(records)
-    if not rows:
-        raise RequestError(
-            "no activation of these runs learns anything; one that does is activation=arelu"
-        )
-    return Report(parameters.FORMS[form](rows), tuple(damaged))
+    records, baselines = material.records, material.baselines
+    if request.parameters:
+        return parameters_view(records)
+    if request.diagnostics:
+        return diagnostics_view(records)
+    rows = run_rows(records, baselines)
+    if request.rows or request.columns:
+        return pivot_view(rows, records, Axes(request.rows, request.columns))
+    if request.table1:
+        return table1_view(rows, baselines)
+    differences = find_differences(rows, records, request.against)
+    view = overview(rows, published_rows(baselines, records), baselines, differences)
+    return with_sweeps(view, material.sweeps, records)

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sercli.reporting.comparable import caution, counterpart, obstacle
+from sercli.reporting.seal import shows_test
+from sercli.reporting.view import Row
 from sercli.results.baselines import Baseline
 from sercli.results.record import Record
 
-Row = dict[str, Any]
-
-_METRICS = ("ua", "wa", "ua_ci", "wa_ci", "ua_oracle", "wa_oracle", "dev_ua", "maf", "map")
+_METRICS = (
+    *("ua", "wa", "ua_ci", "wa_ci", "ua_oracle", "wa_oracle", "ua_oracle_ci", "wa_oracle_ci"),
+    *("dev_ua", "maf", "map"),
+)
+_STANDS_FOR = ("published_as", "published_in", "published_on", "published_ua", "published_wa")
+_SPREADS = ("ua", "wa", "maf", "dev_ua")
+"""Metrics whose standard deviation over seeds a row holds."""
 
 
 def run_rows(records: Sequence[Record], baselines: Sequence[Baseline]) -> list[Row]:
     """Make one row per run, the best on dev first; diverged runs last.
 
     Each row is named by its model, cell and activation, and by whatever else differs
-    between the runs of the report.
+    between the runs of the report. Of a sealed run only dev has figures.
+
+    Args:
+        records: Runs that went through `sercli.reporting.seal.keep_sealed`.
+        baselines: The published results.
     """
-    settings = [_flat(record.page["configuration"]) for record in records]
-    varying = [key for key in _differing(settings) if key not in _SHOWN]
-    rows = [
-        _run_row(record, {key: setting[key] for key in varying if key in setting}, baselines)
-        for record, setting in zip(records, settings, strict=True)
-    ]
+    names = system_names(records)
+    rows = [_run_row(record, name, baselines) for record, name in zip(records, names, strict=True)]
     return sorted(rows, key=lambda row: (row["dataset"], -(row["dev_ua"] or 0.0)))
 
 
@@ -34,30 +41,42 @@ def published_rows(baselines: Sequence[Baseline], records: Sequence[Record]) -> 
     return [_published_row(baseline, records) for baseline in baselines]
 
 
-def comparisons(rows: Sequence[Row], baselines: Sequence[Baseline]) -> list[Row]:
-    """Subtract published figures from those of the runs, wherever the two are comparable.
+def system_names(records: Sequence[Record]) -> list[str]:
+    """Name each run by its model, cell and activation, and by what else differs among them."""
+    settings = [flat(record.page["configuration"]) for record in records]
+    varying = [key for key in _differing(settings) if key not in _SHOWN]
+    return [
+        _name(record, {key: setting[key] for key in varying if key in setting})
+        for record, setting in zip(records, settings, strict=True)
+    ]
 
-    A result that was selected on test is compared with the run's oracle.
-    """
-    found = []
+
+def task_of(row: Row) -> tuple[str, str, frozenset[tuple[str, str]]]:
+    """Corpus, protocol and class mapping: only within one task may numbers stand in a column."""
+    return row["dataset"], row["protocol"], frozenset(row["card"]["mapping"].items())
+
+
+def tasks(rows: Iterable[Row]) -> list[list[Row]]:
+    """Part the rows of runs by task, in the order of their first rows."""
+    found: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
-        for baseline in baselines:
-            if row["ua"] is None or obstacle(row["card"], baseline):
-                continue
-            after = "_oracle" if baseline.selection == "test" else ""
-            found.append(
-                {
-                    "system": row["system"],
-                    "experiment": row["experiment"],
-                    "runs": row["runs"],
-                    "published": baseline.system,
-                    "source": baseline.source,
-                    "selection": "oracle" if after else "dev",
-                    "delta_ua": row[f"ua{after}"] - baseline.ua / 100,
-                    "delta_wa": row[f"wa{after}"] - baseline.wa / 100,
-                    "caution": caution(baseline),
-                }
-            )
+        found.setdefault(task_of(row), []).append(row)
+    return list(found.values())
+
+
+def task_title(row: Row) -> str:
+    """Name the task of a run: corpus, protocol, classes."""
+    return f"{row['dataset']}, {row['protocol']}, {len(row['card']['classes'])} classes"
+
+
+def flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested settings to dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
     return found
 
 
@@ -65,20 +84,25 @@ _SHOWN = ("activation.alpha", "activation.beta")
 """Keys that the name of a system shows already."""
 
 
-def _run_row(record: Record, varying: Mapping[str, Any], baselines: Sequence[Baseline]) -> Row:
+def _name(record: Record, varying: Mapping[str, Any]) -> str:
+    configuration = record.page["configuration"]
+    names = [configuration["model"]["name"]]
+    if record.page["card"].get("recurrent", True):  # else cell and activation mean nothing
+        names += [configuration["cell"]["name"], _named(configuration["activation"])]
+    return " ".join([*names, *(f"{key}={value}" for key, value in varying.items())])
+
+
+def _run_row(record: Record, name: str, baselines: Sequence[Baseline]) -> Row:
     page = record.page
     configuration, card = page["configuration"], page["card"]
     activation = configuration["activation"]
-    names = [configuration["model"]["name"]]
-    if card.get("recurrent", True):  # else cell and activation mean nothing
-        names += [configuration["cell"]["name"], _named(activation)]
-    names += [f"{key}={value}" for key, value in varying.items()]
     obstacles = [obstacle(card, baseline) for baseline in baselines]
     return {
-        "system": " ".join(names),
+        "system": name,
         "source": "run",
         "experiment": record.experiment,
         "status": record.status,
+        "sealed": not shows_test(record),
         "dataset": card["dataset"],
         "synthetic": card["synthetic"],
         "protocol": card["protocol"],
@@ -90,7 +114,9 @@ def _run_row(record: Record, varying: Mapping[str, Any], baselines: Sequence[Bas
         "seeds": len(record.metrics.get("by_seed", card["seeds"])),
         "folds": card["folds"],
         "n": card["utterances"],
-        **{name: record.metrics.get(name) for name in _METRICS},
+        **{metric: record.metrics.get(metric) for metric in _METRICS},
+        **{f"{metric}_sd": _spread(record, metric) for metric in _SPREADS},
+        "recall": record.metrics.get("recall", {}),
         **_published(counterpart(configuration, baselines)),
         "comparable": None in obstacles,
         "reason": _why_diverged(page)
@@ -110,6 +136,7 @@ def _published_row(baseline: Baseline, records: Sequence[Record]) -> Row:
         "source": "published",
         "experiment": None,
         "status": "published",
+        "sealed": False,
         "dataset": baseline.corpus,
         "synthetic": False,
         "protocol": baseline.protocol,
@@ -122,6 +149,8 @@ def _published_row(baseline: Baseline, records: Sequence[Record]) -> Row:
         "folds": None,
         "n": None,
         **dict.fromkeys(_METRICS),
+        **{f"{metric}_sd": None for metric in _SPREADS},
+        "recall": {},
         **{f"{name}{after}": figure for name, figure in figures.items()},
         **_published(None),
         "comparable": comparable,
@@ -131,13 +160,19 @@ def _published_row(baseline: Baseline, records: Sequence[Record]) -> Row:
     }
 
 
+def _spread(record: Record, metric: str) -> float | None:
+    """Standard deviation over seeds (that of the sample, by n - 1), where there are several."""
+    values = [row[metric] for row in record.metrics.get("by_seed", []) if metric in row]
+    return statistics.stdev(values) if len(values) > 1 else None
+
+
 def _published(baseline: Baseline | None) -> Row:
     """What a run stands for, of which corpus, and the figures published for it."""
     if baseline is None:
-        names = ("published_as", "published_on", "published_ua", "published_wa")
-        return dict.fromkeys(names)
+        return dict.fromkeys(_STANDS_FOR)
     return {
         "published_as": baseline.system,
+        "published_in": baseline.source,
         "published_on": baseline.corpus,
         "published_ua": baseline.ua / 100,
         "published_wa": baseline.wa / 100,
@@ -162,16 +197,6 @@ def _named(activation: Mapping[str, Any]) -> str:
     return " ".join([activation["name"], *values])
 
 
-def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
 def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     """Keys with several values among settings that have the same choice in the key's group."""
     keys = dict.fromkeys(key for setting in settings for key in setting)
@@ -180,7 +205,7 @@ def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _differs(key: str, settings: Sequence[Mapping[str, Any]]) -> bool:
     group = key.partition(".")[0]
-    values: dict[Any, set[str]] = {}
+    values: dict[str, set[str]] = {}
     for setting in settings:
-        values.setdefault(setting.get(f"{group}.name"), set()).add(str(setting.get(key)))
+        values.setdefault(str(setting.get(f"{group}.name")), set()).add(str(setting.get(key)))
     return any(len(found) > 1 for found in values.values())

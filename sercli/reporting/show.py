@@ -7,17 +7,22 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from sercli.config.compose import Choice
-from sercli.reporting.formats import as_table
+from sercli.reporting.forms.terminal import as_terminal
+from sercli.reporting.overview import recall_tables, result_tables
 from sercli.reporting.rows import run_rows
+from sercli.reporting.seal import keep_sealed
+from sercli.reporting.significance import Differences
 from sercli.results.record import Record
+
+if TYPE_CHECKING:
+    from sercli.config.compose import Choice
 
 PIPED_WIDTH = 140
 """Columns of a table that does not go to a terminal."""
@@ -40,15 +45,21 @@ def as_text(content: str | dict[str, Any] | RenderableType, *, plain: bool = Fal
 def show_run(record: Record) -> RenderableType:
     """The result of a run, how it came about, and where its record lies."""
     return Group(
-        as_table(run_rows([record], []), []),
+        _figures([record]),
         Text(record.page["card"]["paragraph"]),
         Text(f"Record: {record.path}"),
     )
 
 
+def run_as_json(record: Record) -> dict[str, Any]:
+    """The page of a run, without what is sealed."""
+    (seen,), _ = keep_sealed([record])
+    return dict(seen.page)
+
+
 def show_sweep(records: Sequence[Record], lines: Sequence[str]) -> RenderableType:
     """The points of a sweep, best on dev first, and what there is to say about them."""
-    return Group(as_table(run_rows(records, []), []), *(Text(line) for line in lines))
+    return Group(_figures(records), *(Text(line) for line in lines))
 
 
 def show_groups(choices: Sequence[Choice]) -> RenderableType:
@@ -73,3 +84,10 @@ def groups_as_json(choices: Sequence[Choice]) -> dict[str, Any]:
             {"name": choice.name, "description": choice.description, "default": choice.default}
         )
     return found
+
+
+def _figures(records: Sequence[Record]) -> RenderableType:
+    """The figures of runs, without those that are sealed."""
+    seen, _ = keep_sealed(records)
+    rows = run_rows(seen, [])
+    return as_terminal([*result_tables(rows, Differences()), *recall_tables(rows)])

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
+
+NOTHING = "–"
+"""Stands where there is no figure."""
 
 
 @dataclass(frozen=True)
@@ -50,3 +57,31 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
     warning: str = ""
+
+
+def words(name: str, cell: Callable[[T], str | None]) -> tuple[Column, Callable[[T], Cell]]:
+    """Describe a column of words, and what stands in it."""
+    return Column(name), lambda row: Cell(NOTHING if (text := cell(row)) is None else text)
+
+
+def figures(name: str, cell: Callable[[T], Cell]) -> tuple[Column, Callable[[T], Cell]]:
+    """Describe a column of figures, and what stands in it."""
+    return Column(name, numeric=True), cell
+
+
+def make_table(
+    title: str,
+    columns: Sequence[tuple[Column, Callable[[T], Cell]]],
+    rows: Iterable[T],
+    *,
+    notes: Iterable[str] = (),
+    warnings: Iterable[str] = (),
+) -> Table:
+    """Lay out a table from what each column shows of a row (see `words` and `figures`)."""
+    return Table(
+        title,
+        tuple(column for column, _ in columns),
+        tuple(tuple(fill(row) for _, fill in columns) for row in rows),
+        tuple(note for note in notes if note),
+        " ".join(warning for warning in warnings if warning),
+    )

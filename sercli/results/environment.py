@@ -17,7 +17,16 @@ from typing import Any
 
 from sercli import __version__
 
-_PACKAGES = ("torch", "numpy", "pandas", "opensmile", "optuna", "hydra-core", "audmetric")
+_PACKAGES = (
+    "torch",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "opensmile",
+    "optuna",
+    "hydra-core",
+    "audmetric",
+)
 
 
 def describe_environment(

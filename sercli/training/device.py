@@ -26,6 +26,12 @@ def device_name(name: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def describe_device(name: str) -> str:
+    """Say which device ``name`` is here: its type, and of a GPU what it is called."""
+    device = choose_device(name)
+    return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
+
+
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """Return the context in which a model runs forward.
 

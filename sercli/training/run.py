@@ -22,7 +22,7 @@ from sercli.results.unit import UnitResult, read_unit
 from sercli.training.card import protocol_card
 from sercli.training.crew import Crew, Outcome, UnitOrder, crew_size
 from sercli.training.data import Data, read_data
-from sercli.training.device import choose_device
+from sercli.training.device import choose_device, describe_device
 from sercli.training.doubts import context_doubt
 from sercli.training.folds import Fold, make_folds
 from sercli.training.summary import summarise
@@ -102,6 +102,7 @@ def train_run(
                     progress.note_once(doubt)
             units = _train_units(config, folds, partial, crew, progress, finished)
             made = describe_environment(recurrence=backend, origin=origin)
+            made["device"] = describe_device(config.device)
             record = _write(path, config, data, folds, units, card, made)
             shutil.rmtree(partial, ignore_errors=True)
             return record, True

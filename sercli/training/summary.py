@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isnan
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from sercli.results.bootstrap import interval
+from sercli.results.counts import Counts, count
 from sercli.results.unit import UnitResult
 from sercli.training.metrics import maf, map, ua, wa  # noqa: A004 - MAP is its name
-
-BOOTSTRAPS = 10_000
-"""Resamples for an interval (our choice: its ends then move by about 0.1 points)."""
 
 
 def summarise(units: Sequence[UnitResult], speakers: Mapping[str, str]) -> dict[str, Any]:
     """Compute the metrics of a complete run.
 
     Predictions are pooled over folds, once per seed; the figures of a run are means over
-    seeds. 95 % intervals resample speakers, because utterances of one speaker are not
-    independent.
+    seeds. 95 % intervals say where these could lie with other speakers and, if there are
+    several seeds, other trainings (`sercli.results.bootstrap`).
 
     Args:
         units: All seeds × folds.
@@ -28,8 +28,9 @@ def summarise(units: Sequence[UnitResult], speakers: Mapping[str, str]) -> dict[
 
     Returns:
         Fractions: ``ua``, ``wa``, ``maf`` and ``map`` (dev-selected), the same with ``_oracle``
-        behind and ``dev_`` before their names, ``ua_ci``, ``wa_ci``, ``recall`` per class, ``n``
-        utterances tested, and the figures ``by_seed`` and ``by_fold``.
+        behind and ``dev_`` before their names, ``ua_ci``, ``wa_ci``, ``ua_oracle_ci`` and
+        ``wa_oracle_ci`` (None with one speaker), ``recall`` per class, ``n`` utterances tested,
+        and the figures ``by_seed`` and ``by_fold``.
     """
     predictions = pd.concat([unit.predictions for unit in units], ignore_index=True)
     by_seed = [{"seed": seed, **_figures(part)} for seed, part in predictions.groupby("seed")]
@@ -39,9 +40,11 @@ def summarise(units: Sequence[UnitResult], speakers: Mapping[str, str]) -> dict[
         if name != "seed"
     }
     test = _part(predictions, "test", "dev")
+    oracle = _part(predictions, "test", "oracle")
     return {
         **means,
-        **_intervals(test, test["utterance"].map(dict(speakers))),
+        **_intervals(count(test, speakers)),
+        **_intervals(count(oracle, speakers), "_oracle"),
         "recall": {
             str(label): float((part["predicted"] == label).mean())
             for label, part in test.groupby("label")
@@ -78,18 +81,10 @@ def _part(predictions: pd.DataFrame, part: str, selection: str) -> pd.DataFrame:
     return predictions[(predictions["part"] == part) & (predictions["selection"] == selection)]
 
 
-def _intervals(test: pd.DataFrame, speakers: pd.Series[str]) -> dict[str, list[float]]:
-    """Percentiles of the cluster bootstrap (Field & Welsh 2007): whole speakers are drawn."""
-    right = (test["label"] == test["predicted"]).groupby([speakers, test["label"]])
-    counts = right.agg(["size", "sum"]).unstack(fill_value=0)
+def _intervals(counts: Counts, after: str = "") -> dict[str, list[float] | None]:
+    return {f"ua{after}_ci": _ends(counts), f"wa{after}_ci": _ends(counts.of_one_class())}
 
-    number = len(counts)  # of speakers
-    drawn = np.random.default_rng(0).multinomial(number, [1 / number] * number, size=BOOTSTRAPS)
-    total = drawn @ counts["size"].to_numpy()  # (resamples, classes)
-    correct = drawn @ counts["sum"].to_numpy()
-    recalls = np.divide(correct, total, out=np.full(total.shape, np.nan), where=total > 0)
-    figures = {
-        "ua_ci": np.nanmean(recalls, axis=1),
-        "wa_ci": correct.sum(axis=1) / total.sum(axis=1),
-    }
-    return {name: np.percentile(values, [2.5, 97.5]).tolist() for name, values in figures.items()}
+
+def _ends(counts: Counts) -> list[float] | None:
+    found = interval(counts)
+    return None if isnan(found.low) else [found.low, found.high]

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from sercli.config.difference import ABSENT, Difference, differences, flatten
 
-LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.just([])
+LEAVES: st.SearchStrategy[Any] = (
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.just([])
+)
 NAMES = st.text(alphabet="abc", min_size=1, max_size=2)
 NESTED = st.recursive(LEAVES, lambda inner: st.dictionaries(NAMES, inner, max_size=3), max_leaves=8)
 MAPPINGS = st.dictionaries(NAMES, NESTED, max_size=3)

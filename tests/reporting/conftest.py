@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 
 from sercli.config.compose import compose, to_yaml
 from sercli.config.key import result_relevant, run_key
-from sercli.results.record import Record, write_record
+from sercli.config.schema import Config
+from sercli.results.record import Record, find_records, read_record, write_record
+from sercli.results.sweep_page import PARAMETER, SweepPage, write_sweep
 from sercli.results.unit import UnitResult
 
 METRICS = {
@@ -26,12 +29,19 @@ METRICS = {
 """Figures of a run, as fractions."""
 
 
+@cache
+def _composed(*overrides: str) -> tuple[Config, str]:
+    """Compose a configuration, once for all tests, with its YAML."""
+    config = compose(overrides)
+    return config, to_yaml(config)
+
+
 @pytest.fixture(name="record")
 def _record(made_unit: Callable[..., UnitResult], tmp_path: Path) -> Callable[..., Record]:
     """Write a record below ``tmp_path/runs``: a complete run on IEMOCAP unless told otherwise.
 
     ``card`` changes facts of its protocol card; ``metrics`` are figures beside `METRICS`;
-    ``diverged`` says where it did.
+    ``diverged`` says where it did. ``units`` are what it predicted, ``speakers`` who spoke it.
     """
 
     def record(
@@ -39,9 +49,11 @@ def _record(made_unit: Callable[..., UnitResult], tmp_path: Path) -> Callable[..
         experiment: str = "first",
         card: Mapping[str, Any] | None = None,
         diverged: list[dict[str, Any]] | None = None,
+        units: Sequence[UnitResult] = (),
+        speakers: Mapping[str, str] | None = None,
         **metrics: Any,
     ) -> Record:
-        config = compose(["dataset=iemocap", *overrides])
+        config, text = _composed("dataset=iemocap", *overrides)
         key = run_key(config, "data")
         expected = sum((config.dataset.expected or {}).values()) or None
         facts = {
@@ -67,11 +79,61 @@ def _record(made_unit: Callable[..., UnitResult], tmp_path: Path) -> Callable[..
         return write_record(
             tmp_path / "runs" / experiment / key,
             page,
-            config_yaml=to_yaml(config),
+            config_yaml=text,
             folds={"one": {}},
             environment={},
-            utterances=pd.DataFrame({"utterance": ["x"], "speaker": ["s"]}),
-            units=[made_unit(["x"], ["x"])],
+            utterances=pd.DataFrame(
+                (speakers or {"one-test0": "s"}).items(), columns=["utterance", "speaker"]
+            ),
+            units=units or [made_unit(["x"], ["x"])],
         )
 
     return record
+
+
+@pytest.fixture(name="runs")
+def _runs(tmp_path: Path) -> Path:
+    """Where `record` writes."""
+    return tmp_path / "runs"
+
+
+@pytest.fixture(name="search")
+def _search(runs: Path) -> Callable[..., SweepPage]:
+    """Make an experiment a finished, sealed search; ``facts`` are others of its page."""
+
+    def search(winner: Record | None = None, experiment: str = "first", **facts: Any) -> SweepPage:
+        page = SweepPage(
+            **{
+                "experiment": experiment,
+                "sampler": "grid",
+                "objectives": ["dev_ua"],
+                "pruner": None,
+                "space": {"activation": "tanh,relu"},
+                "seeds": [0],
+                "points": {"complete": 2},
+                "winner": winner.key if winner else None,
+                **facts,
+            }
+        )
+        write_sweep(runs / experiment, page, _trials(runs / experiment))
+        return page
+
+    return search
+
+
+def _trials(folder: Path) -> pd.DataFrame:
+    """Make the points of a search of its finished runs."""
+    records = [read_record(path) for path in find_records(folder)]
+    points = {
+        "number": range(len(records)),
+        "state": "complete",
+        "run": [record.key for record in records],
+        "overrides": [record.page["configuration"]["activation"]["name"] for record in records],
+        "dev_ua": [record.metrics.get("dev_ua") for record in records],
+        "seconds": 1.0,
+        "worker": "host:1",
+        "attempts": 1,
+        "cause": None,
+    }
+    table = pd.DataFrame(points)
+    return table.assign(**{f"{PARAMETER}activation": table["overrides"]})

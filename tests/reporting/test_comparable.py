@@ -73,12 +73,15 @@ def test_a_test_selected_run_compares_by_what_it_divides_but_with_no_dev_selecte
         (["arelu.alpha=0", "arelu.alpha_min=0", "arelu.beta=2"], "AR-GRU (II)"),
         (["model=mdnn_small", "activation=tanh"], "MDNN"),
         (["model=bigru_att", "activation=tanh"], "BiGRU+ATT (re-run by others)"),
+        (["model=bilstm_att", "cell=lstm", "activation=tanh"], "BiLSTM+ATT"),
+        (["model=bilstm_att", "activation=tanh"], None),
+        (["model=iaan", "cell=lstm", "activation=tanh"], None),
         (["arelu.alpha=0.5"], None),
         (["activation=leaky_relu"], None),
         (["model=bigru_iaa", "activation=tanh"], None),
     ],
 )
-def test_a_run_stands_for_the_published_row_of_its_model_and_activation(
+def test_a_run_stands_for_the_published_row_of_its_model_cell_and_activation(
     overrides: list[str], system: str | None
 ) -> None:
     found = counterpart(result_relevant(compose(overrides)), read_baselines())

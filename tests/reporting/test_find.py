@@ -14,11 +14,6 @@ from sercli.results.record import Record
 Make = Callable[..., Record]
 
 
-@pytest.fixture(name="runs")
-def _runs(tmp_path: Path) -> Path:
-    return tmp_path / "runs"
-
-
 def test_without_a_name_all_experiments_are_found(record: Make, runs: Path) -> None:
     one, two = record(experiment="a"), record("activation=tanh", experiment="b")
     (runs / "stray.txt").touch()
@@ -35,6 +30,22 @@ def test_an_experiment_a_key_and_a_folder_are_found(record: Make, runs: Path) ->
     assert find([two.key], runs)[0] == [two]
     assert find([str(other.path)], runs)[0] == [other]
     assert find([other.key, "first"], runs)[0][0] == other
+
+
+def test_a_run_is_known_with_its_experiment_from_within_its_folder(
+    record: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(record().path)
+
+    ((found,), _) = find(["."], tmp_path)
+
+    assert found.experiment == "first"
+
+
+def test_a_run_that_is_named_by_key_and_folder_is_found_once(record: Make, runs: Path) -> None:
+    run = record()
+
+    assert find([str(run.path), run.key], runs)[0] == [run]
 
 
 def test_a_run_that_is_named_twice_is_found_once(record: Make, runs: Path) -> None:

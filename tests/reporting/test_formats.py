@@ -1,252 +1,159 @@
-"""The forms of a report."""
+"""The forms of a report: what a table and its data become."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.console import Console
 
-from sercli.reporting.formats import FORMS, as_csv, as_json, as_markdown, as_table
-from sercli.reporting.rows import comparisons, published_rows, run_rows
-from sercli.results.baselines import read_baselines
-from sercli.results.record import Record
+from sercli.reporting.formats import FORMS
+from sercli.reporting.forms.data import as_csv, as_json
+from sercli.reporting.forms.markdown import as_markdown
+from sercli.reporting.forms.terminal import as_terminal
+from sercli.reporting.table import Cell, Column, Table
 
-Make = Callable[..., Record]
-Rows = list[dict[str, Any]]
-
-FIELDS = {
-    *("system", "source", "experiment", "dataset", "protocol", "model", "cell", "activation"),
-    *("alpha", "beta", "seeds", "folds", "n", "ua", "wa", "ua_ci", "wa_ci", "ua_oracle"),
-    *("wa_oracle", "comparable", "runs"),
-}
-"""The fields of a row that the form is promised to have."""
-
-
-def rows_of(*records: Record) -> tuple[Rows, Rows]:
-    baselines = read_baselines()
-    own = run_rows(records, baselines)
-    return own + published_rows(baselines, records), comparisons(own, baselines)
+FIGURES = Table(
+    "Runs (per cent)",
+    (Column("system"), Column("UA", numeric=True), Column("oracle UA", numeric=True)),
+    (
+        (Cell("iaan gru tanh"), Cell("71.2", 71.2, strong=True), Cell("72.0", 72.0)),
+        (Cell("iaan gru relu"), Cell("–"), Cell("8.0", 8.0)),
+    ),
+    ("Each with 5 folds.",),
+    "SYNTHETIC speech.",
+)
 
 
-def lines_of(text: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(text)))
+def table_of(system: str, headings: Sequence[str] = ("UA",)) -> Table:
+    columns = (Column("system"), *(Column(name, numeric=True) for name in headings))
+    return Table("T", columns, ((Cell(system), *(Cell("65.1–74.9") for _ in headings)),))
 
 
-def cells_of(text: str, first: str) -> list[str]:
-    """Return the cells of the Markdown line that begins with this cell."""
-    line = next(line for line in text.splitlines() if line.startswith(f"| {first} |"))
-    return [cell.strip() for cell in line.strip("|").split(" | ")]
-
-
-def table_of(rows: Rows, compared: Sequence[dict[str, Any]] = (), width: int = 200) -> str:
-    console = Console(file=io.StringIO(), width=width)
+def printed(table: Table, width: int = 100, *, colour: bool = False) -> str:
+    console = Console(file=io.StringIO(), width=width, force_terminal=colour)
     with console.capture() as capture:
-        console.print(as_table(rows, compared))
+        console.print(as_terminal([table]))
     return capture.get()
 
 
-def test_json_is_one_document_with_the_promised_fields(record: Make) -> None:
-    rows, compared = rows_of(record("activation=arelu"), record("activation=tanh"))
-
-    document = json.loads(as_json(rows, compared))
-
-    assert set(document) == {"rows", "comparisons"}
-    assert len(document["rows"]) == 2 + 14
-    assert all(set(row) >= FIELDS for row in document["rows"])
-    assert document["rows"] == rows
-    assert document["comparisons"] == compared
-    assert "α" in as_json(rows, compared)
-
-
-def test_csv_has_a_line_per_row_with_fractions_and_whole_counts(record: Make) -> None:
-    run = record("activation=arelu", "seeds=[0,1]", ua=0.7125)
-    rows, compared = rows_of(run)
-
-    lines = lines_of(as_csv(rows, compared))
-
-    assert len(lines) == 1 + 14
-    assert (lines[0]["ua"], lines[0]["ua_ci_low"], lines[0]["ua_ci_high"]) == (
-        "0.7125",
-        "0.651",
-        "0.749",
-    )
-    assert (lines[0]["seeds"], lines[0]["folds"], lines[0]["n"]) == ("2", "5", "5531")
-    assert lines[0]["runs"] == run.key
-    published = next(line for line in lines if line["system"] == "AR-GRU (V)")
-    assert float(published["ua"]) == pytest.approx(0.683)
-    assert (published["ua_ci_low"], published["seeds"], published["runs"]) == ("", "", "")
-
-
-def test_csv_quotes_commas(record: Make) -> None:
-    rows, compared = rows_of(record("seeds=[0,1]"), record("seeds=[2,3]"))
-
-    assert lines_of(as_csv(rows, compared))[0]["system"].endswith("seeds=[0, 1]")
-
-
-def test_markdown_shows_percentages(record: Make) -> None:
-    text = as_markdown(*rows_of(record("activation=tanh", ua=0.7125)))
-
-    assert "**iemocap, loso_session, 4 classes (per cent)**" in text
-    assert cells_of(text, "iaan_small gru tanh")[:8] == [
-        "iaan_small gru tanh",
-        "71.2",
-        "65.1–74.9",
-        "68.0",
-        "72.0",
-        "69.0",
-        "71.0",
-        "5",
-    ]
-    assert cells_of(text, "AR-GRU (V)") == [
-        "AR-GRU (V)",
-        "68.3",
-        "66.9",
-        "–",
-        "–",
-        "yes",
-        "selection not stated",
-    ]
-    assert "| iaan_small gru tanh | AR-GRU (V) | +3.0 | +1.1 | dev | selection not stated |" in text
-    assert "test (oracle)" in text
-
-
-def test_markdown_escapes_pipes(record: Make) -> None:
-    rows, _ = rows_of(record())
-    rows[0]["system"] = "a|b"
-
-    assert "| a\\|b |" in as_markdown(rows, [])
-
-
-def test_every_table_of_markdown_has_as_many_cells_in_each_line(record: Make) -> None:
-    for block in as_markdown(*rows_of(record(), record("dataset=nemo"))).split("\n\n"):
-        lines = [line for line in block.splitlines() if line.startswith("|")]
-        assert len({line.count("|") for line in lines}) <= 1
-
-
-def test_synthetic_speech_is_shouted(record: Make) -> None:
-    for text in (
-        as_markdown(*rows_of(record("dataset=synthetic"))),
-        table_of(*rows_of(record("dataset=synthetic"))),
-    ):
-        assert "SYNTHETIC speech: these numbers say nothing about people." in text
-    assert "SYNTHETIC" not in as_markdown(*rows_of(record()))
-
-
-def test_runs_of_other_corpora_protocols_and_tasks_stand_apart(record: Make) -> None:
-    three = ["~dataset.classes.sad", "~dataset.expected.sadness"]
-    merged = ["dataset.classes.sad=neutral", "~dataset.expected.sadness"]
-    text = as_markdown(
-        *rows_of(
-            record(),
-            record("dataset=nemo"),
-            record("protocol=loso_speaker"),
-            record(*three),
-            record(*merged),
-        )
-    )
-
-    titles = [line.strip("*") for line in text.splitlines() if line.startswith("**")]
-    assert sorted(titles[:-3]) == [
-        "iemocap, loso_session, 3 classes (per cent)",
-        "iemocap, loso_session, 3 classes (per cent)",
-        "iemocap, loso_session, 4 classes (per cent)",
-        "iemocap, loso_speaker, 4 classes (per cent)",
-        "nemo, loso_session, 4 classes (per cent)",
-    ]
-    assert titles[-3:] == [
-        "Runs beside the published results that they stand for (per cent) – ANOTHER CORPUS: the "
-        "published figures are of iemocap",
-        "Published results (per cent)",
-        "Runs minus published results (points)",
-    ]
-
-
-def test_runs_stand_beside_what_they_stand_for_in_the_published_order(record: Make) -> None:
-    text = as_markdown(
-        *rows_of(
-            record("activation=arelu", "arelu.alpha=0.9", "arelu.beta=2", dev_ua=0.9),
-            record("model=bilstm_att_small", "activation=tanh", "cell=lstm"),
-            record("activation=relu"),
-            record("activation=leaky_relu"),
-            record("activation=tanh"),
-        )
-    )
-
-    assert "**Runs beside the published results that they stand for (per cent)**" in text
-    table = text.partition("**Runs beside")[2].partition("**")[2].partition("**")[0]
-    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("|")]
-    assert rows[0] == ["published", "run", "UA", "WA", "published UA", "published WA"]
-    assert [row[0] for row in rows[2:]] == ["BiLSTM+ATT", "IAAN", "R-GRU", "AR-GRU (I)"]
-    assert rows[-1][2:] == ["70.0", "68.0", "35.7", "38.7"]
-
-
-def test_a_test_selected_run_is_called_so_in_the_title(record: Make) -> None:
-    chosen = {"selected_on": "test", "division": "loso_session"}
-    text = as_markdown(*rows_of(record("protocol=iaan_repo", card=chosen), record()))
-
-    titles = [line for line in text.splitlines() if line.startswith("**iemocap")]
-    assert sorted("TEST-SELECTED" in title for title in titles) == [False, True]
-    assert "iaan_repo" in next(title for title in titles if "TEST-SELECTED" in title)
-
-
-def test_the_table_says_where_a_run_diverged(record: Make) -> None:
-    where = [{"seed": 3, "fold": "Session2", "step": 140}]
-    rows, compared = rows_of(record("activation=tanh"), record("activation=relu", diverged=where))
-
-    text = table_of(rows[:2], compared)
-
-    line = next(line for line in text.splitlines() if "gru relu" in line)
-    assert "–" in line
-    assert "iaan_small gru relu: diverged: seed 3, fold Session2, step 140" in text.splitlines()
-    assert "note" not in table_of(rows[:1])
-
-
-def test_the_experiment_is_a_column_where_there_are_several(record: Make) -> None:
-    one, two = record("activation=tanh"), record("activation=relu", experiment="second")
-
-    assert "experiment" in as_markdown(*rows_of(one, two))
-    assert "experiment" not in as_markdown(*rows_of(one))
-
-
-def test_a_reason_that_all_published_results_share_stands_once(record: Make) -> None:
-    (title,) = [
-        line
-        for line in as_markdown(*rows_of(record("dataset=synthetic"))).splitlines()
-        if line.startswith("**Published")
-    ]
-    assert title.startswith("**Published results (per cent), not comparable: iemocap is real")
-
-    several = as_markdown(*rows_of(record("dataset=nemo"), record("dataset=synthetic")))
-    assert "not comparable" in several
-    assert "| because |" not in several
-
-    text = as_markdown(*rows_of(record()))
-    assert "not comparable" not in text
-    assert "| because |" in text
-    assert "protocol loso_speaker, not loso_session" in cells_of(text, "Attention pooling CNN")
-
-
-def test_the_table_of_runs_fits_80_columns(record: Make) -> None:
-    rows, _ = rows_of(record("activation=arelu"), record("activation=leaky_relu"))
-
-    text = table_of(rows[:2], width=80)
-
-    assert all(len(line) <= 80 for line in text.splitlines())
-    assert "…" not in text
-    assert "65.1–74.9" in text
-
-
-def test_brackets_survive_the_terminal(record: Make) -> None:
-    rows, _ = rows_of(record())
-    rows[0]["system"] = "a [red]gru[/red] with seeds=[1]"
-
-    assert "a [red]gru[/red] with seeds=[1]" in table_of(rows[:1])
+def lines_of(data: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(as_csv(data))))
 
 
 def test_the_forms_are_those_of_the_command_line() -> None:
-    assert list(FORMS) == ["table", "markdown", "csv", "json"]
+    assert list(FORMS) == ["table", "markdown", "latex", "csv", "json"]
+
+
+def test_markdown_has_title_warning_table_and_notes() -> None:
+    assert as_markdown([FIGURES]).splitlines() == [
+        "**Runs (per cent)**",
+        "",
+        "**SYNTHETIC speech.**",
+        "",
+        "| system | UA | oracle UA |",
+        "| --- | ---: | ---: |",
+        "| iaan gru tanh | **71.2** | 72.0 |",
+        "| iaan gru relu | – | 8.0 |",
+        "",
+        "Each with 5 folds.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [("a|b", "a\\|b"), ("<script>", "&lt;script>"), ("a*b*", "a\\*b\\*"), ("a\nb", "a b")],
+)
+def test_markdown_takes_no_text_for_a_mark(text: str, escaped: str) -> None:
+    assert f"| {escaped} | 65.1–74.9 |" in as_markdown([table_of(text)])
+
+
+@given(st.text())
+def test_whatever_a_system_is_called_its_line_of_markdown_has_two_cells(system: str) -> None:
+    line = as_markdown([table_of(system)]).split("\n")[4]
+
+    assert line.replace("\\|", "").count("|") == 3
+
+
+def test_the_terminal_shows_title_warning_table_and_notes() -> None:
+    lines = [line.rstrip() for line in printed(FIGURES).splitlines()]
+
+    assert lines[:2] == ["Runs (per cent)", "SYNTHETIC speech."]
+    assert " iaan gru tanh  *71.2    72.0" in lines
+    assert " iaan gru relu      –     8.0" in lines
+    assert "Each with 5 folds." in lines
+
+
+def test_a_best_result_is_bold_in_a_terminal_and_has_a_star_elsewhere() -> None:
+    assert "\x1b[1m71.2\x1b[0m" in printed(FIGURES, colour=True)
+    assert "\x1b" not in printed(FIGURES)
+    assert " *71.2 " in printed(FIGURES)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_what_finds_no_room_goes_on_below_behind_the_first_column(width: int) -> None:
+    headings = ["UA", "95 %", "WA", "macro F1", "oracle UA", "oracle WA", "dev UA", "folds"]
+
+    text = printed(table_of("iaan_small gru arelu α=0.01 β=1", headings), width)
+
+    lines = text.splitlines()
+    assert all(cell_len(line) <= width for line in lines)
+    assert text.count("65.1–74.9") == len(headings)
+    assert "…" not in text
+    parts = sum("──" in line for line in lines)
+    assert parts > 1
+    assert sum("iaan_small" in line for line in lines) == parts
+
+
+def test_what_has_room_is_one_table() -> None:
+    assert sum("──" in line for line in printed(FIGURES, 60).splitlines()) == 1
+
+
+def test_brackets_survive_the_terminal() -> None:
+    assert "a [red]gru[/red] seeds=[1]" in printed(table_of("a [red]gru[/red] seeds=[1]"))
+
+
+def test_a_table_without_rows_has_its_headings_in_every_form() -> None:
+    empty = Table("Nothing", FIGURES.columns, ())
+
+    assert "oracle UA" in as_markdown([empty])
+    assert "system" in printed(empty)
+
+
+def test_json_is_one_document_whose_figures_are_finite_or_null() -> None:
+    data = {"rows": [{"ua": 0.7, "ci": [0.6, float("inf")], "α": float("nan")}], "more": []}
+
+    text = as_json(data)
+
+    assert json.loads(text) == {"rows": [{"ua": 0.7, "ci": [0.6, None], "α": None}], "more": []}
+    assert "α" in text
+
+
+def test_csv_spreads_intervals_mappings_and_lists() -> None:
+    data: dict[str, list[dict[str, Any]]] = {
+        "rows": [
+            {"system": "a, b", "ua": 0.7125, "ua_ci": [0.651, 0.749], "n": 5, "runs": ["x", "y"]},
+            {"system": "c", "ua": None, "ua_ci": None, "recall": {"anger": 0.5}, "card": {"a": 1}},
+        ],
+        "comparisons": [{"system": "not here"}],
+    }
+
+    one, two = lines_of(data)
+
+    assert one == {
+        "system": "a, b",
+        "ua": "0.7125",
+        "ua_ci_low": "0.651",
+        "ua_ci_high": "0.749",
+        "n": "5",
+        "runs": "x y",
+        "recall_anger": "",
+    }
+    assert (two["ua"], two["ua_ci_low"], two["recall_anger"]) == ("", "", "0.5")

@@ -13,7 +13,7 @@ import pytest
 from sercli.config.schema import Config
 from sercli.errors import RequestError
 from sercli.reporting.parameters import parameter_rows
-from sercli.reporting.report import report_parameters
+from sercli.reporting.report import ReportRequest, make_report
 from sercli.results.record import Record
 from sercli.training.crew import Crew
 from sercli.training.data import Data
@@ -28,6 +28,10 @@ def _train(toy: Data, toy_config: Callable[..., Config], tmp_path: Path) -> Call
             return train_run(toy_config(*fixed, "experiment=one", *overrides), toy, crew)[0]
 
     return train
+
+
+def report(runs: Path, form: str) -> str:
+    return str(make_report(ReportRequest(["one"], runs, form, parameters=True)).content)
 
 
 def test_each_layer_and_direction_has_a_row_with_its_start_and_where_it_went(
@@ -73,14 +77,13 @@ def test_a_report_has_every_form(train: Callable[..., Record], tmp_path: Path) -
     train("activation=arelu")
     train("activation=tanh")
 
-    made = {form: report_parameters(["one"], tmp_path, form).content for form in ("csv", "json")}
+    made = {form: report(tmp_path, form) for form in ("csv", "json")}
 
-    lines = list(csv.DictReader(io.StringIO(str(made["csv"]))))
-    rows = json.loads(str(made["json"]))["parameters"]
+    lines = list(csv.DictReader(io.StringIO(made["csv"])))
+    rows = json.loads(made["json"])["parameters"]
     assert [line["parameter"] for line in lines] == [row["parameter"] for row in rows]
     assert {row["system"] for row in rows} == {"iaan_small gru arelu α=0.01 β=1"}
-    markdown = str(report_parameters(["one"], tmp_path, "markdown").content)
-    assert "| current.l0.alpha | 0.01 |" in markdown
+    assert "| current.l0.alpha | 0.01 |" in report(tmp_path, "markdown")
 
 
 def test_runs_that_learn_nothing_of_the_kind_are_refused(
@@ -89,4 +92,4 @@ def test_runs_that_learn_nothing_of_the_kind_are_refused(
     train("activation=tanh")
 
     with pytest.raises(RequestError, match="no activation of these runs learns anything"):
-        report_parameters(["one"], tmp_path, "table")
+        report(tmp_path, "table")

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from sercli.reporting.rows import comparisons, published_rows, run_rows
+from sercli.reporting.beside import comparisons
+from sercli.reporting.rows import published_rows, run_rows
 from sercli.results.baselines import Baseline, read_baselines
 from sercli.results.record import Record
 
@@ -142,6 +143,29 @@ def test_a_test_selected_result_is_compared_with_the_oracle(record: Make) -> Non
     assert difference["delta_ua"] == pytest.approx(0.72 - 0.6721)
     assert difference["delta_wa"] == pytest.approx(0.69 - 0.6583)
     assert difference["selection"] == "oracle"
+
+
+def test_intervals_move_with_the_figures_that_are_subtracted(record: Make) -> None:
+    run = record(ua_oracle_ci=[0.6, 0.8])
+
+    (quoted,) = comparisons(run_rows([run], []), named("AR-GRU (V)"))
+    (repository,) = comparisons(run_rows([run], []), named("IAAN (official repository)"))
+
+    assert quoted["delta_ua_ci"] == pytest.approx([0.651 - 0.683, 0.749 - 0.683])
+    assert quoted["delta_wa_ci"] == pytest.approx([0.63 - 0.669, 0.73 - 0.669])
+    assert repository["delta_ua_ci"] == pytest.approx([0.6 - 0.6721, 0.8 - 0.6721])
+    assert repository["delta_wa_ci"] is None
+
+
+def test_several_seeds_have_a_standard_deviation(record: Make) -> None:
+    by_seed = [{"seed": seed, "ua": ua, "wa": 0.5} for seed, ua in enumerate((0.6, 0.7, 0.8))]
+
+    (row,) = run_rows([record(by_seed=by_seed)], [])
+    assert (row["ua_sd"], row["wa_sd"]) == (pytest.approx(0.1), 0.0)
+    assert row["maf_sd"] is None
+
+    (row,) = run_rows([record(by_seed=by_seed[:1])], [])
+    assert row["ua_sd"] is None
 
 
 @pytest.mark.parametrize(

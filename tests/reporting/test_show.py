@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from rich.text import Text
 
 from sercli.config.compose import Choice
-from sercli.reporting.report import make_report
 from sercli.reporting.show import as_text, groups_as_json, show_groups, show_run, show_sweep
 from sercli.results.record import Record
 
@@ -91,25 +89,15 @@ def test_groups_as_json_hold_every_choice() -> None:
     ]
 
 
-def test_a_report_holds_runs_published_results_and_what_was_left_out(
-    record: Make, tmp_path: Path
+def test_what_is_sealed_is_not_shown_after_a_sweep_either(
+    record: Make, search: Callable[..., object]
 ) -> None:
-    good, damaged = record(), record("activation=tanh")
-    (damaged.path / "run.json").write_text("{")
+    best = record("activation=tanh", dev_ua=0.9, ua=0.81)
+    other = record("activation=relu", dev_ua=0.5, ua=0.72)
+    search(best)
 
-    report = make_report(["first"], tmp_path / "runs", "json")
-
-    document = json.loads(as_text(report.content))
-    assert [row["source"] for row in document["rows"]] == ["run"] + ["published"] * 14
-    assert document["rows"][0]["runs"] == [good.key]
-    assert {row["published"] for row in document["comparisons"]} >= {"AR-GRU (V)", "IAAN"}
-    assert len(report.damaged) == 1
-
-
-@pytest.mark.parametrize("form", ["table", "markdown", "csv", "json"])
-def test_every_form_reports_even_where_all_runs_are_damaged(
-    record: Make, tmp_path: Path, form: str
-) -> None:
-    (record().path / "run.json").write_text("{")
-
-    assert "AR-GRU (V)" in as_text(make_report([], tmp_path / "runs", form).content)
+    text = as_text(show_sweep([best, other], []))
+    assert "81.0" in text
+    assert "72.0" not in text.replace("oracle", "").split("gru relu")[1]
+    assert "sealed" in text
+    assert "sealed" in as_text(show_run(other))

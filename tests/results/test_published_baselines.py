@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sercli.errors import SercliError
-from sercli.results.baselines import Baseline, read_baselines
+from sercli.results.baselines import Baseline, known_baselines, read_baselines, table_1
 
 ENTRY = "{system: A, source: S, corpus: c, classes: 4, protocol: p, modality: audio, "
 
@@ -21,11 +21,7 @@ def test_the_shipped_registry_has_table_1_of_the_ar_gru_paper() -> None:
     baselines = read_baselines()
 
     assert len(baselines) == 14
-    table = {
-        b.system: (b.alpha, b.beta, b.ua, b.wa)
-        for b in baselines
-        if b.source.endswith("Rajamani et al. 2021 Table 1")
-    }
+    table = {b.system: (b.alpha, b.beta, b.ua, b.wa) for b in table_1(baselines)}
     assert table == {
         "BiLSTM+ATT": (None, None, 58.8, 63.5),
         "MDNN": (None, None, 62.7, 61.8),
@@ -60,6 +56,16 @@ def test_an_entry_becomes_a_baseline(registry: Path) -> None:
     [
         (f"- {ENTRY} ua: 1, wa: 1, selection: dev, gamma: 3}}", r"unknown keys \['gamma'\]"),
         (f"- {ENTRY} ua: 1, selection: dev}}", "'wa'"),
+        (f"- {ENTRY} ua: high, wa: 1, selection: dev}}", "ua of 'A' must be a number, not 'high'"),
+        (f"- {ENTRY} ua: 680, wa: 1, selection: dev}}", "ua of 'A' is per cent, 0 to 100, not 680"),
+        (f"- {ENTRY} ua: 1, wa: .nan, selection: dev}}", "wa of 'A' is per cent"),
+        (f"- {ENTRY} ua: 1, wa: 1, selection: best}}", "selection of 'A' is one of dev, test, unk"),
+        (
+            f"- {ENTRY} ua: 1, wa: 1, selection: dev, models: iaan}}",
+            "models of 'A' must be a list of texts",
+        ),
+        (f"- {ENTRY} ua: 1, wa: 1, selection: dev, alpha: yes}}", "alpha of 'A' must be a number"),
+        ("- {1: 2}", r"unknown keys \['1'\]"),
         ("- A", "expected a mapping, not 'A'"),
         ("", "expected a list"),
         ("system: A", "expected a list"),
@@ -81,3 +87,29 @@ def test_a_damaged_registry_is_one_line_that_names_it(
 def test_a_missing_registry_is_an_error(registry: Path) -> None:
     with pytest.raises(SercliError, match="No such file"):
         read_baselines(registry)
+
+
+def test_the_users_file_adds_to_the_shipped_registry(registry: Path) -> None:
+    registry.write_text(f"- {ENTRY} ua: 60.0, wa: 61.0, selection: dev}}")
+
+    known = known_baselines(registry)
+
+    assert known[:-1] == known_baselines() == read_baselines()
+    assert known[-1].system == "A"
+
+
+def test_an_entry_of_the_same_system_and_source_takes_the_place_of_the_shipped_one(
+    registry: Path,
+) -> None:
+    registry.write_text(
+        "- {system: R-GRU, source: Rajamani et al. 2021 Table 1, corpus: iemocap, classes: 4, "
+        "protocol: loso_session, modality: audio, ua: 50, wa: 51, selection: dev}\n"
+        "- {system: R-GRU, source: Elsewhere, corpus: iemocap, classes: 4, "
+        "protocol: loso_session, modality: audio, ua: 52, wa: 53, selection: dev}"
+    )
+
+    found = [b for b in known_baselines(registry) if b.system == "R-GRU"]
+
+    assert [(b.source[:8], b.ua) for b in found] == [("Rajamani", 50), ("Elsewher", 52)]
+    systems = [b.system for b in table_1(known_baselines(registry))]
+    assert systems == [b.system for b in table_1(known_baselines())]

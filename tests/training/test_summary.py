@@ -142,8 +142,13 @@ def test_a_class_that_only_predictions_have_is_wrong(made_unit: Make) -> None:
     metrics = summary(made_unit(["ang", "ang"], ["hap", "ang"]), speakers=1)
 
     assert metrics["ua"] == 0.5
-    assert metrics["ua_ci"] == [0.5, 0.5]
     assert metrics["recall"] == {"ang": 0.5}
+
+
+def test_one_speaker_says_nothing_of_others(made_unit: Make) -> None:
+    metrics = summary(made_unit(["ang", "sad"], ["ang", "ang"]), speakers=1)
+
+    assert (metrics["ua_ci"], metrics["wa_ci"]) == (None, None)
 
 
 def test_a_class_that_a_resample_lacks_is_not_averaged(made_unit: Make) -> None:

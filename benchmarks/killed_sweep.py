@@ -1,0 +1,153 @@
+"""Kill a sweep's workers at random, start it again each time, and count what was done twice.
+
+    python benchmarks/killed_sweep.py [POINTS] [KILLS] [--storage URL]
+
+Real points on a small synthetic corpus, two workers. Each kill is a SIGKILL at a random moment to
+one worker, to the other, to both, or to the command with both; when everything is dead or done the
+same command is given again. At the end every point must be finished, none twice, no fold trained
+twice (its folder is written once), and no trial be left running or waiting.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from sercli.corpora.synthetic import SyntheticSize, generate
+from sercli.search.study import Study
+
+SERCLI = Path(sys.executable).with_name("sercli")
+
+
+def main() -> None:
+    """Run the experiment and print what happened."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("points", type=int, nargs="?", default=40)
+    parser.add_argument("kills", type=int, nargs="?", default=15)
+    parser.add_argument("--storage")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        run(Path(folder), given.points, given.kills, given.storage, random.Random(given.seed))
+
+
+def run(
+    folder: Path, points: int, kills: int, storage: str | None, dice: random.Random
+) -> dict[str, int]:
+    """Sweep, kill, sweep again; return the counts that must be right."""
+    generate(folder / "iemocap", 1, size=SyntheticSize(2, 10), workers=1)
+    command = _command(folder, points, storage)
+    seen: dict[Path, int] = {}
+    twice: set[Path] = set()
+    for number in range(kills):
+        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=None)
+        while process.poll() is None and len(_children(process.pid)) < 2:
+            time.sleep(0.05)
+        until = time.monotonic() + dice.uniform(1, 12)
+        while process.poll() is None and time.monotonic() < until:
+            _look(folder, seen, twice)
+            time.sleep(0.05)
+        if process.poll() is None:
+            _kill(process, dice)
+        _wait(process, folder, seen, twice)
+        done = len(list((folder / "runs" / "kills").glob("[!.]*/run.json")))
+        print(f"kill {number + 1}: {done} of {points} finished", flush=True)
+    finished = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    study = Study("kills", folder / "runs", storage)
+    page, trials = study.describe()
+    counts = {
+        "status": finished.returncode,
+        "finished": page.points["complete"],
+        "stale": page.points["running"] + page.points["waiting"],
+        "runs twice": max(Counter(trials["run"].dropna()).values()) - 1,
+        "folds twice": len(twice),
+        "folders left": len(list((folder / "runs" / "kills").glob(".*.partial"))),
+    }
+    print(json.dumps(counts))
+    if finished.returncode:
+        print(finished.stderr)
+    return counts
+
+
+def _command(folder: Path, points: int, storage: str | None) -> list[str]:
+    alphas = ",".join(f"{0.02 * (n + 1):.2f}" for n in range(points))
+    return [
+        str(SERCLI),
+        "sweep",
+        "dataset=iemocap",
+        f"dataset.root={folder / 'iemocap'}",
+        "model.hidden=4",
+        "model.context_hidden=4",
+        "trainer=smoke",
+        "trainer.steps=60",
+        "activation=arelu",
+        f"arelu.alpha={alphas}",
+        "experiment=kills",
+        "--workers",
+        "2",
+        *(["--storage", storage] if storage else []),
+    ]
+
+
+def _kill(process: subprocess.Popen[bytes], dice: random.Random) -> None:
+    """Kill one worker, or both, or both and the command."""
+    workers = _children(process.pid)
+    victims = {
+        "one": workers[:1],
+        "other": workers[1:2],
+        "both": workers,
+        "all": [*workers, process.pid],
+    }[dice.choice(["one", "other", "both", "all"])]
+    for victim in victims:
+        try:
+            os.kill(victim, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    if process.pid not in victims:  # it would start them again; the experiment does that itself
+        time.sleep(dice.uniform(0, 2))
+        process.send_signal(signal.SIGKILL)
+
+
+def _children(pid: int) -> list[int]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+            command = stat.with_name("cmdline").read_text()
+        except OSError:
+            continue
+        if int(fields[1]) == pid and "spawn_main" in command:
+            found.append(int(stat.parent.name))
+    return found
+
+
+def _look(folder: Path, seen: dict[Path, int], twice: set[Path]) -> None:
+    """Note when each finished fold was written; a second time is one too many."""
+    for unit in (folder / "runs" / "kills").glob(".*.partial/seed*/unit.json"):
+        try:
+            when = unit.stat().st_mtime_ns
+        except FileNotFoundError:  # the run was finished just now
+            continue
+        if seen.setdefault(unit, when) != when:
+            twice.add(unit)
+
+
+def _wait(
+    process: subprocess.Popen[bytes], folder: Path, seen: dict[Path, int], twice: set[Path]
+) -> None:
+    process.wait()
+    time.sleep(1)  # orphans leave when they see that their parent is gone
+    _look(folder, seen, twice)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""UA of every system with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+
+from sercli.reporting.figures.drawn import Drawn
+from sercli.reporting.figures.style import (
+    BLUE,
+    DOUBLE,
+    GREY,
+    PALE,
+    SINGLE,
+    VERMILLION,
+    grid_lines,
+    legend_below,
+    new_figure,
+    styled,
+    without_common_words,
+    wrapped,
+)
+from sercli.results.record import Record
+
+ROWS = 60
+"""Systems that a page of print holds (our choice)."""
+
+_HEIGHT = 265.0
+"""Of all rows, in mm: what a page of print holds."""
+
+_LETTERS = 34
+"""In a line of a name; beyond, the figure takes two columns of a journal."""
+
+
+@styled()
+def draw_forest(
+    records: Sequence[Record],
+    systems: Mapping[str, str],
+    published: Mapping[str, float],
+    warning: str = "",
+) -> Drawn | None:
+    """Draw a row for each run, the best on top.
+
+    Args:
+        records: Runs of one task whose test figures may be seen; the first `ROWS` of them are
+            drawn.
+        systems: Key of a run → its name.
+        published: Key of a run → UA published for what it repeats, as a fraction.
+        warning: What nobody may overlook.
+
+    Returns:
+        None where no run has a UA.
+    """
+    known = [record for record in records if record.metrics.get("ua") is not None]
+    shown = sorted(known[:ROWS], key=lambda record: record.metrics["ua"])
+    if not shown:
+        return None
+    common, names = without_common_words([systems[record.key] for record in shown])
+    width = DOUBLE if max(map(len, names)) > _LETTERS else SINGLE
+    figure = new_figure(width, 24 + min(5.5 * len(shown), _HEIGHT), warning)
+    axes = figure.subplots()
+    for place, record in enumerate(shown):
+        _draw_row(axes, place, record, published.get(record.key))
+    chance = 100 / len(shown[0].page["card"]["classes"])
+    axes.axvline(chance, color=GREY, linestyle="--", linewidth=0.8, label="chance")
+    _label(axes, [wrapped(name, 2 * _LETTERS) for name in names], shown)
+    legend_below(figure, axes)
+    marked = [record.key in published for record in shown]
+    caption = _caption(common, len(known) - len(shown), any(marked))
+    return Drawn("forest", "UA of the systems", caption, figure)
+
+
+def _draw_row(axes: Axes, place: int, record: Record, published: float | None) -> None:
+    metrics = record.metrics
+    if (interval := metrics.get("ua_ci")) is not None:
+        ends = [100 * end for end in interval]
+        axes.plot(ends, [place] * 2, "|-", color=BLUE, markersize=5, label="95 % interval")
+    seeds = [100 * row["ua"] for row in metrics.get("by_seed", []) if "ua" in row]
+    if len(seeds) > 1:
+        axes.plot(
+            seeds, [place] * len(seeds), "o", markersize=2.5, color=PALE,
+            markeredgecolor=BLUE, markeredgewidth=0.4, label="seeds",
+        )  # fmt: skip
+    axes.plot(100 * metrics["ua"], place, "s", markersize=4.5, color=BLUE, label="UA")
+    if published is not None:
+        axes.plot(
+            100 * published, place, "D", markersize=5, markerfacecolor="none",
+            markeredgecolor=VERMILLION, label="published",
+        )  # fmt: skip
+
+
+def _label(axes: Axes, names: Sequence[str], records: Sequence[Record]) -> None:
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(-0.6, len(names) - 0.4)
+    axes.set_xlabel("UA on test (%)")
+    values = axes.secondary_yaxis("right")
+    values.set_yticks(
+        range(len(names)), [f"{100 * record.metrics['ua']:.1f}" for record in records]
+    )
+    for each in (axes, values):
+        each.tick_params(axis="y", length=0)
+        each.spines[:].set_visible(each is axes)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    grid_lines(axes, "x")
+
+
+def _caption(common: str, left_out: int, published: bool) -> str:
+    parts = [
+        "Dev-selected UA on test (squares, and figures on the right) with its 95 % interval over "
+        "speakers; small circles: seeds; dashed: chance. Intervals that overlap "
+        "do not say that systems are alike: see the paired comparisons."
+    ]
+    if published:
+        parts.append("Diamonds: published for the same system, corpus and protocol.")
+    if common:
+        parts.append(f"All of them: {common}.")
+    if left_out:
+        parts.append(f"The best on dev; {left_out} more are not shown.")
+    return " ".join(parts)

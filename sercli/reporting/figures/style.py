@@ -1,0 +1,129 @@
+"""How all figures look: in colour, to the colour-blind, in grey and in print."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from matplotlib import style
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+SINGLE, DOUBLE = 88.0, 180.0
+"""Widths of one and of two columns of a journal, in mm."""
+
+BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+)
+"""Colours that the colour-blind tell apart (Okabe & Ito 2008)."""
+
+PALE, GREY = "#A9CCE3", "#767676"
+"""Behind a mean drawn in `BLUE`; for what only helps to read."""
+
+COLOURS, SHADES = "cividis_r", "Blues"
+"""From little, which is light, to much, in even steps of grey too; `SHADES` begin at white."""
+
+_PARAMETERS = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Verdana"],  # comes with matplotlib; is as wide on a page
+    "font.size": 7,
+    "text.parse_math": False,  # a name with dollars is a name
+    "axes.titlesize": 7,
+    "axes.labelsize": 7,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 6.5,
+    "figure.titlesize": 8,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.5,
+    "legend.frameon": False,
+    "legend.handlelength": 1.6,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw and save in this style within the block, whatever the user's matplotlibrc says.
+
+    As a decorator of a function that returns a figure; not of a generator, which would leave
+    its caller in this style.
+    """
+    with style.context(["default", _PARAMETERS]):
+        yield
+
+
+def new_figure(width: float, height: float, warning: str = "") -> Figure:
+    """Make an empty figure, known to no window and to no state of pyplot.
+
+    Args:
+        width: In mm.
+        height: In mm.
+        warning: What nobody may overlook, as SYNTHETIC; it stands above everything.
+    """
+    figure = Figure(figsize=(width / 25.4, height / 25.4), layout="constrained")
+    if warning:
+        figure.suptitle(warning, x=0.99, ha="right", color=VERMILLION, weight="bold")
+    return figure
+
+
+def grid_lines(axes: Axes, axis: str = "y") -> None:
+    """Draw lines that lead the eye from the ticks into the axes."""
+    axes.grid(axis=axis, color="#DDDDDD", linewidth=0.5)  # type: ignore[arg-type]
+
+
+def legend_below(figure: Figure, *axes: Axes) -> None:
+    """Explain the marks of ``axes`` below them, each once, where they hide nothing."""
+    entries: dict[str, Artist] = {}
+    for each in axes:
+        handles, labels = each.get_legend_handles_labels()
+        entries |= dict(zip(labels, handles, strict=True))
+    across = 3 if figure.get_figwidth() * 25.4 < DOUBLE else 6
+    figure.legend(
+        entries.values(),
+        entries.keys(),
+        loc="outside lower center",
+        ncols=min(across, len(entries)),
+    )
+
+
+def figure_text(number: float) -> str:
+    """Write a number in few letters, with a minus that is as long as a digit is wide."""
+    return f"{number:g}".replace("-", "−")
+
+
+def wrapped(text: str, width: int) -> str:
+    """Break a long name into lines of ``width`` letters at most, and never within a word."""
+    return "\n".join(textwrap.wrap(text, width, break_long_words=False)) or text
+
+
+def without_common_words(names: Sequence[str]) -> tuple[str, list[str]]:
+    """Take the words off with which all names begin, so that what differs is read.
+
+    Returns:
+        The words, and the names without them; a name keeps at least one word, and names that
+        are all the same stay as they are.
+    """
+    words = [name.split() for name in names]
+    common = 0
+    shortest = min(map(len, words), default=0)
+    if len(set(names)) > 1:
+        while common < shortest - 1 and len({each[common] for each in words}) == 1:
+            common += 1
+    return " ".join(words[0][:common]) if words else "", [" ".join(each[common:]) for each in words]

@@ -1,0 +1,83 @@
+"""Which run is compared with which, and which must not be."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
+
+from sercli.errors import RequestError, nearest
+from sercli.results.record import Record
+
+BEST = "best"
+"""Instead of the key of a reference: the run of the task with the best dev UA."""
+
+
+def pairs(runs: Mapping[str, Record], against: str | None) -> list[tuple[str, str]]:
+    """Pair every run with its reference; a run that is its own reference has no pair.
+
+    Args:
+        runs: Key → record.
+        against: The key of the reference of all, or `BEST`. Without it, a run's reference is
+            the one run of its task, model and cell whose activation is tanh, if there is exactly
+            one, and else `BEST`.
+
+    Raises:
+        RequestError: ``against`` is none of the runs.
+    """
+    if against not in (None, BEST, *runs):
+        known = nearest(str(against), runs)
+        raise RequestError(f"no run '{against}' among those to be compared.{known}")
+    if against in runs:
+        return [(key, str(against)) for key in runs if key != against]
+    best = _best(runs.values())
+    plain = {} if against == BEST else _plain(runs.values())
+    found = [(key, plain.get(_design(run)) or best[_task(run)]) for key, run in runs.items()]
+    return [(a, b) for a, b in found if a != b]
+
+
+def other_task(a: Record, b: Record) -> str | None:
+    """Say why the figures of two runs are not of the same task; nothing where they are."""
+    differing = [
+        f"{what} {_shown(ours)}, not {_shown(theirs)}"
+        for what, ours, theirs in zip(_FACTS, _task(a), _task(b), strict=True)
+        if ours != theirs
+    ]
+    return "; ".join(differing) or None
+
+
+_FACTS = ("corpus", "classes", "protocol", "step selected on")
+
+
+def _task(run: Record) -> tuple[Hashable, ...]:
+    card = run.page["card"]
+    return (
+        f"{card['dataset']} (SYNTHETIC)" if card["synthetic"] else card["dataset"],
+        tuple(sorted(card["mapping"].items())),
+        card.get("division", card["protocol"]),
+        card.get("selected_on", "dev"),
+    )
+
+
+def _design(run: Record) -> tuple[Hashable, ...]:
+    """What two runs share that differ in their activation alone, as far as it matters here."""
+    configuration = run.page["configuration"]
+    return (*_task(run), configuration["model"]["name"], configuration["cell"]["name"])
+
+
+def _best(runs: Iterable[Record]) -> dict[Any, str]:
+    by_dev = sorted(runs, key=lambda run: run.metrics.get("dev_ua") or 0.0)
+    return {_task(run): run.key for run in by_dev}  # the last one stays
+
+
+def _plain(runs: Iterable[Record]) -> dict[Any, str]:
+    found: dict[Any, list[str]] = {}
+    for run in runs:
+        if run.page["configuration"]["activation"]["name"] == "tanh":
+            found.setdefault(_design(run), []).append(run.key)
+    return {design: keys[0] for design, keys in found.items() if len(keys) == 1}
+
+
+def _shown(fact: Any) -> str:
+    if isinstance(fact, tuple):
+        return ", ".join(f"{emotion} → {label}" for emotion, label in fact)
+    return str(fact)

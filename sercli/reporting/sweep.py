@@ -1,0 +1,208 @@
+"""What a search found, as tables: the best point, what decided it, and what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+
+from sercli.reporting.cells import interval, number, percent, points
+from sercli.reporting.effects import cells, effects, level_text, swept
+from sercli.reporting.optimism import Optimism, optimism
+from sercli.reporting.table import Cell, Column, Table, figures, make_table, words
+from sercli.results.record import Record
+from sercli.results.sweep_page import STATES, SweepPage
+
+_ALPHA, _BETA = "arelu.alpha", "arelu.beta"
+
+
+_RESAMPLED = 300
+"""Points, best on dev, among which the choice is repeated (our choice: some four seconds). Were the
+others there too, hardly one would ever be chosen."""
+
+
+def sweep_tables(page: SweepPage, trials: pd.DataFrame, records: Sequence[Record]) -> list[Table]:
+    """Tabulate what a sweep found.
+
+    The only figures of test are those of the winner, and only once nothing waits or runs.
+
+    Args:
+        page: The sweep in short.
+        trials: Its points (`sercli.results.sweep_page.write_sweep`).
+        records: The runs of its experiment; of all but the winner only dev is read.
+
+    Returns:
+        What became of the points; the best one, with the optimism of having chosen it; the front
+        of several objectives; importance and effect of every setting; failures by cause. What
+        there is nothing to say about is left out.
+    """
+    best = [] if page.comparison or page.winner is None else [_best(page, trials, records)]
+    return [_states(page), *best, *_front(page, trials), *_importance(page), *_effects(trials),
+            *_failures(trials)]  # fmt: skip
+
+
+def _states(page: SweepPage) -> Table:
+    known = [state for state in STATES if page.points.get(state)]
+    return make_table(
+        f"{page.experiment}: the points",
+        [
+            words("what became of them", lambda state: state),
+            figures("points", lambda state: number(page.points[state])),
+        ],
+        known,
+        notes=_notes(page),
+    )
+
+
+def _n(page: SweepPage, state: str) -> int:
+    return page.points.get(state, 0)
+
+
+def _notes(page: SweepPage) -> Iterator[str]:
+    yield f"{_counted(_n(page, 'complete'), 'point')} compared on dev."
+    if page.pruner is not None:
+        yield f"Pruned points were stopped early by '{page.pruner}' and have no dev UA."
+    if page.comparison:
+        yield "The plan names what it compares: all points are results, and none was chosen."
+    elif page.sealed:
+        yield "Sealed: of all points but the winner, what they gave on test is not shown."
+    for opening in page.opened:
+        yield f"Test was opened for all points on {opening['time']} by {opening['how']}."
+    earlier = [key for key in page.shown if key != page.winner]
+    if earlier:
+        yield (
+            f"The test figures of {len(earlier)} earlier best were shown before: "
+            f"{', '.join(earlier)}. Those shown now are another look at test."
+        )
+    if not page.complete:
+        waiting = _n(page, "waiting") + _n(page, "running")
+        yield f"{waiting} still wait or run; no test figure is shown before they end."
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing} was" if count == 1 else f"{count} {thing}s were"
+
+
+def _best(page: SweepPage, trials: pd.DataFrame, records: Sequence[Record]) -> Table:
+    compared = trials[trials["state"] == "complete"]
+    best = compared.nlargest(_RESAMPLED, "dev_ua")
+    found = optimism([record for record in records if record.key in set(best["run"])])
+    facts = asdict(found) if found else {}
+    for point in compared[compared["run"] == page.winner].to_dict("records"):
+        facts |= {"point": point["overrides"], "dev_ua": point["dev_ua"]}
+    if page.complete:
+        of_winner = (record.metrics for record in records if record.key == page.winner)
+        facts["test"] = next(of_winner, {})
+    return make_table(
+        f"{page.experiment}: the best on dev",
+        [
+            words("point", lambda row: row.get("point")),
+            words("run", lambda row: page.winner),
+            figures("dev UA", lambda row: percent(row.get("dev_ua"))),
+            figures("corrected", lambda row: percent(row.get("corrected"))),
+            figures("95 %", lambda row: interval(row.get("interval"))),
+            figures("optimism", lambda row: points(row.get("optimism"))),
+            figures("test UA", lambda row: percent(row.get("test", {}).get("ua"))),
+            figures("test WA", lambda row: percent(row.get("test", {}).get("wa"))),
+        ],
+        [facts],
+        notes=[_on_optimism(found, len(compared))],
+    )
+
+
+def _on_optimism(found: Optimism | None, points: int) -> str:
+    if found is None:
+        return ""
+    return (
+        f"Corrected is what to expect on dev of a point chosen so among {points}, with other "
+        "speakers (BBC-CV over whole speakers). That the training step of each run was chosen on "
+        "the same dev is not taken out."
+    )
+
+
+def _front(page: SweepPage, trials: pd.DataFrame) -> Iterator[Table]:
+    chosen = trials[trials["run"].isin(list(page.front))].sort_values("dev_ua", ascending=False)
+    if chosen.empty:
+        return
+    costs = [name for name in page.objectives if name != "dev_ua" and name in trials]
+    yield make_table(
+        f"{page.experiment}: points that no other beats in {' and '.join(page.objectives)}",
+        [
+            words("point", lambda row: row["overrides"]),
+            words("run", lambda row: row["run"]),
+            figures("dev UA", lambda row: percent(_known(row["dev_ua"]))),
+            *(_cost(name) for name in costs),
+        ],
+        chosen.to_dict("records"),
+    )
+
+
+def _cost(name: str) -> tuple[Column, Callable[[Mapping[Hashable, Any]], Cell]]:
+    return figures(name, lambda row: number(_known(row[name]), ".4g"))
+
+
+def _importance(page: SweepPage) -> Iterator[Table]:
+    if page.importance:
+        yield make_table(
+            f"{page.experiment}: what decides whether a point is among the best",
+            [
+                words("setting", lambda item: item[0]),
+                figures("share", lambda item: number(item[1], ".2f")),
+            ],
+            sorted(page.importance.items(), key=lambda item: -item[1]),
+            notes=["PED-ANOVA; the shares sum to 1."],
+        )
+
+
+def _effects(trials: pd.DataFrame) -> Iterator[Table]:
+    found = effects(trials)
+    if found.empty:
+        return
+    notes = []
+    if found["paired"].any():
+        notes.append("± is one sd; where a grid is complete, without what other settings do.")
+    if {_ALPHA, _BETA} <= set(swept(trials[trials["state"] == "complete"])):
+        cell = cells(trials, _ALPHA, _BETA).iloc[0]
+        notes.append(
+            f"Best together: α = {cell[_ALPHA]} and β = {cell[_BETA]}, mean dev UA "
+            f"{100 * cell['mean']:.1f} of {cell['n']}."
+        )
+    yield make_table(
+        "Dev UA by setting",
+        [
+            words("setting", lambda row: row["key"]),
+            words("value", _level),
+            figures("dev UA", lambda row: percent(row["mean"], _known(row["sd"]))),
+            figures("points", lambda row: number(row["n"])),
+        ],
+        found.to_dict("records"),
+        notes=notes,
+    )
+
+
+def _level(row: Mapping[Hashable, Any]) -> str:
+    bin_ends = _known(row["low"]), _known(row["high"])
+    return level_text(row["value"] if bin_ends == (None, None) else bin_ends)
+
+
+def _failures(trials: pd.DataFrame) -> Iterator[Table]:
+    failed = trials[trials["state"] == "failed"]
+    if failed.empty:
+        return
+    causes = failed.assign(cause=failed["cause"].fillna("unknown")).groupby("cause")["overrides"]
+    rows = causes.agg(["size", "first"]).sort_values("size", ascending=False).reset_index()
+    yield make_table(
+        "Failures by cause",
+        [
+            words("cause", lambda row: row["cause"]),
+            figures("points", lambda row: number(row["size"])),
+            words("one of them", lambda row: row["first"]),
+        ],
+        rows.to_dict("records"),
+    )
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or pd.isna(value) else float(value)

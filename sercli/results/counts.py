@@ -1,0 +1,101 @@
+"""How many utterances of each speaker and class are recognised: all that UA and WA are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The predictions of one system, counted.
+
+    Attributes:
+        speakers: Names, sorted.
+        classes: Names of the classes that occur, sorted.
+        fold: Number of the fold that tests each speaker (of the first, if several do).
+        total: Utterances (speakers, classes).
+        correct: Those that are right (seeds, speakers, classes).
+    """
+
+    speakers: tuple[str, ...]
+    classes: tuple[str, ...]
+    fold: npt.NDArray[np.intp]
+    total: Floats
+    correct: Floats
+
+    @property
+    def ua(self) -> Floats:
+        """UA of every seed, pooled over folds."""
+        return np.asarray((self.correct.sum(axis=1) / self.total.sum(axis=0)).mean(axis=-1))
+
+    def of_folds(self) -> Counts:
+        """Take the speakers of a fold together, as if they were one."""
+        folds = np.unique(self.fold)
+        member = (self.fold == folds[:, None]).astype(np.float64)
+        return replace(
+            self,
+            speakers=tuple(f"fold {number}" for number in folds),
+            fold=folds,
+            total=member @ self.total,
+            correct=member @ self.correct,
+        )
+
+    def of_one_class(self) -> Counts:
+        """Forget the classes: the UA of what is left is the WA of these."""
+        return replace(
+            self,
+            classes=("any",),
+            total=self.total.sum(axis=-1, keepdims=True),
+            correct=self.correct.sum(axis=-1, keepdims=True),
+        )
+
+
+def count(test: pd.DataFrame, speakers: Mapping[Any, str]) -> Counts:
+    """Count the predictions of one part under one selection.
+
+    Args:
+        test: Predictions of the same utterances by every seed: seed, fold, utterance, label,
+            predicted.
+        speakers: Utterance id → speaker.
+
+    Raises:
+        ValueError: An utterance has no speaker.
+    """
+    utterance, ids = pd.factorize(test["utterance"])
+    spoken = np.array([speakers.get(each) for each in ids], dtype=object)
+    speaker_of, names = pd.factorize(spoken, sort=True)
+    if (speaker_of < 0).any():
+        raise ValueError("utterances of unknown speakers")
+    speaker = speaker_of[utterance]
+    label, classes = pd.factorize(test["label"], sort=True)
+    seed, seeds = pd.factorize(test["seed"])
+
+    shape = (len(seeds), len(names), len(classes))
+    cell = np.ravel_multi_index((seed, speaker, label), shape)
+    total = np.bincount(cell, minlength=np.prod(shape)).reshape(shape)[0]
+    correct = np.bincount(cell, weights=is_right(test), minlength=np.prod(shape)).reshape(shape)
+    fold, folds = pd.factorize(test["fold"])
+    first = np.full(len(names), len(folds))
+    np.minimum.at(first, speaker, fold)
+    return Counts(
+        speakers=tuple(map(str, names)),
+        classes=tuple(map(str, classes)),
+        fold=first,
+        total=total.astype(np.float64),
+        correct=correct.astype(np.float64),
+    )
+
+
+def is_right(predictions: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Say which predictions are right; quick on columns of codes as on columns of names."""
+    label, classes = pd.factorize(predictions["label"])
+    predicted, names = pd.factorize(predictions["predicted"])
+    return np.asarray(label == pd.Index(classes).get_indexer(pd.Index(names))[predicted])

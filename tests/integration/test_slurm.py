@@ -1,0 +1,91 @@
+"""A sweep on a real Slurm of two nodes, with its states in a real PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from servers.postgres import Postgres, postgres
+from servers.slurm import Slurm, slurm
+from shell import Shell
+
+pytest.importorskip("submitit", reason="pip install 'sercli[slurm]'")
+
+POINTS = 20
+
+
+@pytest.fixture(name="database")
+def _database() -> Iterator[Postgres]:
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture(name="cluster")
+def _cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slurm]:
+    with slurm() as cluster:
+        for name, value in cluster.environment.items():
+            monkeypatch.setenv(name, value)
+        yield cluster
+
+
+def until(condition: Callable[[], bool], seconds: float = 240) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_an_array_of_workers_of_which_one_is_killed_finishes_each_point_once(
+    sercli: Shell, small: list[str], database: Postgres, cluster: Slurm
+) -> None:
+    storage = ("--storage", database.url)
+    runs = sercli.folder / "runs" / "grid"
+    sweep = [
+        "sweep",
+        *small[:-2],  # without --workers
+        "arelu.alpha=range(0.05,0.55,0.05)",
+        "arelu.beta=1,2",
+        "experiment=grid",
+        "launcher=submitit",
+        "launcher.array=2",
+        "launcher.cpus=1",
+        "launcher.memory_gb=1",
+        *storage,
+    ]
+
+    def finished() -> dict[Path, int]:
+        return {page: page.stat().st_mtime_ns for page in runs.glob("[!.]*/run.json")}
+
+    first = sercli.json(*sweep)["jobs"]
+    assert len(first) == 2
+    until(lambda: len(finished()) >= 2)
+    cluster("scancel", "--signal=KILL", first[0])  # Slurm asks it to leave before that
+    until(lambda: first[0] not in cluster.states())
+    for process in cluster.processes(first[1]):
+        os.kill(process, signal.SIGKILL)  # as if out of memory
+    until(lambda: not cluster.states())
+    before = finished()
+    assert 2 <= len(before) < POINTS
+
+    second = sercli.json(*sweep, "launcher.minutes=30")["jobs"]
+    assert not set(first) & set(second)
+    until(lambda: not cluster.states())
+    status = sercli.json("sweep", "status", "grid", *storage)
+    assert {state: count for state, count in status["states"].items() if count} == {
+        "complete": POINTS
+    }
+    assert len(finished()) == POINTS
+    assert before.items() <= finished().items()
+    trials = optuna.load_study(study_name="grid", storage=database.url).trials
+    assert sorted(trial.state.name for trial in trials) == ["COMPLETE"] * POINTS
+    assert len({run_of(trial) for trial in trials}) == POINTS
+
+
+def run_of(trial: optuna.trial.FrozenTrial) -> Any:
+    return trial.user_attrs["run"]

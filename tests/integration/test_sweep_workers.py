@@ -1,0 +1,159 @@
+"""Several workers on one sweep: killed, asked to leave, short of a database."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from servers.postgres import Postgres, postgres
+from shell import SERCLI, Shell
+
+from sercli.search.study import Study
+
+POINTS = "arelu.alpha=0.1,0.2,0.3,0.4,0.5,0.6"
+
+
+@pytest.fixture(name="sweep")
+def _sweep(small: list[str]) -> list[str]:
+    """A sweep of six points; a fold takes about a second."""
+    return ["sweep", *small[:-2], "activation=arelu", POINTS, "trainer.steps=60", "experiment=s"]
+
+
+@pytest.fixture(name="server")
+def _server() -> Iterator[Postgres]:
+    with postgres() as server:
+        yield server
+
+
+def until(condition: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def start(sercli: Shell, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [SERCLI, *arguments],
+        cwd=sercli.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[int]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+            command = stat.with_name("cmdline").read_text()
+        except OSError:
+            continue
+        if int(fields[1]) == process.pid and "spawn_main" in command:
+            found.append(int(stat.parent.name))
+    return found
+
+
+def finished(sercli: Shell) -> dict[Path, int]:
+    pages = (sercli.folder / "runs" / "s").glob("[!.]*/run.json")
+    return {page: page.stat().st_mtime_ns for page in pages}
+
+
+def units(sercli: Shell) -> list[Path]:
+    return list((sercli.folder / "runs" / "s").glob(".*.partial/seed*/unit.json"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="looks for processes in /proc")
+def test_two_workers_of_which_one_is_killed_finish_each_point_once(
+    sercli: Shell, sweep: list[str]
+) -> None:
+    process = start(sercli, *sweep, "--workers", "2")
+    until(lambda: len(units(sercli)) >= 2)
+    os.kill(workers_of(process)[0], signal.SIGKILL)
+    _, said = process.communicate(timeout=200)
+
+    assert process.returncode == 0, said
+    assert "was killed (SIGKILL; out of memory?) and is started again" in said
+    page, trials = Study("s", sercli.folder / "runs").describe()
+    assert page.points["complete"] == trials["run"].nunique() == len(finished(sercli)) == 6
+    assert trials["worker"].nunique() >= 2
+    assert not units(sercli)
+
+
+def test_a_worker_that_is_asked_to_leave_hands_its_point_back_and_another_goes_on(
+    sercli: Shell, sweep: list[str]
+) -> None:
+    process = start(sercli, *sweep, "--workers", "1", "trainer.patience=null")
+    until(lambda: bool(units(sercli)))
+    process.send_signal(signal.SIGTERM)
+    out, said = process.communicate(timeout=60)
+    kept = {unit: unit.stat().st_mtime_ns for unit in units(sercli)}
+    assert process.returncode == 1, said  # points are left
+    assert "wait" in out
+
+    status = sercli.json("sweep", "status", "s")
+    assert status["states"]["running"] == 0
+    assert status["states"]["waiting"] == 6 - len(finished(sercli))
+    worker = sercli("worker", "s", "--crew", "1")
+    assert worker.returncode == 0, worker.stderr
+    if kept:
+        assert "folds × seeds were done before: going on" in worker.stderr
+    assert len(finished(sercli)) == 6
+    assert sercli.json("sweep", "status", "s")["complete"]
+
+
+def test_a_stopped_sweep_claims_nothing_more_until_it_is_started_again(
+    sercli: Shell, sweep: list[str]
+) -> None:
+    process = start(sercli, *sweep, "--workers", "1")
+    until(lambda: bool(units(sercli)))
+    assert "the same sweep command goes on from there" in sercli.ok("sweep", "stop", "s")
+    out, said = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "is stopped: by sercli sweep stop" in said
+    assert len(finished(sercli)) < 6
+    assert sercli("worker", "s").returncode == 0
+    assert len(finished(sercli)) < 6
+
+    assert "6 points" in sercli.ok(*sweep, "--workers", "1")
+    assert len(finished(sercli)) == 6
+
+
+def test_a_database_that_is_away_for_a_while_is_waited_for(
+    sercli: Shell, sweep: list[str], server: Postgres
+) -> None:
+    process = start(sercli, *sweep, "--workers", "1", "--storage", server.url)
+    until(lambda: bool(units(sercli)))
+    server.stop()
+    time.sleep(5)
+    server.start()
+    _, said = process.communicate(timeout=200)
+
+    assert process.returncode == 0, said
+    assert "the storage of the study does not answer" in said
+    assert "the storage of the study answers again: going on" in said
+    assert len(finished(sercli)) == 6
+    assert "--storage" not in sercli.ok("report", "s", "--open")
+
+
+def test_bad_requests_of_a_sweep_are_one_line(sercli: Shell, sweep: list[str]) -> None:
+    for arguments, words in (
+        (["sweep", "arelu.alpha=interval(0,1)"], "is an interval, and a grid needs values"),
+        (["sweep", "arelu.alfa=1,2"], "Did you mean 'arelu.alpha'?"),
+        (["sweep", "arelu.alpha=1,2", "--sampler", "tpee"], "Did you mean 'tpe'?"),
+        (["sweep", "arelu.alpha=1,2", "--sampler", "tpe"], "needs a number of trials"),
+        (["sweep", "status", "nothing"], "no study 'nothing'"),
+        (["worker", "nothing"], "no study 'nothing'"),
+        (["worker", "nothing", "optim.lr=1"], "the points of a sweep are fixed"),
+        (["sweep", *sweep[1:], "--storage", "what"], "is no database URL"),
+    ):
+        assert words in sercli.refused(*arguments)
+    line = sercli.refused(*sweep, "--storage", "postgresql+psycopg://me:pw@127.0.0.1:1/x", status=1)
+    assert "does not answer" in line
+    assert "pw" not in line

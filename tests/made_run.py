@@ -1,0 +1,118 @@
+"""A run with any history and predictions, for tests of what is drawn of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sercli.results.record import Record, write_record
+from sercli.results.unit import UnitResult
+
+CLASSES = ("anger", "neutral")
+STEPS = (0, 10, 20, 30)
+
+UNITS = ((0, "one"), (0, "two"), (1, "one"), (1, "two"))
+"""Seeds and folds."""
+
+
+def made_run(
+    runs: Path,
+    key: str = "made",
+    *,
+    experiment: str = "first",
+    card: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    activation: Mapping[str, Any] | None = None,
+    history: pd.DataFrame | None = None,
+    tested: Sequence[tuple[str, str]] = (("anger", "anger"), ("neutral", "anger")),
+) -> Record:
+    """Write a record of two seeds and two folds.
+
+    Args:
+        runs: Folder of all experiments.
+        key: Of the run.
+        experiment: Name of its experiment.
+        card: Changes to the protocol card.
+        metrics: Changes to the metrics.
+        activation: The activation's node of the configuration.
+        history: Of every unit, without seed and fold.
+        tested: Label and prediction of every test utterance, in each unit.
+    """
+    units = [_unit(seed, fold, made_history() if history is None else history, tested)
+             for seed, fold in UNITS]  # fmt: skip
+    facts = {
+        "dataset": "toy",
+        "synthetic": False,
+        "classes": list(CLASSES),
+        "protocol": "loso",
+        "seeds": [0, 1],
+    }
+    by_fold = [{"seed": seed, "fold": fold, "selected_step": 20} for seed, fold in UNITS]
+    figures = {
+        "ua": 0.6,
+        "ua_ci": [0.5, 0.7],
+        "dev_ua": 0.7,
+        "by_seed": [{"seed": 0, "ua": 0.55}, {"seed": 1, "ua": 0.65}],
+        "by_fold": by_fold,
+    }
+    page = {
+        "key": key,
+        "status": "complete",
+        "diverged": [],
+        "configuration": {"activation": dict(activation or {"name": "tanh"})},
+        "card": {**facts, **(card or {})},
+        "metrics": {**figures, **(metrics or {})},
+    }
+    return write_record(
+        runs / experiment / key,
+        page,
+        config_yaml="",
+        folds={"one": {}, "two": {}},
+        environment={},
+        utterances=pd.DataFrame({"utterance": ["x"]}),
+        units=units,
+    )
+
+
+def made_history(**columns: Sequence[float]) -> pd.DataFrame:
+    """Looks at `STEPS`, at which dev UA is best in the third and test UA falls."""
+    table = {
+        "step": STEPS,
+        "loss": [np.nan, 3.0, 2.0, 1.0],
+        "dev_ua": [np.nan, 0.5, 0.75, 0.7],
+        "test_ua": [np.nan, 0.45, 0.35, 0.25],
+    }
+    return pd.DataFrame({**table, **columns})
+
+
+def _unit(
+    seed: int, fold: str, history: pd.DataFrame, tested: Sequence[tuple[str, str]]
+) -> UnitResult:
+    predictions = pd.DataFrame(tested, columns=["label", "predicted"])
+    return UnitResult(
+        seed=seed,
+        fold=fold,
+        diverged_at=None,
+        selected_step=20,
+        oracle_step=10,
+        history=history.assign(seed=seed, fold=fold),
+        predictions=predictions.assign(
+            utterance=[f"{fold}{place}" for place in predictions.index],
+            part="test",
+            selection="dev",
+            seed=seed,
+            fold=fold,
+        ),
+        weights={"w": np.zeros(1, dtype=np.float32)},
+    )
+
+
+def drawn_texts(figure: Any) -> list[str]:
+    """All words of a figure that are seen."""
+    from matplotlib.text import Text
+
+    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]

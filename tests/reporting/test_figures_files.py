@@ -1,0 +1,189 @@
+"""All figures of a report, and the files that they become."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from made_run import drawn_texts, made_history, made_run
+
+from sercli.reporting.figures.draw import draw_all
+from sercli.reporting.figures.drawn import Drawn, as_svg, file_name, save
+from sercli.reporting.figures.style import without_common_words
+from sercli.results.record import Record
+from sercli.results.sweep_page import SweepPage
+
+ARELU = {"name": "arelu", "alpha_min": 0.01, "alpha_max": 0.99}
+LEARNED = {"activation/current.activations.l0.alpha": [0.1, 0.2, 0.3, 0.4]}
+
+
+def sweep(experiment: str) -> tuple[SweepPage, pd.DataFrame]:
+    page = SweepPage(experiment, "grid", ("dev_ua",), None, {}, [0], {"complete": 4})
+    trials = pd.DataFrame({"number": range(4), "state": "complete", "dev_ua": [0.5, 0.6, 0.7, 0.4]})
+    return page, trials.assign(
+        **{"param/arelu.alpha": [0, 0, 1, 1], "param/arelu.beta": [0, 1, 0, 1]}
+    )
+
+
+def drawn_of(*records: Record, shown: bool = True, swept: bool = False) -> Iterator[Drawn]:
+    return draw_all(
+        records,
+        [sweep("first")] if swept else [],
+        systems={record.key: f'<{record.key}> $x$ & "y"' for record in records},
+        shows_test=lambda record: shown,
+    )
+
+
+@pytest.fixture(name="run", scope="module")
+def _run(tmp_path_factory: pytest.TempPathFactory) -> Record:
+    runs, history = tmp_path_factory.mktemp("runs"), made_history(**LEARNED)
+    return made_run(runs, activation=ARELU, history=history, card={"synthetic": True})
+
+
+@pytest.fixture(name="figures", scope="module")
+def _figures(run: Record) -> list[Drawn]:
+    return list(drawn_of(run, swept=True))
+
+
+EVERY = ["forest", "confusion", "surface-first", "history-first", "curves", "trajectories-made"]
+
+
+def test_each_figure_is_drawn_where_its_data_are_there(figures: list[Drawn]) -> None:
+    assert [drawn.name for drawn in figures] == EVERY
+    assert list(draw_all([], [], systems={}, shows_test=lambda record: True)) == []
+
+
+def test_every_figure_of_synthetic_speech_says_so(figures: list[Drawn]) -> None:
+    for drawn in figures:
+        assert "SYNTHETIC SPEECH" in drawn_texts(drawn.figure), drawn.name
+
+
+def test_no_figure_of_real_speech_says_synthetic(tmp_path: Path) -> None:
+    selected = made_run(tmp_path, card={"selected_on": "test"})
+    for drawn in drawn_of(selected, swept=True):
+        assert "TEST-SELECTED" in drawn_texts(drawn.figure)
+        assert not any("SYNTHETIC" in text for text in drawn_texts(drawn.figure))
+
+
+def test_of_sealed_runs_no_figure_shows_test(run: Record) -> None:
+    figures = list(drawn_of(run, shown=False, swept=True))
+    assert [drawn.name for drawn in figures] == EVERY[2:]
+    for drawn in figures:
+        assert not any("test" in text.lower() for text in drawn_texts(drawn.figure)), drawn.name
+
+
+def test_runs_of_different_tasks_never_share_a_figure(tmp_path: Path) -> None:
+    runs = [made_run(tmp_path, "a"), made_run(tmp_path, "b", card={"dataset": "other"})]
+    names = [drawn.name for drawn in drawn_of(*runs)]
+    assert [name for name in names if "forest" in name] == ["forest", "forest-2"]
+    assert len(set(names)) == len(names)
+
+
+def test_a_run_that_two_experiments_share_is_drawn_once(tmp_path: Path) -> None:
+    runs = [made_run(tmp_path, "a", experiment=name) for name in ("first", "second")]
+    (forest,) = [drawn for drawn in drawn_of(*runs) if drawn.name == "forest"]
+    assert len([line for line in forest.figure.axes[0].lines if line.get_label() == "UA"]) == 1
+
+
+def test_curves_of_many_runs_are_those_of_the_best_on_dev(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sercli.reporting.figures.draw.SYSTEMS", 5)
+    runs = [made_run(tmp_path, f"r{n}", metrics={"dev_ua": n / 10}) for n in range(7)]
+    figures = [drawn for drawn in drawn_of(*runs) if drawn.name.startswith("curves")]
+    texts = [text for drawn in figures for text in drawn_texts(drawn.figure)]
+    rows = [text[1:3] for text in texts if text.startswith("<r")]
+    assert rows == ["r6", "r5", "r4", "r3", "r2"]
+    assert [drawn.name for drawn in figures] == ["curves", "curves-2"]
+    assert all("The 5 best on dev of 7 runs." in drawn.caption for drawn in figures)
+
+
+def test_the_same_figure_gives_the_same_bytes(
+    run: Record, figures: list[Drawn], tmp_path: Path
+) -> None:
+    for first, second in zip(figures, drawn_of(run, swept=True), strict=True):
+        assert as_svg(first) == as_svg(second)
+    one, two = save(figures[0], tmp_path / "one"), save(next(drawn_of(run)), tmp_path / "two")
+    assert [path.name for path in one] == ["forest.svg", "forest.png"]
+    assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
+
+
+def test_an_svg_is_whole_and_refers_to_nothing_outside(
+    figures: list[Drawn], tmp_path: Path
+) -> None:
+    identifiers: list[str] = []
+    for drawn in figures:
+        texts = [as_svg(drawn)]
+        if drawn.name in ("forest", "surface-first"):
+            texts.insert(0, save(drawn, tmp_path)[0].read_text(encoding="utf-8"))
+        for text in texts:
+            root = ElementTree.fromstring(text)
+            assert root.tag == "{http://www.w3.org/2000/svg}svg"
+            assert root.attrib["aria-label"] == drawn.title
+            assert "<!DOCTYPE" not in text
+            assert "<script" not in text
+            for element in root.iter():
+                assert element.tag != "{http://www.w3.org/2000/svg}style", "would reach the page"
+                for name, value in element.attrib.items():
+                    outside = "href" in name and not value.startswith(("#", "data:image/png"))
+                    assert not outside, (name, value)
+        own = {element.attrib["id"] for element in root.iter() if "id" in element.attrib}
+        used = {value[1:] for element in root.iter() for name, value in element.attrib.items()
+                if name.endswith("href") and value.startswith("#")}  # fmt: skip
+        assert used <= own
+        identifiers += own
+    assert len(set(identifiers)) == len(identifiers), "a page holds them all"
+
+
+def test_in_a_page_letters_are_letters_and_for_print_outlines(
+    figures: list[Drawn], tmp_path: Path
+) -> None:
+    forest = figures[0]
+    assert '&lt;made&gt; $x$ &amp; "y"' in as_svg(forest)
+    assert "<text" not in save(forest, tmp_path)[0].read_text(encoding="utf-8")
+
+
+def test_the_style_of_the_user_is_not_asked_and_not_changed(
+    run: Record, figures: list[Drawn]
+) -> None:
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red"}):
+        assert as_svg(next(drawn_of(run))) == as_svg(figures[0])
+        assert matplotlib.rcParams["font.size"] == 30
+
+
+def test_a_name_becomes_one_of_a_file() -> None:
+    assert file_name("attention", "a/b (c)") == "attention-a_b_c_"
+
+
+def test_the_words_that_all_names_share_are_said_once() -> None:
+    names = ["iaan gru tanh", "iaan gru arelu α=1"]
+    assert without_common_words(names) == ("iaan gru", ["tanh", "arelu α=1"])
+    assert without_common_words(["iaan gru", "iaan gru x"]) == ("iaan", ["gru", "gru x"])
+    assert without_common_words(["same", "same"]) == ("", ["same", "same"])
+    assert without_common_words([]) == ("", [])
+
+
+def test_drawing_knows_no_window_and_no_torch() -> None:
+    code = (
+        "import sys; import sercli.reporting.figures.draw; "
+        "print([name for name in ('matplotlib.pyplot', 'torch', 'sklearn') if name in sys.modules])"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert printed.stdout.decode().strip() == "[]"
+
+
+def test_what_is_dense_becomes_pixels_inside_the_svg(tmp_path: Path) -> None:
+    steps = np.arange(800)
+    history = pd.DataFrame({"step": steps, "loss": 1 / (steps + 1), "dev_ua": np.sin(steps) / 2})
+    run = made_run(tmp_path, history=history)
+    curves = next(drawn for drawn in drawn_of(run) if drawn.name == "curves")
+    svg = as_svg(curves)
+    assert 'href="data:image/png;base64,' in svg
+    assert len(svg) < 100_000

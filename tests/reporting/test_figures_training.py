@@ -1,0 +1,131 @@
+"""Learning curves, and where learned numbers go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_run import STEPS, drawn_texts, made_history, made_run
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PathCollection
+
+from sercli.reporting.figures.curves import draw_curves, has_curves
+from sercli.reporting.figures.trajectories import draw_trajectories
+
+ALPHA = "activation/current.activations.l0.alpha"
+BETA = "activation/current.activations.l0.beta"
+OTHER = "activation/own.cell.activations.l0.alpha"
+ARELU = {"name": "arelu", "alpha_min": 0.01, "alpha_max": 0.99}
+
+
+def thin(axes: Axes) -> list[np.ndarray]:
+    (lines,) = [each for each in axes.collections if isinstance(each, LineCollection)]
+    return list(lines.get_segments())
+
+
+def line(axes: Axes, label: str) -> np.ndarray:
+    (found,) = [each for each in axes.lines if each.get_label() == label]
+    return np.asarray(found.get_xydata())
+
+
+def test_curves_show_every_fold_and_seed_and_their_mean(tmp_path: Path) -> None:
+    run = made_run(tmp_path)
+    drawn = draw_curves([run], {"made": "gru tanh"}, lambda record: True)
+    loss, dev, test = drawn.figure.axes
+    assert len(thin(loss)) == 4
+    assert line(loss, "mean")[:, 1] == pytest.approx([3, 2, 1])
+    assert line(dev, "mean")[:, 1] == pytest.approx([50, 75, 70])
+    assert line(test, "mean")[:, 1] == pytest.approx([45, 35, 25])
+    assert "gru tanh" in drawn_texts(drawn.figure)
+
+
+def test_the_step_that_was_selected_on_dev_is_marked_on_dev_and_on_test(tmp_path: Path) -> None:
+    drawn = draw_curves([made_run(tmp_path)], {"made": "x"}, lambda record: True)
+    _, dev, test = drawn.figure.axes
+    for axes, percent in ((dev, 75), (test, 35)):
+        (marks,) = [each for each in axes.collections if isinstance(each, PathCollection)]
+        assert np.asarray(marks.get_offsets()) == pytest.approx(np.array([[20, percent]] * 4))
+
+
+def test_of_a_sealed_run_no_test_curve_is_drawn(tmp_path: Path) -> None:
+    runs = [made_run(tmp_path, "open"), made_run(tmp_path, "lost")]
+    names = {"open": "a", "lost": "b"}
+    drawn = draw_curves(runs, names, lambda record: record.key == "open")
+    sealed = drawn.figure.axes[5]
+    assert not sealed.lines
+    assert not sealed.collections
+    assert [text.get_text() for text in sealed.texts] == ["sealed"]
+    alone = draw_curves(runs[1:], names, lambda record: False)
+    assert [axes.get_ylabel() for axes in alone.figure.axes] == ["loss", "dev UA (%)"]
+    assert "on dev, at every look" in alone.caption
+
+
+def test_the_mean_ends_where_the_first_unit_stops(tmp_path: Path) -> None:
+    run = made_run(tmp_path)
+    history = run.history()
+    early = (history["seed"] == 0) & (history["fold"] == "one") & (history["step"] > 20)
+    history[~early].to_parquet(run.path / "history.parquet")
+    drawn = draw_curves([run], {"made": "x"}, lambda record: False)
+    assert line(drawn.figure.axes[0], "mean")[:, 0].tolist() == [10, 20]
+
+
+def test_a_history_that_is_missing_or_was_not_trained_step_by_step_has_no_curves(
+    tmp_path: Path,
+) -> None:
+    assert has_curves(made_run(tmp_path, "trained"))
+    assert not has_curves(made_run(tmp_path, "fitted", history=made_history(loss=[np.nan] * 4)))
+    half = made_run(tmp_path, "half")
+    (half.path / "history.parquet").unlink()
+    assert not has_curves(half)
+    damaged = made_run(tmp_path, "damaged")
+    (damaged.path / "history.parquet").write_bytes(b"PAR1 no more")
+    assert not has_curves(damaged)
+
+
+def test_alpha_is_drawn_as_it_acts_within_its_clamp(tmp_path: Path) -> None:
+    columns = {ALPHA: [0.01, -0.5, 0.4, 1.5], BETA: [2.0, 2.5, 3.0, -4.0]}
+    run = made_run(tmp_path, activation=ARELU, history=made_history(**columns))
+    drawn = draw_trajectories(run, "gru arelu")
+    assert drawn is not None
+    alpha, beta = drawn.figure.axes
+    assert line(alpha, "mean") == pytest.approx(
+        np.array([*zip(STEPS, [0.01, 0.01, 0.4, 0.99], strict=True)])
+    )
+    assert line(beta, "mean")[:, 1] == pytest.approx([2.0, 2.5, 3.0, -4.0])
+    assert line(alpha, "start")[:, 0].tolist() == [0] * 4
+    assert (alpha.get_ylabel(), beta.get_ylabel()) == ("α", "β")
+    assert "within its clamp" in drawn.caption
+
+
+def test_there_is_a_column_of_panels_for_every_layer(tmp_path: Path) -> None:
+    columns = {ALPHA: [0.1] * 4, BETA: [1.0] * 4, OTHER: [0.2] * 4}
+    run = made_run(tmp_path, activation=ARELU, history=made_history(**columns))
+    drawn = draw_trajectories(run, "x")
+    assert drawn is not None
+    assert [axes.get_title() for axes in drawn.figure.axes[:2]] == ["current.l0", "own.cell.l0"]
+    assert not drawn.figure.axes[3].lines, "the second layer learned no β"
+
+
+def test_layers_for_which_there_is_no_room_are_named(tmp_path: Path) -> None:
+    columns = {f"activation/l{layer}.activations.l0.alpha": [0.1] * 4 for layer in range(8)}
+    run = made_run(tmp_path, activation=ARELU, history=made_history(**columns))
+    drawn = draw_trajectories(run, "x")
+    assert drawn is not None
+    assert len(drawn.figure.axes) == 6
+    assert "Not shown for want of room: l6.l0, l7.l0." in drawn.caption
+
+
+def test_where_nothing_was_learned_nothing_is_drawn(tmp_path: Path) -> None:
+    assert draw_trajectories(made_run(tmp_path), "tanh") is None
+
+
+def test_many_thin_lines_become_pixels(tmp_path: Path) -> None:
+    steps = np.arange(500)
+    many = pd.DataFrame({"step": steps, "loss": 1.0 / (steps + 1), "dev_ua": 0.5})
+    run = made_run(tmp_path, history=many)
+    drawn = draw_curves([run], {"made": "x"}, lambda record: False)
+    assert drawn.figure.axes[0].collections[0].get_rasterized()
+    few = draw_curves([made_run(tmp_path, "few")], {"few": "x"}, lambda record: False)
+    assert not few.figure.axes[0].collections[0].get_rasterized()

@@ -1,0 +1,245 @@
+"""The report itself: which tables it has, and what they say."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sercli.reporting.report import ReportRequest, make_report
+from sercli.reporting.show import as_text
+from sercli.reporting.table import Table
+from sercli.results.record import Record
+
+Make = Callable[..., Record]
+
+WHERE = [{"seed": 3, "fold": "Session2", "step": 140}]
+
+
+def tables(runs: Path) -> list[Table]:
+    return list(make_report(ReportRequest([], runs)).tables)
+
+
+def texts(table: Table, first: str) -> dict[str, str]:
+    """Return the cells of the row that begins with this cell, by heading."""
+    row = next(row for row in table.rows if row[0].text == first)
+    return {column.name: cell.text for column, cell in zip(table.columns, row, strict=True)}
+
+
+def by_seed(*uas: float) -> list[dict[str, float]]:
+    return [{"seed": seed, "ua": ua, "wa": ua, "maf": ua} for seed, ua in enumerate(uas)]
+
+
+def test_a_run_is_a_row_of_percentages(record: Make, runs: Path) -> None:
+    record("activation=tanh", ua=0.7125, maf=0.66)
+
+    table = tables(runs)[0]
+
+    assert table.title == "iemocap, loso_session, 4 classes (per cent)"
+    assert texts(table, "iaan_small gru tanh") == {
+        "system": "iaan_small gru tanh",
+        "UA": "71.2",
+        "95 %": "65.1–74.9",
+        "WA": "68.0",
+        "macro F1": "66.0",
+        "oracle UA": "72.0",
+        "oracle WA": "69.0",
+        "dev UA": "71.0",
+    }
+    assert table.notes[0] == "The best on dev first; each with 5 folds, 1 seed, 5531 utterances."
+
+
+def test_several_seeds_have_a_deviation_which_is_explained(record: Make, runs: Path) -> None:
+    record(by_seed=by_seed(0.6, 0.7, 0.8), maf=0.5)
+
+    table = tables(runs)[0]
+
+    row = texts(table, table.rows[0][0].text)
+    assert [row[name] for name in ("UA", "WA", "macro F1")] == [
+        "70.0 ± 10.0",
+        "68.0 ± 10.0",
+        "50.0 ± 10.0",
+    ]
+    assert "± is the standard deviation over seeds." in table.notes
+
+
+def test_what_differs_between_runs_is_a_column(record: Make, runs: Path) -> None:
+    record("activation=tanh", by_seed=by_seed(0.6, 0.7))
+    record("activation=relu", experiment="second")
+
+    table = tables(runs)[0]
+
+    assert texts(table, "iaan_small gru tanh")["seeds"] == "2"
+    assert texts(table, "iaan_small gru relu")["experiment"] == "second"
+    assert table.notes[0] == "The best on dev first; each with 5 folds, 5531 utterances."
+
+
+def test_the_recall_of_every_class_has_a_table(record: Make, runs: Path) -> None:
+    record("activation=tanh", recall={"anger": 0.5, "happiness": 0.625, "neutral": 0.7})
+
+    table = tables(runs)[1]
+
+    assert table.title == "iemocap, loso_session, 4 classes: recall of every class (per cent)"
+    assert texts(table, "iaan_small gru tanh") == {
+        "system": "iaan_small gru tanh",
+        "anger": "50.0",
+        "happiness": "62.5",
+        "neutral": "70.0",
+        "sadness": "–",
+    }
+
+
+def test_runs_of_other_corpora_protocols_and_tasks_stand_apart(record: Make, runs: Path) -> None:
+    record()
+    record("dataset=nemo")
+    record("protocol=loso_speaker")
+    record("~dataset.classes.sad", "~dataset.expected.sadness")
+    record("dataset.classes.sad=neutral", "~dataset.expected.sadness")
+
+    found = [table for table in tables(runs) if table.columns[-1].name == "dev UA"]
+
+    assert sorted(table.title for table in found) == [
+        "iemocap, loso_session, 3 classes (per cent)",
+        "iemocap, loso_session, 3 classes (per cent)",
+        "iemocap, loso_session, 4 classes (per cent)",
+        "iemocap, loso_speaker, 4 classes (per cent)",
+        "nemo, loso_session, 4 classes (per cent)",
+    ]
+    assert all(len(table.rows) == 1 for table in found)
+    (note,) = (note for note in found[0].notes if "several tasks" in note)
+    assert note.startswith("Experiment first holds runs of several tasks, each in a table of its")
+    assert "nemo, loso_session, 4 classes" in note
+
+
+def test_a_diverged_run_says_where(record: Make, runs: Path) -> None:
+    record("activation=tanh")
+    record("activation=relu", diverged=WHERE)
+
+    table = tables(runs)[0]
+
+    assert texts(table, "iaan_small gru relu")["UA"] == "–"
+    assert "iaan_small gru relu: diverged: seed 3, fold Session2, step 140." in table.notes
+
+
+def test_synthetic_speech_is_shouted_above_every_table_with_its_figures(
+    record: Make, runs: Path
+) -> None:
+    record("dataset=synthetic", "activation=tanh", recall={"anger": 0.5})
+
+    found = tables(runs)
+
+    shouted = [table.warning.startswith("SYNTHETIC speech: these numbers") for table in found]
+    assert shouted == [True, True, True, False]
+    assert found[-1].title == "Published results (per cent)"
+
+
+def test_a_test_selected_run_is_called_so(record: Make, runs: Path) -> None:
+    chosen = {"selected_on": "test", "division": "loso_session"}
+    record("protocol=iaan_repo", card=chosen)
+    record()
+
+    warned = {table.title: table.warning for table in tables(runs)}
+
+    assert "TEST-SELECTED" in warned["iemocap, iaan_repo, 4 classes (per cent)"]
+    assert warned["iemocap, loso_session, 4 classes (per cent)"] == ""
+
+
+def test_the_best_on_dev_stands_beside_all_that_compares_with_it(record: Make, runs: Path) -> None:
+    record("activation=leaky_relu", dev_ua=0.8, ua=0.7)
+    record("activation=softsign", dev_ua=0.7, ua=0.9)
+
+    (table,) = (table for table in tables(runs) if "best on dev, beside" in table.title)
+
+    assert "iaan_small gru leaky_relu" in table.title
+    assert len(table.rows) == 11
+    row = texts(table, "AR-GRU (V)")
+    assert (row["UA there"], row["UA here"]) == ("68.3", "70.0 (65.1–74.9)")
+    assert row["Δ UA"] == "+1.7 (−3.2 to +6.6)"
+
+
+def test_a_reason_that_all_published_results_share_stands_once(record: Make, runs: Path) -> None:
+    record("dataset=synthetic")
+    table = tables(runs)[-1]
+    assert table.notes == ("Not comparable: iemocap is real speech, that of the run is synthetic.",)
+    assert len(table.columns) == 5
+
+    record()
+    table = tables(runs)[-1]
+    assert table.notes == ()
+    assert texts(table, "AR-GRU (V)")["because"] == "selection not stated"
+    assert texts(table, "Attention pooling CNN")["comparable"] == "no"
+
+
+def test_published_results_stand_below_what_selected_them(record: Make, runs: Path) -> None:
+    record()
+    table = tables(runs)[-1]
+
+    official = texts(table, "IAAN (official repository)")
+    assert [official[name] for name in ("UA", "WA", "oracle UA", "oracle WA")] == [
+        *("–", "–"),
+        *("67.2", "65.8"),
+    ]
+
+
+def test_the_user_adds_published_results(record: Make, runs: Path, tmp_path: Path) -> None:
+    record()
+    own = tmp_path / "own.yaml"
+    own.write_text(
+        "- {system: Mine, source: A thesis, corpus: iemocap, classes: 4, protocol: loso_session, "
+        "modality: audio, ua: 60, wa: 61.5, selection: dev}"
+    )
+
+    found = make_report(ReportRequest([], runs, baselines=own)).tables
+
+    assert texts(found[-1], "Mine")["UA"] == "60.0"
+    (beside,) = (table for table in found if "best on dev, beside" in table.title)
+    assert texts(beside, "Mine")["Δ UA"].startswith("+10.0")
+
+
+def test_the_data_hold_every_row_and_every_comparison(record: Make, runs: Path) -> None:
+    run = record("activation=arelu")
+
+    document = json.loads(as_text(make_report(ReportRequest([], runs, "json")).content))
+
+    assert [row["source"] for row in document["rows"]] == ["run"] + ["published"] * 14
+    promised = {
+        *("system", "source", "experiment", "dataset", "protocol", "model", "cell", "activation"),
+        *("alpha", "beta", "seeds", "folds", "n", "ua", "wa", "ua_ci", "wa_ci", "ua_oracle"),
+        *("wa_oracle", "comparable", "runs", "maf", "recall", "sealed"),
+    }
+    assert all(set(row) >= promised for row in document["rows"])
+    assert len({tuple(row) for row in document["rows"]}) == 1  # the same fields in each
+    assert document["rows"][0]["runs"] == [run.key]
+    assert {row["published"] for row in document["comparisons"]} >= {"AR-GRU (V)", "IAAN"}
+
+
+@pytest.mark.parametrize("form", ["table", "markdown", "latex", "csv", "json"])
+def test_every_form_reports_even_where_all_runs_are_damaged(
+    record: Make, runs: Path, form: str
+) -> None:
+    (record().path / "run.json").write_text("{")
+
+    report = make_report(ReportRequest([], runs, form))
+
+    assert "AR-GRU (V)" in as_text(report.content)
+    assert len(report.damaged) == 1
+
+
+def test_a_plain_table_waits_for_no_heavy_library(record: Make, runs: Path) -> None:
+    record()
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from sercli.reporting.report import ReportRequest, make_report\n"
+        f"make_report(ReportRequest([], Path({str(runs)!r})))\n"
+        "print({'torch', 'matplotlib', 'optuna', 'hydra', 'sklearn'} & set(sys.modules))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,134 @@
+"""What differs between two runs, and between a run and its rerun, to read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sercli.config.difference import Difference
+from sercli.errors import RequestError, SercliError
+from sercli.reporting.difference import difference_view
+from sercli.reporting.find import find_one
+from sercli.reporting.rerun import rerun_tables
+from sercli.reporting.table import Table
+from sercli.results.record import Record
+from sercli.training.agreement import Rerun
+
+
+def texts(table: Table) -> list[list[str]]:
+    return [[cell.text for cell in row] for row in table.rows]
+
+
+def test_only_what_can_change_a_result_is_compared(record: Callable[..., Record]) -> None:
+    left = record("activation=tanh", "device=cpu")
+    right = record("activation=arelu", "arelu.alpha=0.1", experiment="second")
+
+    view = difference_view(left, right)
+
+    (table,) = view.tables
+    assert [column.name for column in table.columns] == [
+        "key",
+        f"first/{left.key}",
+        f"second/{right.key}",
+    ]
+    assert ["activation.name", "tanh", "arelu"] in texts(table)
+    assert ["activation.alpha", "–", "0.1"] in texts(table)
+    assert {"key": "activation.alpha", "right": 0.1} in view.data["differences"]
+    assert not any(row[0].startswith(("device", "arelu")) for row in texts(table))
+
+
+def test_everything_includes_how_to_run_and_the_card(record: Callable[..., Record]) -> None:
+    left = record("device=cpu")
+    right = record("optim.lr=0.5", "device=auto", card={"folds": 7})
+
+    rows = texts(difference_view(left, right, everything=True).tables[0])
+
+    assert ["device", "cpu", "auto"] in rows
+    assert ["optim.lr", "0.001", "0.5"] in rows
+    assert ["card.folds", "5", "7"] in rows
+
+
+def test_equal_runs_differ_in_nothing(record: Callable[..., Record]) -> None:
+    run = record()
+
+    view = difference_view(run, run)
+
+    assert view.tables[0].title.endswith("differ in: nothing")
+    assert view.data == {"differences": []}
+
+
+def test_a_long_value_is_cut_in_the_table_alone(record: Callable[..., Record]) -> None:
+    left, right = record(), record("optim.lr=0.5", card={"division": "x" * 100})
+
+    view = difference_view(left, right, everything=True)
+
+    assert ["card.division", "–", "x" * 59 + "…"] in texts(view.tables[0])
+    assert {"key": "card.division", "right": "x" * 100} in view.data["differences"]
+
+
+def test_a_record_without_its_environment_is_one_line(record: Callable[..., Record]) -> None:
+    run = record()
+    (run.path / "environment.json").unlink()
+
+    with pytest.raises(SercliError, match="`sercli verify` says more"):
+        difference_view(run, run, everything=True)
+
+
+@pytest.mark.parametrize("name", ["{key}", "first/{key}", "{runs}/first/{key}", "first"])
+def test_a_run_is_found_by_key_experiment_and_folder(
+    record: Callable[..., Record], runs: Path, name: str
+) -> None:
+    run = record()
+    assert find_one(name.format(key=run.key, runs=runs), runs).key == run.key
+
+
+def test_an_experiment_of_several_runs_is_no_run(record: Callable[..., Record], runs: Path) -> None:
+    keys = sorted([record().key, record("optim.lr=0.5").key])
+
+    with pytest.raises(RequestError, match="'first' has 2 runs: name one") as error:
+        find_one("first", runs)
+
+    assert f"({', '.join(keys)})" in str(error.value)
+
+
+def made(run: Record, *changed: Difference, farthest: float = 0.0) -> Rerun:
+    """A rerun of one unit."""
+    figures = {"selected_step": 10, "dev_ua": 0.5, "ua": 0.625, "wa": 0.75}
+    again = {f"{name}_again": value for name, value in figures.items()}
+    unit = {"seed": 0, "fold": "one", **figures, **again, "same": 1.0, "farthest": farthest}
+    return Rerun(run, run, changed, pd.DataFrame([unit]), True, {"ua": 0.0})
+
+
+def test_a_rerun_shows_every_unit_and_its_verdict(record: Callable[..., Record]) -> None:
+    (table,) = rerun_tables(made(record()))
+
+    assert table.title.endswith("and its rerun: they agree to the last digit")
+    assert texts(table) == [
+        ["one", "0", "10", "10", "50.0", "50.0", "62.5", "62.5", "75.0", "75.0", "100.0", "0"]
+    ]
+
+
+def test_a_rerun_that_does_not_agree_says_why(record: Callable[..., Record]) -> None:
+    (table,) = rerun_tables(made(record(), farthest=0.25))
+
+    assert "THEY DO NOT AGREE" in table.title
+    assert table.notes[0] == "seed 0, fold one: probabilities differ by up to 0.25."
+
+
+def test_a_rerun_elsewhere_shows_what_differs_and_how_far_it_may_be_off(
+    record: Callable[..., Record],
+) -> None:
+    table, changed = rerun_tables(made(record(), Difference("processor", "one", "other")))
+
+    assert "they agree within 1 points" in table.title
+    assert texts(changed) == [["processor", "one", "other"]]
+    assert any("may lie 1 points apart" in note for note in table.notes)
+
+
+def test_a_rerun_of_a_sealed_run_shows_dev_alone(record: Callable[..., Record]) -> None:
+    (table,) = rerun_tables(made(record()), shows_test=False)
+    assert [column.name for column in table.columns][4:6] == ["dev UA", "dev UA again"]
+    assert not any("62.5" in row or "75.0" in row for row in texts(table))

@@ -1,0 +1,167 @@
+"""The seal: what a search's points gave on test is shown of its winner alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sercli.errors import RequestError
+from sercli.reporting.find import find
+from sercli.reporting.formats import FORMS
+from sercli.reporting.report import ReportRequest, make_report
+from sercli.reporting.seal import keep_sealed, shows_test
+from sercli.reporting.show import as_text
+from sercli.results.record import Record
+from sercli.results.sweep_page import SweepPage, read_sweep
+
+Make = Callable[..., Record]
+Search = Callable[..., SweepPage]
+
+TEST = {
+    "ua": 0.1234,
+    "wa": 0.1235,
+    "maf": 0.1236,
+    "map": 0.1237,
+    "ua_ci": [0.1231, 0.1239],
+    "wa_ci": [0.1232, 0.1238],
+    "ua_oracle": 0.1241,
+    "wa_oracle": 0.1242,
+    "recall": {"anger": 0.1243},
+    "by_seed": [{"seed": 0, "ua": 0.1244, "dev_ua": 0.61}, {"seed": 1, "ua": 0.1245}],
+    "by_fold": [{"seed": 0, "fold": "one", "ua": 0.1246, "selected_step": 10, "oracle_step": 1247}],
+}
+"""Figures of a loser that can be told from all others."""
+
+
+def losers_figures(text: str) -> list[str]:
+    """Return what gives a loser away, as fractions or per cent."""
+    return [sign for sign in ("0.123", "0.124", "12.3", "12.4", "1247") if sign in text]
+
+
+@pytest.fixture(name="points")
+def _points(record: Make, search: Search) -> tuple[Record, Record]:
+    """The winner and a loser of a search."""
+    winner = record("activation=tanh", ua=0.81, dev_ua=0.9)
+    loser = record("activation=relu", **TEST, dev_ua=0.62)
+    search(winner)
+    return winner, loser
+
+
+def test_nothing_shows_what_a_loser_gave_on_test(points: tuple[Record, Record], runs: Path) -> None:
+    loser = points[1]
+    looks: list[dict[str, Any]] = [{}, {"table1": True}, {"rows": "activation"}]
+    names = ("first", loser.key, str(loser.path))
+    for form, look, name in product(FORMS, looks, names):
+        text = as_text(make_report(ReportRequest([name], runs, form, **look)).content)
+
+        assert losers_figures(text) == [], (form, look, name)
+        assert loser.key in text or "sealed" in text.lower(), (form, look, name)
+
+
+def test_without_the_seal_the_same_report_shows_them(
+    points: tuple[Record, Record], runs: Path, search: Search
+) -> None:
+    search(points[0], comparison=True)
+
+    text = as_text(make_report(ReportRequest([], runs, "json")).content)
+
+    assert losers_figures(text) == ["0.123", "0.124"]
+
+
+def test_the_winner_is_shown_and_that_is_noted(points: tuple[Record, Record], runs: Path) -> None:
+    rows = json.loads(str(make_report(ReportRequest([], runs, "json")).content))["rows"]
+
+    assert [(row["ua"], row["sealed"]) for row in rows[:2]] == [(0.81, False), (None, True)]
+    page = read_sweep(runs / "first")
+    assert page is not None
+    assert list(page.shown) == [points[0].key]
+
+
+def test_a_search_that_goes_on_has_no_winner_yet(
+    points: tuple[Record, Record], runs: Path, search: Search
+) -> None:
+    search(points[0], points={"complete": 2, "waiting": 1})
+
+    rows = json.loads(str(make_report(ReportRequest([], runs, "json")).content))["rows"]
+
+    assert [row["ua"] for row in rows[:2]] == [None, None]
+    page = read_sweep(runs / "first")
+    assert page is not None
+    assert not page.shown
+
+
+def test_the_table_says_how_many_are_sealed_and_how_to_open_them(
+    points: tuple[Record, Record], runs: Path
+) -> None:
+    table = make_report(ReportRequest([], runs)).tables[0]
+
+    assert "SEALED: 1 of 2 runs" in table.warning
+    assert "--open" in table.warning
+    assert [row[1].text for row in table.rows] == ["81.0", "sealed"]
+
+
+def test_opening_shows_all_and_the_page_says_so(points: tuple[Record, Record], runs: Path) -> None:
+    report = make_report(ReportRequest(["first"], runs, open=True))
+
+    assert [row[1].text for row in report.tables[0].rows] == ["81.0", "12.3 ± 0.0"]
+    assert report.tables[0].warning == ""
+    page = read_sweep(runs / "first")
+    assert page is not None
+    assert [each["how"] for each in page.opened] == ["report --open"]
+
+
+def test_a_page_that_cannot_be_read_keeps_its_runs_sealed(
+    points: tuple[Record, Record], runs: Path
+) -> None:
+    (runs / "first" / "sweep.json").write_text("{")
+
+    report = make_report(ReportRequest([], runs))
+
+    assert [row[1].text for row in report.tables[0].rows] == ["sealed", "sealed"]
+    (line,) = report.damaged
+    assert "sweep.json cannot be read" in line
+
+
+def test_a_winner_that_cannot_be_noted_stays_sealed(
+    points: tuple[Record, Record], runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("sercli.reporting.seal.show_winner", refuse)
+
+    records, lines = keep_sealed(find([], runs)[0])
+
+    assert not any(map(shows_test, records))
+    assert lines == []
+
+
+def test_nothing_is_tested_against_a_sealed_run(points: tuple[Record, Record], runs: Path) -> None:
+    request = ReportRequest([], runs, against=points[1].key)
+
+    with pytest.raises(RequestError, match=r"it is sealed \(--open shows test\)"):
+        make_report(request)
+    document = json.loads(str(make_report(replace(request, against=None, form="json")).content))
+    assert {tuple(each["runs"]) for each in document["comparisons"]} == {(points[0].key,)}
+
+
+def test_a_pivot_of_sealed_runs_is_of_dev(points: tuple[Record, Record], runs: Path) -> None:
+    (table,) = make_report(ReportRequest([], runs, rows="activation")).tables
+
+    assert table.title == "iemocap, loso_session, 4 classes: dev UA (per cent)"
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["relu", "62.0"],
+        ["tanh", "90.0"],
+    ]
+
+
+def test_what_is_no_search_is_not_sealed(record: Make) -> None:
+    records, _ = keep_sealed([record()])
+
+    assert shows_test(records[0])
