@@ -57,8 +57,8 @@ def coverage(repetitions: int) -> None:
     }
     _table("The same, where no speaker suits one better", alike, _tests, repetitions)
     _table("How often 2.4 points of UA are found", DESIGNS, _tests, repetitions, better=0.15)
-    print("\n### The detectable difference\n")  # noqa: T201
-    print("| | on average | found, where it is true |\n|---|---|---|")  # noqa: T201
+    print("\n### The detectable difference\n")
+    print("| | on average | found, where it is true |\n|---|---|---|")
     for name, design in DESIGNS.items():
         _detectable(name, design, repetitions)
 
@@ -70,13 +70,13 @@ def _table(
     repetitions: int,
     better: float = 0.0,
 ) -> None:
-    print(f"\n### {title}\n")  # noqa: T201
+    print(f"\n### {title}\n")
     for number, (name, design) in enumerate(designs.items()):
         rates = _rates(design, measure, repetitions, better)
         if number == 0:
-            print(f"| | {' | '.join(rates)} |\n|{'---|' * (len(rates) + 1)}")  # noqa: T201
+            print(f"| | {' | '.join(rates)} |\n|{'---|' * (len(rates) + 1)}")
         shown = " | ".join(f"{100 * rate:.1f} %" for rate in rates.values())
-        print(f"| {name} | {shown} |", flush=True)  # noqa: T201
+        print(f"| {name} | {shown} |", flush=True)
 
 
 def _rates(
@@ -173,7 +173,7 @@ def _detectable(name: str, design: Design, repetitions: int) -> None:
     better = float(np.interp(promised, gains, steps))
     rates = _rates(design, _tests, repetitions, better)
     found = f"{100 * rates['bootstrap, ours']:.0f} % (swaps {100 * rates['swaps, ours']:.0f} %)"
-    print(f"| {name} | {100 * promised:.1f} points | {found} |", flush=True)  # noqa: T201
+    print(f"| {name} | {100 * promised:.1f} points | {found} |", flush=True)
 
 
 def _drawn(speakers: int) -> Floats:
@@ -189,14 +189,14 @@ def speed(folder: Path, runs: int) -> None:
         began = time.perf_counter()
         for _ in write_simulated_records(experiment, runs, design=Design(seeds=1), better=0.1):
             pass
-        print(f"{runs} records written in {time.perf_counter() - began:.0f} s")  # noqa: T201
+        print(f"{runs} records written in {time.perf_counter() - began:.0f} s")
     records = [read_record(path) for path in find_records(experiment)]
     began = time.perf_counter()
     frame = compare(records)
     took = time.perf_counter() - began
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{len(frame)} comparisons in {took:.1f} s, {memory:.0f} MiB")  # noqa: T201
-    print(frame["note"].iloc[0])  # noqa: T201
+    print(f"{len(frame)} comparisons in {took:.1f} s, {memory:.0f} MiB")
+    print(frame["note"].iloc[0])
 
 
 if __name__ == "__main__":

@@ -111,7 +111,8 @@ def _best(trials: pd.DataFrame) -> dict[str, Any] | None:
 
 def _failures(trials: pd.DataFrame) -> dict[str, int]:
     """Cause → number of points that failed by it, or wait to be tried again."""
-    causes = trials.loc[trials["state"] != "complete", "cause"].dropna()
+    other = trials["state"].isin(["complete", "excluded"])
+    causes = trials.loc[~other, "cause"].dropna()
     return {str(cause): int(n) for cause, n in causes.value_counts().items()}
 
 

@@ -82,7 +82,7 @@ def count(test: pd.DataFrame, speakers: Mapping[Any, str]) -> Counts:
     cell = np.ravel_multi_index((seed, speaker, label), shape)
     total = np.bincount(cell, minlength=np.prod(shape)).reshape(shape)[0]
     correct = np.bincount(cell, weights=is_right(test), minlength=np.prod(shape)).reshape(shape)
-    fold, folds = pd.factorize(test["fold"])
+    fold, folds = pd.factorize(test["fold"], sort=True)
     first = np.full(len(names), len(folds))
     np.minimum.at(first, speaker, fold)
     return Counts(

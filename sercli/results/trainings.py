@@ -8,7 +8,7 @@ speakers, as with an official split, it is most of what the result depends on.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,16 +40,16 @@ def independent(a: Counts, b: Counts) -> tuple[Counts, Counts]:
     """
     if min(len(a.correct), len(b.correct)) > 1:
         return a, b
-    return a.of_folds(), b.of_folds()
+    return a.of_folds(), replace(b, fold=a.fold).of_folds()
 
 
 def shared_noise(systems: Sequence[Counts]) -> SharedNoise:
     """Estimate the variance that speakers share by their trained models.
 
     A prediction belongs to a speaker and to a trained model (fold × seed). By the rule for two
-    ways of clustering (Cameron, Gelbach & Miller 2011) the variance is that by
-    speakers, plus that by models, minus that by both; this is what the first lacks. Folds with
-    one speaker each share nothing; one seed shows nothing of what another would do.
+    ways of clustering (Cameron, Gelbach & Miller 2011) the variance is that by speakers, plus
+    that by models, minus that by both; this is what the first lacks. Folds with one speaker each
+    share nothing; one seed shows nothing of what another would do.
 
     Args:
         systems: One, or the two whose difference is taken: trained independently.

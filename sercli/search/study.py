@@ -333,17 +333,20 @@ class Study:
         """Record that a point was stopped because it is bad."""
         self._end(claim, TrialState.PRUNED, (), {})
 
-    def exclude(self, claim: Claim) -> None:
+    def exclude(self, claim: Claim, why: str) -> None:
         """Record that a sampler's point is none of those wanted, and add another token.
 
         Where hardly any are wanted, the sweep is stopped.
         """
-        self._end(claim, TrialState.FAIL, (), {EXCLUDED: True})
+        self._end(claim, TrialState.FAIL, (), {EXCLUDED: why})
         trials = self.patiently(self._queue.trials)
-        excluded = sum(EXCLUDED in trial.attributes for trial in trials)
-        wanted = len(trials) - excluded + 1
-        if excluded > MOST_EXCLUDED * wanted:
-            self.stop(f"{excluded} of {len(trials)} proposed points are excluded; narrow the space")
+        reasons = [x.attributes[EXCLUDED] for x in trials if EXCLUDED in x.attributes]
+        wanted = len(trials) - len(reasons) + 1
+        if len(reasons) > MOST_EXCLUDED * wanted:
+            self.stop(
+                f"{len(reasons)} of {len(trials)} proposed points are excluded; narrow the space "
+                f"(the last one: {why})"
+            )
         self.patiently(lambda: self._queue.fill_up(wanted, Entry({})))
 
     def hand_back(self, claim: Claim, *, last: bool = False) -> None:

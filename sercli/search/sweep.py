@@ -133,7 +133,7 @@ def run_sweep(plan: Plan, how: HowToRun = HowToRun(), progress: Progress = SILEN
         SercliError: The storage does not answer.
     """
     shop = Workshop(None, progress)
-    config = _check(plan, shop)
+    config = _check(plan, shop, progress)
     runs = Path(config.paths.runs)
     study = Study(plan.experiment, runs, how.storage, note=progress.note, create=plan.objectives)
     study.plan(plan)
@@ -149,22 +149,35 @@ def run_sweep(plan: Plan, how: HowToRun = HowToRun(), progress: Progress = SILEN
     return _result(study, _done(study) - before, tuple(jobs))
 
 
-def _check(plan: Plan, shop: Workshop) -> Config:
+def _check(plan: Plan, shop: Workshop, progress: Progress) -> Config:
     """Refuse points that make no sense before any work, and return the configuration of one.
 
-    Every value of every setting is tried in one point at least.
+    Every value of every setting is tried in one point at least. Of a space that a sampler searches
+    a part may make no sense: such points are excluded when they are proposed.
     """
     points = plan.points or tuple(plan.space.samples())
+    bad: dict[str, list[str]] = {}
+    good: dict[str, Config] = {}
     tried: set[tuple[str, str]] = set()
     for point in points:
         parts = {("", point.base), *((key, str(value)) for key, value in point.settings.items())}
-        if not parts <= tried:
-            tried |= parts
-            try:
-                shop.check(plan.space.thaw(point))
-            except RequestError as error:
-                raise RequestError(f"point {' '.join(point.overrides)}: {error}") from error
-    return plan.space.thaw(points[0])
+        if parts <= tried:
+            continue
+        tried |= parts
+        config = plan.space.thaw(point)
+        try:
+            shop.check(config)
+            good[point.base] = config
+        except RequestError as error:
+            text = f"point {' '.join(point.overrides)}: {error}"
+            if plan.points:
+                raise RequestError(text) from error
+            bad.setdefault(point.base, []).append(text)
+    for base, texts in bad.items():
+        if base not in good:
+            raise RequestError(texts[0])
+        progress.note(f"a part of the space makes no sense and is excluded: {texts[0]}")
+    return next(iter(good.values()))
 
 
 def _run_here(

@@ -67,7 +67,7 @@ def _row(trial: Kept, objectives: Sequence[str], causes: Mapping[str, str]) -> d
         "worker": about.get(WORKER, {}).get("name"),
         "attempts": about.get("attempts", 0),
         "units": about.get("units", 0),
-        "cause": causes.get(about["cause"]) if "cause" in about else None,
+        "cause": causes.get(about["cause"]) if "cause" in about else about.get(EXCLUDED),
         **(dict(zip(objectives, trial.values, strict=True)) if state == "complete" else {}),
         **{f"{PARAMETER}{key}": value for key, value in trial.parameters.items()},
     }

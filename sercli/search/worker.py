@@ -19,7 +19,7 @@ from sercli.search.failures import cause_of
 from sercli.search.leave import Leave, TimeIsUp, asked_to_leave
 from sercli.search.order import WorkOrder
 from sercli.search.presence import BEAT_SECONDS, Watch, Worker, present
-from sercli.search.queue import Claim
+from sercli.search.queue import POINT, Claim
 from sercli.search.study import Study
 from sercli.search.workshop import Shop, Trained, Workshop
 from sercli.training.run import Watching
@@ -30,6 +30,10 @@ _BUSY_SECONDS = 1.0
 
 class _Pruned(Exception):  # noqa: N818 - no error
     """A point is so bad that it is stopped."""
+
+
+class _NoSense(Exception):  # noqa: N818 - no error
+    """What a sampler proposes is excluded."""
 
 
 class _Asked(Exception):  # noqa: N818 - no error
@@ -138,11 +142,7 @@ class _Shift:
 
     def _do(self, claim: Claim) -> None:
         try:
-            config = self._study.configuration(claim)
-            if config is None:
-                self._study.exclude(claim)
-                return
-            config = here(config, self._order.overrides)
+            config = self._configuration(claim)
             trained = self._shop.train(config, self._watching(claim), self._origin())
             self._finish(claim, config, trained)
         except _Pruned:
@@ -150,6 +150,8 @@ class _Shift:
         except _Asked:
             self._leave.wound_up()
             self._study.hand_back(claim)
+        except _NoSense as error:
+            self._study.exclude(claim, str(error))
         except Busy:  # another worker trains the same run, for another point of the same settings
             self._study.hand_back(claim, last=True)
             time.sleep(_BUSY_SECONDS)
@@ -157,6 +159,25 @@ class _Shift:
             cause = cause_of(error)
             self._progress.note(f"point {claim.number} failed: {cause.text}")
             self._study.fail(claim, cause)
+
+    def _configuration(self, claim: Claim) -> Config:
+        """The configuration of a point, here.
+
+        What a sampler proposes may be excluded, or make no sense where a space is not a box: it is
+        then no failure, and the sampler proposes another.
+        """
+        try:
+            config = self._study.configuration(claim)
+            if config is None:
+                raise _NoSense("as the plan says")
+            config = here(config, self._order.overrides)
+            if POINT not in claim.attributes:
+                self._shop.check(config)
+        except RequestError as error:
+            if POINT in claim.attributes:
+                raise
+            raise _NoSense(str(error)) from error
+        return config
 
     def _watching(self, claim: Claim) -> Watching:
         def unit_finished(dev_uas: Mapping[int, float], units: int) -> None:

@@ -46,6 +46,9 @@ class Shop(Protocol):
     ) -> Trained:
         """Train a run, or find it."""
 
+    def check(self, config: Config) -> object:
+        """Refuse a configuration that makes no sense."""
+
     def parameters(self, config: Config) -> int:
         """Count the numbers that a model learns."""
 

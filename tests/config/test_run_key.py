@@ -85,6 +85,7 @@ def test_every_value_that_can_change_a_result_changes_the_key_and_no_other(path:
         "device=cpu",
         "recurrence.backend=eager",
         "recurrence.backend=cpp",
+        "launcher=submitit",
         "paths.data=elsewhere",
         "paths.store=elsewhere",
         "paths.runs=elsewhere",

@@ -17,6 +17,7 @@ from sercli.reporting.statistics import permutation
 from sercli.reporting.statistics.holm import holm
 from sercli.reporting.statistics.mcnemar import mcnemar_p
 from sercli.reporting.statistics.permutation import permutation_p, smallest_p
+from sercli.results.bootstrap import difference_interval
 from sercli.results.counts import Counts
 
 
@@ -92,9 +93,13 @@ def test_models_that_move_all_speakers_together_make_a_difference_less_certain()
 
 def test_with_one_seed_whole_folds_are_swapped() -> None:
     """All speakers say that a is better; but there are three models, not six speakers."""
-    a, b = (made([[right] * 6], folds=[0, 0, 1, 1, 2, 2]) for right in (7, 4))
+    folds = [0, 0, 1, 1, 2, 2]
+    a, b = (made([right], folds=folds) for right in ([7, 6, 8, 7, 9, 9], [4] * 6))
 
     assert permutation_p(a, b) == smallest_p(3) == 0.25
+    other_numbers = replace(b, fold=2 - b.fold)
+    assert permutation_p(a, other_numbers) == 0.25
+    assert difference_interval(a, other_numbers) == difference_interval(a, b)
 
 
 def test_more_speakers_allow_smaller_p_values() -> None:

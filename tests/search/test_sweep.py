@@ -340,7 +340,24 @@ def test_a_search_where_everything_is_excluded_stops(
 
     assert result.records == ()
     assert result.stopped is not None
-    assert result.stopped.endswith("proposed points are excluded; narrow the space")
+    assert result.stopped.endswith(
+        "are excluded; narrow the space (the last one: as the plan says)"
+    )
+
+
+def test_what_a_sampler_proposes_where_nothing_can_be_is_excluded(
+    plan: Callable[..., Plan], watching: Any
+) -> None:
+    progress = watching()
+    space = ["activation=arelu", "arelu.alpha_max=0.3", "arelu.alpha=interval(0.01,0.99)"]
+
+    result = sweep(plan(*space, sampler="random", trials=3), progress)
+
+    assert result.all_well
+    assert result.page.points["complete"] == 3
+    assert result.page.points["excluded"] > 0
+    (note,) = [note for note in progress.notes if note.startswith("a part of the space makes no")]
+    assert "arelu.alpha=0.99 lies outside its clamp" in note
 
 
 def test_a_bad_point_is_pruned_between_its_folds(

@@ -8,8 +8,8 @@ independent.
 
 That takes the trained models as they are. The models of another seed would move all speakers of a
 fold together (`sercli.results.trainings`), which is added to every swap as noise with Student's
-t distribution. This is our extension: without it, where one model tests all speakers, 40 to 60 %
-of equal systems come out as different; with it 3 to 6 % (benchmarks/statistics.md). One seed does
+t distribution. This is our extension: without it, where one model tests all speakers, 36 to 58 %
+of equal systems come out as different; with it 3 to 5 % (benchmarks/statistics.md). One seed does
 not show that noise, so that then whole folds are swapped.
 """
 
