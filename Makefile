@@ -3,6 +3,7 @@
 #   make demo    install, then extract, train, sweep and report on the embedded corpus
 #   make test    install, then all tests
 #   make check   install, then ruff, mypy and import-linter
+#   make tour    install, then run the README's commands and put below each what it prints
 #
 # PYTHON chooses the interpreter (3.11 or newer), as in: make demo PYTHON=python3.12
 
@@ -11,7 +12,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DONE   := $(VENV)/.installed
 
-.PHONY: install demo test check clean
+.PHONY: install demo test check tour clean
 .DELETE_ON_ERROR:
 
 install: $(DONE)
@@ -37,5 +38,8 @@ check: $(DONE)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+tour: $(DONE)
+	$(BIN)/python docs/make_tour.py
+
 clean:
-	rm -rf $(VENV) dist build data store runs
+	rm -rf $(VENV) dist build data store runs .tour

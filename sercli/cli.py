@@ -225,6 +225,7 @@ def sweep(
     trials: Annotated[
         int | None, typer.Option(min=1, help="Points of a sampler, of all runs and workers.")
     ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the sampler.")] = None,
     objective: Annotated[
         list[str] | None,
         typer.Option(help="dev_ua (default); add parameters or seconds for a trade-off."),
@@ -267,6 +268,7 @@ def sweep(
         plan=plan,
         sampler=sampler,
         trials=trials,
+        seed=seed,
         objectives=objective or (),
         pruner=prune,
         comparison=compare,

@@ -22,7 +22,7 @@ class RequestError(SercliError):
     exit_status = 2
 
 
-class Busy(RequestError):
+class BusyError(RequestError):
     """Another process is at work on the same thing."""
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from sercli.errors import Busy
+from sercli.errors import BusyError
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -69,13 +69,13 @@ def held_alone(lock: Path, busy: str) -> Iterator[None]:
         busy: What to say when another process holds it.
 
     Raises:
-        Busy: Another process holds it.
+        BusyError: Another process holds it.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
     try:
         held = FileLock(lock).acquire(timeout=0)
     except Timeout:
-        raise Busy(busy) from None
+        raise BusyError(busy) from None
     with held:
         yield
 

@@ -76,6 +76,13 @@ def start(config_dir: Path | None = None) -> None:
     initialize_config_dir(config_dir=str(packaged("conf")), version_base="1.3")
 
 
+def user_folders() -> list[Path]:
+    """The folder of the user's own configuration, where there is one."""
+    start()
+    sources = GlobalHydra.instance().config_loader().get_sources()
+    return [Path(source.path) for source in sources if source.provider == "user"]
+
+
 def compose(overrides: Sequence[str]) -> Config:
     """Compose one configuration.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -18,8 +19,16 @@ class TimeIsUp(Interrupted):
     """The time that a worker had to finish its fold is over."""
 
 
+_ECHO_SECONDS = 2.0
+"""How long the same signal is taken for the same wish: a scheduler that signals all processes of a
+job reaches a worker directly, and once more by the command that started it."""
+
+
 class Leave:
     """Whether this worker was asked to leave.
+
+    Args:
+        grace: Seconds that a fold may then still take.
 
     Attributes:
         asked: Whether it was.
@@ -28,16 +37,19 @@ class Leave:
     def __init__(self, grace: float) -> None:
         self.asked = False
         self._grace = grace
+        self._first = (0, 0.0)
 
     def ask(self, number: int, frame: FrameType | None) -> None:
         """Let the fold be finished within the grace time; asked again, give it up at once."""
-        if self.asked:
+        signal_before, when = self._first
+        now = time.monotonic()
+        if self.asked and number == signal_before and now - when < _ECHO_SECONDS:
+            return
+        if self.asked or self._grace <= 0:
+            self.asked = True
             raise TimeIsUp
-        self.asked = True
-        if self._grace > 0:
-            signal.setitimer(signal.ITIMER_REAL, self._grace)
-        else:
-            raise TimeIsUp
+        self.asked, self._first = True, (number, now)
+        signal.setitimer(signal.ITIMER_REAL, self._grace)
 
     def wound_up(self) -> None:
         """The fold is finished or given up: from now on nothing interrupts."""

@@ -29,6 +29,7 @@ class Plan:
         experiment: Its name.
         sampler: ``grid``, or one of `sercli.search.samplers`.
         trials: How many points a sampler proposes; None for a grid.
+        seed: Seed of the sampler.
         objectives: Of `OBJECTIVES`.
         pruner: One of `sercli.search.pruners`, or None.
         comparison: Whether it compares systems that were named before, so that all of them are
@@ -41,6 +42,7 @@ class Plan:
     experiment: str
     sampler: str
     trials: int | None
+    seed: int
     objectives: tuple[str, ...]
     pruner: str | None
     comparison: bool
@@ -54,6 +56,7 @@ def make_plan(
     plan: str | None = None,
     sampler: str | None = None,
     trials: int | None = None,
+    seed: int | None = None,
     objectives: Sequence[str] = (),
     pruner: str | None = None,
     comparison: bool = False,
@@ -67,6 +70,7 @@ def make_plan(
         plan: Name or path of the file of a plan.
         sampler: What proposes points; default: all of a grid.
         trials: How many points a sampler proposes.
+        seed: Seed of the sampler, 0 or more; default: 0.
         objectives: What the search is for; default: UA on dev.
         pruner: What stops points early; ``none``: nothing, although the file says so.
         comparison: Whether all points are results.
@@ -87,7 +91,8 @@ def make_plan(
     _check_aim(sampler, objectives, pruner, comparison)
     space = _make_space(file, listed=sampler == GRID)
     experiment, points = _make_points(space, listed=sampler == GRID)
-    return Plan(experiment, sampler, trials, objectives, pruner, comparison, space, points)
+    seed = (form.seed or 0) if seed is None else seed
+    return Plan(experiment, sampler, trials, seed, objectives, pruner, comparison, space, points)
 
 
 def identity(config: Config) -> str:

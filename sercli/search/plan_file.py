@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from sercli.config.compose import user_folders
 from sercli.errors import RequestError, nearest
 from sercli.resources import packaged
 
@@ -26,6 +27,7 @@ class Form:
         sweep: Key → values, swept at each point.
         sampler: What proposes points.
         trials: How many points a sampler proposes.
+        seed: Seed of the sampler.
         exclude: Which points are left out (`sercli.search.exclude`).
         objectives: What the search is for.
         prune: What stops points early.
@@ -39,6 +41,7 @@ class Form:
     sweep: dict[str, str | int | float] = field(default_factory=dict)
     sampler: str | None = None
     trials: int | None = None
+    seed: int | None = None
     exclude: str | None = None
     objectives: list[str] = field(default_factory=list)
     prune: str | None = None
@@ -64,6 +67,8 @@ class PlanFile:
 
 def read_plan_file(name: str, overrides: Sequence[str] = ()) -> PlanFile:
     """Read a plan, by its name in ``sweeps/`` or by the path of a YAML file.
+
+    A folder ``sweeps`` of the user's own (``--config-dir``) adds to the shipped one and shadows it.
 
     Args:
         name: The plan.
@@ -113,7 +118,8 @@ def _chosen(
 def _find(name: str) -> Path:
     if name.endswith((".yaml", ".yml")):
         return Path(name)
-    known = {path.stem: path for path in packaged("sweeps").glob("*.yaml")}
+    folders = [packaged("sweeps"), *(folder / "sweeps" for folder in user_folders())]
+    known = {path.stem: path for folder in folders for path in folder.glob("*.yaml")}
     if name not in known:
         raise RequestError(f"unknown plan '{name}'.{nearest(name, known)}")
     return known[name]
@@ -139,7 +145,8 @@ def _check_form(path: Path, content: Any) -> Form:
             "'variables' must map each name to values and their texts",
         ),
         (isinstance(form.sampler, str | None), "'sampler' must be the name of one"),
-        (_is_count(form.trials), "'trials' must be a whole number, 1 or more"),
+        (_is_count(form.trials, 1), "'trials' must be a whole number, 1 or more"),
+        (_is_count(form.seed, 0), "'seed' must be a whole number, 0 or more"),
         (isinstance(form.exclude, str | None), "'exclude' must be an expression, in quotes"),
         (_is_list(form.objectives, str), "'objectives' must be a list of names"),
         (isinstance(form.prune, str | None), "'prune' must be the name of a pruner"),
@@ -158,8 +165,8 @@ def _is_mapping(value: Any, kind: Any) -> bool:
     return isinstance(value, dict) and _is_list([*value], str) and _is_list([*value.values()], kind)
 
 
-def _is_count(value: Any) -> bool:
-    return value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0)
+def _is_count(value: Any, least: int) -> bool:
+    return value is None or (type(value) is int and value >= least)
 
 
 def _are_variables(value: Any) -> bool:

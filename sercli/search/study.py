@@ -130,7 +130,7 @@ class Study:
 
     # ---- planning
 
-    def plan(self, plan: Plan, seed: int = 0) -> None:
+    def plan(self, plan: Plan) -> None:
         """Add what the study lacks of a plan; what failed, or whose record is gone, waits again.
 
         Points that are known stay as they were when they were planned, whatever was edited since.
@@ -145,7 +145,7 @@ class Study:
         config = thaw(next(iter(bases.values())), {})
         spec = Spec(
             sampler=plan.sampler,
-            seed=seed,
+            seed=plan.seed,
             objectives=plan.objectives,
             pruner=plan.pruner,
             comparison=plan.comparison,
@@ -176,7 +176,7 @@ class Study:
             self._say("spec", asdict(spec))
             return
         wanted = json.loads(json.dumps(asdict(spec)))
-        for name in ("sampler", "objectives", "pruner", "comparison"):
+        for name in ("sampler", "seed", "objectives", "pruner", "comparison"):
             if kept["spec"][name] != wanted[name]:
                 raise RequestError(
                     f"experiment '{self.name}' was planned with {name}={kept['spec'][name]}, not "

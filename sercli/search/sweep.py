@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,8 @@ from sercli.processes import available_cores
 from sercli.progress import SILENT, Progress
 from sercli.results.record import Record, is_record, read_record
 from sercli.results.sweep_page import SweepPage
-from sercli.search.launch.local import run_local, share
+from sercli.search.launch.gpus import gpus_for
+from sercli.search.launch.local import Ended, run_local, share
 from sercli.search.launch.slurm import submit
 from sercli.search.order import GRACE_SECONDS, WorkOrder
 from sercli.search.plan import Plan
@@ -144,7 +144,7 @@ def run_sweep(plan: Plan, how: HowToRun = HowToRun(), progress: Progress = SILEN
     if config.launcher.name == "submitit":
         jobs = submit(work, order, config.launcher, study.folder.resolve())
     else:
-        _run_here(study, order, how.workers, _gpus(config), shop, progress)
+        _run_here(study, order, how.workers, gpus_for(config.device), shop, progress)
     note_state(study)
     return _result(study, _done(study) - before, tuple(jobs))
 
@@ -188,17 +188,21 @@ def _run_here(
     shop: Workshop,
     progress: Progress,
 ) -> None:
-    """Run workers until nothing waits; points of workers that died meanwhile are trained too."""
+    """Run workers until nothing waits, or they were asked to leave.
+
+    Points of a worker that was killed for good are trained by the next ones.
+    """
     _reap(study)
-    while (waiting := _count(study, _WAITS)) and study.stopped is None:
+    before = None
+    while (waiting := _count(study, _WAITS)) and waiting != before and study.stopped is None:
+        before = waiting
         many = workers or default_workers(waiting, len(gpus) or available_cores())
         if many == 1:
             work(order, lambda crew, progress: shop, progress)
-        else:
-            _run_workers(study, share(order, many, gpus), gpus, waiting, progress)
-        _reap(study)
-        if _count(study, _WAITS) >= waiting:  # asked to leave, or nobody could work
             return
+        if _run_workers(study, share(order, many, gpus), gpus, waiting, progress).stopped:
+            return
+        _reap(study)
 
 
 def _run_workers(
@@ -207,7 +211,7 @@ def _run_workers(
     gpus: Sequence[str],
     waiting: int,
     progress: Progress,
-) -> None:
+) -> Ended:
     shown = _done(study)
     with progress.task(f"sweep {study.name}, points", waiting) as task:
 
@@ -228,23 +232,12 @@ def _run_workers(
             f"{', '.join(map(str, ended.statuses))}; what was finished is kept: run the same "
             "command again, or with --workers 1 to see why"
         )
+    return ended
 
 
 def default_workers(points: int, cores: int) -> int:
     """Return how many workers a sweep has unless it is told."""
     return cores if points >= POINTS_PER_CORE * cores else 1
-
-
-def _gpus(config: Config) -> list[str]:
-    """Names of the GPUs that the workers share; none where they run on the CPU."""
-    if config.device == "cpu":
-        return []
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [name for name in visible.split(",") if name]
-    from torch import cuda
-
-    return [str(number) for number in range(cuda.device_count())]
 
 
 def _reap(study: Study, *, forgive: bool = False) -> None:

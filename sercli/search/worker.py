@@ -11,7 +11,7 @@ from typing import Any
 
 from sercli.config.compose import compose
 from sercli.config.schema import Config
-from sercli.errors import Busy, Interrupted, RequestError
+from sercli.errors import BusyError, Interrupted, RequestError
 from sercli.progress import Progress
 from sercli.results.environment import describe_code
 from sercli.results.sweep_page import write_sweep
@@ -152,7 +152,7 @@ class _Shift:
             self._study.hand_back(claim)
         except _NoSense as error:
             self._study.exclude(claim, str(error))
-        except Busy:  # another worker trains the same run, for another point of the same settings
+        except BusyError:  # another worker trains the same run, for another point of the same settings
             self._study.hand_back(claim, last=True)
             time.sleep(_BUSY_SECONDS)
         except Exception as error:

@@ -89,3 +89,15 @@ def test_a_choice_of_the_user_that_is_no_text_is_refused_and_the_others_work(fol
     message = refusal(folder, b"\xff\xfe")
     assert message.startswith("sercli: a configuration file cannot be read: 'utf-8' codec")
     assert shown("--config-dir", str(folder), "trainer=smoke")["trainer"]["steps"] == 1
+
+
+def test_a_plan_of_ones_own_is_found_by_its_name(folder: Path) -> None:
+    (folder / "sweeps").mkdir()
+    (folder / "sweeps" / "own.yaml").write_text("sweep: {trainer.steps: '5,0'}\n", encoding="utf-8")
+    mine = ["--config-dir", str(folder)]
+
+    found = sercli("sweep", "--plan", "own", *mine, cwd=folder)
+    wrong = sercli("sweep", "--plan", "owm", *mine, cwd=folder)
+
+    assert "trainer.steps=0: must be" in found.stderr  # its second point
+    assert "unknown plan 'owm'. Did you mean 'own'?" in wrong.stderr

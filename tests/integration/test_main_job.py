@@ -45,6 +45,7 @@ def test_train_leaves_a_whole_record_and_a_second_train_shows_it(
         "history.parquet",
         "predictions.parquet",
         "run.json",
+        "utterances.parquet",
         "weights",
     ]
     assert len(list((record.path / "weights").glob("*.safetensors"))) == 5
@@ -68,8 +69,10 @@ def test_a_seed_gives_the_same_numbers_with_one_worker_or_two(
     assert one.page == two.page
 
 
-def test_sweep_and_report_tell_the_same_in_every_form(sercli: Shell, small: list[str]) -> None:
-    sweep = ["sweep", *small, "activation=tanh,arelu", "experiment=both"]
+def test_a_comparison_and_its_report_tell_the_same_in_every_form(
+    sercli: Shell, small: list[str]
+) -> None:
+    sweep = ["sweep", *small, "activation=tanh,arelu", "experiment=both", "--open"]
     done = sercli.json(*sweep)
     assert (done["points"], done["finished"], done["finished_now"]) == (2, 2, 2)
     assert sercli.json(*sweep)["finished_now"] == 0
@@ -79,9 +82,12 @@ def test_sweep_and_report_tell_the_same_in_every_form(sercli: Shell, small: list
     published = [row for row in report["rows"] if row["source"] == "published"]
     assert {row["activation"] for row in runs} == {"tanh", "arelu"}
     assert all(row["folds"] == 5 and 0 <= row["ua"] <= 1 for row in runs)
+    assert not any(row["sealed"] for row in runs)
     assert len(published) == 14
     assert all(not row["comparable"] and row["reason"] for row in published)
-    assert report["comparisons"] == []
+    (difference,) = report["comparisons"]  # with published results there is none
+    assert difference["kind"] == "runs"
+    assert difference["delta_ua"] == pytest.approx(runs[1]["ua"] - runs[0]["ua"])
 
     table = list(csv.DictReader(io.StringIO(sercli.ok("report", "both", "--format", "csv"))))
     assert len(table) == len(report["rows"])

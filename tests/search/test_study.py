@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from servers.postgres import Postgres, postgres
 
-from sercli.errors import Busy, RequestError, SercliError
+from sercli.errors import BusyError, RequestError, SercliError
 from sercli.search.failures import MAX_ATTEMPTS, cause_of
 from sercli.search.plan import Plan, make_plan
 from sercli.search.presence import Watch, Worker, present
@@ -236,7 +236,7 @@ def test_a_worker_elsewhere_is_dead_when_its_heart_is_not_heard_for_long(tmp_pat
 def test_two_workers_of_one_name_are_refused(tmp_path: Path) -> None:
     with (
         present(tmp_path, "me"),
-        pytest.raises(Busy, match="a worker 'me' is at work already; give this one another --name"),
+        pytest.raises(BusyError, match="a worker 'me' is at work already; give this one another --name"),
         present(tmp_path, "me"),
     ):
         pass

@@ -1,0 +1,53 @@
+"""The benchmark of sweeps: what it measures, and how it lays it out."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from sercli.bench.sweep import POINT_SECONDS, SweepBenchmark, _grid, render_sweep
+from sercli.cli import app
+from sercli.reporting.show import as_text
+from sercli.search.plan import Plan
+
+
+@pytest.fixture(name="few", autouse=True)
+def _few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the points that take half a second each, four are enough here."""
+
+    def grid(points: int, experiment: str) -> Plan:
+        return _grid(4 if points == 36 else points, experiment)
+
+    monkeypatch.setattr("sercli.bench.sweep._grid", grid)
+
+
+def test_the_command_prints_one_json_document() -> None:
+    done = CliRunner().invoke(app, "bench sweep --points 400 --format json --quiet".split())
+
+    assert done.exit_code == 0, done.output
+    made = json.loads(done.stdout)
+    assert (made["planned"], made["claimed"]) == (400, 200)
+    assert made["planning_seconds"] > 0
+    share = made["milliseconds_per_point"] / 1000 / POINT_SECONDS
+    assert made["share_of_training"] == pytest.approx(share)
+    assert made["speedup"] == pytest.approx(made["two_workers"] / made["one_worker"])
+
+
+def test_measures_stand_beside_their_targets() -> None:
+    made = SweepBenchmark(10_000, 12.3, 200, 31.0, 0.00775, 6000.0, 11000.0, 1.8333)
+
+    lines = [" ".join(line.split()) for line in as_text(render_sweep(made)).splitlines()]
+
+    assert "planning 10000 points 12.3 s 20 s" in lines
+    assert "a point, 10000 planned 31 ms 50 ms" in lines
+    assert "of training iaan_small 0.8 % 2 %" in lines
+    assert "two workers to one 1.83 × 1.85 ×" in lines
+
+
+def test_fewer_points_than_tell_anything_are_refused() -> None:
+    done = CliRunner().invoke(app, "bench sweep --points 10".split())
+
+    assert done.exit_code == 2
+    assert "400" in done.stderr

@@ -1,0 +1,233 @@
+"""The page of a report: all that there is to say of the runs, and nothing that is sealed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from sercli.errors import RequestError
+from sercli.reporting.document import make_page, save_figures
+from sercli.reporting.report import Material, ReportRequest, gather, look
+from sercli.results.record import Record
+from sercli.results.sweep_page import SweepPage
+from sercli.results.unit import UnitResult
+
+Make = Callable[..., Record]
+Search = Callable[..., SweepPage]
+
+NAN = float("nan")
+WHERE = [{"seed": 3, "fold": "Session2", "step": 140}]
+
+
+@pytest.fixture(name="run")
+def _run(record: Make, made_unit: Callable[..., UnitResult]) -> Make:
+    """Write a record whose history can be drawn and whose utterances are known."""
+    unit = made_unit(["anger", "sadness"], ["anger", "anger"])
+    history = pd.DataFrame(
+        {
+            "step": [0, 10, 20],
+            "loss": [NAN, 2.0, 1.0],
+            "dev_ua": [NAN, 0.4, 0.5],
+            "test_ua": [NAN, 0.33, 0.31],
+        }
+    )
+    unit = replace(unit, history=history.assign(seed=0, fold="one"))
+    speakers = {"one-test0": "a", "one-test1": "b"}
+
+    def run(*overrides: str, **facts: Any) -> Record:
+        return record(*overrides, units=[unit], speakers=speakers, **facts)
+
+    return run
+
+
+def page_of(runs: Path, **asked: Any) -> str:
+    request = ReportRequest([], runs, "html", **asked)
+    return make_page(request, gather(request))
+
+
+def headings(page: str) -> list[str]:
+    """What stands above the parts of a page, in their order."""
+    return re.findall(r"<h[23][^>]*>([^<]+)</h", page)
+
+
+def words(page: str) -> str:
+    """All that a reader sees but the drawings."""
+    seen = re.sub(r"<(style|script|svg)\b.*?</\1>", "", page, flags=re.DOTALL)
+    return " ".join(re.sub(r"<[^>]*>", " ", seen).split())
+
+
+def drawings(page: str) -> list[str]:
+    return re.findall(r'<figure id="figure-([\w-]+)"', page)
+
+
+RECALL = {"anger": 1.0, "sadness": 0.0}
+
+
+def test_a_page_has_a_part_for_everything_that_runs_say(run: Make, runs: Path) -> None:
+    run("activation=tanh", dev_ua=0.8, recall=RECALL)
+    run("activation=relu", dev_ua=0.6, recall=RECALL)
+
+    page = page_of(runs)
+
+    assert headings(page)[1:] == [
+        "Results",
+        "Published results",
+        "Recall of every class",
+        "Where recognition fails",
+        "Figures",
+        "Protocol",
+        "Environment",
+        "Commands",
+        "Records",
+    ]
+    assert drawings(page) == ["forest", "confusion", "curves"]
+
+
+def test_every_table_of_the_report_stands_on_its_page(run: Make, runs: Path, search: Search) -> None:
+    search(run("activation=tanh", dev_ua=0.8, recall=RECALL))
+    request = ReportRequest([], runs, "html")
+    material = gather(request)
+
+    page = words(make_page(request, material))
+
+    titles = [table.title for table in look(request, material).tables]
+    assert len(titles) > 5
+    for title in titles:
+        assert title in page
+
+
+def test_what_was_asked_for_stands_first(run: Make, runs: Path) -> None:
+    run("activation=tanh")
+    run("activation=relu")
+
+    for asked in ({"rows": "activation"}, {"table1": True}):
+        assert headings(page_of(runs, **asked))[1:3] == ["As asked for", "Results"]
+    assert "As asked for" not in headings(page_of(runs))
+    assert "activation all runs" in words(page_of(runs, rows="activation"))
+    with pytest.raises(RequestError, match=r"Did you mean 'activation'\?"):
+        page_of(runs, rows="activaton")
+
+
+def test_a_search_has_its_part_and_its_course_is_drawn(
+    run: Make, runs: Path, search: Search
+) -> None:
+    winner = run("activation=tanh", dev_ua=0.8)
+    run("activation=relu", dev_ua=0.6)
+    search(winner)
+
+    page = page_of(runs)
+
+    assert "Searches" in headings(page)
+    assert "history-first" in drawings(page)
+    assert "first: the best on dev" in words(page)
+
+
+def test_of_a_loser_the_page_shows_dev_alone(run: Make, runs: Path, search: Search) -> None:
+    winner = run("activation=tanh", dev_ua=0.8, ua=0.811, recall=RECALL)
+    loser = run(
+        "activation=relu",
+        dev_ua=0.6,
+        **{name: 0.1234 for name in ("ua", "wa", "maf", "ua_oracle", "wa_oracle")},
+        ua_ci=[0.1234, 0.1234],
+        recall={"anger": 0.1234, "sadness": 0.1234},
+    )
+    search(winner)
+
+    sealed, opened = page_of(runs), page_of(runs, open=True)
+
+    assert "12.3" not in words(sealed)
+    assert "12.3" in words(opened)
+    assert loser.key in words(sealed)
+    assert "SEALED: 1 of 2 runs" in words(sealed)
+    assert "SEALED" not in words(opened)
+    only_dev, both = (len(re.findall(r">test<|>Test UA<|>test UA<", page)) for page in (sealed, opened))
+    assert only_dev <= both
+
+
+def test_too_many_runs_to_say_of_each_where_it_fails_are_not(
+    run: Make, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("activation=tanh")
+    run("activation=relu")
+    monkeypatch.setattr("sercli.reporting.document._DIAGNOSED", 1)
+
+    assert "Where recognition fails" not in headings(page_of(runs))
+
+
+def test_what_is_damaged_or_diverged_is_named_and_the_rest_is_shown(
+    run: Make, runs: Path
+) -> None:
+    run("activation=tanh")
+    run("activation=elu", diverged=WHERE)
+    damaged = runs / "first" / "0123456789"
+    damaged.mkdir()
+    (damaged / "run.json").write_text("{", encoding="utf-8")
+
+    page = page_of(runs)
+
+    assert [name for name in headings(page) if "ecords" in name or "runs" in name] == [
+        "Diverged runs",
+        "Damaged records",
+        "Records",
+    ]
+    assert "diverged: seed 3, fold Session2, step 140" in words(page)
+    assert f"{damaged} is not a run record" in words(page)
+    assert "70.0" in words(page)
+
+
+def test_only_a_published_figure_that_compares_is_drawn_beside_a_run(
+    run: Make, runs: Path
+) -> None:
+    diamond = "Diamonds: published for the same system"
+    run("activation=tanh")
+    assert diamond in words(page_of(runs))
+
+    run("activation=relu", experiment="other", card={"utterances": 100})
+    request = ReportRequest(["other"], runs, "html")
+    assert diamond not in words(make_page(request, gather(request)))
+
+
+def test_the_figures_of_a_page_are_also_files(run: Make, runs: Path, tmp_path: Path) -> None:
+    run("activation=tanh")
+    request = ReportRequest([], runs, "html")
+    material = gather(request)
+
+    saved = save_figures(material, tmp_path / "figures")
+
+    assert all(path.is_file() for path in saved)
+    names = [path.stem for path in saved if path.suffix == ".svg"]
+    assert names == drawings(make_page(request, material))
+    assert [path.stem for path in saved if path.suffix == ".png"] == names
+
+
+def test_a_page_made_again_is_the_same_but_for_the_time(run: Make, runs: Path) -> None:
+    run("activation=tanh")
+    request = ReportRequest([], runs, "html")
+    material = gather(request)
+
+    first, second = (
+        re.sub(r"<time .*?</time>", "", make_page(request, material)) for _ in range(2)
+    )
+
+    assert first == second
+
+
+def test_runs_without_anything_to_draw_have_a_page_all_the_same(record: Make, runs: Path) -> None:
+    record("activation=tanh", diverged=WHERE)
+
+    page = page_of(runs)
+
+    assert drawings(page) == []
+    assert "Diverged runs" in headings(page)
+
+
+def test_a_material_without_runs_has_a_page(runs: Path) -> None:
+    page = make_page(ReportRequest([], runs, "html"), Material((), (), (), ("x is damaged",)))
+
+    assert "x is damaged" in words(page)

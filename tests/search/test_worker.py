@@ -1,0 +1,363 @@
+"""A worker: what it does with the points that it claims, and how it leaves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sercli.bench.sweep import StandIn
+from sercli.config.schema import Config
+from sercli.errors import BusyError, Interrupted, RequestError, SercliError
+from sercli.results.sweep_page import read_sweep, read_trials
+from sercli.search.order import WorkOrder
+from sercli.search.plan import make_plan
+from sercli.search.presence import present
+from sercli.search.study import Study
+from sercli.search.worker import work
+from sercli.search.workshop import Trained
+from sercli.training.run import Watching
+
+Act = Callable[[Watching], None]
+
+
+class Shop(StandIn):
+    """A stand-in that first does what a test says at its point: the first, the second, …"""
+
+    def __init__(self, runs: Path, **acts: Act) -> None:
+        super().__init__(runs, 0.0)
+        self._acts = acts
+        self.configs: list[Config] = []
+        self.origins: list[Mapping[str, Any]] = []
+        self.abandoned = False
+
+    @property
+    def steps(self) -> list[int]:
+        """What tells the points apart, in the order in which they came."""
+        return [config.trainer.steps for config in self.configs]
+
+    def train(
+        self, config: Config, finished: Watching, origin: Mapping[str, Any] | None
+    ) -> Trained:
+        self.configs.append(config)
+        self.origins.append(origin or {})
+        places = ("first", "second", "third")
+        act = self._acts.get("every") or self._acts.get(places[min(len(self.configs) - 1, 2)])
+        if act is not None:
+            act(finished)
+        return super().train(config, finished, origin)
+
+    def abandon(self) -> None:
+        self.abandoned = True
+
+
+@pytest.fixture(name="study")
+def _study(tmp_path: Path) -> Study:
+    """A grid of three points, of 1, 2 and 3 steps."""
+    plan = make_plan(["trainer.steps=1,2,3", "experiment=grid", f"paths.runs={tmp_path}"])
+    study = Study("grid", tmp_path, create=plan.objectives)
+    study.plan(plan)
+    return study
+
+
+@pytest.fixture(name="notes")
+def _notes() -> list[str]:
+    return []
+
+
+@pytest.fixture(name="do")
+def _do(tmp_path: Path, study: Study, watching: Any, notes: list[str]) -> Callable[..., int]:
+    """Let a worker work in a shop, told so; its notes are kept."""
+
+    def do(shop: Shop, *overrides: str, **order: Any) -> int:
+        progress = watching()
+        told = WorkOrder("grid", tmp_path, overrides=overrides, **order)
+        try:
+            return work(told, lambda crew, progress: shop, progress)
+        finally:
+            notes.extend(progress.notes)
+
+    return do
+
+
+def states(study: Study) -> dict[str, int]:
+    return {state: n for state, n in study.describe()[0].points.items() if n}
+
+
+def signalled(*numbers: signal.Signals, dev_uas: int = 0, seconds: float = 0.0) -> Act:
+    """Send these to the worker; then finish so many folds of five, or train for so long."""
+
+    def act(finished: Watching) -> None:
+        for number in numbers:
+            os.kill(os.getpid(), number)
+        if dev_uas:
+            finished(dict.fromkeys(range(dev_uas), 0.5), 5)
+        time.sleep(seconds)
+
+    return act
+
+
+def raising(*errors: BaseException) -> Act:
+    """Raise these, one each time."""
+    left = list(errors)
+
+    def act(finished: Watching) -> None:
+        raise left.pop(0)
+
+    return act
+
+
+def test_a_worker_works_until_nothing_waits_and_leaves_a_page(
+    study: Study, do: Callable[..., int], tmp_path: Path
+) -> None:
+    shop = Shop(tmp_path)
+
+    assert do(shop, name="steady") == 0
+
+    assert shop.steps == [1, 2, 3]
+    assert states(study) == {"complete": 3}
+    page = read_sweep(tmp_path / "grid")
+    assert page is not None
+    trials = read_trials(tmp_path / "grid")
+    assert page.winner == trials["run"][0]  # of equal ones the first
+    assert set(trials["worker"]) == {"steady"}
+    assert {(origin["sweep"], origin["worker"]) for origin in shop.origins} == {("grid", "steady")}
+
+
+def test_asked_to_leave_it_finishes_the_fold_and_hands_the_point_back(
+    study: Study, do: Callable[..., int], tmp_path: Path
+) -> None:
+    shop = Shop(tmp_path, first=signalled(signal.SIGTERM, dev_uas=2))
+
+    assert do(shop) == 0
+
+    assert shop.steps == [1]
+    assert not shop.abandoned
+    assert states(study) == {"waiting": 3}
+    _, trials = study.describe()
+    assert trials["units"].tolist() == [2, 0, 0]
+    assert trials["attempts"].tolist() == [0, 0, 0]
+    assert do(shop) == 0
+    assert shop.steps == [1, 1, 2, 3]
+
+
+def test_the_last_fold_of_a_point_makes_it_complete_even_for_who_is_leaving(
+    study: Study, do: Callable[..., int], tmp_path: Path
+) -> None:
+    shop = Shop(tmp_path, first=signalled(signal.SIGTERM))
+
+    assert do(shop) == 0
+
+    assert shop.steps == [1]
+    assert states(study) == {"waiting": 2, "complete": 1}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "grace"),
+    [
+        ((signal.SIGTERM,), 0.05),
+        ((signal.SIGTERM,), 0.0),
+        ((signal.SIGUSR2,), 0.05),
+        ((signal.SIGTERM, signal.SIGUSR2), 60.0),  # asked twice
+    ],
+)
+def test_a_fold_that_takes_longer_than_the_grace_is_given_up(
+    study: Study,
+    do: Callable[..., int],
+    tmp_path: Path,
+    notes: list[str],
+    numbers: tuple[signal.Signals, ...],
+    grace: float,
+) -> None:
+    shop = Shop(tmp_path, second=signalled(*numbers, seconds=30))
+    started = time.monotonic()
+
+    assert do(shop, grace=grace) == 0
+
+    assert time.monotonic() - started < 15
+    assert shop.steps == [1, 2]
+    assert shop.abandoned
+    assert states(study) == {"waiting": 2, "complete": 1}
+    assert notes == ["asked to leave: the unfinished fold was given up"]
+    assert study.describe()[1]["attempts"].tolist() == [0, 0, 0]
+    page = read_sweep(tmp_path / "grid")
+    assert page is not None
+    assert page.points["waiting"] == 2
+
+
+def test_signals_mean_after_it_what_they_meant_before(
+    do: Callable[..., int], tmp_path: Path
+) -> None:
+    numbers = (signal.SIGTERM, signal.SIGUSR2, signal.SIGALRM)
+    before = [signal.getsignal(number) for number in numbers]
+
+    do(Shop(tmp_path, first=signalled(signal.SIGTERM, seconds=30)), grace=0.05)
+
+    assert [signal.getsignal(number) for number in numbers] == before
+
+
+def test_ctrl_c_hands_the_point_back_and_goes_up(
+    study: Study, do: Callable[..., int], tmp_path: Path
+) -> None:
+    shop = Shop(tmp_path, second=raising(Interrupted()))
+
+    with pytest.raises(Interrupted):
+        do(shop)
+
+    assert shop.steps == [1, 2]
+    assert shop.abandoned
+    assert states(study) == {"waiting": 2, "complete": 1}
+
+
+def test_a_point_that_is_trained_elsewhere_comes_last(
+    study: Study,
+    do: Callable[..., int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sercli.search.worker._BUSY_SECONDS", 0.0)
+    shop = Shop(tmp_path, first=raising(BusyError("another process is at work on it")))
+
+    assert do(shop) == 0
+
+    assert shop.steps == [1, 2, 3, 1]
+    assert states(study) == {"complete": 3}
+    assert study.describe()[1]["attempts"].tolist() == [0, 0, 0]
+
+
+def test_its_heart_is_heard_while_it_trains(
+    study: Study, do: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sercli.search.worker.BEAT_SECONDS", 0.02)
+    watcher = Study("grid", tmp_path)
+
+    def heard(finished: Watching) -> None:
+        ((_, before),) = watcher._queue.running()
+        deadline = time.monotonic() + 10
+        while watcher._queue.running()[0][1] == before:  # the storage counts seconds
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    do(Shop(tmp_path, first=heard))
+
+    assert states(study) == {"complete": 3}
+
+
+def test_a_heart_that_cannot_be_heard_stops_nobody(
+    study: Study, do: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    def away(*arguments: Any) -> None:
+        tried.append("beat")
+        raise SercliError("the storage is away")
+
+    def wait(finished: Watching) -> None:
+        while len(tried) < 2:
+            time.sleep(0.01)
+
+    monkeypatch.setattr("sercli.search.worker.BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(Study, "beat", away)
+
+    assert do(Shop(tmp_path, first=wait)) == 0
+
+    assert states(study) == {"complete": 3}
+
+
+def test_a_worker_runs_the_points_as_its_machine_needs_it(
+    do: Callable[..., int], tmp_path: Path
+) -> None:
+    shop = Shop(tmp_path)
+
+    do(shop, "device=cpu", "paths.store=/scratch/store", "recurrence.backend=eager")
+
+    assert shop.steps == [1, 2, 3]
+    for config in shop.configs:
+        assert (config.device, config.recurrence.backend) == ("cpu", "eager")
+        assert (config.paths.store, config.paths.runs) == ("/scratch/store", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "override", ["optim.lr=1", "seeds=[1]", "experiment=other", "+trainer.x=1", "model=iaan"]
+)
+def test_what_would_change_a_result_is_refused_before_any_work(
+    study: Study, do: Callable[..., int], tmp_path: Path, override: str
+) -> None:
+    shop = Shop(tmp_path)
+
+    with pytest.raises(RequestError, match="the points of a sweep are fixed; a worker may be told"):
+        do(shop, "device=cpu", override)
+
+    assert states(study) == {"waiting": 3}
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("paths.stroe=x", "paths.stroe"),
+        ("device=cuda:99", "device=cuda:99 cannot be used here"),
+        ("paths.runs=elsewhere", "paths.runs"),
+        ("recurrence.backend=fast", "fast"),
+        ("device", "KEY=VALUE"),
+    ],
+)
+def test_an_override_that_makes_no_sense_is_refused_and_fails_no_point(
+    study: Study, do: Callable[..., int], tmp_path: Path, override: str, words: str
+) -> None:
+    with pytest.raises(RequestError, match=words):
+        do(Shop(tmp_path), override)
+
+    assert states(study) == {"waiting": 3}
+
+
+def test_a_stopped_study_is_left_and_the_reason_is_told(
+    study: Study, do: Callable[..., int], tmp_path: Path, notes: list[str]
+) -> None:
+    shop = Shop(tmp_path, first=lambda finished: study.stop("by the test"))
+
+    assert do(shop) == 0
+
+    assert shop.steps == [1]  # the point that it was at is finished
+    assert states(study) == {"waiting": 2, "complete": 1}
+    assert notes == ["sweep 'grid' is stopped: by the test"]
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch.cuda has it."""
+
+
+def test_points_that_are_out_of_memory_are_one_cause_however_much_each_wanted(
+    study: Study, do: Callable[..., int], tmp_path: Path, notes: list[str]
+) -> None:
+    errors = [OutOfMemoryError(f"Tried to allocate {n}.50 GiB on GPU {n}") for n in range(1, 10)]
+
+    assert do(Shop(tmp_path, every=raising(*errors))) == 0
+
+    said = "out of memory: Tried to allocate 1.50 GiB on GPU 1"
+    assert list(study.tracebacks()) == [said]
+    assert "OutOfMemoryError" in study.tracebacks()[said]
+    assert study.stopped == f"the first 3 points failed alike: {said}"
+    assert states(study) == {"waiting": 3}  # each was tried once
+    assert notes[0] == f"point 0 failed: {said}"
+
+
+def test_two_workers_of_one_name_do_not_work_at_once(
+    study: Study, do: Callable[..., int], tmp_path: Path
+) -> None:
+    with (
+        present(study.folder, "me"),
+        pytest.raises(BusyError, match="a worker 'me' is at work already"),
+    ):
+        do(Shop(tmp_path), name="me")
+
+    assert states(study) == {"waiting": 3}
+
+
+def test_a_study_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="no study 'nothing'"):
+        work(WorkOrder("nothing", tmp_path, quiet=True))

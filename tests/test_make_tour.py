@@ -1,0 +1,151 @@
+"""The tour in the README: its commands are found, run, and what they print is put below them."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TOUR = runpy.run_path(str(ROOT / "docs" / "make_tour.py"))
+retell: Callable[[str, Callable[[str], str]], str] = TOUR["retell"]
+figures: Callable[[str], list[str]] = TOUR["figures"]
+run_in: Callable[[Path], Callable[[str], str]] = TOUR["run_in"]
+
+BEFORE = """# A title
+
+Prose with `$ sercli train` in it, and a block that is none of ours:
+
+```
+sercli train dataset=iemocap
+```
+
+```python
+print("$ sercli")
+```
+"""
+AFTER = "\nMore prose.\n\n```\n$ make demo\nnot ours\n```\n"
+
+
+def block(command: str, output: str = "", wish: str = "") -> str:
+    comment = f"<!-- tour: {wish} -->\n" if wish else ""
+    return f"{comment}```\n$ {command}\n{output}```\n"
+
+
+def shortened(wish: str, *printed: str) -> list[str]:
+    text = retell(block("sercli train", wish=wish), lambda command: "\n".join(printed))
+    return text.splitlines()[3:-1]
+
+
+def test_what_a_command_prints_now_stands_below_it_and_nothing_else_changes() -> None:
+    old, new = block("sercli report", "old\n\nolder\n"), block("sercli report", "a\n\nb\n")
+
+    assert retell(BEFORE + old + AFTER, lambda command: "a\n\nb\n") == BEFORE + new + AFTER
+
+
+def test_commands_are_run_in_order_and_each_keeps_its_own_output() -> None:
+    text = block("sercli extract", "x\n") + AFTER + block("sercli report demo", "y\n")
+    ran: list[str] = []
+
+    def run(command: str) -> str:
+        ran.append(command)
+        return f"{len(ran)}\n"
+
+    told = retell(text, run)
+
+    assert ran == ["sercli extract", "sercli report demo"]
+    assert told == block("sercli extract", "1\n") + AFTER + block("sercli report demo", "2\n")
+
+
+def test_a_command_over_several_lines_is_one() -> None:
+    command = "sercli sweep a=1,2 \\\n    b=3"
+
+    told = retell(block(command, "old\n"), lambda ran: f"{ran.count(command)}\n")
+
+    assert told == block(command, "1\n")
+
+
+def test_a_tour_that_is_told_again_stays_as_it_is() -> None:
+    def run(command: str) -> str:
+        return "  one  \n\n\n\ntwo\nthree\n"
+
+    once = retell(BEFORE + block("sercli train", wish="first 2") + AFTER, run)
+
+    assert "  one\n\n…\n" in once
+    assert retell(once, run) == once
+
+
+def test_the_first_lines_are_kept() -> None:
+    assert shortened("first 2", "a", "b", "c", "d") == ["a", "b", "…"]
+
+
+def test_lines_that_match_are_kept_and_each_gap_is_marked_as_deep_as_it_is() -> None:
+    printed = ("head", "  gru", "  lstm", "  rnn", "  li_gru", "", "tail")
+
+    assert shortened("keep gru", *printed) == ["…", "  gru", "  …", "  li_gru", "…"]
+
+
+def test_all_lines_from_a_match_on_are_kept() -> None:
+    assert shortened("from ^b", "a b", "a", "b", "a", "b") == ["…", "b", "a", "b"]
+
+
+def test_a_line_is_kept_if_any_of_the_wishes_keeps_it() -> None:
+    printed = ("a", "b", "c", "d", "e", "f")
+
+    assert shortened("first 1; keep c|d; from f", *printed) == ["a", "…", "c", "d", "…", "f"]
+
+
+def test_where_only_empty_lines_are_left_out_nothing_marks_it() -> None:
+    assert shortened("keep a|b", "a", "", "b") == ["a", "", "b"]
+
+
+@pytest.mark.parametrize("wrong", ["frist 3", "first", "keep", "until x", "first 2 keep a"])
+def test_a_comment_that_is_not_understood_is_refused_before_anything_runs(wrong: str) -> None:
+    text = block("sercli extract") + block("sercli train", wish=f"first 1; {wrong}")
+
+    def run(command: str) -> str:
+        raise AssertionError("it ran")
+
+    with pytest.raises(ValueError, match=f"'{wrong}' is none of"):
+        retell(text, run)
+
+
+def test_a_figure_is_named_once() -> None:
+    shown = (
+        "![a](docs/figures/surface.png) [b](docs/figures/forest.svg) ![](docs/figures/forest.svg)"
+    )
+
+    assert figures(shown) == ["surface.png", "forest.svg"]
+
+
+def test_a_command_is_run_in_the_folder_at_a_fixed_width(tmp_path: Path) -> None:
+    printed = run_in(tmp_path)("sercli config \\\n  groups")
+
+    assert "arelu" in printed
+    assert 80 < max(len(line) for line in printed.splitlines()) <= 100
+
+
+def test_a_command_that_fails_ends_the_tour(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"There is none in runs(.|\n)*ended with status 2"):
+        run_in(tmp_path)("sercli report nothing")
+
+
+def test_every_command_and_figure_of_the_readme_is_found() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    ran: list[str] = []
+
+    def run(command: str) -> str:
+        ran.append(command)
+        return ""
+
+    retell(readme, run)
+
+    assert len(ran) == len(re.findall(r"^\$ sercli", readme, re.MULTILINE)) > 5
+    assert readme.count("<!-- tour:") == len(
+        re.findall(r"^<!-- tour: .* -->\n```\n\$ sercli", readme, re.MULTILINE)
+    )
+    assert figures(readme)
+    assert all((ROOT / "docs" / "figures" / name).is_file() for name in figures(readme))
