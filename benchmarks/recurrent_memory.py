@@ -48,10 +48,10 @@ def _peak() -> float:
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         kind, *shape = sys.argv[1:]
-        print(measure(kind, *map(int, shape)))  # noqa: T201 - a script
+        print(measure(kind, *map(int, shape)))
     else:
-        print("layer      T   B    H    MiB        ms")  # noqa: T201
+        print("layer      T   B    H    MiB        ms")
         for shape in SHAPES:
             for kind in ("torch", "cpp", "eager"):
                 numbers = [str(number) for number in shape]
-                subprocess.run([sys.executable, __file__, kind, *numbers], check=True)  # noqa: S603
+                subprocess.run([sys.executable, __file__, kind, *numbers], check=True)

@@ -24,11 +24,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         root = make_whole_iemocap(Path(folder) / "IEMOCAP")
-        print(f"made in {time.perf_counter() - began:.2f} s")  # noqa: T201
+        print(f"made in {time.perf_counter() - began:.2f} s")
         for _ in range(3):
             began = time.perf_counter()
             audited("iemocap", root)
-            print(f"read and audited in {time.perf_counter() - began:.2f} s")  # noqa: T201
+            print(f"read and audited in {time.perf_counter() - began:.2f} s")
 
 
 if __name__ == "__main__":

@@ -144,12 +144,13 @@ def _retold(block: re.Match[str], run: Callable[[str], str]) -> str:
     return before + "".join(f"{line}\n" for line in read_wish(block["wish"])(lines)) + "```"
 
 
-def _shown(kept: bool, lines: Sequence[str]) -> list[str]:
-    """Lines that are kept, or one line for all that are not; empty ones need no mark."""
+def _shown(kept: bool, lines: list[str]) -> list[str]:
+    """Lines that are kept, or one for all that are not; an empty one at either end stays."""
     said = [line for line in lines if line]
     if kept or not said:
-        return list(lines)
-    return [said[0][: len(said[0]) - len(said[0].lstrip())] + "…"]
+        return lines
+    mark = said[0][: len(said[0]) - len(said[0].lstrip())] + "…"
+    return [*[""] * (not lines[0]), mark, *[""] * (not lines[-1])]
 
 
 def _found(what: re.Pattern[str] | None, line: str) -> bool:

@@ -330,7 +330,7 @@ def worker(
         list[str] | None,
         typer.Argument(
             metavar="[OVERRIDE]...",
-            help="How to run here: device=…, paths.…=…, recurrence.…=…",
+            help="How to run here: device=…, dataset.root=…, paths.…=…",
             autocompletion=_complete,
         ),
     ] = None,
@@ -479,7 +479,8 @@ def verify(
 
     progress = Progress(quiet=quiet)
     found = verify_runs(names or [], runs, workers=workers or available_cores(), progress=progress)
-    _print(found.to_json() if form is Form.JSON else as_terminal(found.tables()))
+    shown = as_terminal(found.tables()) if found.faults else found.summary
+    _print(found.to_json() if form is Form.JSON else shown)
     raise typer.Exit(bool(found.faults))
 
 

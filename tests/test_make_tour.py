@@ -83,9 +83,15 @@ def test_the_first_lines_are_kept() -> None:
 
 
 def test_lines_that_match_are_kept_and_each_gap_is_marked_as_deep_as_it_is() -> None:
-    printed = ("head", "  gru", "  lstm", "  rnn", "  li_gru", "", "tail")
+    printed = ("head", "  gru", "  lstm", "  rnn", "  li_gru", "tail")
 
     assert shortened("keep gru", *printed) == ["…", "  gru", "  …", "  li_gru", "…"]
+
+
+def test_a_gap_keeps_its_distance_from_what_stands_around_it() -> None:
+    printed = ("gru", "", "a", "", "b", "", "li_gru", "c", "", "gru")
+
+    assert shortened("keep gru", *printed) == ["gru", "", "…", "", "li_gru", "…", "", "gru"]
 
 
 def test_all_lines_from_a_match_on_are_kept() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sercli.errors import RequestError, nearest
+from sercli.reporting.beside import SYNTHETIC
 from sercli.reporting.cells import number, percent, points, probability
 from sercli.reporting.footnotes import footnotes, marks
 from sercli.reporting.rows import task_of, task_title, tasks
@@ -139,6 +140,7 @@ def _row(line: Mapping[str, Any], rows: Mapping[str, Row]) -> Row:
     return {
         "kind": "runs",
         "task": task_title(row),
+        "synthetic": row["synthetic"],
         "system": row["system"],
         "experiment": row["experiment"],
         "runs": [line["a"]],
@@ -193,7 +195,13 @@ def _table(rows: Sequence[Row]) -> Table:
     if remarks:
         columns.append(words("notes", lambda row: marks(_remarks(row), remarks)))
     title = f"{rows[0]['task']}: runs minus {other} (points)"
-    return make_table(title, columns, rows, notes=[*footnotes(remarks), *_ABOUT])
+    return make_table(
+        title,
+        columns,
+        rows,
+        notes=[*footnotes(remarks), *_ABOUT],
+        warnings=[SYNTHETIC] if rows[0]["synthetic"] else [],
+    )
 
 
 _ABOUT = (

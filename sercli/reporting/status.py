@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sercli.results.sweep_page import SweepPage
+from sercli.results.sweep_page import SweepPage, settings_of
 
 
 def show_status(
@@ -91,10 +91,10 @@ def _parts(
 def _course(trials: pd.DataFrame) -> Iterator[Text]:
     """Who is at what, how good the best is, and how long the rest takes."""
     for row in _of_state(trials, "running"):
-        yield Text(f"{row['worker']}: {row['overrides']}, {row['units']} folds × seeds finished")
+        yield Text(f"{row['worker']}: {settings_of(row)}, {row['units']} folds × seeds finished")
     best, left = _best(trials), seconds_left(trials)
     if best is not None:
-        yield Text(f"Best so far on dev: {100 * best['dev_ua']:.1f} % UA, {best['overrides']}")
+        yield Text(f"Best so far on dev: {100 * best['dev_ua']:.1f} % UA, {settings_of(best)}")
     if left is not None:
         yield Text(f"Time left: about {_time(left)}")
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pandas as pd
 
+from sercli.reporting.beside import SYNTHETIC
 from sercli.reporting.cells import interval, number, percent, points
 from sercli.reporting.effects import cells, effects, level_text, swept
 from sercli.reporting.optimism import Optimism, optimism
 from sercli.reporting.table import Cell, Column, Table, figures, make_table, words
 from sercli.results.record import Record
-from sercli.results.sweep_page import STATES, SweepPage
+from sercli.results.sweep_page import STATES, SweepPage, settings_of
 
 _ALPHA, _BETA = "arelu.alpha", "arelu.beta"
 
@@ -39,8 +40,11 @@ def sweep_tables(page: SweepPage, trials: pd.DataFrame, records: Sequence[Record
         there is nothing to say about is left out.
     """
     best = [] if page.comparison or page.winner is None else [_best(page, trials, records)]
-    return [_states(page), *best, *_front(page, trials), *_importance(page), *_effects(trials),
-            *_failures(trials)]  # fmt: skip
+    measured = [*best, *_front(page, trials), *_effects(trials)]
+    tables = [_states(page), *measured, *_importance(page), *_failures(trials)]
+    if not any(record.page["card"]["synthetic"] for record in records):
+        return tables
+    return [replace(table, warning=SYNTHETIC) if table in measured else table for table in tables]
 
 
 def _states(page: SweepPage) -> Table:
@@ -91,7 +95,7 @@ def _best(page: SweepPage, trials: pd.DataFrame, records: Sequence[Record]) -> T
     found = optimism([record for record in records if record.key in set(best["run"])])
     facts = asdict(found) if found else {}
     for point in compared[compared["run"] == page.winner].to_dict("records"):
-        facts |= {"point": point["overrides"], "dev_ua": point["dev_ua"]}
+        facts |= {"point": settings_of(point), "dev_ua": point["dev_ua"]}
     if page.complete:
         of_winner = (record.metrics for record in records if record.key == page.winner)
         facts["test"] = next(of_winner, {})
@@ -108,8 +112,14 @@ def _best(page: SweepPage, trials: pd.DataFrame, records: Sequence[Record]) -> T
             figures("test WA", lambda row: percent(row.get("test", {}).get("wa"))),
         ],
         [facts],
-        notes=[_on_optimism(found, len(compared))],
+        notes=[_on_optimism(found, len(compared)), _NOT_NESTED],
     )
+
+
+_NOT_NESTED = (
+    "Where every speaker is dev in one fold and test in another, the point was chosen with all "
+    "their labels: its figures of test are a little too good as well."
+)
 
 
 def _on_optimism(found: Optimism | None, points: int) -> str:
@@ -130,7 +140,7 @@ def _front(page: SweepPage, trials: pd.DataFrame) -> Iterator[Table]:
     yield make_table(
         f"{page.experiment}: points that no other beats in {' and '.join(page.objectives)}",
         [
-            words("point", lambda row: row["overrides"]),
+            words("point", settings_of),
             words("run", lambda row: row["run"]),
             figures("dev UA", lambda row: percent(_known(row["dev_ua"]))),
             *(_cost(name) for name in costs),

@@ -36,17 +36,21 @@ class Verification:
         """Return it as what ``json`` can write, under the names of the attributes."""
         return asdict(self)
 
-    def tables(self) -> list[Table]:
-        """Return a table of the faults; where there are none, it has no rows and says so."""
+    @property
+    def summary(self) -> str:
+        """The same in a line."""
         damaged = len({fault.record for fault in self.faults})
         found = f"{len(self.faults)} faults in {damaged} of them" if damaged else "no faults"
+        return f"{self.records} records and {self.sweeps} sweeps verified: {found}"
+
+    def tables(self) -> list[Table]:
+        """Return a table of the faults; where there are none, it has no rows and says so."""
         columns: list[tuple[Column, Callable[[Fault], Cell]]] = [
             words("record", lambda fault: fault.record),
             words("file", lambda fault: fault.file),
             words("what is wrong", lambda fault: fault.reason),
         ]
-        title = f"{self.records} records and {self.sweeps} sweeps verified: {found}"
-        return [make_table(title, columns, self.faults)]
+        return [make_table(self.summary, columns, self.faults)]
 
 
 def verify_runs(

@@ -120,6 +120,22 @@ def read_trials(folder: Path) -> pd.DataFrame:
     return pd.read_parquet(folder / "trials.parquet")
 
 
+def settings_of(point: Mapping[Any, Any]) -> str:
+    """Say what makes a point differ from the others: its swept settings, else its overrides.
+
+    Args:
+        point: A row of `read_trials` by the names of its columns.
+    """
+    swept = {
+        str(name).removeprefix(PARAMETER): value
+        for name, value in point.items()
+        if str(name).startswith(PARAMETER) and pd.notna(value)
+    }
+    words = (f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"
+             for key, value in swept.items())  # fmt: skip
+    return " ".join(words) or str(point["overrides"])
+
+
 def open_sweep(folder: Path, how: str) -> SweepPage | None:
     """Break the seal of a sweep, which its page says from now on.
 

@@ -21,8 +21,8 @@ class WorkOrder:
         storage: URL of the storage; None: ``study.db`` in the folder of the experiment.
         name: What the worker is called; None: host and process.
         crew: Processes that train the folds of a point; None: one per core.
-        overrides: How to run on this machine (``device=…``, ``paths.…=…``, ``recurrence.…=…``);
-            nothing in them changes a result.
+        overrides: How to run on this machine (``device=…``, ``dataset.root=…``, ``paths.…=…``,
+            ``recurrence.…=…``); nothing in them changes a result.
         grace: Seconds from SIGTERM to the moment when an unfinished fold is given up.
         quiet: Whether to show no progress and no notes.
     """

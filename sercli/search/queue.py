@@ -23,6 +23,7 @@ from optuna.trial import TrialState
 from sqlalchemy import Connection, Table, delete, func, insert, select, update
 
 _STUDIES: Table = models.StudyModel.__table__
+_SAID: Table = models.StudyUserAttributeModel.__table__
 _TRIALS: Table = models.TrialModel.__table__
 _ATTRIBUTES: Table = models.TrialUserAttributeModel.__table__
 _PARAMETERS: Table = models.TrialParamModel.__table__
@@ -125,6 +126,22 @@ class Queue:
             excluded = db.scalar(self._with_attribute(EXCLUDED)) or 0
             self._add(db, [entry] * max(0, total - there + excluded))
             self._wait_again(db, spoilt)
+
+    def say(self, name: str, value: Any) -> None:
+        """Set a user attribute of the study."""
+        row = {"study_id": self._study_id, "key": name, "value_json": json.dumps(value)}
+        with self._engine.begin() as db:
+            self._lock(db)
+            db.execute(delete(_SAID).where(self._of_study, _SAID.c.key == name))
+            db.execute(insert(_SAID).values(**row))
+
+    def said(self, prefix: str) -> dict[str, Any]:
+        """Return the user attributes of the study whose names begin in some way."""
+        wanted = select(_SAID.c.key, _SAID.c.value_json).where(
+            self._of_study, _SAID.c.key.startswith(prefix, autoescape=True)
+        )
+        with self._engine.begin() as db:
+            return {key: json.loads(text) for key, text in db.execute(wanted).all()}
 
     def claim(self, worker: Mapping[str, Any]) -> Claim | None:
         """Claim the first trial that waits; those that failed before come last.
@@ -267,6 +284,10 @@ class Queue:
     @property
     def _ours(self) -> Any:
         return _TRIALS.c.study_id == self._study_id
+
+    @property
+    def _of_study(self) -> Any:
+        return _SAID.c.study_id == self._study_id
 
     def _with_attribute(self, key: str) -> Any:
         return (

@@ -139,8 +139,9 @@ class Study:
             RequestError: The study searches in another way, or elsewhere.
         """
         bases = {_short(text): text for text in plan.space.bases.values()}
+        kept = self._said(_BASE)
         for name, text in bases.items():
-            if _BASE + name not in self._said():
+            if _BASE + name not in kept:
                 self._say(_BASE + name, text)
         config = thaw(next(iter(bases.values())), {})
         spec = Spec(
@@ -170,19 +171,19 @@ class Study:
 
     def _agree(self, spec: Spec, space: Space) -> None:
         """Write what holds for all points, unless it is there; then it must be the same."""
-        kept = self._said()
-        if "spec" not in kept:
+        kept = self._said("spec").get("spec")
+        if kept is None:
             self._say("space", space.to_json())
             self._say("spec", asdict(spec))
             return
         wanted = json.loads(json.dumps(asdict(spec)))
         for name in ("sampler", "seed", "objectives", "pruner", "comparison"):
-            if kept["spec"][name] != wanted[name]:
+            if kept[name] != wanted[name]:
                 raise RequestError(
-                    f"experiment '{self.name}' was planned with {name}={kept['spec'][name]}, not "
+                    f"experiment '{self.name}' was planned with {name}={kept[name]}, not "
                     f"{wanted[name]}; give this sweep another experiment="
                 )
-        before = Space.from_json(kept["space"])
+        before = self._read_space()
         if spec.sampler == GRID:
             self._say("space", _joined(before, space).to_json())
         elif _sought(before) != _sought(space):
@@ -205,17 +206,34 @@ class Study:
     @cached_property
     def spec(self) -> Spec:
         """What holds for all points."""
-        said = self._said()
-        if "spec" not in said:
+        kept = self._said("spec").get("spec")
+        if kept is None:
             raise RequestError(f"'{self.name}' was not planned by sercli; plan it by sercli sweep")
-        kept = said["spec"]
         tuples = {name: tuple(kept[name]) for name in ("objectives", "seeds")}
         return Spec(**{**kept, **tuples})
 
     @cached_property
     def space(self) -> Space:
         """Where the points of a search lie; of a grid, its axes."""
-        return Space.from_json(self._said()["space"])
+        return self._read_space()
+
+    def _read_space(self) -> Space:
+        return Space.from_json(self._said("space")["space"])
+
+    def expect(self, data: Mapping[str, str]) -> None:
+        """Keep the fingerprints of the data that the points were planned on.
+
+        Args:
+            data: Name of the settings of the data (`sercli.search.workshop.data_name`) →
+                fingerprint.
+        """
+        self._say("data", {**self._said("data").get("data", {}), **data})
+
+    @cached_property
+    def expected(self) -> dict[str, str]:
+        """What `expect` kept."""
+        kept: dict[str, str] = self._said("data").get("data", {})
+        return kept
 
     def stop(self, why: str) -> None:
         """Let the workers leave after the point that they are at."""
@@ -228,15 +246,14 @@ class Study:
     @property
     def stopped(self) -> str | None:
         """Why no further point is to be claimed, if so."""
-        why: str | None = self._said().get("stopped")
+        why: str | None = self._said("stopped").get("stopped")
         return why
 
     def _say(self, name: str, value: Any) -> None:
-        self.patiently(lambda: self._storage.set_study_user_attr(self._id, name, value))
+        self.patiently(lambda: self._queue.say(name, value))
 
-    def _said(self) -> dict[str, Any]:
-        said: dict[str, Any] = self.patiently(lambda: self._storage.get_study_user_attrs(self._id))
-        return said
+    def _said(self, prefix: str) -> dict[str, Any]:
+        return self.patiently(lambda: self._queue.said(prefix))
 
     # ---- what a worker does with a point
 
@@ -264,7 +281,7 @@ class Study:
 
     @cache  # noqa: B019 - a study lives as long as its process
     def _base(self, name: str) -> str:
-        text: str = self._said()[_BASE + name]
+        text: str = self._said(_BASE + name)[_BASE + name]
         return text
 
     def _propose(self, claim: Claim) -> dict[str, Any]:
@@ -358,7 +375,7 @@ class Study:
 
         Where all that was tried so far has failed alike, the sweep is stopped.
         """
-        if _CAUSE + cause.name not in self._said():
+        if not self._said(_CAUSE + cause.name):
             self._say(_CAUSE + cause.name, {"text": cause.text, "traceback": cause.traceback})
         about = self.patiently(lambda: self._queue.attributes(claim))
         attempts = int(about.get("attempts", 0)) + 1
@@ -375,7 +392,7 @@ class Study:
         some_went_well = any(trial.state in ("COMPLETE", "PRUNED") for trial in trials)
         if some_went_well or len(causes) < min(ALIKE, len(trials)) or len(set(causes)) > 1:
             return
-        text = self._said()[_CAUSE + causes[0]]["text"]
+        text = self._said(_CAUSE + causes[0])[_CAUSE + causes[0]]["text"]
         self.stop(f"the first {len(causes)} points failed alike: {text}")
 
     def reap(self, watch: Watch, *, forgive: bool = False) -> int:
@@ -420,11 +437,9 @@ class Study:
 
     def describe(self) -> tuple[SweepPage, pd.DataFrame]:
         """Return the page and the table of the study (`sercli.results.sweep_page`)."""
-        spec, said = self.spec, self._said()
+        spec = self.spec
         causes = {
-            name.removeprefix(_CAUSE): cause["text"]
-            for name, cause in said.items()
-            if name.startswith(_CAUSE)
+            name.removeprefix(_CAUSE): cause["text"] for name, cause in self._said(_CAUSE).items()
         }
         trials = tabulate(self.patiently(self._queue.trials), spec.objectives, causes)
         states = trials["state"].value_counts()
@@ -448,11 +463,7 @@ class Study:
 
     def tracebacks(self) -> dict[str, str]:
         """Cause in words → where it happened, once for all failures that are alike."""
-        return {
-            value["text"]: value["traceback"]
-            for name, value in self._said().items()
-            if name.startswith(_CAUSE)
-        }
+        return {cause["text"]: cause["traceback"] for cause in self._said(_CAUSE).values()}
 
 
 def _entry(point: Point, space: Space, how: Mapping[str, BaseDistribution]) -> Entry:

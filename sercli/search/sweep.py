@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from sercli.search.plan import Plan
 from sercli.search.presence import Watch, present
 from sercli.search.study import Study
 from sercli.search.worker import note_state, work
-from sercli.search.workshop import Workshop
+from sercli.search.workshop import Workshop, data_name
 
 POINTS_PER_CORE = 4
 """How many points each core must have for the default to be a worker per core; with fewer, one
@@ -133,31 +133,37 @@ def run_sweep(plan: Plan, how: HowToRun = HowToRun(), progress: Progress = SILEN
         SercliError: The storage does not answer.
     """
     shop = Workshop(None, progress)
-    config = _check(plan, shop, progress)
+    config, data = _check(plan, shop, progress)
     runs = Path(config.paths.runs)
     study = Study(plan.experiment, runs, how.storage, note=progress.note, create=plan.objectives)
+    study.expect(data)
     study.plan(plan)
     note_state(study)
     before = _done(study)
-    order = WorkOrder(plan.experiment, runs.resolve(), how.storage, grace=how.grace, quiet=True)
+    order = WorkOrder(plan.experiment, runs, how.storage, grace=how.grace, quiet=True)
     jobs: list[str] = []
     if config.launcher.name == "submitit":
-        jobs = submit(work, order, config.launcher, study.folder.resolve())
+        away = replace(order, runs=runs.resolve())
+        jobs = submit(work, away, config.launcher, study.folder.resolve())
     else:
         _run_here(study, order, how.workers, gpus_for(config.device), shop, progress)
     note_state(study)
     return _result(study, _done(study) - before, tuple(jobs))
 
 
-def _check(plan: Plan, shop: Workshop, progress: Progress) -> Config:
-    """Refuse points that make no sense before any work, and return the configuration of one.
+def _check(plan: Plan, shop: Workshop, progress: Progress) -> tuple[Config, dict[str, str]]:
+    """Refuse points that make no sense before any work.
 
     Every value of every setting is tried in one point at least. Of a space that a sampler searches
     a part may make no sense: such points are excluded when they are proposed.
+
+    Returns:
+        The configuration of a point; the name of the settings of the data of each → fingerprint.
     """
     points = plan.points or tuple(plan.space.samples())
     bad: dict[str, list[str]] = {}
     good: dict[str, Config] = {}
+    data: dict[str, str] = {}
     tried: set[tuple[str, str]] = set()
     for point in points:
         parts = {("", point.base), *((key, str(value)) for key, value in point.settings.items())}
@@ -166,7 +172,7 @@ def _check(plan: Plan, shop: Workshop, progress: Progress) -> Config:
         tried |= parts
         config = plan.space.thaw(point)
         try:
-            shop.check(config)
+            data[data_name(config)] = shop.check(config)
             good[point.base] = config
         except RequestError as error:
             text = f"point {' '.join(point.overrides)}: {error}"
@@ -177,7 +183,7 @@ def _check(plan: Plan, shop: Workshop, progress: Progress) -> Config:
         if base not in good:
             raise RequestError(texts[0])
         progress.note(f"a part of the space makes no sense and is excluded: {texts[0]}")
-    return next(iter(good.values()))
+    return next(iter(good.values())), data
 
 
 def _run_here(

@@ -21,15 +21,19 @@ from sercli.search.order import WorkOrder
 from sercli.search.presence import BEAT_SECONDS, Watch, Worker, present
 from sercli.search.queue import POINT, Claim
 from sercli.search.study import Study
-from sercli.search.workshop import Shop, Trained, Workshop
+from sercli.search.workshop import Shop, Trained, Workshop, data_name
 from sercli.training.run import Watching
 
-_HOW_TO_RUN = ("device", "paths.", "recurrence.")
+_HOW_TO_RUN = ("device=", "dataset.root=", "paths.", "recurrence.")
 _BUSY_SECONDS = 1.0
 
 
 class _Pruned(Exception):  # noqa: N818 - no error
     """A point is so bad that it is stopped."""
+
+
+class _OtherDataError(RequestError):
+    """This machine has another corpus; no point can be trained here."""
 
 
 class _NoSense(Exception):  # noqa: N818 - no error
@@ -88,7 +92,7 @@ def check_overrides(overrides: Sequence[str]) -> None:
         if not override.startswith(_HOW_TO_RUN):
             raise RequestError(
                 f"'{override}': the points of a sweep are fixed; a worker may be told "
-                "device=…, paths.…=… and recurrence.…=…"
+                "device=…, dataset.root=…, paths.…=… and recurrence.…=…"
             )
 
 
@@ -152,7 +156,10 @@ class _Shift:
             self._study.hand_back(claim)
         except _NoSense as error:
             self._study.exclude(claim, str(error))
-        except BusyError:  # another worker trains the same run, for another point of the same settings
+        except _OtherDataError:
+            self._study.hand_back(claim)
+            raise
+        except BusyError:  # another worker trains the same run for another point
             self._study.hand_back(claim, last=True)
             time.sleep(_BUSY_SECONDS)
         except Exception as error:
@@ -170,13 +177,18 @@ class _Shift:
             config = self._study.configuration(claim)
             if config is None:
                 raise _NoSense("as the plan says")
-            config = here(config, self._order.overrides)
-            if POINT not in claim.attributes:
-                self._shop.check(config)
+            config = here(config, self._order)
+            fingerprint = self._shop.check(config)
         except RequestError as error:
             if POINT in claim.attributes:
                 raise
             raise _NoSense(str(error)) from error
+        if self._study.expected.get(data_name(config), fingerprint) != fingerprint:
+            raise _OtherDataError(
+                f"{config.dataset.name} is not the corpus that sweep '{self._study.name}' was "
+                "planned on: audio, labels, speakers or turns differ; mend dataset.root, or give "
+                "paths.data=…"
+            )
         return config
 
     def _watching(self, claim: Claim) -> Watching:
@@ -217,21 +229,19 @@ class _Shift:
         self._study.finish(claim, result, [values[name] for name in objectives])
 
 
-def here(config: Config, overrides: Sequence[str]) -> Config:
-    """Return the configuration of a point with what a machine has of its own.
+def here(config: Config, order: WorkOrder) -> Config:
+    """Return the configuration of a point with what this machine has of its own.
 
     Args:
         config: The configuration of a point.
-        overrides: How to run here (`check_overrides`).
+        order: Where the records lie, and how to run (`check_overrides`).
     """
-    if not overrides:
-        return config
-    own = compose(overrides)
-    for override in overrides:
-        key = override.partition("=")[0]
-        *groups, name = key.split(".")
+    own = compose(order.overrides) if order.overrides else config
+    for override in order.overrides:
+        *groups, name = override.partition("=")[0].split(".")
         holder, local = reduce(getattr, groups, config), reduce(getattr, groups, own)
         setattr(holder, name, getattr(local, name))
+    config.paths.runs = str(order.runs)
     return config
 
 

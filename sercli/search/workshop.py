@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -15,6 +17,9 @@ from sercli.training.crew import Crew, crew_size
 from sercli.training.data import Data, read_data
 from sercli.training.run import Watching, train_run
 from sercli.training.unit import new_model
+
+_ELSEWHERE = ("root", "expected")
+"""Settings of a corpus that do not say what is read."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +51,21 @@ class Shop(Protocol):
     ) -> Trained:
         """Train a run, or find it."""
 
-    def check(self, config: Config) -> object:
-        """Refuse a configuration that makes no sense."""
+    def check(self, config: Config) -> str:
+        """Refuse a configuration that makes no sense; return the fingerprint of its data."""
 
     def parameters(self, config: Config) -> int:
         """Count the numbers that a model learns."""
 
     def abandon(self) -> None:
         """Stop in the midst of it."""
+
+
+def data_name(config: Config) -> str:
+    """Name the settings that say which data a configuration reads, wherever they lie."""
+    dataset = {k: v for k, v in asdict(config.dataset).items() if not k.startswith(_ELSEWHERE)}
+    content = json.dumps([dataset, asdict(config.features)], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 class Workshop:

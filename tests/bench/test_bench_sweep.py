@@ -12,6 +12,8 @@ from sercli.cli import app
 from sercli.reporting.show import as_text
 from sercli.search.plan import Plan
 
+BENCH = ("bench", "sweep")
+
 
 @pytest.fixture(name="few", autouse=True)
 def _few(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,7 +26,7 @@ def _few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_command_prints_one_json_document() -> None:
-    done = CliRunner().invoke(app, "bench sweep --points 400 --format json --quiet".split())
+    done = CliRunner().invoke(app, [*BENCH, "--points", "400", "--format", "json", "--quiet"])
 
     assert done.exit_code == 0, done.output
     made = json.loads(done.stdout)
@@ -47,7 +49,7 @@ def test_measures_stand_beside_their_targets() -> None:
 
 
 def test_fewer_points_than_tell_anything_are_refused() -> None:
-    done = CliRunner().invoke(app, "bench sweep --points 10".split())
+    done = CliRunner().invoke(app, [*BENCH, "--points", "10"])
 
     assert done.exit_code == 2
     assert "400" in done.stderr

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from shell import Shell
+
+from sercli.__main__ import main
 
 NEMO = Path(
     os.environ.get("SERCLI_NEMO", Path(__file__).parents[3] / "shared" / "data" / "nemo")
@@ -16,6 +20,27 @@ NEMO = Path(
 @pytest.fixture
 def sercli(tmp_path: Path) -> Shell:
     return Shell(tmp_path)
+
+
+@pytest.fixture
+def refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """As `Shell.refused`, but in this process: to start one takes longer than to refuse."""
+
+    def refused(*arguments: str, status: int = 2) -> str:
+        handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr("sys.argv", ["sercli", *arguments])
+        with pytest.raises(SystemExit) as end:
+            main()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        (line,) = capsys.readouterr().err.strip().splitlines()
+        assert end.value.code == status, line
+        return str(line)
+
+    return refused
 
 
 @pytest.fixture(scope="session")

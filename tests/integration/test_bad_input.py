@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import wave
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,18 +33,18 @@ def corpus(tree: Path, tmp_path: Path) -> Path:
     ],
 )
 def test_an_override_that_makes_no_sense_is_refused(
-    sercli: Shell, small: list[str], overrides: list[str], words: list[str]
+    refused: Callable[..., str], small: list[str], overrides: list[str], words: list[str]
 ) -> None:
-    line = sercli.refused("train", *small, *overrides)
+    line = refused("train", *small, *overrides)
     for word in words:
         assert word in line
 
 
-def test_a_missing_or_empty_corpus_is_named(sercli: Shell) -> None:
+def test_a_missing_or_empty_corpus_is_named(sercli: Shell, refused: Callable[..., str]) -> None:
     assert "dataset.root=PATH" in sercli.refused("extract", "dataset=iemocap")
-    assert "nowhere" in sercli.refused("extract", "dataset=iemocap", "dataset.root=nowhere")
+    assert "nowhere" in refused("extract", "dataset=iemocap", "dataset.root=nowhere")
     (sercli.folder / "empty").mkdir()
-    assert "empty" in sercli.refused("extract", "dataset=nemo", "dataset.root=empty")
+    assert "empty" in refused("extract", "dataset=nemo", "dataset.root=empty")
 
 
 def test_a_stray_line_costs_only_itself(sercli: Shell, corpus: Path) -> None:
@@ -136,8 +137,8 @@ def test_a_report_without_runs_says_how_to_start(sercli: Shell) -> None:
     assert "sercli train" in sercli.refused("report")
 
 
-def test_an_interval_in_a_grid_is_explained(sercli: Shell, small: list[str]) -> None:
-    line = sercli.refused("sweep", *small, "arelu.alpha=interval(0,1)")
+def test_an_interval_in_a_grid_is_explained(refused: Callable[..., str], small: list[str]) -> None:
+    line = refused("sweep", *small, "arelu.alpha=interval(0,1)")
     assert "range(" in line
 
 

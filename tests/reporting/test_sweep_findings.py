@@ -62,6 +62,7 @@ def _records(made_unit: Callable[..., UnitResult], tmp_path: Path) -> list[Recor
             {
                 "key": f"p{n}",
                 "status": "complete",
+                "card": {"synthetic": True},
                 "metrics": {"ua": 0.9 + n / 100, "wa": 0.8 + n / 100},
             },
             config_yaml="",
@@ -104,7 +105,7 @@ def test_the_best_stands_with_its_dev_ua_what_is_left_of_it_and_its_test_ua(
 ) -> None:
     best = row(find(sweep_tables(PAGE, trials, records), "the best on dev"))
 
-    assert (best["point"], best["run"]) == ("point 3", "p3")
+    assert (best["point"], best["run"]) == ("arelu.alpha=0.5 arelu.beta=1", "p3")
     assert (best["dev UA"], best["test UA"], best["test WA"]) == ("91.7", "93.0", "83.0")
     corrected = float(best["corrected"])
     assert 66 < corrected < 100
@@ -199,8 +200,8 @@ def test_a_front_shows_every_objective_and_no_test(
     front = find(sweep_tables(page, trials, records), "no other beats")
 
     assert [row(front, n) for n in range(2)] == [
-        {"point": "point 3", "run": "p3", "dev UA": "91.7", "seconds": "30"},
-        {"point": "point 0", "run": "p0", "dev UA": "66.7", "seconds": "0"},
+        {"point": "arelu.alpha=0.5 arelu.beta=1", "run": "p3", "dev UA": "91.7", "seconds": "30"},
+        {"point": "arelu.alpha=0.01 arelu.beta=0", "run": "p0", "dev UA": "66.7", "seconds": "0"},
     ]
 
 

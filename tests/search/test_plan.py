@@ -448,12 +448,12 @@ def test_a_point_of_a_file_has_one_value_of_each_key(file: Path) -> None:
         ("sweeps: {a: 1}", r"unknown key 'sweeps'. Did you mean 'sweep'\?"),
         (
             "- activation=tanh",
-            "expected the keys overrides, variables, points, sweep, sampler, trials, "
+            "expected the keys overrides, variables, points, sweep, sampler, trials, seed, "
             "exclude, objectives, prune, comparison",
         ),
         (
             "",
-            "expected the keys overrides, variables, points, sweep, sampler, trials, "
+            "expected the keys overrides, variables, points, sweep, sampler, trials, seed, "
             "exclude, objectives, prune, comparison",
         ),
         ("points: [activation=tanh]", "'points' must map names to overrides"),

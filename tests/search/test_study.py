@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -13,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from claiming import claim_and_die, exit_codes, finish_all
 from servers.postgres import Postgres, postgres
 
 from sercli.errors import BusyError, RequestError, SercliError
@@ -29,7 +28,9 @@ OTHER = Worker("other", "elsewhere", "2")
 
 def grid(runs: Path, points: int, name: str = "grid") -> Plan:
     values = ",".join(str(1 + n) for n in range(points))
-    return make_plan([f"trainer.steps=choice({values})", f"experiment={name}", f"paths.runs={runs}"])
+    return make_plan(
+        [f"trainer.steps=choice({values})", f"experiment={name}", f"paths.runs={runs}"]
+    )
 
 
 def planned(runs: Path, points: int, name: str = "grid", url: str | None = None) -> Study:
@@ -177,23 +178,9 @@ def test_only_a_claim_of_ones_own_can_be_handed_back(tmp_path: Path) -> None:
     assert number(study, "running") == 1
 
 
-ABANDON = """
-import os, signal, sys
-from pathlib import Path
-from sercli.search.presence import present
-from sercli.search.study import Study
-
-study = Study("grid", Path(sys.argv[1]))
-with present(study.folder, "victim") as me:
-    study.claim(me)
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
 def test_the_point_of_a_killed_worker_of_this_machine_waits_again_at_once(tmp_path: Path) -> None:
     study = planned(tmp_path, 2)
-    killed = subprocess.run([sys.executable, "-c", ABANDON, str(tmp_path)], check=False)
-    assert killed.returncode == -signal.SIGKILL
+    assert exit_codes(claim_and_die, [(tmp_path,)]) == [-signal.SIGKILL]
     assert (number(study, "waiting"), number(study, "running")) == (1, 1)
 
     with present(study.folder) as me:
@@ -236,7 +223,9 @@ def test_a_worker_elsewhere_is_dead_when_its_heart_is_not_heard_for_long(tmp_pat
 def test_two_workers_of_one_name_are_refused(tmp_path: Path) -> None:
     with (
         present(tmp_path, "me"),
-        pytest.raises(BusyError, match="a worker 'me' is at work already; give this one another --name"),
+        pytest.raises(
+            BusyError, match="a worker 'me' is at work already; give this one another --name"
+        ),
         present(tmp_path, "me"),
     ):
         pass
@@ -276,24 +265,6 @@ def test_a_study_is_stopped_and_goes_on(tmp_path: Path) -> None:
     assert study.stopped is None
 
 
-CLAIM = """
-import sys, time
-from pathlib import Path
-from sercli.search.presence import present
-from sercli.search.study import Study
-
-runs, name, url = Path(sys.argv[1]), sys.argv[2], sys.argv[3] or None
-study = Study("grid", runs, url)
-with present(study.folder, name) as me:
-    (runs / f"ready-{name}").touch()
-    while len(list(runs.glob("ready-*"))) < 4:
-        time.sleep(0.01)
-    while (claim := study.claim(me)) is not None:
-        if study.finish(claim, {"run": "x", "seconds": 0.0, "diverged": False}, [0.5]):
-            print(claim.number, flush=True)
-"""
-
-
 @pytest.fixture(name="server", scope="module")
 def _server() -> Iterator[Postgres]:
     with postgres() as server:
@@ -306,18 +277,12 @@ def test_four_processes_finish_each_of_two_hundred_instant_points_exactly_once(
 ) -> None:
     url = request.getfixturevalue("server").url if kind == "postgresql" else None
     study = planned(tmp_path, 200, url=url)
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", CLAIM, str(tmp_path), str(n), url or ""],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for n in range(4)
-    ]
-    outputs = [worker.communicate(timeout=120)[0].split() for worker in workers]
+    names = [f"worker{n}" for n in range(4)]
 
-    assert [worker.returncode for worker in workers] == [0] * 4
-    counts = Counter(int(name) for output in outputs for name in output)
+    ended = exit_codes(finish_all, [(tmp_path, name, url) for name in names])
+
+    assert ended == [0] * 4
+    counts = Counter(int(n) for name in names for n in (tmp_path / name).read_text().split())
     assert counts == Counter(range(200))
     assert number(study, "complete") == 200
 

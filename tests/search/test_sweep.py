@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,15 +43,18 @@ def _reads(toy: Data, monkeypatch: pytest.MonkeyPatch) -> list[Config]:
 
 
 @pytest.fixture(name="plan")
-def _plan(tmp_path: Path) -> Callable[..., Plan]:
+def _plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Plan]:
     """Plan a sweep of tiny runs; its records go below ``tmp_path``."""
+    monkeypatch.chdir(tmp_path)
+    return planned
+
+
+@cache
+def planned(*overrides: str, **options: Any) -> Plan:
+    """Plan it once for all tests: to compose takes longer than to train."""
     tiny = [f"model.{name}=4" for name in ("hidden", "context_hidden", "attention", "head")]
-    fixed = [f"trainer.steps={STEPS}", f"trainer.eval_every={STEPS}", f"paths.runs={tmp_path}"]
-
-    def plan(*overrides: str, **options: Any) -> Plan:
-        return make_plan([*tiny, *fixed, "experiment=study", *overrides], **options)
-
-    return plan
+    fixed = [f"trainer.steps={STEPS}", f"trainer.eval_every={STEPS}", "paths.runs=."]
+    return make_plan([*tiny, *fixed, "experiment=study", *overrides], **options)
 
 
 def sweep(plan: Plan, progress: Any = SILENT) -> SweepResult:
@@ -85,7 +89,7 @@ def test_every_point_gets_a_record_and_dev_ua_is_the_objective(
 def test_the_winner_is_the_best_on_dev_and_stands_on_the_page(
     plan: Callable[..., Plan], tmp_path: Path
 ) -> None:
-    result = sweep(plan("activation=tanh,relu", "seeds=[0],[1]"))
+    result = sweep(plan("activation=tanh,relu"))
 
     best = max(result.records, key=lambda record: record.metrics["dev_ua"])
     page = read_sweep(tmp_path / "study")
@@ -96,7 +100,7 @@ def test_the_winner_is_the_best_on_dev_and_stands_on_the_page(
     assert winner.metrics["dev_ua"] == best.metrics["dev_ua"]
     trials = read_trials(tmp_path / "study")
     assert trials["run"].tolist() == [record.key for record in result.records]
-    assert trials["param/activation"].tolist() == ["tanh", "tanh", "relu", "relu"]
+    assert trials["param/activation"].tolist() == ["tanh", "relu"]
 
 
 def test_a_finished_sweep_runs_nothing_again(plan: Callable[..., Plan], watching: Any) -> None:

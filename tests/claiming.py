@@ -1,0 +1,55 @@
+"""Workers that claim points and train nothing, each in a process of its own.
+
+The processes are forked from a server that has imported everything once; to import it in each of
+them would take longer than their work.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Sequence
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Any
+
+from sercli.search.presence import present
+from sercli.search.study import Study
+
+_SERVER = multiprocessing.get_context("forkserver")
+_SERVER.set_forkserver_preload(["claiming"])
+
+
+def exit_codes(work: Callable[..., None], given: Sequence[tuple[Any, ...]]) -> list[int | None]:
+    """Run one process for each of what is given, all at once.
+
+    Args:
+        work: A function of a module.
+        given: Its arguments, after a barrier that all of them pass together.
+    """
+    together = _SERVER.Barrier(len(given))
+    processes = [_SERVER.Process(target=work, args=(together, *each)) for each in given]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    return [process.exitcode for process in processes]
+
+
+def finish_all(together: Barrier, runs: Path, name: str, url: str | None) -> None:
+    """Finish whatever can be claimed; a file of this name gets a line for each point."""
+    study = Study("grid", runs, url)
+    with present(study.folder, name) as me, (runs / name).open("w") as said:
+        together.wait()
+        while (claim := study.claim(me)) is not None:
+            if study.finish(claim, {"run": "x", "seconds": 0.0, "diverged": False}, [0.5]):
+                said.write(f"{claim.number}\n")
+
+
+def claim_and_die(together: Barrier, runs: Path) -> None:
+    """Claim a point, and be killed."""
+    study = Study("grid", runs)
+    with present(study.folder, "victim") as me:
+        study.claim(me)
+        os.kill(os.getpid(), signal.SIGKILL)
