@@ -50,9 +50,11 @@ def run(
     twice: set[Path] = set()
     for number in range(kills):
         process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=None)
-        while process.poll() is None and len(_children(process.pid)) < 2:
+        before = _progress(folder)
+        while process.poll() is None and _progress(folder) == before:  # until workers train
+            _look(folder, seen, twice)
             time.sleep(0.05)
-        until = time.monotonic() + dice.uniform(1, 12)
+        until = time.monotonic() + dice.uniform(0, 6)
         while process.poll() is None and time.monotonic() < until:
             _look(folder, seen, twice)
             time.sleep(0.05)
@@ -96,6 +98,14 @@ def _command(folder: Path, points: int, storage: str | None) -> list[str]:
         "2",
         *(["--storage", storage] if storage else []),
     ]
+
+
+def _progress(folder: Path) -> int:
+    """Folds and runs that are finished."""
+    runs = folder / "runs" / "kills"
+    return len(list(runs.glob(".*.partial/seed*/unit.json"))) + 5 * len(
+        list(runs.glob("[!.]*/run.json"))
+    )
 
 
 def _kill(process: subprocess.Popen[bytes], dice: random.Random) -> None:

@@ -291,10 +291,9 @@ def status(
     from sercli.progress import Progress
     from sercli.reporting.status import show_status, status_as_json
     from sercli.search.study import Study as OpenStudy
-    from sercli.search.worker import note_state
 
     opened = OpenStudy(study, runs, storage, note=Progress().note)
-    note_state(opened)
+    opened.write_page()
     page, trials = opened.outcome()
     said = opened.stopped, opened.tracebacks()
     _print(

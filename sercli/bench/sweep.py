@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+import optuna
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -117,7 +118,7 @@ def work_without_training(order: WorkOrder) -> int:
     return work(order, partial(stand_in, order.runs, 0.0))
 
 
-def work_for_a_second(order: WorkOrder) -> int:
+def work_for_half_a_second(order: WorkOrder) -> int:
     """Work on a study whose points take half a second each."""
     return work(order, partial(stand_in, order.runs, 0.5))
 
@@ -188,19 +189,25 @@ def _time_of(study: Study, runs: Path, storage: str | None, points: int) -> floa
 
 
 def _points_per_hour(runs: Path, storage: str | None, workers: int) -> float:
-    """Points of half a second each, from the moment when the first one is claimed."""
+    """Points of half a second each that workers finish in an hour, once they are at work.
+
+    Each counts from its first claim to its last result: that one starts a little later than another
+    is a matter of seconds, whatever the sweep takes.
+    """
     plan = _grid(36, f"workers{workers}")
-    study = Study(plan.experiment, runs, storage, create=plan.objectives)
-    study.plan(plan)
-    first: list[float] = []
-
-    def watch() -> None:
-        if not first and study.counts().get("WAITING", 0) < len(plan.points):
-            first.append(time.perf_counter())
-
-    orders = share(WorkOrder(plan.experiment, runs, storage, quiet=True), workers)
-    run_local(work_for_a_second, orders, watch=watch)
-    return 3600 * len(plan.points) / (time.perf_counter() - first[0])
+    Study(plan.experiment, runs, storage, create=plan.objectives).plan(plan)
+    run_local(
+        work_for_half_a_second,
+        share(WorkOrder(plan.experiment, runs, storage, quiet=True), workers),
+    )
+    url = storage or f"sqlite:///{runs / plan.experiment / 'study.db'}"
+    trials = optuna.load_study(study_name=plan.experiment, storage=url).trials_dataframe()
+    names = trials["user_attrs_worker"].map(lambda worker: worker["name"])
+    rates = [
+        len(own) / (own["datetime_complete"].max() - own["datetime_start"].min()).total_seconds()
+        for _, own in trials.groupby(names)
+    ]
+    return float(3600 * sum(rates))
 
 
 def render_sweep(made: SweepBenchmark) -> RenderableType:

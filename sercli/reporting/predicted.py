@@ -11,6 +11,12 @@ import pandas as pd
 from sercli.errors import SercliError
 from sercli.results.record import Record
 
+_KNOWN = (
+    *("speaker", "gender", "session", "improvised", "seconds", "own", "interlocutor"),
+    "transcript",
+)
+"""What is asked of every utterance."""
+
 
 @dataclass(frozen=True)
 class Predicted:
@@ -56,7 +62,7 @@ def read_predicted(record: Record, system: str) -> Predicted | None:
     """
     try:
         table = record.predictions()
-        utterances = record.utterances().set_index("utterance")
+        utterances = record.utterances().set_index("utterance")[list(_KNOWN)]
         diverged = [where["seed"] for where in record.page["diverged"]]
         table = table[~table["seed"].isin(diverged)]
         if table.empty:

@@ -49,7 +49,7 @@ def verdict(made: Rerun) -> str:
         return "THEY DO NOT AGREE"
     if made.exact:
         return "they agree to the last digit"
-    return f"they agree within {100 * TOLERANCE:g} points"
+    return f"they agree within {100 * TOLERANCE:g} point"
 
 
 def _both(name: str, heading: str, form: Callable[[float | None], Cell]) -> list[_Laid]:

@@ -35,6 +35,20 @@ FORMAT = 2
 """Version of the form; a record of another version is refused by name."""
 
 
+OF_MANIFEST = (
+    "utterance",
+    "speaker",
+    "gender",
+    "session",
+    "dialogue",
+    "emotion",
+    "label",
+    "improvised",
+    "transcript",
+)
+"""What ``utterances.parquet`` takes from the manifest."""
+
+
 @dataclass(frozen=True)
 class Record:
     """A finished run.

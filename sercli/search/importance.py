@@ -9,7 +9,6 @@ from typing import Any
 import optuna
 import pandas as pd
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 from pandas.api.types import is_numeric_dtype
 
@@ -50,6 +49,8 @@ def importance(trials: pd.DataFrame) -> dict[str, float] | None:
     }
     if len(complete) < LEAST_POINTS or len(spaces) < 2 or complete["dev_ua"].nunique() < 2:
         return None
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
     study = _study(complete, spaces)
     quantile = max(0.1, BEST_POINTS / len(complete))
     evaluator = PedAnovaImportanceEvaluator(target_quantile=quantile)

@@ -34,7 +34,7 @@ from sercli.config.schema import Config
 from sercli.errors import RequestError, nearest
 from sercli.results.environment import describe_code
 from sercli.results.record import is_record
-from sercli.results.sweep_page import STATES, SweepPage
+from sercli.results.sweep_page import STATES, SweepPage, write_sweep
 from sercli.search.failures import ALIKE, KILLED, MAX_ATTEMPTS, Cause, killed
 from sercli.search.outcome import with_outcome
 from sercli.search.plan import GRID, Plan, identity
@@ -460,6 +460,10 @@ class Study:
         """Return the same, and once nothing waits or runs the winner and what decided."""
         page, trials = self.describe()
         return with_outcome(page, trials), trials
+
+    def write_page(self) -> None:
+        """Write both beside the records, for a report."""
+        write_sweep(self.folder, *self.outcome())
 
     def tracebacks(self) -> dict[str, str]:
         """Cause in words → where it happened, once for all failures that are alike."""

@@ -20,7 +20,7 @@ from sercli.search.order import GRACE_SECONDS, WorkOrder
 from sercli.search.plan import Plan
 from sercli.search.presence import Watch, present
 from sercli.search.study import Study
-from sercli.search.worker import note_state, work
+from sercli.search.worker import work
 from sercli.search.workshop import Workshop, data_name
 
 POINTS_PER_CORE = 4
@@ -138,7 +138,7 @@ def run_sweep(plan: Plan, how: HowToRun = HowToRun(), progress: Progress = SILEN
     study = Study(plan.experiment, runs, how.storage, note=progress.note, create=plan.objectives)
     study.expect(data)
     study.plan(plan)
-    note_state(study)
+    study.write_page()
     before = _done(study)
     order = WorkOrder(plan.experiment, runs, how.storage, grace=how.grace, quiet=True)
     jobs: list[str] = []
@@ -147,7 +147,7 @@ def run_sweep(plan: Plan, how: HowToRun = HowToRun(), progress: Progress = SILEN
         jobs = submit(work, away, config.launcher, study.folder.resolve())
     else:
         _run_here(study, order, how.workers, gpus_for(config.device), shop, progress)
-    note_state(study)
+    study.write_page()
     return _result(study, _done(study) - before, tuple(jobs))
 
 

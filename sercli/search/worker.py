@@ -12,9 +12,9 @@ from typing import Any
 from sercli.config.compose import compose
 from sercli.config.schema import Config
 from sercli.errors import BusyError, Interrupted, RequestError
+from sercli.nn.recurrence.backend import use_backend
 from sercli.progress import Progress
 from sercli.results.environment import describe_code
-from sercli.results.sweep_page import write_sweep
 from sercli.search.failures import cause_of
 from sercli.search.leave import Leave, TimeIsUp, asked_to_leave
 from sercli.search.order import WorkOrder
@@ -22,6 +22,7 @@ from sercli.search.presence import BEAT_SECONDS, Watch, Worker, present
 from sercli.search.queue import POINT, Claim
 from sercli.search.study import Study
 from sercli.search.workshop import Shop, Trained, Workshop, data_name
+from sercli.training.device import choose_device
 from sercli.training.run import Watching
 
 _HOW_TO_RUN = ("device=", "dataset.root=", "paths.", "recurrence.")
@@ -67,7 +68,7 @@ def work(
             would change results.
         SercliError: The storage was away for too long.
     """
-    check_overrides(order.overrides)
+    _check_overrides(order.overrides)
     progress = progress or Progress(quiet=order.quiet)
     with asked_to_leave(order.grace) as leave:
         study = Study(order.study, order.runs, order.storage, note=progress.note)
@@ -78,27 +79,22 @@ def work(
             except TimeIsUp:
                 progress.note("asked to leave: the unfinished fold was given up")
             leave.wound_up()
-            note_state(study)
+            study.write_page()
     return 0
 
 
-def check_overrides(overrides: Sequence[str]) -> None:
-    """Refuse overrides that say more than how to run on a machine.
-
-    Raises:
-        RequestError: One does.
-    """
+def _check_overrides(overrides: Sequence[str]) -> None:
+    """Refuse what says more than how to run on a machine, or what this machine does not have."""
     for override in overrides:
-        if not override.startswith(_HOW_TO_RUN):
+        if not override.startswith(_HOW_TO_RUN) or override.startswith("paths.runs="):
             raise RequestError(
-                f"'{override}': the points of a sweep are fixed; a worker may be told "
-                "device=…, dataset.root=…, paths.…=… and recurrence.…=…"
+                f"'{override}': the points of a sweep are fixed; a worker may be told device=…, "
+                "dataset.root=…, paths.data=…, paths.store=… and recurrence.…=…, and --runs"
             )
-
-
-def note_state(study: Study) -> None:
-    """Write the page and the table of a study beside its records."""
-    write_sweep(study.folder, *study.outcome())
+    if overrides:
+        own = compose(overrides)
+        choose_device(own.device)
+        use_backend(own.recurrence.backend)
 
 
 class _Shift:
@@ -234,7 +230,7 @@ def here(config: Config, order: WorkOrder) -> Config:
 
     Args:
         config: The configuration of a point.
-        order: Where the records lie, and how to run (`check_overrides`).
+        order: Where the records lie, and how to run (`WorkOrder.overrides`).
     """
     own = compose(order.overrides) if order.overrides else config
     for override in order.overrides:

@@ -4,19 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from sercli.results.record import OF_MANIFEST
 from sercli.training.data import Data
-
-_COLUMNS = [
-    "utterance",
-    "speaker",
-    "gender",
-    "session",
-    "dialogue",
-    "emotion",
-    "label",
-    "improvised",
-    "transcript",
-]
 
 
 def describe_utterances(data: Data) -> pd.DataFrame:
@@ -27,7 +16,7 @@ def describe_utterances(data: Data) -> pd.DataFrame:
         ``seconds`` (NaN where extraction did not measure it), and whether there is a context turn
         of the speaker (``own``) and of an ``interlocutor``.
     """
-    table = data.manifest.targets[_COLUMNS].reset_index(drop=True)
+    table = data.manifest.targets[list(OF_MANIFEST)].reset_index(drop=True)
     context = data.context.reindex(table["utterance"])
     return table.assign(
         seconds=[data.seconds.get(name, float("nan")) for name in table["utterance"]],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import time
@@ -28,6 +29,15 @@ def _sweep(small: list[str]) -> list[str]:
 def _server() -> Iterator[Postgres]:
     with postgres() as server:
         yield server
+
+
+@pytest.fixture(name="one_core")
+def _one_core() -> Iterator[None]:
+    """Let a worker train its folds itself: to start a crew takes longer than these folds."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {random.choice(sorted(cores))})
+    yield
+    os.sched_setaffinity(0, cores)
 
 
 def until(condition: Callable[[], bool], seconds: float = 120) -> None:
@@ -86,6 +96,7 @@ def test_two_workers_of_which_one_is_killed_finish_each_point_once(
     assert not units(sercli)
 
 
+@pytest.mark.usefixtures("one_core")
 def test_a_worker_that_is_asked_to_leave_hands_its_point_back_and_another_goes_on(
     sercli: Shell, sweep: list[str]
 ) -> None:
@@ -107,6 +118,7 @@ def test_a_worker_that_is_asked_to_leave_hands_its_point_back_and_another_goes_o
     assert Study("s", sercli.folder / "runs").describe()[0].complete
 
 
+@pytest.mark.usefixtures("one_core")
 def test_a_stopped_sweep_claims_nothing_more_until_it_is_started_again(
     sercli: Shell, sweep: list[str]
 ) -> None:
@@ -122,6 +134,7 @@ def test_a_stopped_sweep_claims_nothing_more_until_it_is_started_again(
     assert len(finished(sercli)) == 4
 
 
+@pytest.mark.usefixtures("one_core")
 def test_a_database_that_is_away_for_a_while_is_waited_for(
     sercli: Shell, sweep: list[str], server: Postgres
 ) -> None:

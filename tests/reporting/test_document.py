@@ -60,7 +60,7 @@ def _run(record: Make, made_unit: Callable[..., UnitResult]) -> Make:
     )
 
     def run(*overrides: str, utterances: pd.DataFrame = UTTERANCES, **facts: Any) -> Record:
-        made = record(*overrides, units=[unit], **facts)
+        made = record(*overrides, units=[unit], by_seed=[{"seed": 0}], **facts)
         utterances.to_parquet(made.path / "utterances.parquet")
         return made
 

@@ -123,7 +123,7 @@ def test_a_rerun_elsewhere_shows_what_differs_and_how_far_it_may_be_off(
 ) -> None:
     table, changed = rerun_tables(made(record(), Difference("processor", "one", "other")))
 
-    assert "they agree within 1 points" in table.title
+    assert "they agree within 1 point" in table.title
     assert texts(changed) == [["processor", "one", "other"]]
     assert any("may lie 1 points apart" in note for note in table.notes)
 
