@@ -56,6 +56,7 @@ class SweepResult:
         failed: What could not be run: points and reason, one for all failures that are alike.
         jobs: Ids of the jobs that were submitted instead of waited for.
         stopped: Why no more points are trained, if they were stopped.
+        left: Whether the workers were asked to leave by SIGTERM, as by a scheduler.
     """
 
     page: SweepPage
@@ -64,13 +65,15 @@ class SweepResult:
     failed: tuple[tuple[str, str], ...]
     jobs: tuple[str, ...] = ()
     stopped: str | None = None
+    left: bool = False
 
     @property
     def all_well(self) -> bool:
-        """Whether nothing diverged or failed, and what was not submitted is finished."""
+        """Whether nothing diverged or failed, and what waits does so for a good reason."""
         points = self.page.points
         bad = points["diverged"] + points["failed"]
-        return not bad and not self.stopped and (bool(self.jobs) or self.page.complete)
+        may_wait = bool(self.jobs) or self.left
+        return not bad and not self.stopped and (may_wait or self.page.complete)
 
     def lines(self) -> list[str]:
         """Say in words what the sweep did."""
@@ -90,6 +93,8 @@ class SweepResult:
         lines += [f"failed: {overrides}: {reason}" for overrides, reason in self.failed]
         if self.stopped:
             lines.append(f"stopped: {self.stopped}")
+        if self.left:
+            lines.append("asked to leave: the same command goes on from there")
         if self.jobs:
             lines.append(
                 f"submitted {len(self.jobs)} workers ({', '.join(self.jobs)}); look with: "
@@ -113,6 +118,7 @@ class SweepResult:
             "failed": [{"point": point, "reason": reason} for point, reason in self.failed],
             "jobs": list(self.jobs),
             "stopped": self.stopped,
+            "left": self.left,
         }
 
 
@@ -142,13 +148,14 @@ def run_sweep(plan: Plan, how: HowToRun = HowToRun(), progress: Progress = SILEN
     before = _done(study)
     order = WorkOrder(plan.experiment, runs, how.storage, grace=how.grace, quiet=True)
     jobs: list[str] = []
+    left = False
     if config.launcher.name == "submitit":
         away = replace(order, runs=runs.resolve())
         jobs = submit(work, away, config.launcher, study.folder.resolve())
     else:
-        _run_here(study, order, how.workers, gpus_for(config.device), shop, progress)
+        left = _run_here(study, order, how.workers, gpus_for(config.device), shop, progress)
     study.write_page()
-    return _result(study, _done(study) - before, tuple(jobs))
+    return replace(_result(study, _done(study) - before), jobs=tuple(jobs), left=left)
 
 
 def _check(plan: Plan, shop: Workshop, progress: Progress) -> tuple[Config, dict[str, str]]:
@@ -193,8 +200,8 @@ def _run_here(
     gpus: Sequence[str],
     shop: Workshop,
     progress: Progress,
-) -> None:
-    """Run workers until nothing waits, or they were asked to leave.
+) -> bool:
+    """Run workers until nothing waits, and return whether they were asked to leave before that.
 
     Points of a worker that was killed for good are trained by the next ones.
     """
@@ -205,10 +212,11 @@ def _run_here(
         many = workers or default_workers(waiting, len(gpus) or available_cores())
         if many == 1:
             work(order, lambda crew, progress: shop, progress)
-            return
+            return bool(_count(study, _WAITS)) and study.stopped is None
         if _run_workers(study, share(order, many, gpus), gpus, waiting, progress).stopped:
-            return
+            return True
         _reap(study)
+    return False
 
 
 def _run_workers(
@@ -261,7 +269,7 @@ def _done(study: Study) -> int:
     return _count(study, *_DONE)
 
 
-def _result(study: Study, finished_now: int, jobs: tuple[str, ...]) -> SweepResult:
+def _result(study: Study, finished_now: int) -> SweepResult:
     page, trials = study.outcome()
     failed = trials[trials["state"] == "failed"]
     folders = [study.folder / str(run) for run in trials["run"].dropna().unique()]
@@ -270,7 +278,6 @@ def _result(study: Study, finished_now: int, jobs: tuple[str, ...]) -> SweepResu
         finished_now=finished_now,
         records=tuple(read_record(path) for path in folders if is_record(path)),
         failed=tuple(_alike(failed["overrides"].tolist(), failed["cause"].tolist())),
-        jobs=jobs,
         stopped=study.stopped,
     )
 
