@@ -29,8 +29,9 @@ demo: $(DONE)
 	$(BIN)/sercli sweep --plan demo
 	$(BIN)/sercli report demo
 
+# Three workers for two cores: some tests wait for a server or for a killed process.
 test: $(DONE)
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 3 --dist worksteal
 
 check: $(DONE)
 	$(BIN)/ruff check .

@@ -17,7 +17,7 @@ from shell import Shell
 
 pytest.importorskip("submitit", reason="pip install 'sercli[slurm]'")
 
-POINTS = 20
+POINTS = 10
 
 
 @pytest.fixture(name="database")
@@ -49,7 +49,7 @@ def test_an_array_of_workers_of_which_one_is_killed_finishes_each_point_once(
     sweep = [
         "sweep",
         *small[:-2],  # without --workers
-        "arelu.alpha=range(0.05,0.55,0.05)",
+        "arelu.alpha=range(0.1,0.6,0.1)",
         "arelu.beta=1,2",
         "experiment=grid",
         "launcher=submitit",
