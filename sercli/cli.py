@@ -117,6 +117,10 @@ Storage = Annotated[
         "its folder, for one machine.",
     ),
 ]
+Crew = Annotated[
+    int | None,
+    typer.Option(min=1, help="Processes of a worker that share a point's folds; default: cores."),
+]
 Grace = Annotated[
     float, typer.Option(min=0, help="Seconds from SIGTERM to giving up an unfinished fold.")
 ]
@@ -245,6 +249,7 @@ def sweep(
         int | None,
         typer.Option(min=1, help="Workers on this machine, each with its share of it."),
     ] = None,
+    crew: Crew = None,
     storage: Storage = None,
     grace: Grace = 20.0,
     config_dir: ConfigDir = None,
@@ -273,7 +278,9 @@ def sweep(
         pruner=prune,
         comparison=compare,
     )
-    result = run_sweep(planned, HowToRun(workers, storage, grace), progress=Progress(quiet=quiet))
+    result = run_sweep(
+        planned, HowToRun(workers, crew, storage, grace), progress=Progress(quiet=quiet)
+    )
     shown = result.to_json() if form is Form.JSON else show_sweep(result.records, result.lines())
     _print(shown)
     raise typer.Exit(not result.all_well)
@@ -338,9 +345,7 @@ def worker(
     name: Annotated[
         str | None, typer.Option(help="What to be called; default: host and process.")
     ] = None,
-    crew: Annotated[
-        int | None, typer.Option(min=1, help="Processes that share the folds of a point.")
-    ] = None,
+    crew: Crew = None,
     grace: Grace = 20.0,
     config_dir: ConfigDir = None,
     quiet: Quiet = False,

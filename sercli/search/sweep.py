@@ -36,11 +36,13 @@ class HowToRun:
 
     Attributes:
         workers: Workers on this machine; None: by the number of points.
+        crew: Processes of each that share the folds of a point; None: its share of the cores.
         storage: URL of the storage; None: a file in the folder of the experiment.
         grace: Seconds from SIGTERM to the moment when an unfinished fold is given up.
     """
 
     workers: int | None = None
+    crew: int | None = None
     storage: str | None = None
     grace: float = GRACE_SECONDS
 
@@ -138,7 +140,7 @@ def run_sweep(plan: Plan, how: HowToRun = HowToRun(), progress: Progress = SILEN
         RequestError: A point makes no sense, or the experiment is another sweep's. Nothing was run.
         SercliError: The storage does not answer.
     """
-    shop = Workshop(None, progress)
+    shop = Workshop(how.crew, progress)
     config, data = _check(plan, shop, progress)
     runs = Path(config.paths.runs)
     study = Study(plan.experiment, runs, how.storage, note=progress.note, create=plan.objectives)
@@ -146,7 +148,9 @@ def run_sweep(plan: Plan, how: HowToRun = HowToRun(), progress: Progress = SILEN
     study.plan(plan)
     study.write_page()
     before = _done(study)
-    order = WorkOrder(plan.experiment, runs, how.storage, grace=how.grace, quiet=True)
+    order = WorkOrder(
+        plan.experiment, runs, how.storage, crew=how.crew, grace=how.grace, quiet=True
+    )
     jobs: list[str] = []
     left = False
     if config.launcher.name == "submitit":

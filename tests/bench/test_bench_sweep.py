@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 
 import pytest
 from typer.testing import CliRunner
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 from sercli.bench.sweep import POINT_SECONDS, SweepBenchmark, _grid, render_sweep
 from sercli.cli import app
 from sercli.reporting.show import as_text
+from sercli.search.order import WorkOrder
 from sercli.search.plan import Plan
 
 BENCH = ("bench", "sweep")
@@ -17,12 +19,16 @@ BENCH = ("bench", "sweep")
 
 @pytest.fixture(name="few", autouse=True)
 def _few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the points that take half a second each, four are enough here."""
+    """Of the points that take half a second each, four are enough here, and one worker."""
 
     def grid(points: int, experiment: str) -> Plan:
         return _grid(4 if points == 36 else points, experiment)
 
+    def run_here(target: Callable[[WorkOrder], int], orders: Sequence[WorkOrder]) -> None:
+        target(orders[0])
+
     monkeypatch.setattr("sercli.bench.sweep._grid", grid)
+    monkeypatch.setattr("sercli.bench.sweep.run_local", run_here)
 
 
 def test_the_command_prints_one_json_document() -> None:

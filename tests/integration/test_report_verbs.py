@@ -45,7 +45,7 @@ class Search:
 def _searched(small: list[str], tmp_path_factory: pytest.TempPathFactory) -> Search:
     """A search of two points, which all tests of this file only read."""
     shell = Shell(tmp_path_factory.mktemp("searched"))
-    sweep = ["sweep", *small, "activation=tanh,arelu", "experiment=search"]
+    sweep = ["sweep", "--crew", "1", *small, "activation=tanh,arelu", "experiment=search"]
     found = shell.json(*sweep)
     (loser,) = (run["key"] for run in found["runs"] if run["key"] != found["winner"])
     return Search(shell, found["winner"], loser)

@@ -48,6 +48,8 @@ def test_an_array_of_workers_of_which_one_is_killed_finishes_each_point_once(
     runs = sercli.folder / "runs" / "grid"
     sweep = [
         "sweep",
+        "--crew",
+        "1",
         *small[:-2],  # without --workers
         "arelu.alpha=range(0.1,0.6,0.1)",
         "arelu.beta=1,2",

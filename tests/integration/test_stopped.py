@@ -27,7 +27,15 @@ def test_a_killed_sweep_goes_on_and_finishes_each_point_once(
     sercli: Shell, small: list[str]
 ) -> None:
     runs = sercli.folder / "runs" / "grid"
-    sweep = ["sweep", *small, "arelu.alpha=0.01,0.9", "arelu.beta=1,2", "experiment=grid"]
+    sweep = [
+        "sweep",
+        "--crew",
+        "1",
+        *small,
+        "arelu.alpha=0.01,0.9",
+        "arelu.beta=1,2",
+        "experiment=grid",
+    ]
     sercli.killed(lambda: any(runs.glob("[!.]*/run.json")) and bool(units(runs)), *sweep)
     finished = {page: page.stat().st_mtime_ns for page in runs.glob("[!.]*/run.json")}
     assert 1 <= len(finished) < 4

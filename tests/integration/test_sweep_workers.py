@@ -22,7 +22,16 @@ POINTS = "arelu.alpha=0.1,0.2,0.3,0.4"
 @pytest.fixture(name="sweep")
 def _sweep(small: list[str]) -> list[str]:
     """A sweep of four points; a fold takes about half a second."""
-    return ["sweep", *small[:-2], "activation=arelu", POINTS, "trainer.steps=40", "experiment=s"]
+    return [
+        "sweep",
+        "--crew",
+        "1",
+        *small[:-2],
+        "activation=arelu",
+        POINTS,
+        "trainer.steps=40",
+        "experiment=s",
+    ]
 
 
 @pytest.fixture(name="server")

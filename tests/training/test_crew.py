@@ -123,7 +123,7 @@ def test_a_divergence_ends_its_seed_and_the_others_go_on(
     toy: Data, order: Callable[..., UnitOrder], workers: int
 ) -> None:
     diverging = order("diverging", "activation=relu", "optim.lr=1e20")
-    same = [order(f"same{n}", fold=n % 4) for n in range(20)]
+    same = [order(f"same{n}", fold=n % 4) for n in range(12)]
     others = [replace(order(f"other{n}", fold=n), seed=1) for n in range(3)]
 
     with Crew(toy, workers) as crew:
