@@ -44,7 +44,8 @@ class SweepPage:
         points: State → number of points.
         winner: Key of the run with the best dev UA, once nothing waits or runs.
         front: Keys of the runs that no other one beats in every objective, if there are several.
-        importance: Swept key → share of the variance of dev UA (PED-ANOVA), where it can be told.
+        importance: Swept key → how much it decides whether a point is among the best (PED-ANOVA),
+            as a share, where it can be told.
         comparison: Whether the plan compares systems that were named before, so that all of them
             are results and none is chosen.
         opened: When and how test was opened for all points: ``time``, ``how``.

@@ -97,7 +97,7 @@ def _draw_importance(axes: Axes, importance: dict[str, float]) -> None:
     for place, (_, value) in enumerate(ordered):
         axes.text(value, place, f" {value:.2f}", va="center", color=GREY)
     axes.margins(x=0.2)
-    axes.set_xlabel("importance (share of variance)")
+    axes.set_xlabel("importance (share)")
 
 
 def _caption(page: SweepPage, importance: bool) -> str:
@@ -107,5 +107,5 @@ def _caption(page: SweepPage, importance: bool) -> str:
         "stands on the lower edge. Test plays no part."
     ]
     if importance:
-        parts.append("Right: the share of the variance of dev UA due to each setting (PED-ANOVA).")
+        parts.append("Right: how much each setting decides whether a point is among the best (PED-ANOVA).")
     return " ".join(parts)
