@@ -107,5 +107,7 @@ def _caption(page: SweepPage, importance: bool) -> str:
         "stands on the lower edge. Test plays no part."
     ]
     if importance:
-        parts.append("Right: how much each setting decides whether a point is among the best (PED-ANOVA).")
+        parts.append(
+            "Right: how much each setting decides whether a point is among the best (PED-ANOVA)."
+        )
     return " ".join(parts)
