@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import groupby
 from types import SimpleNamespace
 from typing import cast
 
@@ -147,25 +146,6 @@ class Watching(Progress):
 
     def note(self, text: str) -> None:
         self.notes.append(text)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Spread the modules that run the real command among the others.
-
-    Each worker begins with its share of all tests in a row: in one row, these would be the last
-    that one of them is at while the others have nothing left to do.
-    """
-    slow = [item for item in items if "integration" in item.path.parts]
-    quick = [item for item in items if "integration" not in item.path.parts]
-    modules = [list(tests) for _, tests in groupby(slow, key=lambda item: item.path)]
-    if not quick or not modules:
-        return
-    step = len(quick) // len(modules)
-    items[:] = [
-        item
-        for number, module in enumerate(modules)
-        for item in (*module, *quick[number * step : (number + 1) * step])
-    ] + quick[len(modules) * step :]
 
 
 @pytest.fixture(scope="session", autouse=True)
