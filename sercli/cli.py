@@ -300,8 +300,7 @@ def status(
     from sercli.search.study import Study as OpenStudy
 
     opened = OpenStudy(study, runs, storage, note=Progress().note)
-    opened.write_page()
-    page, trials = opened.outcome()
+    page, trials = opened.write_page()
     said = opened.stopped, opened.tracebacks()
     _print(
         status_as_json(page, trials, *said)

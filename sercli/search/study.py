@@ -461,9 +461,11 @@ class Study:
         page, trials = self.describe()
         return with_outcome(page, trials), trials
 
-    def write_page(self) -> None:
-        """Write both beside the records, for a report."""
-        write_sweep(self.folder, *self.outcome())
+    def write_page(self) -> tuple[SweepPage, pd.DataFrame]:
+        """Write both beside the records, for a report, and return them."""
+        page, trials = self.outcome()
+        write_sweep(self.folder, page, trials)
+        return page, trials
 
     def tracebacks(self) -> dict[str, str]:
         """Cause in words → where it happened, once for all failures that are alike."""

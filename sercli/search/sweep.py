@@ -158,7 +158,6 @@ def run_sweep(plan: Plan, how: HowToRun = HowToRun(), progress: Progress = SILEN
         jobs = submit(work, away, config.launcher, study.folder.resolve())
     else:
         left = _run_here(study, order, how.workers, gpus_for(config.device), shop, progress)
-    study.write_page()
     return replace(_result(study, _done(study) - before), jobs=tuple(jobs), left=left)
 
 
@@ -274,7 +273,7 @@ def _done(study: Study) -> int:
 
 
 def _result(study: Study, finished_now: int) -> SweepResult:
-    page, trials = study.outcome()
+    page, trials = study.write_page()
     failed = trials[trials["state"] == "failed"]
     folders = [study.folder / str(run) for run in trials["run"].dropna().unique()]
     return SweepResult(

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Any
 
 from sercli.config.compose import compose
@@ -143,7 +143,7 @@ class _Shift:
     def _do(self, claim: Claim) -> None:
         try:
             config = self._configuration(claim)
-            trained = self._shop.train(config, self._watching(claim), self._origin())
+            trained = self._shop.train(config, self._watching(claim), self._origin)
             self._finish(claim, config, trained)
         except _Pruned:
             self._study.prune(claim)
@@ -199,11 +199,12 @@ class _Shift:
 
         return unit_finished
 
+    @cached_property
     def _origin(self) -> dict[str, Any]:
         """What the record says of the sweep, and of code that is not that of the plan."""
         planned, now = self._study.spec.code, describe_code()
         if planned.get("code") != now["code"]:
-            self._progress.note_once(
+            self._progress.note(
                 f"the code has changed since sweep '{self._study.name}' was planned: "
                 "the records say so"
             )

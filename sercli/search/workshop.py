@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 from sercli.config.schema import Config
@@ -88,14 +87,9 @@ class Workshop:
         """Nothing is read before it is needed."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: Any) -> None:
         """Let the crew go; at an error, without waiting for its units. The data stay."""
-        self._crews.__exit__(kind, error, traceback)
+        self._crews.__exit__(*error)
         self._crew = None
 
     def abandon(self) -> None:
