@@ -66,3 +66,23 @@ class Shell:
     def killed(self, when: Callable[[], bool], *arguments: str | Path) -> None:
         """Run, and kill the process in its midst."""
         assert self.stopped(signal.SIGKILL, when, *arguments) == -signal.SIGKILL
+
+
+def spawned(column: int, pid: int) -> list[int]:
+    """Running processes of ours that multiprocessing spawned, from the system's own list.
+
+    Args:
+        column: Where /proc/PID/stat, behind the name, states what they share: 1 for the parent, 3
+            for the session.
+        pid: What it states.
+    """
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+            command = stat.with_name("cmdline").read_text()
+        except OSError:
+            continue
+        if int(fields[column]) == pid and "spawn_main" in command:
+            found.append(int(stat.parent.name))
+    return found

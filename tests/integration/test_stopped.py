@@ -10,7 +10,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from shell import SERCLI, Shell
+from shell import SERCLI, Shell, spawned
 
 
 def units(runs: Path) -> list[Path]:
@@ -88,24 +88,10 @@ def test_ctrl_c_while_workers_start_stops_the_program_and_interrupts_no_worker(
         text=True,
         start_new_session=True,
     )
-    while len(processes_of(process.pid)) < 2 and process.poll() is None:
+    while len(spawned(3, process.pid)) < 2 and process.poll() is None:
         time.sleep(0.001)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "sercli: interrupted; what was finished is kept" in said
     assert "KeyboardInterrupt" not in said
-
-
-def processes_of(session: int) -> list[str]:
-    """The running processes of a session that execute Python, from the system's own list."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-            command = stat.with_name("cmdline").read_text()
-        except OSError:
-            continue
-        if int(fields[3]) == session and "spawn_main" in command:
-            found.append(command)
-    return found

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from servers.postgres import Postgres, postgres
-from shell import SERCLI, Shell
+from shell import SERCLI, Shell, spawned
 
 from sercli.search.study import Study
 
@@ -66,19 +66,6 @@ def start(sercli: Shell, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def workers_of(process: subprocess.Popen[str]) -> list[int]:
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-            command = stat.with_name("cmdline").read_text()
-        except OSError:
-            continue
-        if int(fields[1]) == process.pid and "spawn_main" in command:
-            found.append(int(stat.parent.name))
-    return found
-
-
 def finished(sercli: Shell) -> dict[Path, int]:
     pages = (sercli.folder / "runs" / "s").glob("[!.]*/run.json")
     return {page: page.stat().st_mtime_ns for page in pages}
@@ -94,7 +81,7 @@ def test_two_workers_of_which_one_is_killed_finish_each_point_once(
 ) -> None:
     process = start(sercli, *sweep, "--workers", "2")
     until(lambda: len(units(sercli)) >= 2)
-    os.kill(workers_of(process)[0], signal.SIGKILL)
+    os.kill(spawned(1, process.pid)[0], signal.SIGKILL)
     _, said = process.communicate(timeout=200)
 
     assert process.returncode == 0, said

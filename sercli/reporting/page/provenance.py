@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -32,13 +31,13 @@ def read_environments(records: Sequence[Record]) -> tuple[dict[str, Environment]
     found: dict[str, Environment] = {}
     damaged = []
     for record in records:
-        path = record.path / "environment.json"
         try:
-            environment = json.loads(path.read_text(encoding="utf-8"))
+            environment = record.environment()
             if not isinstance(environment, dict):
                 raise TypeError("it holds no names and values")
             found[record.key] = environment
         except (OSError, ValueError, TypeError) as error:
+            path = record.path / "environment.json"
             damaged.append(f"{path} cannot be read ({error}); remove or restore the record")
     in_time = sorted(found.items(), key=lambda item: str(item[1].get("time", "")))
     return dict(in_time), damaged
