@@ -1,7 +1,8 @@
 # sercli: what a newcomer, a developer and CI type.
 #
 #   make demo    install, then extract, train, sweep and report on the embedded corpus
-#   make test    install, then all tests
+#   make test    install, then the tests of every day
+#   make test-all  install, then all tests, full products of parts included
 #   make check   install, then ruff, mypy and import-linter
 #   make tour    install, then run the README's commands and put below each what it prints
 #
@@ -12,7 +13,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DONE   := $(VENV)/.installed
 
-.PHONY: install demo test check tour clean
+.PHONY: install demo test test-all check tour clean
 .DELETE_ON_ERROR:
 
 install: $(DONE)
@@ -32,6 +33,9 @@ demo: $(DONE)
 # Three workers for two cores: some tests wait for a server or for a killed process.
 test: $(DONE)
 	$(BIN)/pytest -n 3 --dist worksteal
+
+test-all: $(DONE)
+	$(BIN)/pytest -n 3 --dist worksteal -m ''
 
 check: $(DONE)
 	$(BIN)/ruff check .

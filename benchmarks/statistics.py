@@ -3,9 +3,10 @@
     .venv/bin/python benchmarks/statistics.py coverage [REPETITIONS]
     .venv/bin/python benchmarks/statistics.py speed FOLDER [RUNS]
 
-``coverage`` draws corpora and systems whose true UA is known (tests/simulated_runs.py), 1 000
-times unless told otherwise, and prints the tables of statistics.md. ``speed`` writes 2 000 records
-of 5 531 predictions each to FOLDER, unless they are there, and compares all of them with the first.
+``coverage`` draws corpora and systems whose true UA is known
+(tests/helpers/simulated_runs.py), 1 000 times by default, and prints the tables of statistics.md.
+``speed`` writes 2 000 records of 5 531 predictions each to FOLDER, unless they are there, and
+compares all of them with the first.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from simulated_records import write_simulated_records
-from simulated_runs import Design, counted, draw_corpus, draw_people, draw_system, true_ua
+from helpers.simulated_records import write_simulated_records
+from helpers.simulated_runs import Design, counted, draw_corpus, draw_people, draw_system, true_ua
 
 from sercli.reporting.compare import compare
 from sercli.reporting.statistics.mcnemar import mcnemar_p

@@ -15,15 +15,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from made_corpus import audited
-from whole_iemocap import make_whole_iemocap
+from helpers.corpus_factory import audited
+from helpers.iemocap_tree import make_iemocap_tree
 
 
 def main() -> None:
     """Make the tree, and read and audit it three times."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        root = make_whole_iemocap(Path(folder) / "IEMOCAP")
+        root = make_iemocap_tree(Path(folder) / "IEMOCAP")
         print(f"made in {time.perf_counter() - began:.2f} s")
         for _ in range(3):
             began = time.perf_counter()

@@ -80,7 +80,7 @@ def toy_config(*overrides: str) -> Config:
     return compose([*TINY, *overrides])
 
 
-def made_unit(
+def make_unit(
     truth: Sequence[str],
     predicted: Sequence[str],
     *,
@@ -166,9 +166,9 @@ def _toy_config() -> Callable[..., Config]:
     return toy_config
 
 
-@pytest.fixture(name="made_unit", scope="session")
+@pytest.fixture(name="make_unit", scope="session")
 def _made_unit() -> Callable[..., UnitResult]:
-    return made_unit
+    return make_unit
 
 
 @pytest.fixture(name="watching", scope="session")

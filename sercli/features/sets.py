@@ -50,13 +50,13 @@ class FeatureSet(Protocol):
     """
 
     @property
-    def name(self) -> str: ...  # noqa: D102
+    def name(self) -> str: ...
     @property
-    def level(self) -> str: ...  # noqa: D102
+    def level(self) -> str: ...
     @property
-    def library(self) -> str: ...  # noqa: D102
+    def library(self) -> str: ...
     @property
-    def digest(self) -> str: ...  # noqa: D102
+    def digest(self) -> str: ...
 
     def __hash__(self) -> int: ...
 

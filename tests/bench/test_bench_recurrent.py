@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from shell import Shell
+from helpers.shell import Shell
 
 from sercli.bench.recurrent import SHAPES, bench_recurrent, interleaved, read_shapes
 from sercli.errors import RequestError

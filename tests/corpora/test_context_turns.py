@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 import pytest
+from helpers.reference_context import Said, every_choice, reference_context
 from hypothesis import given
 from hypothesis import strategies as st
-from obvious_context import Said, every_choice, obvious_context
 
 from sercli.config.schema import ContextConfig
 from sercli.corpora.context import find_context
@@ -221,7 +221,7 @@ def test_the_context_is_what_a_look_turn_by_turn_finds(
         Said(t.utterance, t.speaker, t.dialogue, t.turn, t.start, t.end, t.emotion == "neu")
         for t in turns
     ]
-    assert context_of(turns, **vars(config)) == obvious_context(said, config)
+    assert context_of(turns, **vars(config)) == reference_context(said, config)
 
 
 def test_a_dialogue_may_have_any_length() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from made_corpus import add
+from helpers.corpus_factory import add
 
 from sercli.corpora.audio_index import AudioIndex
 from sercli.corpora.files import Row, find_audio, read_names

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from made_corpus import add, audited
+from helpers.corpus_factory import add, audited
 
 from sercli.config.schema import DatasetConfig
 from sercli.corpora.audit import Audit, audit

@@ -10,7 +10,7 @@ from typing import Any
 import audformat
 import numpy as np
 import pytest
-from made_corpus import add, rows
+from helpers.corpus_factory import add, rows
 
 from sercli.config.compose import compose
 from sercli.config.schema import DatasetConfig

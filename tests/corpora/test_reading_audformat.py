@@ -10,7 +10,7 @@ from typing import Any
 import audformat
 import pandas as pd
 import pytest
-from made_corpus import add, chosen, first, refusals, rows
+from helpers.corpus_factory import add, chosen, first, refusals, rows
 
 from sercli.corpora.manifest import Manifest
 from sercli.corpora.read import read_corpus

@@ -4,9 +4,9 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from helpers.corpus_factory import add, audited, read, refusals, rows, unused
 from hypothesis import given
 from hypothesis import strategies as st
-from made_corpus import add, audited, read, refusals, rows, unused
 
 from sercli.errors import RequestError
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from helpers.corpus_factory import add, audited, first, read
 from hypothesis import given
 from hypothesis import strategies as st
-from made_corpus import add, audited, first, read
 
 from sercli.corpora.manifest import Refusal
 from sercli.errors import RequestError

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from made_corpus import add, first, read
+from helpers.corpus_factory import add, first, read
 
 from sercli.corpora.manifest import Refusal
 from sercli.errors import RequestError

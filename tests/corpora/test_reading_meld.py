@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_corpus import add, audited, chosen, read, refusals, rows, unused
+from helpers.corpus_factory import add, audited, chosen, read, refusals, rows, unused
 
 from sercli.config.schema import ContextConfig
 from sercli.corpora.context import find_context

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from made_corpus import add, audited, read, refusals, rows, unused
+from helpers.corpus_factory import add, audited, read, refusals, rows, unused
 
 from sercli.errors import RequestError
 

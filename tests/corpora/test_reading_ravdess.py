@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_corpus import add, audited, read, refusals, rows, unused
+from helpers.corpus_factory import add, audited, read, refusals, rows, unused
 
 from sercli.errors import RequestError
 from sercli.features.audio import read_audio

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_corpus import add, first, read
+from helpers.corpus_factory import add, first, read
 
 from sercli.corpora.manifest import Refusal
 from sercli.errors import RequestError

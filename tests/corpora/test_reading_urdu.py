@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_corpus import add, chosen, first, read
+from helpers.corpus_factory import add, chosen, first, read
 
 from sercli.corpora.manifest import Refusal
 from sercli.corpora.read import read_corpus

@@ -7,10 +7,16 @@ import shutil
 from pathlib import Path
 
 import pytest
-from made_corpus import chosen, read
-from obvious_context import Said, every_choice, obvious_context
+from helpers.corpus_factory import chosen, read
+from helpers.iemocap_tree import (
+    INVERSIONS,
+    UNLABELLED,
+    UNORDERED,
+    WITHOUT_DOMINANCE,
+    make_iemocap_tree,
+)
+from helpers.reference_context import Said, every_choice, reference_context
 from rich.console import Console
-from whole_iemocap import INVERSIONS, UNLABELLED, UNORDERED, WITHOUT_DOMINANCE, make_whole_iemocap
 
 from sercli.config.schema import ContextConfig
 from sercli.corpora.audit import Audit, audit
@@ -22,7 +28,7 @@ from sercli.reporting.audit import render_audit
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_whole_iemocap(tmp_path_factory.mktemp("whole") / "IEMOCAP")
+    return make_iemocap_tree(tmp_path_factory.mktemp("whole") / "IEMOCAP")
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +109,6 @@ def test_the_context_is_what_a_look_turn_by_turn_finds(
 ) -> None:
     found = find_context(manifest, config)
     rows = found.astype(object).where(found.notna(), None).itertuples(name=None)
-    assert {name: (own, other) for name, own, other in rows} == obvious_context(
+    assert {name: (own, other) for name, own, other in rows} == reference_context(
         said(manifest), config
     )

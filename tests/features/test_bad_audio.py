@@ -6,11 +6,11 @@ import math
 from contextlib import suppress
 from pathlib import Path
 
-import bad_audio
 import numpy as np
 import pytest
 import soundfile
-from bad_audio import CASES, RATE, READ, voice
+from helpers import bad_audio
+from helpers.bad_audio import CASES, RATE, READ, voice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from shell import Shell
+from helpers.shell import Shell
 
 from sercli.__main__ import main
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pandas as pd
-from shell import Shell
+from helpers.shell import Shell
 
 
 def table(folder: Path, *lines: str) -> str:

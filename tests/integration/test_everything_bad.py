@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from bad_audio import CASES, RATE, READ, voice
-from shell import Shell
+from helpers.bad_audio import CASES, RATE, READ, voice
+from helpers.shell import Shell
 
 HIDDEN = {"AppleDouble", "a folder", "WAV without suffix"}
 """What a reader does not take for audio, so that it has no label in this corpus."""

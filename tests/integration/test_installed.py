@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from shell import Shell
+from helpers.shell import Shell
 
 PROJECT = Path(__file__).parents[2]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from shell import Shell
+from helpers.shell import Shell
 
 from sercli.errors import SercliError
 from sercli.features.store import FeatureStore

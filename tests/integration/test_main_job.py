@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from shell import Shell
+from helpers.shell import Shell
 
 from sercli.results.record import Record, read_record
 

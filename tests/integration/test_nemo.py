@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shell import Shell
+from helpers.shell import Shell
 
 
 def test_nemo_is_read_to_the_last_utterance(sercli: Shell, nemo: str) -> None:

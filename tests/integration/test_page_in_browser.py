@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from xml.etree import ElementTree
 
 import pytest
-from made_page import made_content, made_figure, made_table, write_page
+from helpers.page_factory import make_content, make_figure, make_table, write_page
 
 from sercli.reporting.page.content import Section
 
@@ -156,7 +156,7 @@ def test_typing_filters_the_rows_that_hold_every_word(tab: Tab) -> None:
 def test_only_tables_with_more_than_eight_rows_have_a_filter(
     browser: Browser, tmp_path: Path
 ) -> None:
-    tables = tuple(made_table(rows, title=f"{rows} rows") for rows in (8, 9))
+    tables = tuple(make_table(rows, title=f"{rows} rows") for rows in (8, 9))
     tab = browser.new_page()
     tab.goto(write_page(tmp_path, sections=(Section("Results", tables),)).as_uri())
 
@@ -220,7 +220,7 @@ def test_without_javascript_everything_is_there_and_nothing_that_does_nothing(
 def test_the_browser_draws_two_figures_with_like_named_parts(
     browser: Browser, tmp_path: Path
 ) -> None:
-    figures = tuple(made_figure(name) for name in ("one", "two"))
+    figures = tuple(make_figure(name) for name in ("one", "two"))
     tab = browser.new_page()
     tab.goto(write_page(tmp_path, figures=figures).as_uri())
 
@@ -240,5 +240,5 @@ def test_a_script_that_got_into_a_page_would_not_run(browser: Browser, tmp_path:
 
     tab.goto(path.as_uri())
 
-    assert tab.title() == f"SYNTHETIC · {made_content().title}"
+    assert tab.title() == f"SYNTHETIC · {make_content().title}"
     tab.close()

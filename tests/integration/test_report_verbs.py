@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
-from shell import Shell
+from helpers.shell import Shell
 
 MARK = 0.98765
 """A figure that no report shows by chance."""

@@ -11,9 +11,9 @@ from typing import Any
 
 import optuna
 import pytest
-from servers.postgres import Postgres, postgres
-from servers.slurm import Slurm, slurm
-from shell import Shell
+from helpers.servers.postgres import Postgres, postgres
+from helpers.servers.slurm import Slurm, slurm
+from helpers.shell import Shell
 
 pytest.importorskip("submitit", reason="pip install 'sercli[slurm]'")
 

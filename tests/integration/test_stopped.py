@@ -10,7 +10,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from shell import SERCLI, Shell, spawned
+from helpers.shell import SERCLI, Shell, spawned
 
 
 def units(runs: Path) -> list[Path]:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from servers.postgres import Postgres, postgres
-from shell import SERCLI, Shell, spawned
+from helpers.servers.postgres import Postgres, postgres
+from helpers.shell import SERCLI, Shell, spawned
 
 from sercli.search.study import Study
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from plain_equations import random_batch, select, tiny
+from helpers.reference_models import random_batch, select, tiny
 from torch import Tensor, nn
 
 from sercli.models.output import as_output

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from plain_equations import (
+from helpers.reference_models import (
     Weights,
     both_directions,
     gru,

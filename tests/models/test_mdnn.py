@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from plain_equations import linear, random_batch, sequences, tiny, weights_of
+from helpers.reference_models import linear, random_batch, sequences, tiny, weights_of
 
 from sercli.errors import RequestError
 from sercli.models.corpus import Corpus

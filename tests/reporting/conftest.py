@@ -37,7 +37,7 @@ def _composed(*overrides: str) -> tuple[Config, str]:
 
 
 @pytest.fixture(name="record")
-def _record(made_unit: Callable[..., UnitResult], tmp_path: Path) -> Callable[..., Record]:
+def _record(make_unit: Callable[..., UnitResult], tmp_path: Path) -> Callable[..., Record]:
     """Write a record below ``tmp_path/runs``: a complete run on IEMOCAP unless told otherwise.
 
     ``card`` changes facts of its protocol card; ``metrics`` are figures beside `METRICS`;
@@ -85,7 +85,7 @@ def _record(made_unit: Callable[..., UnitResult], tmp_path: Path) -> Callable[..
             utterances=pd.DataFrame(
                 (speakers or {"one-test0": "s"}).items(), columns=["utterance", "speaker"]
             ),
-            units=units or [made_unit(["x"], ["x"])],
+            units=units or [make_unit(["x"], ["x"])],
         )
 
     return record

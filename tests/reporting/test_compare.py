@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from simulated_records import write_simulated_records
-from simulated_runs import Design
+from helpers.simulated_records import write_simulated_records
+from helpers.simulated_runs import Design
 
 from sercli.errors import RequestError
 from sercli.reporting.compare import COLUMNS, best_is_real, compare

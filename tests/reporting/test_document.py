@@ -41,9 +41,9 @@ UTTERANCES = pd.DataFrame(
 
 
 @pytest.fixture(name="run")
-def _run(record: Make, made_unit: Callable[..., UnitResult]) -> Make:
+def _run(record: Make, make_unit: Callable[..., UnitResult]) -> Make:
     """Write a record whose history can be drawn and whose utterances are known."""
-    unit = made_unit(CLASSES, ["anger", "anger", "neutral", "sadness"])
+    unit = make_unit(CLASSES, ["anger", "anger", "neutral", "sadness"])
     history = pd.DataFrame(
         {
             "step": [0, 10, 20],

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from made_run import drawn_texts
+from helpers.run_factory import drawn_texts
 from matplotlib.patches import StepPatch
 
 from sercli.config.compose import compose

@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from made_run import drawn_texts, made_history, made_run
+from helpers.run_factory import drawn_texts, make_history, make_run
 
 from sercli.reporting.figures.draw import draw_all
 from sercli.reporting.figures.drawn import Drawn, as_svg, file_name, save
@@ -43,8 +43,8 @@ def drawn_of(*records: Record, shown: bool = True, swept: bool = False) -> Itera
 
 @pytest.fixture(name="run", scope="module")
 def _run(tmp_path_factory: pytest.TempPathFactory) -> Record:
-    runs, history = tmp_path_factory.mktemp("runs"), made_history(**LEARNED)
-    return made_run(runs, activation=ARELU, history=history, card={"synthetic": True})
+    runs, history = tmp_path_factory.mktemp("runs"), make_history(**LEARNED)
+    return make_run(runs, activation=ARELU, history=history, card={"synthetic": True})
 
 
 @pytest.fixture(name="figures", scope="module")
@@ -66,7 +66,7 @@ def test_every_figure_of_synthetic_speech_says_so(figures: list[Drawn]) -> None:
 
 
 def test_no_figure_of_real_speech_says_synthetic(tmp_path: Path) -> None:
-    selected = made_run(tmp_path, card={"selected_on": "test"})
+    selected = make_run(tmp_path, card={"selected_on": "test"})
     for drawn in drawn_of(selected, swept=True):
         assert "TEST-SELECTED" in drawn_texts(drawn.figure)
         assert not any("SYNTHETIC" in text for text in drawn_texts(drawn.figure))
@@ -80,14 +80,14 @@ def test_of_sealed_runs_no_figure_shows_test(run: Record) -> None:
 
 
 def test_runs_of_different_tasks_never_share_a_figure(tmp_path: Path) -> None:
-    runs = [made_run(tmp_path, "a"), made_run(tmp_path, "b", card={"dataset": "other"})]
+    runs = [make_run(tmp_path, "a"), make_run(tmp_path, "b", card={"dataset": "other"})]
     names = [drawn.name for drawn in drawn_of(*runs)]
     assert [name for name in names if "forest" in name] == ["forest", "forest-2"]
     assert len(set(names)) == len(names)
 
 
 def test_a_run_that_two_experiments_share_is_drawn_once(tmp_path: Path) -> None:
-    runs = [made_run(tmp_path, "a", experiment=name) for name in ("first", "second")]
+    runs = [make_run(tmp_path, "a", experiment=name) for name in ("first", "second")]
     (forest,) = [drawn for drawn in drawn_of(*runs) if drawn.name == "forest"]
     assert len([line for line in forest.figure.axes[0].lines if line.get_label() == "UA"]) == 1
 
@@ -96,7 +96,7 @@ def test_curves_of_many_runs_are_those_of_the_best_on_dev(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sercli.reporting.figures.draw.SYSTEMS", 5)
-    runs = [made_run(tmp_path, f"r{n}", metrics={"dev_ua": n / 10}) for n in range(7)]
+    runs = [make_run(tmp_path, f"r{n}", metrics={"dev_ua": n / 10}) for n in range(7)]
     figures = [drawn for drawn in drawn_of(*runs) if drawn.name.startswith("curves")]
     texts = [text for drawn in figures for text in drawn_texts(drawn.figure)]
     rows = [text[1:3] for text in texts if text.startswith("<r")]
@@ -182,7 +182,7 @@ def test_drawing_knows_no_window_and_no_torch() -> None:
 def test_what_is_dense_becomes_pixels_inside_the_svg(tmp_path: Path) -> None:
     steps = np.arange(800)
     history = pd.DataFrame({"step": steps, "loss": 1 / (steps + 1), "dev_ua": np.sin(steps) / 2})
-    run = made_run(tmp_path, history=history)
+    run = make_run(tmp_path, history=history)
     curves = next(drawn for drawn in drawn_of(run) if drawn.name == "curves")
     svg = as_svg(curves)
     assert 'href="data:image/png;base64,' in svg

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from made_run import STEPS, drawn_texts, made_history, made_run
+from helpers.run_factory import STEPS, drawn_texts, make_history, make_run
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection
 
@@ -31,7 +31,7 @@ def line(axes: Axes, label: str) -> np.ndarray:
 
 
 def test_curves_show_every_fold_and_seed_and_their_mean(tmp_path: Path) -> None:
-    run = made_run(tmp_path)
+    run = make_run(tmp_path)
     drawn = draw_curves([run], {"made": "gru tanh"}, lambda record: True)
     loss, dev, test = drawn.figure.axes
     assert len(thin(loss)) == 4
@@ -42,7 +42,7 @@ def test_curves_show_every_fold_and_seed_and_their_mean(tmp_path: Path) -> None:
 
 
 def test_the_step_that_was_selected_on_dev_is_marked_on_dev_and_on_test(tmp_path: Path) -> None:
-    drawn = draw_curves([made_run(tmp_path)], {"made": "x"}, lambda record: True)
+    drawn = draw_curves([make_run(tmp_path)], {"made": "x"}, lambda record: True)
     _, dev, test = drawn.figure.axes
     for axes, percent in ((dev, 75), (test, 35)):
         (marks,) = [each for each in axes.collections if isinstance(each, PathCollection)]
@@ -50,7 +50,7 @@ def test_the_step_that_was_selected_on_dev_is_marked_on_dev_and_on_test(tmp_path
 
 
 def test_of_a_sealed_run_no_test_curve_is_drawn(tmp_path: Path) -> None:
-    runs = [made_run(tmp_path, "open"), made_run(tmp_path, "lost")]
+    runs = [make_run(tmp_path, "open"), make_run(tmp_path, "lost")]
     names = {"open": "a", "lost": "b"}
     drawn = draw_curves(runs, names, lambda record: record.key == "open")
     sealed = drawn.figure.axes[5]
@@ -63,7 +63,7 @@ def test_of_a_sealed_run_no_test_curve_is_drawn(tmp_path: Path) -> None:
 
 
 def test_the_mean_ends_where_the_first_unit_stops(tmp_path: Path) -> None:
-    run = made_run(tmp_path)
+    run = make_run(tmp_path)
     history = run.history()
     early = (history["seed"] == 0) & (history["fold"] == "one") & (history["step"] > 20)
     history[~early].to_parquet(run.path / "history.parquet")
@@ -74,19 +74,19 @@ def test_the_mean_ends_where_the_first_unit_stops(tmp_path: Path) -> None:
 def test_a_history_that_is_missing_or_was_not_trained_step_by_step_has_no_curves(
     tmp_path: Path,
 ) -> None:
-    assert has_curves(made_run(tmp_path, "trained"))
-    assert not has_curves(made_run(tmp_path, "fitted", history=made_history(loss=[np.nan] * 4)))
-    half = made_run(tmp_path, "half")
+    assert has_curves(make_run(tmp_path, "trained"))
+    assert not has_curves(make_run(tmp_path, "fitted", history=make_history(loss=[np.nan] * 4)))
+    half = make_run(tmp_path, "half")
     (half.path / "history.parquet").unlink()
     assert not has_curves(half)
-    damaged = made_run(tmp_path, "damaged")
+    damaged = make_run(tmp_path, "damaged")
     (damaged.path / "history.parquet").write_bytes(b"PAR1 no more")
     assert not has_curves(damaged)
 
 
 def test_alpha_is_drawn_as_it_acts_within_its_clamp(tmp_path: Path) -> None:
     columns = {ALPHA: [0.01, -0.5, 0.4, 1.5], BETA: [2.0, 2.5, 3.0, -4.0]}
-    run = made_run(tmp_path, activation=ARELU, history=made_history(**columns))
+    run = make_run(tmp_path, activation=ARELU, history=make_history(**columns))
     drawn = draw_trajectories(run, "gru arelu")
     assert drawn is not None
     alpha, beta = drawn.figure.axes
@@ -101,7 +101,7 @@ def test_alpha_is_drawn_as_it_acts_within_its_clamp(tmp_path: Path) -> None:
 
 def test_there_is_a_column_of_panels_for_every_layer(tmp_path: Path) -> None:
     columns = {ALPHA: [0.1] * 4, BETA: [1.0] * 4, OTHER: [0.2] * 4}
-    run = made_run(tmp_path, activation=ARELU, history=made_history(**columns))
+    run = make_run(tmp_path, activation=ARELU, history=make_history(**columns))
     drawn = draw_trajectories(run, "x")
     assert drawn is not None
     assert [axes.get_title() for axes in drawn.figure.axes[:2]] == ["current.l0", "own.cell.l0"]
@@ -110,7 +110,7 @@ def test_there_is_a_column_of_panels_for_every_layer(tmp_path: Path) -> None:
 
 def test_layers_for_which_there_is_no_room_are_named(tmp_path: Path) -> None:
     columns = {f"activation/l{layer}.activations.l0.alpha": [0.1] * 4 for layer in range(8)}
-    run = made_run(tmp_path, activation=ARELU, history=made_history(**columns))
+    run = make_run(tmp_path, activation=ARELU, history=make_history(**columns))
     drawn = draw_trajectories(run, "x")
     assert drawn is not None
     assert len(drawn.figure.axes) == 6
@@ -118,14 +118,14 @@ def test_layers_for_which_there_is_no_room_are_named(tmp_path: Path) -> None:
 
 
 def test_where_nothing_was_learned_nothing_is_drawn(tmp_path: Path) -> None:
-    assert draw_trajectories(made_run(tmp_path), "tanh") is None
+    assert draw_trajectories(make_run(tmp_path), "tanh") is None
 
 
 def test_many_thin_lines_become_pixels(tmp_path: Path) -> None:
     steps = np.arange(500)
     many = pd.DataFrame({"step": steps, "loss": 1.0 / (steps + 1), "dev_ua": 0.5})
-    run = made_run(tmp_path, history=many)
+    run = make_run(tmp_path, history=many)
     drawn = draw_curves([run], {"made": "x"}, lambda record: False)
     assert drawn.figure.axes[0].collections[0].get_rasterized()
-    few = draw_curves([made_run(tmp_path, "few")], {"few": "x"}, lambda record: False)
+    few = draw_curves([make_run(tmp_path, "few")], {"few": "x"}, lambda record: False)
     assert not few.figure.axes[0].collections[0].get_rasterized()

@@ -64,7 +64,7 @@ def test_classes_that_few_speakers_show_are_counted_where_they_occur() -> None:
 
 @pytest.fixture(name="point")
 def _point(
-    made_unit: Callable[..., UnitResult], tmp_path: Path
+    make_unit: Callable[..., UnitResult], tmp_path: Path
 ) -> Callable[[str, Sequence[Sequence[int]]], Record]:
     """Write a run of two seeds or one: which of its 12 utterances of dev are wrong, per seed.
 
@@ -83,7 +83,7 @@ def _point(
         units = []
         for seed, places in enumerate(wrong):
             guesses = [WRONG[x] if n in places else x for n, x in enumerate(labels)]
-            unit = made_unit(["anger"], ["neutral"], seed=seed, fold=fold, dev=(labels, guesses))
+            unit = make_unit(["anger"], ["neutral"], seed=seed, fold=fold, dev=(labels, guesses))
             units.append(unit)
         names = [f"{fold}-dev{n}" for n in range(len(labels))]
         who = [f"s{n % speakers}" for n in range(len(labels))]

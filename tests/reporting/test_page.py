@@ -16,8 +16,8 @@ from typing import Any
 import hypothesis.strategies as st
 import pandas as pd
 import pytest
+from helpers.page_factory import make_content, make_figure, make_table
 from hypothesis import given
-from made_page import made_content, made_figure, made_table
 
 from sercli.errors import SercliError
 from sercli.reporting.page import render
@@ -86,7 +86,7 @@ def with_environment(record: Record, **environment: Any) -> Record:
 
 
 def test_nothing_on_a_page_refers_to_anything_outside_it() -> None:
-    html = render_page(made_content())
+    html = render_page(make_content())
     page = Page(html)
 
     references = [
@@ -104,7 +104,7 @@ def test_nothing_on_a_page_refers_to_anything_outside_it() -> None:
 
 
 def test_every_link_finds_its_place_and_no_place_is_there_twice() -> None:
-    page = Page(render_page(made_content()))
+    page = Page(render_page(make_content()))
 
     places = Counter(a["id"] for _, a in page.elements if "id" in a)
     links = {a["href"][1:] for a in page.all("a")}
@@ -116,17 +116,17 @@ def test_every_link_finds_its_place_and_no_place_is_there_twice() -> None:
 
 def test_a_page_of_200_runs_has_at_most_5_megabytes() -> None:
     keys = tuple(f"{number:010x}" for number in range(200))
-    tables = tuple(made_table(200, title=f"Table {number}") for number in range(8))
+    tables = tuple(make_table(200, title=f"Table {number}") for number in range(8))
     html = render_page(
-        made_content(
+        make_content(
             sections=(Section("Results", tables),),
-            figures=tuple(made_figure(f"figure{number}", points=3500) for number in range(40)),
+            figures=tuple(make_figure(f"figure{number}", points=3500) for number in range(40)),
             cards=tuple(Card("A protocol. " * 80, (("seeds", key),), keys) for key in keys[:50]),
             commands=tuple(Command(f"sercli train seeds=[{key}]", (key,)) for key in keys),
         )
     )
 
-    assert len(made_figure("one", points=3500).svg) > 60_000
+    assert len(make_figure("one", points=3500).svg) > 60_000
     assert 2_000_000 < len(html.encode()) <= 5_000_000
 
 
@@ -138,13 +138,13 @@ def test_whatever_is_data_is_shown_as_text() -> None:
     table = Table(evil, (Column(evil),), ((Cell(evil, 1.0, strong=True),),), (evil,), evil)
     page = Page(
         render_page(
-            made_content(
+            make_content(
                 title=evil,
                 subtitle=evil,
                 version=evil,
                 warnings=(Warned(evil, evil),),
                 sections=(Section(evil, (table,)), Section(evil, (table,), folded=True)),
-                figures=(replace(made_figure("curves"), title=evil, caption=evil),),
+                figures=(replace(make_figure("curves"), title=evil, caption=evil),),
                 cards=(Card(evil, ((evil, evil),), (evil,)),),
                 failures=(Failures(evil, (evil,)),),
                 machines=(Machine(evil, ((evil, evil),), (evil,) * 4),),
@@ -181,25 +181,25 @@ def test_whatever_is_data_is_shown_as_text() -> None:
     ],
 )
 def test_a_drawing_that_could_run_or_load_something_is_refused(inside: str, why: str) -> None:
-    figure = made_figure("curves", inside=inside)
+    figure = make_figure("curves", inside=inside)
 
     with pytest.raises(SercliError, match=re.escape(f"figure 'curves' {why}")):
-        render_page(made_content(figures=(figure,)))
+        render_page(make_content(figures=(figure,)))
 
 
 def test_a_drawing_with_entities_or_an_odd_name_is_refused() -> None:
-    figure = made_figure("curves")
+    figure = make_figure("curves")
     entities = replace(figure, svg='<!DOCTYPE svg [<!ENTITY a "b">]><svg/>')
 
     for wrong, why in ((entities, "declares entities"), (replace(figure, name="a b"), "one word")):
         with pytest.raises(SercliError, match=why):
-            render_page(made_content(figures=(wrong,)))
+            render_page(make_content(figures=(wrong,)))
 
 
 def test_the_label_of_a_drawing_may_say_anything() -> None:
-    figure = made_figure("curves", inside=r'<g aria-label="C:\corpus url(x)"/>')
+    figure = make_figure("curves", inside=r'<g aria-label="C:\corpus url(x)"/>')
 
-    page = Page(render_page(made_content(figures=(replace(figure, title=r"C:\corpus"),))))
+    page = Page(render_page(make_content(figures=(replace(figure, title=r"C:\corpus"),))))
 
     assert page.all("svg")[0]["aria-label"] == r"C:\corpus"
 
@@ -208,7 +208,7 @@ def test_a_drawing_keeps_its_shapes_text_and_rasters() -> None:
     raster = (
         '<image xlink:href="data:image/png;base64,AAAA" width="9"/><use xlink:href="#curves-line"/>'
     )
-    html = render_page(made_content(figures=(made_figure("curves", inside=raster),)))
+    html = render_page(make_content(figures=(make_figure("curves", inside=raster),)))
     page = Page(html)
 
     assert page.all("svg")[0]["aria-label"] == "The curves"
@@ -220,7 +220,7 @@ def test_a_drawing_keeps_its_shapes_text_and_rasters() -> None:
 
 
 def test_the_policy_lets_the_script_of_the_page_run_and_no_other() -> None:
-    page = Page(render_page(made_content()))
+    page = Page(render_page(make_content()))
 
     digest = base64.b64encode(hashlib.sha256(page.texts["script"][0].encode()).digest()).decode()
     policy = next(a["content"] for a in page.all("meta") if "http-equiv" in a)
@@ -233,7 +233,7 @@ def test_the_policy_lets_the_script_of_the_page_run_and_no_other() -> None:
 
 
 def test_tables_have_captions_and_headings_of_rows_and_columns() -> None:
-    html = render_table(made_table(3))
+    html = render_table(make_table(3))
     page = Page(html)
 
     assert len(page.all("caption")) == 1
@@ -259,7 +259,7 @@ def test_figures_carry_the_value_that_they_are_sorted_by_and_a_missing_one_carri
 
 def test_warnings_stand_in_the_title_on_top_and_in_a_strip_that_stays() -> None:
     warnings = (Warned("SYNTHETIC", "All heard."), Warned("TEST-SELECTED", "All chose."))
-    page = Page(render_page(made_content(warnings=warnings)))
+    page = Page(render_page(make_content(warnings=warnings)))
 
     assert page.text("title").startswith("SYNTHETIC · TEST-SELECTED · demo")
     assert "SYNTHETIC · TEST-SELECTED" in page.text("div")
@@ -268,7 +268,7 @@ def test_warnings_stand_in_the_title_on_top_and_in_a_strip_that_stays() -> None:
 
 
 def test_a_report_without_warnings_figures_or_failures_says_what_there_is_to_say() -> None:
-    page = Page(render_page(made_content(warnings=(), figures=(), failures=())))
+    page = Page(render_page(make_content(warnings=(), figures=(), failures=())))
 
     assert page.text("title") == "demo"
     assert [a for a in page.all("div") if a.get("class") == "strip"] == []
@@ -406,7 +406,7 @@ def test_an_environment_that_cannot_be_read_is_a_failure_and_the_rest_is_shown(
 def test_a_page_says_what_it_is_about(record: Make) -> None:
     runs = [record(experiment="a"), record(experiment="b")]
 
-    content = collect(runs, [], [Section("Results", (made_table(2),))], [], [])
+    content = collect(runs, [], [Section("Results", (make_table(2),))], [], [])
 
     assert (content.title, content.made.tzname()) == ("a, b", "UTC")
     assert content.subtitle == "Speech emotion recognition: 2 runs on iemocap"

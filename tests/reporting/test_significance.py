@@ -32,11 +32,11 @@ def right_in(part: float, shift: int = 0) -> list[str]:
 
 
 @pytest.fixture(name="run")
-def _run(record: Make, made_unit: Callable[..., UnitResult]) -> Run:
+def _run(record: Make, make_unit: Callable[..., UnitResult]) -> Run:
     """Write a run that is right in that part of all utterances, with two seeds."""
 
     def run(*overrides: str, part: float, **more: object) -> Record:
-        units = [made_unit(TRUTH, right_in(part, shift=seed), seed=seed) for seed in (0, 1)]
+        units = [make_unit(TRUTH, right_in(part, shift=seed), seed=seed) for seed in (0, 1)]
         return record(*overrides, units=units, speakers=WHO, ua=part, dev_ua=part, **more)
 
     return run

@@ -41,8 +41,8 @@ SPEAKERS = {f"one-test{i}": "xyx"[i % 3] for i in range(6)}
 
 
 @pytest.fixture(name="record")
-def _record(made_unit: Make, tmp_path: Path) -> Record:
-    units = [made_unit(TRUTH, guess, seed=seed) for seed, guess in enumerate(GUESSES)]
+def _record(make_unit: Make, tmp_path: Path) -> Record:
+    units = [make_unit(TRUTH, guess, seed=seed) for seed, guess in enumerate(GUESSES)]
     return written(tmp_path / "run", units, SPEAKERS)
 
 
@@ -63,10 +63,10 @@ def test_ua_and_wa_of_the_counts_are_those_of_the_predictions(record: Record) ->
 
 
 def test_who_is_right_does_not_depend_on_the_order_of_the_folds(
-    made_unit: Make, tmp_path: Path
+    make_unit: Make, tmp_path: Path
 ) -> None:
     folds = zip(("one", "two"), GUESSES, strict=True)
-    units = [made_unit(TRUTH, guess, fold=fold) for fold, guess in folds]
+    units = [make_unit(TRUTH, guess, fold=fold) for fold, guess in folds]
     speakers = {f"{fold}-test{i}": fold for fold in ("one", "two") for i in range(6)}
     forth, back = (
         ScoreReader().read(written(tmp_path / name, order, speakers))
@@ -78,8 +78,8 @@ def test_who_is_right_does_not_depend_on_the_order_of_the_folds(
     assert forth.right.sum() == 3 + 4
 
 
-def test_a_speaker_knows_the_fold_that_tests_it(made_unit: Make, tmp_path: Path) -> None:
-    units = [made_unit(TRUTH, TRUTH, fold=fold) for fold in ("one", "two")]
+def test_a_speaker_knows_the_fold_that_tests_it(make_unit: Make, tmp_path: Path) -> None:
+    units = [make_unit(TRUTH, TRUTH, fold=fold) for fold in ("one", "two")]
     speakers = {f"{fold}-test{i}": f"{fold}{i % 2}" for fold in ("one", "two") for i in range(6)}
 
     counts = ScoreReader().read(written(tmp_path / "run", units, speakers)).counts
@@ -92,32 +92,32 @@ def test_a_speaker_knows_the_fold_that_tests_it(made_unit: Make, tmp_path: Path)
     }
 
 
-def test_the_oracle_has_counts_of_its_own(made_unit: Make, tmp_path: Path) -> None:
-    record = written(tmp_path / "run", [made_unit(TRUTH, GUESSES[0], oracle=TRUTH)], SPEAKERS)
+def test_the_oracle_has_counts_of_its_own(make_unit: Make, tmp_path: Path) -> None:
+    record = written(tmp_path / "run", [make_unit(TRUTH, GUESSES[0], oracle=TRUTH)], SPEAKERS)
 
     assert ScoreReader("oracle").read(record).counts.ua.tolist() == [1.0]
     assert ScoreReader().read(record).counts.ua[0] < 1
 
 
-def test_a_seed_that_diverged_is_left_out(made_unit: Make, tmp_path: Path) -> None:
-    units = [made_unit(TRUTH, guess, seed=seed) for seed, guess in enumerate(GUESSES)]
-    units.append(made_unit(TRUTH[:2], TRUTH[:2], seed=2))  # it stopped after a part
+def test_a_seed_that_diverged_is_left_out(make_unit: Make, tmp_path: Path) -> None:
+    units = [make_unit(TRUTH, guess, seed=seed) for seed, guess in enumerate(GUESSES)]
+    units.append(make_unit(TRUTH[:2], TRUTH[:2], seed=2))  # it stopped after a part
     record = written(tmp_path / "run", units, SPEAKERS, diverged=[2])
 
     assert len(ScoreReader().read(record).counts.correct) == 2
 
 
 def test_seeds_that_were_tested_on_different_utterances_are_refused(
-    made_unit: Make, tmp_path: Path
+    make_unit: Make, tmp_path: Path
 ) -> None:
-    units = [made_unit(TRUTH, TRUTH, seed=0), made_unit(TRUTH[:2], TRUTH[:2], seed=1)]
+    units = [make_unit(TRUTH, TRUTH, seed=0), make_unit(TRUTH[:2], TRUTH[:2], seed=1)]
 
     with pytest.raises(SercliError, match="different utterances or labels"):
         ScoreReader().read(written(tmp_path / "run", units, SPEAKERS))
 
 
-def test_an_utterance_without_a_speaker_is_refused(made_unit: Make, tmp_path: Path) -> None:
-    record = written(tmp_path / "run", [made_unit(TRUTH, TRUTH)], {"one-test0": "x"})
+def test_an_utterance_without_a_speaker_is_refused(make_unit: Make, tmp_path: Path) -> None:
+    record = written(tmp_path / "run", [make_unit(TRUTH, TRUTH)], {"one-test0": "x"})
 
     with pytest.raises(SercliError, match="unknown speakers"):
         ScoreReader().read(record)

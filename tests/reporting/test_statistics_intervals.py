@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.simulated_runs import Design, counted, draw_corpus, draw_people, draw_system, true_ua
 from scipy.stats import norm, t
-from simulated_runs import Design, counted, draw_corpus, draw_people, draw_system, true_ua
 
 from sercli.reporting.statistics.power import detectable
 from sercli.reporting.statistics.spread import run_spread, spread

@@ -8,10 +8,10 @@ from itertools import product
 
 import numpy as np
 import pytest
+from helpers.simulated_runs import Design, counted, draw_corpus, draw_people, draw_system
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
-from simulated_runs import Design, counted, draw_corpus, draw_people, draw_system
 
 from sercli.reporting.statistics import permutation
 from sercli.reporting.statistics.holm import holm

@@ -50,7 +50,7 @@ def _trials() -> pd.DataFrame:
 
 
 @pytest.fixture(name="records")
-def _records(made_unit: Callable[..., UnitResult], tmp_path: Path) -> list[Record]:
+def _records(make_unit: Callable[..., UnitResult], tmp_path: Path) -> list[Record]:
     """Their runs: on test pN gives a UA of 0.9N."""
 
     def record(n: int) -> Record:
@@ -69,7 +69,7 @@ def _records(made_unit: Callable[..., UnitResult], tmp_path: Path) -> list[Recor
             folds={"one": {}},
             environment={},
             utterances=pd.DataFrame({"utterance": names, "speaker": who}),
-            units=[made_unit(["anger"], ["neutral"], dev=(LABELS, guesses))],
+            units=[make_unit(["anger"], ["neutral"], dev=(LABELS, guesses))],
         )
 
     return [record(n) for n in range(4)]

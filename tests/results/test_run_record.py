@@ -21,7 +21,7 @@ PAGE: dict[str, Any] = {"key": KEY, "status": "complete", "metrics": {"ua": np.f
 
 
 @pytest.fixture(name="write")
-def _write(made_unit: Callable[..., UnitResult], tmp_path: Path) -> Callable[..., Record]:
+def _write(make_unit: Callable[..., UnitResult], tmp_path: Path) -> Callable[..., Record]:
     """Write a record of two units below ``tmp_path``."""
 
     def write(experiment: str = "first", key: str = KEY, **page: Any) -> Record:
@@ -32,7 +32,7 @@ def _write(made_unit: Callable[..., UnitResult], tmp_path: Path) -> Callable[...
             folds={"one": {"train": ("a",)}, "two": {"train": ("b",)}},
             environment={"sercli": "1"},
             utterances=pd.DataFrame({"utterance": ["one-test0"], "speaker": ["s"]}),
-            units=[made_unit(["x"], ["x"], fold=fold, seed=7) for fold in ("one", "two")],
+            units=[make_unit(["x"], ["x"], fold=fold, seed=7) for fold in ("one", "two")],
         )
 
     return write

@@ -15,9 +15,9 @@ from sercli.results.unit import UnitResult, read_unit, write_unit
 
 
 def test_a_unit_is_read_as_it_was_written(
-    made_unit: Callable[..., UnitResult], tmp_path: Path
+    make_unit: Callable[..., UnitResult], tmp_path: Path
 ) -> None:
-    unit = made_unit(["ang", "sad"], ["ang", "ang"], seed=3, fold="Ses01")
+    unit = make_unit(["ang", "sad"], ["ang", "ang"], seed=3, fold="Ses01")
 
     write_unit(tmp_path / "unit", unit)
     again = read_unit(tmp_path / "unit")
@@ -32,9 +32,9 @@ def test_a_unit_is_read_as_it_was_written(
 
 
 def test_a_unit_that_cannot_be_written_leaves_nothing(
-    made_unit: Callable[..., UnitResult], tmp_path: Path
+    make_unit: Callable[..., UnitResult], tmp_path: Path
 ) -> None:
-    unit = replace(made_unit(["ang"], ["ang"]), weights={"w": np.array(["no", "number"])})
+    unit = replace(make_unit(["ang"], ["ang"]), weights={"w": np.array(["no", "number"])})
 
     with pytest.raises(SafetensorError):
         write_unit(tmp_path / "unit", unit)

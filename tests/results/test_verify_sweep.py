@@ -18,7 +18,7 @@ DEV_UA = {"aaaaaaaaaa": 0.5, "bbbbbbbbbb": 0.7, "cccccccccc": 0.6}
 
 
 @pytest.fixture(name="folder")
-def _folder(made_unit: Callable[..., UnitResult], tmp_path: Path) -> Path:
+def _folder(make_unit: Callable[..., UnitResult], tmp_path: Path) -> Path:
     """An experiment of three records."""
     for key, dev_ua in DEV_UA.items():
         write_record(
@@ -28,7 +28,7 @@ def _folder(made_unit: Callable[..., UnitResult], tmp_path: Path) -> Path:
             folds={"one": {}},
             environment={},
             utterances=pd.DataFrame(),
-            units=[made_unit(["x"], ["x"])],
+            units=[make_unit(["x"], ["x"])],
         )
     return tmp_path / "search"
 

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import pytest
 from conftest import Watching
-from obedient import work
+from helpers.fake_worker import work
 
 from sercli.errors import Interrupted
 from sercli.processes import available_cores

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from obedient import work
-from servers.slurm import Slurm, slurm
+from helpers.fake_worker import work
+from helpers.servers.slurm import Slurm, slurm
 
 from sercli.config.compose import compose
 from sercli.config.schema import LauncherConfig

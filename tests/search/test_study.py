@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from claiming import claim_and_die, exit_codes, finish_all
-from servers.postgres import Postgres, postgres
+from helpers.claim_workers import claim_and_die, exit_codes, finish_all
+from helpers.servers.postgres import Postgres, postgres
 
 from sercli.errors import BusyError, RequestError, SercliError
 from sercli.search.failures import MAX_ATTEMPTS, cause_of

@@ -27,10 +27,10 @@ def summary(*units: UnitResult, speakers: int = 3) -> Mapping[str, Any]:
     return summarise(units, by_position(units, speakers))
 
 
-def test_predictions_are_pooled_over_folds_before_ua_is_taken(made_unit: Make) -> None:
+def test_predictions_are_pooled_over_folds_before_ua_is_taken(make_unit: Make) -> None:
     metrics = summary(
-        made_unit(["ang", "ang", "sad"], ["ang", "sad", "sad"], fold="one"),
-        made_unit(["ang", "sad"], ["ang", "ang"], fold="two"),
+        make_unit(["ang", "ang", "sad"], ["ang", "sad", "sad"], fold="one"),
+        make_unit(["ang", "sad"], ["ang", "ang"], fold="two"),
     )
 
     assert metrics["ua"] == pytest.approx((2 / 3 + 1 / 2) / 2)  # the mean of folds is 5 / 8
@@ -39,11 +39,11 @@ def test_predictions_are_pooled_over_folds_before_ua_is_taken(made_unit: Make) -
     assert metrics["n"] == 5
 
 
-def test_figures_are_means_over_seeds(made_unit: Make) -> None:
+def test_figures_are_means_over_seeds(make_unit: Make) -> None:
     truth = ["ang", "ang", "sad", "sad"]
     metrics = summary(
-        made_unit(truth, truth, seed=1),
-        made_unit(truth, ["ang", "sad", "sad", "sad"], seed=2),
+        make_unit(truth, truth, seed=1),
+        make_unit(truth, ["ang", "sad", "sad", "sad"], seed=2),
     )
 
     assert metrics["ua"] == pytest.approx((1 + 3 / 4) / 2)
@@ -51,8 +51,8 @@ def test_figures_are_means_over_seeds(made_unit: Make) -> None:
     assert [(row["seed"], row["ua"]) for row in metrics["by_seed"]] == [(1, 1.0), (2, 0.75)]
 
 
-def test_the_oracle_and_dev_have_figures_of_their_own(made_unit: Make) -> None:
-    unit = made_unit(
+def test_the_oracle_and_dev_have_figures_of_their_own(make_unit: Make) -> None:
+    unit = make_unit(
         ["ang", "sad"],
         ["sad", "sad"],
         oracle=["ang", "sad"],
@@ -66,9 +66,9 @@ def test_the_oracle_and_dev_have_figures_of_their_own(made_unit: Make) -> None:
     assert metrics["dev_wa"] == pytest.approx(3 / 4)
 
 
-def test_by_fold_has_a_row_per_unit_with_its_steps(made_unit: Make) -> None:
-    first = made_unit(["ang", "sad"], ["ang", "ang"], fold="one", seed=4)
-    second = made_unit(["ang", "sad"], ["ang", "sad"], fold="two", seed=4)
+def test_by_fold_has_a_row_per_unit_with_its_steps(make_unit: Make) -> None:
+    first = make_unit(["ang", "sad"], ["ang", "ang"], fold="one", seed=4)
+    second = make_unit(["ang", "sad"], ["ang", "sad"], fold="two", seed=4)
 
     rows = summary(first, second)["by_fold"]
 
@@ -89,9 +89,9 @@ def guesses(number: int, seed: int = 0) -> tuple[list[str], list[str]]:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_interval_holds_the_figure(made_unit: Make, seed: int) -> None:
+def test_the_interval_holds_the_figure(make_unit: Make, seed: int) -> None:
     truth, predicted = guesses(120, seed)
-    metrics = summary(made_unit(truth, predicted), speakers=10)
+    metrics = summary(make_unit(truth, predicted), speakers=10)
 
     assert metrics["ua_ci"][0] < metrics["ua"] < metrics["ua_ci"][1]
     assert metrics["wa_ci"][0] < metrics["wa"] < metrics["wa_ci"][1]
@@ -100,21 +100,21 @@ def test_the_interval_holds_the_figure(made_unit: Make, seed: int) -> None:
 
 
 def test_with_one_utterance_per_speaker_the_interval_is_that_of_a_proportion(
-    made_unit: Make,
+    make_unit: Make,
 ) -> None:
     truth = ["ang"] * 400
     predicted = ["ang"] * 240 + ["sad"] * 160
 
-    low, high = summary(made_unit(truth, predicted), speakers=400)["wa_ci"]
+    low, high = summary(make_unit(truth, predicted), speakers=400)["wa_ci"]
 
     half = 1.96 * (0.6 * 0.4 / 400) ** 0.5
     assert (low, high) == pytest.approx((0.6 - half, 0.6 + half), abs=0.004)
 
 
-def test_the_interval_is_wider_where_few_speakers_stand_for_all(made_unit: Make) -> None:
+def test_the_interval_is_wider_where_few_speakers_stand_for_all(make_unit: Make) -> None:
     truth = ["ang", "sad"] * 60
     predicted = truth[:60] + ["sad", "ang"] * 30  # the later speakers are never understood
-    unit = made_unit(truth, predicted)
+    unit = make_unit(truth, predicted)
 
     widths = {}
     for speakers in (4, 60):
@@ -123,35 +123,35 @@ def test_the_interval_is_wider_where_few_speakers_stand_for_all(made_unit: Make)
     assert widths[4] > 2 * widths[60]
 
 
-def test_an_interval_repeats_to_the_bit(made_unit: Make) -> None:
-    unit = made_unit(*guesses(50))
+def test_an_interval_repeats_to_the_bit(make_unit: Make) -> None:
+    unit = make_unit(*guesses(50))
 
     first, second = (summary(unit, speakers=25) for _ in range(2))
     assert first["ua_ci"] == second["ua_ci"]
 
 
-def test_more_seeds_of_the_same_utterances_do_not_make_more_speakers(made_unit: Make) -> None:
+def test_more_seeds_of_the_same_utterances_do_not_make_more_speakers(make_unit: Make) -> None:
     truth, predicted = guesses(60)
-    one = summary(made_unit(truth, predicted), speakers=6)
-    many = summary(*(made_unit(truth, predicted, seed=seed) for seed in range(5)), speakers=6)
+    one = summary(make_unit(truth, predicted), speakers=6)
+    many = summary(*(make_unit(truth, predicted, seed=seed) for seed in range(5)), speakers=6)
 
     assert many["ua_ci"] == pytest.approx(one["ua_ci"])
 
 
-def test_a_class_that_only_predictions_have_is_wrong(made_unit: Make) -> None:
-    metrics = summary(made_unit(["ang", "ang"], ["hap", "ang"]), speakers=1)
+def test_a_class_that_only_predictions_have_is_wrong(make_unit: Make) -> None:
+    metrics = summary(make_unit(["ang", "ang"], ["hap", "ang"]), speakers=1)
 
     assert metrics["ua"] == 0.5
     assert metrics["recall"] == {"ang": 0.5}
 
 
-def test_one_speaker_says_nothing_of_others(made_unit: Make) -> None:
-    metrics = summary(made_unit(["ang", "sad"], ["ang", "ang"]), speakers=1)
+def test_one_speaker_says_nothing_of_others(make_unit: Make) -> None:
+    metrics = summary(make_unit(["ang", "sad"], ["ang", "ang"]), speakers=1)
 
     assert (metrics["ua_ci"], metrics["wa_ci"]) == (None, None)
 
 
-def test_a_class_that_a_resample_lacks_is_not_averaged(made_unit: Make) -> None:
-    metrics = summary(made_unit(["ang", "sad"], ["ang", "ang"]), speakers=2)
+def test_a_class_that_a_resample_lacks_is_not_averaged(make_unit: Make) -> None:
+    metrics = summary(make_unit(["ang", "sad"], ["ang", "ang"]), speakers=2)
 
     assert metrics["ua_ci"] == [0.0, 1.0]  # only the one speaker, or only the other

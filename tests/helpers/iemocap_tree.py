@@ -89,7 +89,7 @@ class Dialogue:
     turns: list[Turn] = field(default_factory=list)
 
 
-def make_whole_iemocap(root: Path, seed: int = 0) -> Path:
+def make_iemocap_tree(root: Path, seed: int = 0) -> Path:
     """Write the tree below ``root``."""
     random = np.random.default_rng(seed)
     sessions = [(session, _dialogues(session, random)) for session in SESSIONS]

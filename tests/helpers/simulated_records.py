@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from simulated_runs import (
+
+from helpers.simulated_runs import (
     CLASSES,
     Bits,
     Codes,
@@ -19,7 +20,6 @@ from simulated_runs import (
     draw_people,
     draw_system,
 )
-
 from sercli.config.compose import compose, to_yaml
 from sercli.config.key import key_of, result_relevant
 from sercli.config.schema import Config

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from servers.postgres import free_port
+from helpers.servers.postgres import free_port
 
 _PACKAGES = (
     "slurmctld",

@@ -18,7 +18,7 @@ from sercli.search.presence import present
 from sercli.search.study import Study
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["claiming"])
+_SERVER.set_forkserver_preload(["helpers.claim_workers"])
 
 
 def exit_codes(work: Callable[..., None], given: Sequence[tuple[Any, ...]]) -> list[int | None]:

@@ -23,7 +23,7 @@ class Said(NamedTuple):
     target: bool
 
 
-def obvious_context(turns: Sequence[Said], config: ContextConfig) -> Context:
+def reference_context(turns: Sequence[Said], config: ContextConfig) -> Context:
     """Return target → its own speaker's turn and the interlocutor's, in any order."""
     dialogues: dict[str, list[Said]] = {}
     for turn in turns:

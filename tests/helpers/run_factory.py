@@ -19,7 +19,7 @@ UNITS = ((0, "one"), (0, "two"), (1, "one"), (1, "two"))
 """Seeds and folds."""
 
 
-def made_run(
+def make_run(
     runs: Path,
     key: str = "made",
     *,
@@ -42,7 +42,7 @@ def made_run(
         history: Of every unit, without seed and fold.
         tested: Label and prediction of every test utterance, in each unit.
     """
-    units = [_unit(seed, fold, made_history() if history is None else history, tested)
+    units = [_unit(seed, fold, make_history() if history is None else history, tested)
              for seed, fold in UNITS]  # fmt: skip
     facts = {
         "dataset": "toy",
@@ -78,7 +78,7 @@ def made_run(
     )
 
 
-def made_history(**columns: Sequence[float]) -> pd.DataFrame:
+def make_history(**columns: Sequence[float]) -> pd.DataFrame:
     """Looks at `STEPS`, at which dev UA is best in the third and test UA falls."""
     table = {
         "step": STEPS,

@@ -29,7 +29,7 @@ SYNTHETIC = Warned("SYNTHETIC", "All of 12 runs heard synthetic speech.")
 METRICS = ("UA", "95 %", "WA", "macro F1", "oracle UA", "oracle WA", "dev UA", "seeds", "n")
 
 
-def made_table(rows: int, *, title: str = "synthetic, loso_session, 4 classes (per cent)") -> Table:
+def make_table(rows: int, *, title: str = "synthetic, loso_session, 4 classes (per cent)") -> Table:
     """Systems × metrics; the last row has no figures, and every third UA is the same."""
     random = np.random.default_rng(rows)
     lines = []
@@ -48,7 +48,7 @@ def made_table(rows: int, *, title: str = "synthetic, loso_session, 4 classes (p
     )
 
 
-def made_figure(name: str, *, points: int = 40, inside: str = "") -> Figure:
+def make_figure(name: str, *, points: int = 40, inside: str = "") -> Figure:
     """A line through random points, as matplotlib would write it; ``inside`` is added to it."""
     random = np.random.default_rng(points)
     steps = " L ".join(
@@ -71,7 +71,7 @@ def made_figure(name: str, *, points: int = 40, inside: str = "") -> Figure:
     )
 
 
-def made_content(**changes: Any) -> PageContent:
+def make_content(**changes: Any) -> PageContent:
     """A report of twelve runs on synthetic speech, with everything that a page can hold."""
     keys = tuple(f"{number:010x}" for number in range(12))
     content = PageContent(
@@ -81,10 +81,10 @@ def made_content(**changes: Any) -> PageContent:
         version="0.1.0",
         warnings=(SYNTHETIC,),
         sections=(
-            Section("Results", (made_table(12), made_table(4, title="A small table"))),
-            Section("Recall of every class", (made_table(5, title="Recall"),), folded=True),
+            Section("Results", (make_table(12), make_table(4, title="A small table"))),
+            Section("Recall of every class", (make_table(5, title="Recall"),), folded=True),
         ),
-        figures=(made_figure("curves"), made_figure("surface")),
+        figures=(make_figure("curves"), make_figure("surface")),
         cards=(
             Card(
                 "4-class recognition on synthetic: leave-one-session-out in 5 folds.",
@@ -107,7 +107,7 @@ def made_content(**changes: Any) -> PageContent:
 
 
 def write_page(folder: Path, **changes: Any) -> Path:
-    """Write a page of `made_content` to ``folder``."""
+    """Write a page of `make_content` to ``folder``."""
     path = folder / "report.html"
-    path.write_text(render_page(made_content(**changes)), encoding="utf-8")
+    path.write_text(render_page(make_content(**changes)), encoding="utf-8")
     return path
