@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sercli.reporting.optimism import best_of
+from sercli.analysis.optimism import best_of
 
 SPEAKERS, CLASSES, EACH = 10, 4, 138
 REPEATS = 60

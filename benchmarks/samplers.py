@@ -17,7 +17,7 @@ import optuna
 import torch
 from scipy.stats import wilcoxon
 
-from sercli.reporting.statistics.holm import holm
+from sercli.analysis.statistics.tests import holm
 from sercli.search.samplers import SAMPLERS, make_sampler
 
 BUDGETS = (30, 60)

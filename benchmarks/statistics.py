@@ -25,10 +25,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from helpers.simulated_records import write_simulated_records
 from helpers.simulated_runs import Design, counted, draw_corpus, draw_people, draw_system, true_ua
 
-from sercli.reporting.compare import compare
-from sercli.reporting.statistics.mcnemar import mcnemar_p
-from sercli.reporting.statistics.permutation import permutation_p
-from sercli.reporting.statistics.power import detectable
+from sercli.analysis.comparison import compare
+from sercli.analysis.statistics.permutation import permutation_p
+from sercli.analysis.statistics.tests import detectable, mcnemar_p
 from sercli.results.bootstrap import Interval, difference_interval, interval
 from sercli.results.counts import Counts, Floats
 from sercli.results.record import find_records, read_record

@@ -155,7 +155,7 @@ def extract(
     from sercli.config.compose import compose
     from sercli.processes import available_cores
     from sercli.progress import Progress
-    from sercli.reporting.audit import render_audit
+    from sercli.reporting.views.audit import render_audit
     from sercli.training.data import extract_corpus
 
     config = compose(overrides or [])
@@ -174,7 +174,7 @@ def _tend_store(config: Config, verify: bool, prune: bool, form: Form, progress:
     """Do what ``extract`` does to the store alone, and return whether it has faults."""
     from sercli.errors import RequestError
     from sercli.features.prune import prune as prune_store
-    from sercli.reporting.store import show_pruning, show_verification
+    from sercli.reporting.views.store import show_pruning, show_verification
     from sercli.training.data import verify_corpus
 
     if verify and prune:
@@ -296,7 +296,7 @@ def status(
 ) -> None:
     """Say how far a sweep is: what waits, runs, is done or failed, and the best so far on dev."""
     from sercli.progress import Progress
-    from sercli.reporting.status import show_status, status_as_json
+    from sercli.reporting.views.status import show_status, status_as_json
     from sercli.search.study import Study as OpenStudy
 
     opened = OpenStudy(study, runs, storage, note=Progress().note)
@@ -427,7 +427,7 @@ def report(
     progress = Progress(quiet=quiet)
     material = gather(request)
     if form is ReportForm.HTML:
-        from sercli.reporting.document import make_page
+        from sercli.reporting.formats.html.document import make_page
 
         content: str | RenderableType = make_page(request, material)
     else:
@@ -477,8 +477,8 @@ def verify(
     """
     from sercli.processes import available_cores
     from sercli.progress import Progress
-    from sercli.reporting.forms.terminal import as_terminal
-    from sercli.reporting.verify import verify_runs
+    from sercli.reporting.formats.terminal import as_terminal
+    from sercli.reporting.views.verify import verify_runs
 
     progress = Progress(quiet=quiet)
     found = verify_runs(names or [], runs, workers=workers or available_cores(), progress=progress)
@@ -509,9 +509,9 @@ def rerun(
     """
     from sercli.progress import Progress
     from sercli.reporting.find import find_one
-    from sercli.reporting.forms.terminal import as_terminal
-    from sercli.reporting.rerun import rerun_tables
-    from sercli.reporting.seal import keep_sealed, shows_test
+    from sercli.reporting.formats.terminal import as_terminal
+    from sercli.reporting.views.rerun import rerun_tables
+    from sercli.results.seal import keep_sealed, shows_test
     from sercli.training.rerun import rerun as repeat
 
     record = find_one(run, runs)
@@ -546,9 +546,9 @@ def diff(
     debug: Debug = False,
 ) -> None:
     """Say what differs between two runs."""
-    from sercli.reporting.difference import difference_view
     from sercli.reporting.find import find_one
     from sercli.reporting.formats import FORMS
+    from sercli.reporting.views.difference import difference_view
 
     view = difference_view(find_one(left, runs), find_one(right, runs), everything=everything)
     _print(FORMS[form.value](view))

@@ -7,9 +7,9 @@ from pathlib import Path
 from sercli.errors import RequestError
 from sercli.progress import Progress
 from sercli.reporting.figures.attention import attention_figure
-from sercli.reporting.figures.drawn import save
+from sercli.reporting.figures.plot import save
 from sercli.reporting.find import find_one
-from sercli.reporting.seal import keep_sealed, shows_test
+from sercli.results.seal import keep_sealed, shows_test
 from sercli.training.data import read_data
 from sercli.training.rerun import configuration_of
 

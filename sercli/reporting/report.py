@@ -8,21 +8,20 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
-from sercli.reporting.diagnostics import diagnostics_view
 from sercli.reporting.find import find
 from sercli.reporting.formats import FORMS
-from sercli.reporting.overview import overview
-from sercli.reporting.parameters import parameters_view
-from sercli.reporting.pivot import Axes, pivot_view
-from sercli.reporting.rows import published_rows, run_rows
-from sercli.reporting.seal import keep_sealed
-from sercli.reporting.searches import Sweep, find_sweeps, with_sweeps
-from sercli.reporting.significance import find_differences
-from sercli.reporting.table import Table
-from sercli.reporting.table1 import table1_view
-from sercli.reporting.view import View
+from sercli.reporting.table import Table, View
+from sercli.reporting.views.diagnostics import diagnostics_view
+from sercli.reporting.views.parameters import parameters_view
+from sercli.reporting.views.pivot import Axes, pivot_view
+from sercli.reporting.views.results import overview
+from sercli.reporting.views.rows import published_rows, run_rows
+from sercli.reporting.views.searches import Sweep, find_sweeps, with_sweeps
+from sercli.reporting.views.significance import find_differences
+from sercli.reporting.views.table1 import table1_view
 from sercli.results.baselines import Baseline, known_baselines
 from sercli.results.record import Record
+from sercli.results.seal import keep_sealed
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,9 @@ class ReportRequest:
         columns: The same for its columns.
         table1: Lay the AR-GRU paper's Table 1 beside the runs instead.
         parameters: Show what activations learned instead.
-        diagnostics: Show where recognition fails instead (`sercli.reporting.diagnostics`).
+        diagnostics: Show where recognition fails instead (`sercli.reporting.views.diagnostics`).
         against: Key or name of the run that the others are tested against; see
-            `sercli.reporting.significance.find_differences`.
+            `sercli.reporting.views.significance.find_differences`.
         baselines: A registry of published results that adds to the shipped one.
         open: Break the seals of the searches that the runs are points of.
     """

@@ -14,12 +14,12 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from sercli.reporting.forms.terminal import as_terminal
-from sercli.reporting.overview import recall_tables, result_tables
-from sercli.reporting.rows import run_rows
-from sercli.reporting.seal import keep_sealed
-from sercli.reporting.significance import Differences
+from sercli.reporting.formats.terminal import as_terminal
+from sercli.reporting.views.results import recall_tables, result_tables
+from sercli.reporting.views.rows import run_rows
+from sercli.reporting.views.significance import Differences
 from sercli.results.record import Record
+from sercli.results.seal import keep_sealed
 
 if TYPE_CHECKING:
     from sercli.config.compose import Choice

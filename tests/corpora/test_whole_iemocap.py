@@ -23,7 +23,7 @@ from sercli.corpora.audit import Audit, audit
 from sercli.corpora.context import find_context
 from sercli.corpora.manifest import Manifest
 from sercli.corpora.read import read_corpus
-from sercli.reporting.audit import render_audit
+from sercli.reporting.views.audit import render_audit
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sercli.reporting.page.content import (
+from sercli.reporting.formats.html.content import (
     Card,
     Command,
     Failures,
@@ -22,7 +22,7 @@ from sercli.reporting.page.content import (
     Section,
     Warned,
 )
-from sercli.reporting.page.render import render_page
+from sercli.reporting.formats.html.render import render_page
 from sercli.reporting.table import Cell, Column, Table
 
 SYNTHETIC = Warned("SYNTHETIC", "All of 12 runs heard synthetic speech.")

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 from helpers.page_factory import make_content, make_figure, make_table, write_page
 
-from sercli.reporting.page.content import Section
+from sercli.reporting.formats.html.content import Section
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

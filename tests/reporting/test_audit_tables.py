@@ -12,7 +12,7 @@ from sercli.corpora.findings import Finding
 from sercli.corpora.manifest import Refusal
 from sercli.corpora.missing_context import ContextCounts
 from sercli.corpora.sound import Durations, Sound
-from sercli.reporting.audit import render_audit
+from sercli.reporting.views.audit import render_audit
 
 SESSION = {"anger": 229, "happiness": 278, "neutral": 384, "sadness": 194}
 FOUND = {"anger": 1103, "happiness": 1636, "neutral": 1708, "sadness": 1084}

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from sercli.analysis.comparability import caveat, published_match, why_incomparable
 from sercli.config.compose import compose
 from sercli.config.key import result_relevant
-from sercli.reporting.comparable import caution, counterpart, obstacle
 from sercli.results.baselines import Baseline, read_baselines
 from sercli.results.record import Record
 
@@ -28,7 +28,7 @@ BASELINE = Baseline(
 
 
 def test_the_same_corpus_task_and_protocol_compare(record: Callable[..., Record]) -> None:
-    assert obstacle(record().page["card"], BASELINE) is None
+    assert why_incomparable(record().page["card"], BASELINE) is None
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_the_same_corpus_task_and_protocol_compare(record: Callable[..., Record]
 def test_what_differs_is_said(
     record: Callable[..., Record], facts: dict[str, Any], reason: str
 ) -> None:
-    assert obstacle(record(card=facts).page["card"], BASELINE) == reason
+    assert why_incomparable(record(card=facts).page["card"], BASELINE) == reason
 
 
 def test_a_test_selected_run_compares_by_what_it_divides_but_with_no_dev_selected_result(
@@ -58,10 +58,10 @@ def test_a_test_selected_run_compares_by_what_it_divides_but_with_no_dev_selecte
     facts = {"protocol": "iaan_repo", "division": "loso_session", "selected_on": "test"}
     card = record(card=facts).page["card"]
 
-    assert obstacle(card, BASELINE) is None
+    assert why_incomparable(card, BASELINE) is None
     honest = replace(BASELINE, selection="dev")
-    assert obstacle(card, honest) == "selected on dev, the run on test"
-    assert obstacle({**card, "selected_on": "dev"}, honest) is None
+    assert why_incomparable(card, honest) == "selected on dev, the run on test"
+    assert why_incomparable({**card, "selected_on": "dev"}, honest) is None
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_test_selected_run_compares_by_what_it_divides_but_with_no_dev_selecte
 def test_a_run_stands_for_the_published_row_of_its_model_cell_and_activation(
     overrides: list[str], system: str | None
 ) -> None:
-    found = counterpart(result_relevant(compose(overrides)), read_baselines())
+    found = published_match(result_relevant(compose(overrides)), read_baselines())
 
     assert (found.system if found else None) == system
 
@@ -92,7 +92,7 @@ def test_a_run_stands_for_the_published_row_of_its_model_cell_and_activation(
 def test_an_unknown_protocol_compares_with_nothing(record: Callable[..., Record]) -> None:
     baseline = replace(BASELINE, protocol="unknown")
 
-    assert obstacle(record().page["card"], baseline) == "protocol unknown, not loso_session"
+    assert why_incomparable(record().page["card"], baseline) == "protocol unknown, not loso_session"
 
 
 @pytest.mark.parametrize(
@@ -104,4 +104,4 @@ def test_an_unknown_protocol_compares_with_nothing(record: Callable[..., Record]
     ],
 )
 def test_a_comparable_result_may_call_for_caution(selection: str, words: str) -> None:
-    assert caution(replace(BASELINE, selection=selection)) == words
+    assert caveat(replace(BASELINE, selection=selection)) == words

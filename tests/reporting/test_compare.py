@@ -14,10 +14,10 @@ import pytest
 from helpers.simulated_records import write_simulated_records
 from helpers.simulated_runs import Design
 
+from sercli.analysis.comparison import COLUMNS, best_is_real, compare
+from sercli.analysis.statistics.references import BEST
+from sercli.analysis.statistics.tests import holm
 from sercli.errors import RequestError
-from sercli.reporting.compare import COLUMNS, best_is_real, compare
-from sercli.reporting.statistics.holm import holm
-from sercli.reporting.statistics.references import BEST
 from sercli.results.record import Record
 
 SMALL = Design(counts=(60, 80, 80, 60), seeds=2)

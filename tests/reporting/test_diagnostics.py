@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sercli.analysis.confusions import confused_rows, pair_rows
+from sercli.analysis.predictions import Predicted, read_predicted
+from sercli.analysis.subgroups import group_rows
 from sercli.errors import RequestError, SercliError
-from sercli.reporting.confusions import confused_rows, pair_rows
-from sercli.reporting.diagnostics import diagnostics_view
-from sercli.reporting.forms.data import as_json
-from sercli.reporting.groups import group_rows
-from sercli.reporting.predicted import Predicted, read_predicted
-from sercli.reporting.view import Row
+from sercli.reporting.formats.csv_json import as_json
+from sercli.reporting.table import Row
+from sercli.reporting.views.diagnostics import diagnostics_view
 from sercli.results.record import Record
 
 CLASSES = ("anger", "happiness")

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from sercli.errors import RequestError, SercliError
-from sercli.reporting.document import make_page, save_figures
+from sercli.reporting.formats.html.document import make_page, save_figures
 from sercli.reporting.report import Material, ReportRequest, gather, look, make_report
 from sercli.results.record import Record
 from sercli.results.sweep_page import SweepPage
@@ -70,7 +70,9 @@ def _run(record: Make, make_unit: Callable[..., UnitResult]) -> Make:
 @pytest.fixture(name="undrawn")
 def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw nothing, where a test is of words alone: figures take most of the time of a page."""
-    monkeypatch.setattr("sercli.reporting.document.draw_all", lambda *things, **options: [])
+    monkeypatch.setattr(
+        "sercli.reporting.formats.html.document.draw_all", lambda *things, **options: []
+    )
 
 
 def page_of(runs: Path, **asked: Any) -> str:
@@ -190,7 +192,7 @@ def test_too_many_runs_to_say_of_each_where_it_fails_are_not(
 ) -> None:
     run("activation=tanh")
     run("activation=relu")
-    monkeypatch.setattr("sercli.reporting.document._DIAGNOSED", 1)
+    monkeypatch.setattr("sercli.reporting.formats.html.document._DIAGNOSED", 1)
 
     assert "Where recognition fails" not in headings(page_of(runs))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sercli.reporting.effects import cells, effects
+from sercli.analysis.effects import effects, effects_of_pair
 
 
 def grid() -> pd.DataFrame:
@@ -112,7 +112,7 @@ def test_where_nothing_varies_there_is_no_effect(trials: pd.DataFrame) -> None:
 def test_the_best_cell_of_two_settings_comes_first() -> None:
     trials = pd.concat([grid(), grid().assign(dev_ua=lambda t: t["dev_ua"] + 0.01)])
 
-    table = cells(trials, "arelu.alpha", "arelu.beta")
+    table = effects_of_pair(trials, "arelu.alpha", "arelu.beta")
 
     best: dict[Any, Any] = table.iloc[0].to_dict()
     assert (best["arelu.alpha"], best["arelu.beta"], best["n"]) == ("1", "2", 2)
@@ -131,7 +131,7 @@ def test_cells_of_continuous_settings_are_named_by_their_ends() -> None:
     )
     trials["dev_ua"] = -abs(trials["param/arelu.alpha"] - 0.5) - abs(trials["param/arelu.beta"])
 
-    best = cells(trials, "arelu.alpha", "arelu.beta").iloc[0]
+    best = effects_of_pair(trials, "arelu.alpha", "arelu.beta").iloc[0]
 
     low, high = (float(end) for end in best["arelu.alpha"].split("–"))
     assert low < 0.5 < high

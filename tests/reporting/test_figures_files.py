@@ -15,7 +15,7 @@ import pytest
 from helpers.run_factory import drawn_texts, make_history, make_run
 
 from sercli.reporting.figures.draw import draw_all
-from sercli.reporting.figures.drawn import Drawn, as_svg, file_name, save
+from sercli.reporting.figures.plot import Plot, as_svg, file_name, save
 from sercli.reporting.figures.style import without_common_words
 from sercli.results.record import Record
 from sercli.results.sweep_page import SweepPage
@@ -32,7 +32,7 @@ def sweep(experiment: str) -> tuple[SweepPage, pd.DataFrame]:
     )
 
 
-def drawn_of(*records: Record, shown: bool = True, swept: bool = False) -> Iterator[Drawn]:
+def drawn_of(*records: Record, shown: bool = True, swept: bool = False) -> Iterator[Plot]:
     return draw_all(
         records,
         [sweep("first")] if swept else [],
@@ -48,19 +48,19 @@ def _run(tmp_path_factory: pytest.TempPathFactory) -> Record:
 
 
 @pytest.fixture(name="figures", scope="module")
-def _figures(run: Record) -> list[Drawn]:
+def _figures(run: Record) -> list[Plot]:
     return list(drawn_of(run, swept=True))
 
 
 EVERY = ["forest", "confusion", "surface-first", "history-first", "curves", "trajectories-made"]
 
 
-def test_each_figure_is_drawn_where_its_data_are_there(figures: list[Drawn]) -> None:
+def test_each_figure_is_drawn_where_its_data_are_there(figures: list[Plot]) -> None:
     assert [drawn.name for drawn in figures] == EVERY
     assert list(draw_all([], [], systems={}, shows_test=lambda record: True)) == []
 
 
-def test_every_figure_of_synthetic_speech_says_so(figures: list[Drawn]) -> None:
+def test_every_figure_of_synthetic_speech_says_so(figures: list[Plot]) -> None:
     for drawn in figures:
         assert "SYNTHETIC SPEECH" in drawn_texts(drawn.figure), drawn.name
 
@@ -106,7 +106,7 @@ def test_curves_of_many_runs_are_those_of_the_best_on_dev(
 
 
 def test_the_same_figure_gives_the_same_bytes(
-    run: Record, figures: list[Drawn], tmp_path: Path
+    run: Record, figures: list[Plot], tmp_path: Path
 ) -> None:
     for first, second in zip(figures, drawn_of(run, swept=True), strict=True):
         assert as_svg(first) == as_svg(second)
@@ -115,9 +115,7 @@ def test_the_same_figure_gives_the_same_bytes(
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
 
 
-def test_an_svg_is_whole_and_refers_to_nothing_outside(
-    figures: list[Drawn], tmp_path: Path
-) -> None:
+def test_an_svg_is_whole_and_refers_to_nothing_outside(figures: list[Plot], tmp_path: Path) -> None:
     identifiers: list[str] = []
     for drawn in figures:
         texts = [as_svg(drawn)]
@@ -143,7 +141,7 @@ def test_an_svg_is_whole_and_refers_to_nothing_outside(
 
 
 def test_in_a_page_letters_are_letters_and_for_print_outlines(
-    figures: list[Drawn], tmp_path: Path
+    figures: list[Plot], tmp_path: Path
 ) -> None:
     forest = figures[0]
     assert '&lt;made&gt; $x$ &amp; "y"' in as_svg(forest)
@@ -151,7 +149,7 @@ def test_in_a_page_letters_are_letters_and_for_print_outlines(
 
 
 def test_the_style_of_the_user_is_not_asked_and_not_changed(
-    run: Record, figures: list[Drawn]
+    run: Record, figures: list[Plot]
 ) -> None:
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red"}):
         assert as_svg(next(drawn_of(run))) == as_svg(figures[0])

@@ -15,9 +15,9 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from sercli.reporting.formats import FORMS
-from sercli.reporting.forms.data import as_csv, as_json
-from sercli.reporting.forms.markdown import as_markdown
-from sercli.reporting.forms.terminal import as_terminal
+from sercli.reporting.formats.csv_json import as_csv, as_json
+from sercli.reporting.formats.markdown import as_markdown
+from sercli.reporting.formats.terminal import as_terminal
 from sercli.reporting.table import Cell, Column, Table
 
 FIGURES = Table(

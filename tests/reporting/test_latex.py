@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sercli.reporting.forms.latex import as_latex
+from sercli.reporting.formats.latex import as_latex
 from sercli.reporting.report import ReportRequest, make_report
 from sercli.reporting.table import Cell, Column, Table
 from sercli.results.record import Record

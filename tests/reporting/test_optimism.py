@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sercli.reporting.optimism import best_of, optimism
+from sercli.analysis.optimism import best_of, optimism
 from sercli.results.record import Record, write_record
 from sercli.results.unit import UnitResult
 

@@ -20,10 +20,10 @@ from helpers.page_factory import make_content, make_figure, make_table
 from hypothesis import given
 
 from sercli.errors import SercliError
-from sercli.reporting.page import render
-from sercli.reporting.page.collect import collect
-from sercli.reporting.page.content import Card, Command, Failures, Machine, Section, Warned
-from sercli.reporting.page.render import render_page, render_table
+from sercli.reporting.formats.html import render
+from sercli.reporting.formats.html.collect import collect
+from sercli.reporting.formats.html.content import Card, Command, Failures, Machine, Section, Warned
+from sercli.reporting.formats.html.render import render_page, render_table
 from sercli.reporting.table import Cell, Column, Table
 from sercli.results.environment import without_password
 from sercli.results.record import Record

@@ -12,8 +12,8 @@ import pytest
 
 from sercli.config.schema import Config
 from sercli.errors import RequestError
-from sercli.reporting.parameters import parameter_rows
 from sercli.reporting.report import ReportRequest, make_report
+from sercli.reporting.views.parameters import parameter_rows
 from sercli.results.record import Record
 from sercli.training.crew import Crew
 from sercli.training.data import Data

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from sercli.reporting.beside import comparisons
-from sercli.reporting.rows import published_rows, run_rows
+from sercli.reporting.views.published import comparisons
+from sercli.reporting.views.rows import published_rows, run_rows
 from sercli.results.baselines import Baseline, read_baselines
 from sercli.results.record import Record
 

@@ -10,10 +10,10 @@ import pytest
 
 from sercli.config.difference import Difference
 from sercli.errors import RequestError, SercliError
-from sercli.reporting.difference import difference_view
 from sercli.reporting.find import find_one
-from sercli.reporting.rerun import rerun_tables
 from sercli.reporting.table import Table
+from sercli.reporting.views.difference import difference_view
+from sercli.reporting.views.rerun import rerun_tables
 from sercli.results.record import Record
 from sercli.training.agreement import Rerun
 

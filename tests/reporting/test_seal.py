@@ -15,9 +15,9 @@ from sercli.errors import RequestError
 from sercli.reporting.find import find
 from sercli.reporting.formats import FORMS
 from sercli.reporting.report import ReportRequest, make_report
-from sercli.reporting.seal import keep_sealed, shows_test
 from sercli.reporting.show import as_text
 from sercli.results.record import Record
+from sercli.results.seal import keep_sealed, shows_test
 from sercli.results.sweep_page import SweepPage, read_sweep
 
 Make = Callable[..., Record]
@@ -134,7 +134,7 @@ def test_a_winner_that_cannot_be_noted_stays_sealed(
     def refuse(*arguments: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr("sercli.reporting.seal.show_winner", refuse)
+    monkeypatch.setattr("sercli.results.seal.show_winner", refuse)
 
     records, lines = keep_sealed(find([], runs)[0])
 

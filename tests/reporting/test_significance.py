@@ -10,7 +10,7 @@ import pytest
 
 from sercli.errors import RequestError
 from sercli.reporting.report import Report, ReportRequest, make_report
-from sercli.reporting.significance import BOLD, TOO_MANY
+from sercli.reporting.views.significance import BOLD, TOO_MANY
 from sercli.results.record import Record
 from sercli.results.unit import UnitResult
 
@@ -152,7 +152,7 @@ def test_predictions_that_do_not_fit_are_a_footnote_and_no_error(
 def test_many_runs_are_tested_only_when_asked(
     run: Run, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sercli.reporting.significance.UNASKED", 2)
+    monkeypatch.setattr("sercli.reporting.views.significance.UNASKED", 2)
     for activation, part in (("tanh", 0.5), ("relu", 0.6), ("softsign", 0.9)):
         run(f"activation={activation}", part=part)
 

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sercli.analysis.statistics.scores import ScoreReader
 from sercli.errors import SercliError
-from sercli.reporting.statistics.scored import ScoreReader
 from sercli.results.record import Record, write_record
 from sercli.results.unit import UnitResult
 from sercli.training.metrics import ua, wa

@@ -1,4 +1,4 @@
-"""Intervals, shared noise, power, spread and almost-stochastic order."""
+"""Intervals, shared noise, power and almost-stochastic order."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import pytest
 from helpers.simulated_runs import Design, counted, draw_corpus, draw_people, draw_system, true_ua
 from scipy.stats import norm, t
 
-from sercli.reporting.statistics.power import detectable
-from sercli.reporting.statistics.spread import run_spread, spread
-from sercli.reporting.statistics.stochastic_order import almost_stochastic_order
+from sercli.analysis.statistics.aso import almost_stochastic_order
+from sercli.analysis.statistics.tests import detectable
 from sercli.results.bootstrap import Interval, difference_interval, interval
 from sercli.results.counts import Counts
 from sercli.results.trainings import shared_noise
@@ -142,49 +141,6 @@ def test_the_detectable_difference_is_detected_four_times_out_of_five() -> None:
     ]
 
     assert np.mean(found) == pytest.approx(0.8, abs=0.08)
-
-
-SHROUT_FLEISS = [
-    [9, 2, 5, 8],
-    [6, 1, 3, 2],
-    [8, 4, 6, 8],
-    [7, 1, 2, 6],
-    [10, 5, 6, 9],
-    [6, 2, 4, 7],
-]
-"""Six targets and four judges (Shrout & Fleiss 1979, table 2)."""
-
-
-def test_spread_takes_two_factors_apart_as_published() -> None:
-    """Mean squares of Shrout & Fleiss 1979, table 3: 11.24 (targets), 32.49, 1.02 (rest)."""
-    found = spread(np.array(SHROUT_FLEISS, dtype=float))
-
-    assert found.seeds**2 == pytest.approx((11.24 - 1.02) / 4, abs=0.01)
-    assert found.folds**2 == pytest.approx((32.49 - 1.02) / 6, abs=0.01)
-    assert found.rest**2 == pytest.approx(1.02, abs=0.005)
-
-
-def test_seeds_that_do_not_differ_beyond_chance_have_no_spread() -> None:
-    """Every seed has the same mean, so that the method of moments gives less than nothing."""
-    assert spread(np.array([[0.5, 0.7], [0.6, 0.6]])).seeds == 0
-
-
-def test_the_spread_of_a_run_is_read_from_its_figures_by_fold() -> None:
-    rows = [
-        {"seed": seed, "fold": f"session{fold}", "ua": float(figure)}
-        for seed, figures in enumerate(SHROUT_FLEISS)
-        for fold, figure in enumerate(figures)
-    ]
-
-    assert run_spread(rows[::-1]) == spread(np.array(SHROUT_FLEISS, dtype=float))
-
-
-def test_one_fold_shows_the_spread_of_trainings_and_one_seed_that_of_folds() -> None:
-    one_fold = spread(np.array([[0.5], [0.6], [0.7]]))
-    one_seed = spread(np.array([[0.5, 0.6, 0.7]]))
-
-    assert one_fold.seeds == pytest.approx(0.1) == one_seed.folds
-    assert np.isnan([one_fold.folds, one_fold.rest, one_seed.seeds, one_seed.rest]).all()
 
 
 A = np.array([0.60, 0.66, 0.64])

@@ -13,10 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from sercli.reporting.statistics import permutation
-from sercli.reporting.statistics.holm import holm
-from sercli.reporting.statistics.mcnemar import mcnemar_p
-from sercli.reporting.statistics.permutation import permutation_p, smallest_p
+from sercli.analysis.statistics import permutation
+from sercli.analysis.statistics.permutation import permutation_p, smallest_p
+from sercli.analysis.statistics.tests import holm, mcnemar_p
 from sercli.results.bootstrap import difference_interval
 from sercli.results.counts import Counts
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from sercli.reporting.show import as_text
-from sercli.reporting.status import seconds_left, show_status, status_as_json
+from sercli.reporting.views.status import seconds_left, show_status, status_as_json
 from sercli.results.sweep_page import STATES, SweepPage
 
 Row = Mapping[str, Any]

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from sercli.reporting.sweep import sweep_tables
 from sercli.reporting.table import Table
+from sercli.reporting.views.sweep import sweep_tables
 from sercli.results.record import Record, write_record
 from sercli.results.sweep_page import SweepPage
 from sercli.results.unit import UnitResult

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sercli.errors import RequestError
-from sercli.reporting.verify import verify_runs
+from sercli.reporting.views.verify import verify_runs
 from sercli.results.record import Record
 from sercli.results.verify import Fault
 
@@ -26,7 +26,7 @@ def _verified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         page = json.loads((path / "run.json").read_text())
         return [Fault(path.name, "run.json", "is bad")] if page["status"] == "bad" else []
 
-    monkeypatch.setattr("sercli.reporting.verify.verify_record", verify_record)
+    monkeypatch.setattr("sercli.reporting.views.verify.verify_record", verify_record)
     return seen
 
 
@@ -116,8 +116,8 @@ def test_several_processes_find_the_same_in_the_same_order(
     for step in (1, 2, 3, 4):
         shutil.rmtree(record(f"trainer.steps={step}").path / "weights")
     alone = verify_runs([], runs)
-    monkeypatch.setattr("sercli.reporting.verify._MANY", 1)
-    monkeypatch.setattr("sercli.reporting.verify._CHUNK", 1)
+    monkeypatch.setattr("sercli.reporting.views.verify._MANY", 1)
+    monkeypatch.setattr("sercli.reporting.views.verify._CHUNK", 1)
 
     assert len(alone.faults) == 4
     assert verify_runs([], runs, workers=2) == alone

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from sercli.config.difference import flatten
 from sercli.errors import RequestError, SercliError
-from sercli.reporting.seal import shows_test
 from sercli.results.record import Record
+from sercli.results.seal import shows_test
 
 Curve = list[tuple[int, float]]
 """Steps and values."""
@@ -36,7 +36,7 @@ def facts(record: Record) -> Facts:
     """Collect what is exported of a record.
 
     Args:
-        record: A run that went through `sercli.reporting.seal.keep_sealed`; of a sealed one nothing
+        record: A run that went through `sercli.results.seal.keep_sealed`; of a sealed one nothing
             that test has a part in.
 
     Raises:

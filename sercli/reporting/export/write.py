@@ -26,7 +26,7 @@ def write_elsewhere(
         RequestError: A package that is needed is not installed, or the store is none.
     """
     if figures is not None:
-        from sercli.reporting.document import save_figures
+        from sercli.reporting.formats.html.document import save_figures
 
         paths = save_figures(material, figures)
         yield f"{len(paths)} files of figures: {figures}"

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 
 from sercli.config.schema import Config
 from sercli.features.sets import column_names
-from sercli.reporting.figures.drawn import Drawn, file_name
 from sercli.reporting.figures.listening import Listening, listen
+from sercli.reporting.figures.plot import Plot, file_name
 from sercli.reporting.figures.style import (
     BLUE,
     DOUBLE,
@@ -38,7 +38,7 @@ _TURNS = {
 
 
 @styled()
-def attention_figure(record: Record, config: Config, data: Data, utterance: str) -> Drawn:
+def attention_figure(record: Record, config: Config, data: Data, utterance: str) -> Plot:
     """Draw how much each moment of an utterance, and of its context turns, counted.
 
     The title says what was recognised: only for a run whose test figures may be seen.
@@ -73,7 +73,7 @@ def attention_figure(record: Record, config: Config, data: Data, utterance: str)
         panels["current"].set_xlabel("")
     panels["current"].set_title(_verdict(heard), loc="left")
     caption = _caption(heard, config, data, loudness is not None)
-    return Drawn(file_name("attention", utterance), f"Attention in {utterance}", caption, figure)
+    return Plot(file_name("attention", utterance), f"Attention in {utterance}", caption, figure)
 
 
 def _draw_weights(axes: Axes, weights: np.ndarray, seconds: float) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from sercli.reporting.figures.drawn import Drawn
+from sercli.reporting.figures.plot import Plot
 from sercli.reporting.figures.style import (
     DOUBLE,
     SHADES,
@@ -32,7 +32,7 @@ _ROOM_FOR_COUNTS = 7
 @styled()
 def draw_confusion(
     records: Sequence[Record], systems: Mapping[str, str], warning: str = ""
-) -> Drawn | None:
+) -> Plot | None:
     """Draw the confusion matrix of each run's dev-selected predictions on test.
 
     Args:
@@ -63,7 +63,7 @@ def draw_confusion(
     for row in grid:
         row[0].set_ylabel("true class")
     caption = _caption(common, len(records) - len(shown))
-    return Drawn("confusion", "Confusion matrices", caption, figure)
+    return Plot("confusion", "Confusion matrices", caption, figure)
 
 
 def confusion(record: Record) -> pd.DataFrame | None:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 
-from sercli.reporting.figures.drawn import Drawn
+from sercli.reporting.figures.histories import UNIT, draw_histories, read_history
+from sercli.reporting.figures.plot import Plot
 from sercli.reporting.figures.style import (
     DOUBLE,
     GREY,
@@ -18,7 +19,6 @@ from sercli.reporting.figures.style import (
     styled,
     wrapped,
 )
-from sercli.reporting.figures.units import UNIT, draw_units, read_history
 from sercli.results.record import Record
 
 ROWS = 4
@@ -43,7 +43,7 @@ def draw_curves(
     systems: Mapping[str, str],
     shows_test: Callable[[Record], bool],
     warning: str = "",
-) -> Drawn:
+) -> Plot:
     """Draw a row of panels for each run.
 
     Args:
@@ -67,12 +67,12 @@ def draw_curves(
     for axes in grid[-1]:
         axes.set_xlabel("training step")
     legend_below(figure, grid[0][1])
-    return Drawn("curves", "Learning curves", _caption("test_ua" in panels), figure)
+    return Plot("curves", "Learning curves", _caption("test_ua" in panels), figure)
 
 
 def _draw_panel(axes: Axes, history: pd.DataFrame, name: str, selected: pd.DataFrame) -> None:
     label, scale = _PANELS[name]
-    draw_units(axes, history, name, scale)
+    draw_histories(axes, history, name, scale)
     if name != "loss":
         at = history.merge(selected, on=[*UNIT, "step"])
         axes.scatter(

@@ -11,9 +11,9 @@ import pandas as pd
 
 from sercli.reporting.figures.confusion import draw_confusion
 from sercli.reporting.figures.curves import ROWS, draw_curves, has_curves
-from sercli.reporting.figures.drawn import Drawn
 from sercli.reporting.figures.forest import draw_forest
 from sercli.reporting.figures.history import draw_history
+from sercli.reporting.figures.plot import Plot
 from sercli.reporting.figures.surface import SURFACES, draw_surface, find_surfaces
 from sercli.reporting.figures.trajectories import draw_trajectories
 from sercli.results.record import Record
@@ -30,7 +30,7 @@ def draw_all(
     systems: Mapping[str, str],
     shows_test: Callable[[Record], bool],
     published: Mapping[str, float] | None = None,
-) -> Iterator[Drawn]:
+) -> Iterator[Plot]:
     """Draw what the records and sweeps of a report give, one figure after the other.
 
     Runs of different tasks (corpus, classes, division) never share a figure. Of many runs those
@@ -60,7 +60,7 @@ def _draw(
     systems: Mapping[str, str],
     shows_test: Callable[[Record], bool],
     published: Mapping[str, float],
-) -> Iterator[Drawn]:
+) -> Iterator[Plot]:
     tasks = _tasks(records)
     for task in tasks:
         yield from _draw_results([x for x in task if shows_test(x)], systems, published)
@@ -72,7 +72,7 @@ def _draw(
 
 def _draw_results(
     records: Sequence[Record], systems: Mapping[str, str], published: Mapping[str, float]
-) -> Iterator[Drawn]:
+) -> Iterator[Plot]:
     warning = _warning(records)
     for drawn in (
         draw_forest(records, systems, published, warning),
@@ -82,9 +82,7 @@ def _draw_results(
             yield drawn
 
 
-def _draw_sweep(
-    page: SweepPage, trials: pd.DataFrame, records: Sequence[Record]
-) -> Iterator[Drawn]:
+def _draw_sweep(page: SweepPage, trials: pd.DataFrame, records: Sequence[Record]) -> Iterator[Plot]:
     warning = _warning([each for each in records if each.experiment == page.experiment])
     for surface in islice(find_surfaces(page, trials), SURFACES):
         yield draw_surface(page, surface, warning)
@@ -94,7 +92,7 @@ def _draw_sweep(
 
 def _draw_training(
     records: Sequence[Record], systems: Mapping[str, str], shows_test: Callable[[Record], bool]
-) -> Iterator[Drawn]:
+) -> Iterator[Plot]:
     warning = _warning(records)
     trained = list(islice(filter(has_curves, records), SYSTEMS))
     for start in range(0, len(trained), ROWS):
@@ -106,7 +104,7 @@ def _draw_training(
             yield learned
 
 
-def _cut(drawn: Drawn, runs: int) -> Drawn:
+def _cut(drawn: Plot, runs: int) -> Plot:
     """Say in the caption that not all runs are drawn."""
     if runs <= SYSTEMS:
         return drawn

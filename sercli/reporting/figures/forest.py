@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 
-from sercli.reporting.figures.drawn import Drawn
+from sercli.reporting.figures.plot import Plot
 from sercli.reporting.figures.style import (
     BLUE,
     DOUBLE,
@@ -39,7 +39,7 @@ def draw_forest(
     systems: Mapping[str, str],
     published: Mapping[str, float],
     warning: str = "",
-) -> Drawn | None:
+) -> Plot | None:
     """Draw a row for each run, the best on top.
 
     Args:
@@ -68,7 +68,7 @@ def draw_forest(
     legend_below(figure, axes)
     marked = [record.key in published for record in shown]
     caption = _caption(common, len(known) - len(shown), any(marked))
-    return Drawn("forest", "UA of the systems", caption, figure)
+    return Plot("forest", "UA of the systems", caption, figure)
 
 
 def _draw_row(axes: Axes, place: int, record: Record, published: float | None) -> None:

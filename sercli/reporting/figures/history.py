@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 
-from sercli.reporting.figures.drawn import Drawn, file_name
+from sercli.reporting.figures.plot import Plot, file_name
 from sercli.reporting.figures.style import (
     BLUE,
     DOUBLE,
@@ -30,7 +30,7 @@ _MANY = 1000
 
 
 @styled()
-def draw_history(page: SweepPage, trials: pd.DataFrame, warning: str = "") -> Drawn | None:
+def draw_history(page: SweepPage, trials: pd.DataFrame, warning: str = "") -> Plot | None:
     """Draw dev UA by the number of the point, the best so far, and the importances.
 
     Args:
@@ -52,7 +52,7 @@ def draw_history(page: SweepPage, trials: pd.DataFrame, warning: str = "") -> Dr
         points = figure.subplots()
     _draw_points(points, trials.sort_values("number"))
     legend_below(figure, points)
-    return Drawn(
+    return Plot(
         file_name("history", page.experiment),
         f"What the sweep {page.experiment} found",
         _caption(page, bool(importance)),

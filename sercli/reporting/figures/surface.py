@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
-from sercli.reporting.figures.cells import draw_cells
 from sercli.reporting.figures.contours import FEWEST, draw_contours
-from sercli.reporting.figures.drawn import Drawn, file_name
+from sercli.reporting.figures.heatmap import draw_heatmap
+from sercli.reporting.figures.plot import Plot, file_name
 from sercli.reporting.figures.style import (
     COLOURS,
     SINGLE,
@@ -101,7 +101,7 @@ def _in_words(settings: Mapping[str, pd.Series], rows: pd.Index) -> pd.Series:
 
 
 @styled()
-def draw_surface(page: SweepPage, surface: Surface, warning: str = "") -> Drawn:
+def draw_surface(page: SweepPage, surface: Surface, warning: str = "") -> Plot:
     """Draw a heat map where all pairs of values were tried, else contours and the points.
 
     Args:
@@ -115,7 +115,7 @@ def draw_surface(page: SweepPage, surface: Surface, warning: str = "") -> Drawn:
     shades = Normalize(points["dev_ua"].min(), points["dev_ua"].max())
     lattice = _is_lattice(page, points)
     if lattice:
-        draw_cells(axes, points, shades)
+        draw_heatmap(axes, points, shades)
     else:
         logarithmic = [_is_log(page, surface.x, points["x"]), _is_log(page, surface.y, points["y"])]
         draw_contours(axes, points, shades, logarithmic)
@@ -127,7 +127,7 @@ def draw_surface(page: SweepPage, surface: Surface, warning: str = "") -> Drawn:
     bar.outline.set_visible(False)
     title = f"Dev UA over {surface.x} and {surface.y}"
     caption = _caption(page, surface, lattice)
-    return Drawn(file_name("surface", page.experiment), title, caption, figure)
+    return Plot(file_name("surface", page.experiment), title, caption, figure)
 
 
 def _varies(values: pd.Series) -> bool:

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from sercli.reporting.figures.drawn import Drawn, file_name
+from sercli.reporting.figures.histories import draw_histories, read_history
+from sercli.reporting.figures.plot import Plot, file_name
 from sercli.reporting.figures.style import (
     DOUBLE,
     GREY,
@@ -19,7 +20,6 @@ from sercli.reporting.figures.style import (
     new_figure,
     styled,
 )
-from sercli.reporting.figures.units import draw_units, read_history
 from sercli.results.record import Record
 
 _PREFIX, _INSIDE = "activation/", ".activations."
@@ -33,7 +33,7 @@ Numbers = dict[str, dict[str, str]]
 
 
 @styled()
-def draw_trajectories(record: Record, system: str, warning: str = "") -> Drawn | None:
+def draw_trajectories(record: Record, system: str, warning: str = "") -> Plot | None:
     """Draw every learned number of a run over the steps of training.
 
     Args:
@@ -65,7 +65,7 @@ def draw_trajectories(record: Record, system: str, warning: str = "") -> Drawn |
     legend_below(figure, *grid.flat)
     left_out = [*layers[_LAYERS:], *list(numbers)[_NUMBERS:]]
     caption = _caption(system, any(number in bounds for number in rows), left_out)
-    return Drawn(
+    return Plot(
         file_name("trajectories", record.key), f"Learned numbers of {system}", caption, figure
     )
 
@@ -92,7 +92,7 @@ def _draw_panel(
     axes: Axes, history: pd.DataFrame, column: str, bounds: tuple[float, float] | None
 ) -> None:
     values = history.assign(**{column: history[column].clip(*bounds)}) if bounds else history
-    draw_units(axes, values, column)
+    draw_histories(axes, values, column)
     starts = values[values["step"] == 0]
     axes.plot(starts["step"], starts[column], "D", color=VERMILLION, zorder=3, label="start")
     low, high = axes.get_ylim()

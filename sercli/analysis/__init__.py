@@ -1,0 +1,1 @@
+"""Numbers of a report: comparisons, tests, effects, subgroups; no tables."""

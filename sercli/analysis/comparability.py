@@ -1,0 +1,68 @@
+"""Whether a run and a published result may stand side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sercli.results.baselines import Baseline
+
+
+def why_incomparable(card: Mapping[str, Any], baseline: Baseline) -> str | None:
+    """Say why a run and a published result are not comparable; nothing where they are.
+
+    Args:
+        card: The run's protocol card.
+        baseline: The published result.
+    """
+    if card["synthetic"]:
+        return f"{baseline.corpus} is real speech, that of the run is synthetic"
+    if card["dataset"] != baseline.corpus:
+        return f"corpus {baseline.corpus}, not {card['dataset']}"
+    if len(card["classes"]) != baseline.classes:
+        return f"{baseline.classes} classes, not {len(card['classes'])}"
+    division = card.get("division", card["protocol"])
+    if division != baseline.protocol:
+        return f"protocol {baseline.protocol}, not {division}"
+    if card.get("selected_on") == "test" and baseline.selection == "dev":
+        return "selected on dev, the run on test"
+    if card["expected"] is None:
+        return "dataset.expected does not say how many utterances the complete corpus has"
+    if card["utterances"] != card["expected"]:
+        return f"the run has {card['utterances']} of {card['expected']} utterances"
+    return None
+
+
+def published_match(
+    configuration: Mapping[str, Any], baselines: Sequence[Baseline]
+) -> Baseline | None:
+    """Return the published result that a run stands for: its model, cell, activation, α and β.
+
+    Whether the two are comparable is another matter (`obstacle`).
+
+    Args:
+        configuration: That of the run.
+        baselines: The published results.
+    """
+    activation = configuration["activation"]
+    is_so = {
+        "cell": configuration["cell"]["name"],
+        "activation": activation["name"],
+        "alpha": activation.get("alpha"),
+        "beta": activation.get("beta"),
+    }
+    for baseline in baselines:
+        wanted = {name: getattr(baseline, name) for name in is_so}
+        if configuration["model"]["name"] in baseline.models and all(
+            is_so[name] == value for name, value in wanted.items() if value is not None
+        ):
+            return baseline
+    return None
+
+
+def caveat(baseline: Baseline) -> str:
+    """Say what a comparable result still calls for."""
+    return {
+        "test": "selected on test: compare with the oracle",
+        "unknown": "selection not stated",
+    }.get(baseline.selection, "")

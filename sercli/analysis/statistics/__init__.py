@@ -1,0 +1,1 @@
+"""Statistical tests of differences, and what they can detect."""

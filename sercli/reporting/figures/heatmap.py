@@ -1,0 +1,60 @@
+"""A heat map: a cell for each pair of values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.patches import Rectangle
+
+from sercli.reporting.figures.style import COLOURS, VERMILLION, figure_text
+
+_ROOMY, _LEGIBLE = 9, 15
+"""Cells in a row up to which figures have their full size, and can be read (our choice)."""
+
+
+def draw_heatmap(axes: Axes, points: pd.DataFrame, shades: Normalize) -> None:
+    """Draw the mean UA of every pair of values, crosses where runs diverged, and frame the best.
+
+    Args:
+        axes: Where.
+        points: ``x``, ``y``, ``dev_ua`` and ``diverged``.
+        shades: Between which UA the colours lie.
+    """
+    table = points.groupby(["y", "x"])["dev_ua"].mean().unstack()
+    columns, rows = (axis.astype(float).tolist() for axis in (table.columns, table.index))
+    means = table.to_numpy()
+    axes.pcolormesh(means, cmap=COLOURS, norm=shades, edgecolors="white", linewidth=0.6)
+    size = 6 if max(means.shape) <= _ROOMY else 4.5
+    for (row, column), mean in np.ndenumerate(means):
+        if np.isfinite(mean) and max(means.shape) <= _LEGIBLE:
+            colour = "white" if shades(mean) > 0.5 else "black"
+            _write(axes, row, column, f"{mean:.1f}", colour, size)
+    lost = points[points["diverged"]]
+    for x, y in zip(lost["x"].tolist(), lost["y"].tolist(), strict=True):
+        row, column = rows.index(y), columns.index(x)
+        if np.isnan(means[row, column]):
+            _write(axes, row, column, "×", VERMILLION, size + 3)
+    _frame_best(axes, means)
+    axes.set_xticks(*_ticks(columns, _ROOMY))
+    axes.set_yticks(*_ticks(rows, _LEGIBLE))
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+
+
+def _write(axes: Axes, row: int, column: int, text: str, colour: str, size: float) -> None:
+    axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", color=colour, fontsize=size)
+
+
+def _ticks(values: list[float], most: int) -> tuple[list[float], list[str]]:
+    """The middles of the cells and their values, of ``most`` cells at most."""
+    every = -(-len(values) // most)
+    shown = range(0, len(values), every)
+    return [place + 0.5 for place in shown], [figure_text(values[place]) for place in shown]
+
+
+def _frame_best(axes: Axes, means: np.ndarray) -> None:
+    row, column = map(int, np.unravel_index(np.nanargmax(means), means.shape))
+    frame = Rectangle((column, row), 1, 1, fill=False, edgecolor=VERMILLION, linewidth=2, zorder=4)
+    axes.add_patch(frame)

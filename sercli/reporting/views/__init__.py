@@ -1,0 +1,1 @@
+"""Views of a report: each makes tables from records."""

@@ -1,0 +1,62 @@
+"""The searches that runs of a report are points of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+
+from sercli.errors import SercliError
+from sercli.reporting.table import View
+from sercli.results.record import Record
+from sercli.results.sweep_page import SweepPage, read_sweep, read_trials
+
+_COLUMNS = ("number", "state", "run", "overrides", "dev_ua", "seconds", "attempts", "cause")
+
+Sweep = tuple[SweepPage, pd.DataFrame]
+"""What a search left behind: its page and its points."""
+
+
+def find_sweeps(records: Sequence[Record]) -> tuple[list[Sweep], list[str]]:
+    """Read what the searches of these runs left behind.
+
+    Returns:
+        Page and points of each, and a line about each that cannot be read.
+    """
+    sweeps, damaged = [], []
+    for folder in dict.fromkeys(record.path.parent for record in records):
+        try:
+            if (page := read_sweep(folder)) is not None:
+                sweeps.append((page, _trials(folder)))
+        except SercliError as error:
+            damaged.append(str(error))
+        except (OSError, ValueError, KeyError) as error:
+            reason = " ".join(str(error).split())
+            damaged.append(f"{folder / 'trials.parquet'} cannot be read ({reason}); restore it")
+    return sweeps, damaged
+
+
+def with_sweeps(view: View, sweeps: Sequence[Sweep], records: Sequence[Record]) -> View:
+    """Add to a view what the searches found."""
+    if not sweeps:
+        return view
+    from sercli.reporting.views.sweep import sweep_tables
+
+    found = [
+        table for page, trials in sweeps for table in sweep_tables(page, trials, _of(page, records))
+    ]
+    data = {**view.data, "sweeps": [asdict(page) for page, _ in sweeps]}
+    return View((*view.tables, *found), data)
+
+
+def _trials(folder: Path) -> pd.DataFrame:
+    """Read the points; a table that lacks a column of theirs is none."""
+    trials = read_trials(folder)
+    trials[list(_COLUMNS)]
+    return trials
+
+
+def _of(page: SweepPage, records: Sequence[Record]) -> list[Record]:
+    return [record for record in records if record.experiment == page.experiment]

@@ -1,0 +1,228 @@
+"""What a search found, as tables: the best point, what decided it, and what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import pandas as pd
+
+from sercli.analysis.effects import effects, effects_of_pair, level_text, swept
+from sercli.analysis.optimism import Optimism, optimism
+from sercli.reporting.table import (
+    Cell,
+    Column,
+    Table,
+    interval_cell,
+    make_table,
+    number_cell,
+    number_column,
+    percent_cell,
+    points_cell,
+    text_column,
+)
+from sercli.reporting.views.published import SYNTHETIC
+from sercli.results.record import Record
+from sercli.results.sweep_page import STATES, SweepPage, settings_of
+
+_ALPHA, _BETA = "arelu.alpha", "arelu.beta"
+
+
+_RESAMPLED = 300
+"""Points, best on dev, among which the choice is repeated (our choice: some four seconds). Were the
+others there too, hardly one would ever be chosen."""
+
+
+def sweep_tables(page: SweepPage, trials: pd.DataFrame, records: Sequence[Record]) -> list[Table]:
+    """Tabulate what a sweep found.
+
+    The only figures of test are those of the winner, and only once nothing waits or runs.
+
+    Args:
+        page: The sweep in short.
+        trials: Its points (`sercli.results.sweep_page.write_sweep`).
+        records: The runs of its experiment; of all but the winner only dev is read.
+
+    Returns:
+        What became of the points; the best one, with the optimism of having chosen it; the front
+        of several objectives; importance and effect of every setting; failures by cause. What
+        there is nothing to say about is left out.
+    """
+    best = [] if page.comparison or page.winner is None else [_best(page, trials, records)]
+    measured = [*best, *_front(page, trials), *_effects(trials)]
+    tables = [_states(page), *measured, *_importance(page), *_failures(trials)]
+    if not any(record.page["card"]["synthetic"] for record in records):
+        return tables
+    return [replace(table, warning=SYNTHETIC) if table in measured else table for table in tables]
+
+
+def _states(page: SweepPage) -> Table:
+    known = [state for state in STATES if page.points.get(state)]
+    return make_table(
+        f"{page.experiment}: the points",
+        [
+            text_column("what became of them", lambda state: state),
+            number_column("points", lambda state: number_cell(page.points[state])),
+        ],
+        known,
+        notes=_notes(page),
+    )
+
+
+def _n(page: SweepPage, state: str) -> int:
+    return page.points.get(state, 0)
+
+
+def _notes(page: SweepPage) -> Iterator[str]:
+    yield f"{_counted(_n(page, 'complete'), 'point')} compared on dev."
+    if page.pruner is not None:
+        yield f"Pruned points were stopped early by '{page.pruner}' and have no dev UA."
+    if page.comparison:
+        yield "The plan names what it compares: all points are results, and none was chosen."
+    elif page.sealed:
+        yield "Sealed: of all points but the winner, what they gave on test is not shown."
+    for opening in page.opened:
+        yield f"Test was opened for all points on {opening['time']} by {opening['how']}."
+    earlier = [key for key in page.shown if key != page.winner]
+    if earlier:
+        yield (
+            f"The test figures of {len(earlier)} earlier best were shown before: "
+            f"{', '.join(earlier)}. Those shown now are another look at test."
+        )
+    if not page.complete:
+        waiting = _n(page, "waiting") + _n(page, "running")
+        yield f"{waiting} still wait or run; no test figure is shown before they end."
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing} was" if count == 1 else f"{count} {thing}s were"
+
+
+def _best(page: SweepPage, trials: pd.DataFrame, records: Sequence[Record]) -> Table:
+    compared = trials[trials["state"] == "complete"]
+    best = compared.nlargest(_RESAMPLED, "dev_ua")
+    found = optimism([record for record in records if record.key in set(best["run"])])
+    facts = asdict(found) if found else {}
+    for point in compared[compared["run"] == page.winner].to_dict("records"):
+        facts |= {"point": settings_of(point), "dev_ua": point["dev_ua"]}
+    if page.complete:
+        of_winner = (record.metrics for record in records if record.key == page.winner)
+        facts["test"] = next(of_winner, {})
+    return make_table(
+        f"{page.experiment}: the best on dev",
+        [
+            text_column("point", lambda row: row.get("point")),
+            text_column("run", lambda row: page.winner),
+            number_column("dev UA", lambda row: percent_cell(row.get("dev_ua"))),
+            number_column("corrected", lambda row: percent_cell(row.get("corrected"))),
+            number_column("95 %", lambda row: interval_cell(row.get("interval"))),
+            number_column("optimism", lambda row: points_cell(row.get("optimism"))),
+            number_column("test UA", lambda row: percent_cell(row.get("test", {}).get("ua"))),
+            number_column("test WA", lambda row: percent_cell(row.get("test", {}).get("wa"))),
+        ],
+        [facts],
+        notes=[_on_optimism(found, len(compared)), _NOT_NESTED],
+    )
+
+
+_NOT_NESTED = (
+    "Where every speaker is dev in one fold and test in another, the point was chosen with all "
+    "their labels: its figures of test are a little too good as well."
+)
+
+
+def _on_optimism(found: Optimism | None, points: int) -> str:
+    if found is None:
+        return ""
+    return (
+        f"Corrected is what to expect on dev of a point chosen so among {points}, with other "
+        "speakers (BBC-CV over whole speakers). That the training step of each run was chosen on "
+        "the same dev is not taken out."
+    )
+
+
+def _front(page: SweepPage, trials: pd.DataFrame) -> Iterator[Table]:
+    chosen = trials[trials["run"].isin(list(page.front))].sort_values("dev_ua", ascending=False)
+    if chosen.empty:
+        return
+    costs = [name for name in page.objectives if name != "dev_ua" and name in trials]
+    yield make_table(
+        f"{page.experiment}: points that no other beats in {' and '.join(page.objectives)}",
+        [
+            text_column("point", settings_of),
+            text_column("run", lambda row: row["run"]),
+            number_column("dev UA", lambda row: percent_cell(_known(row["dev_ua"]))),
+            *(_cost(name) for name in costs),
+        ],
+        chosen.to_dict("records"),
+    )
+
+
+def _cost(name: str) -> tuple[Column, Callable[[Mapping[Hashable, Any]], Cell]]:
+    return number_column(name, lambda row: number_cell(_known(row[name]), ".4g"))
+
+
+def _importance(page: SweepPage) -> Iterator[Table]:
+    if page.importance:
+        yield make_table(
+            f"{page.experiment}: what decides whether a point is among the best",
+            [
+                text_column("setting", lambda item: item[0]),
+                number_column("share", lambda item: number_cell(item[1], ".2f")),
+            ],
+            sorted(page.importance.items(), key=lambda item: -item[1]),
+            notes=["PED-ANOVA; the shares sum to 1."],
+        )
+
+
+def _effects(trials: pd.DataFrame) -> Iterator[Table]:
+    found = effects(trials)
+    if found.empty:
+        return
+    notes = []
+    if found["paired"].any():
+        notes.append("± is one sd; where a grid is complete, without what other settings do.")
+    if {_ALPHA, _BETA} <= set(swept(trials[trials["state"] == "complete"])):
+        cell = effects_of_pair(trials, _ALPHA, _BETA).iloc[0]
+        notes.append(
+            f"Best together: α = {cell[_ALPHA]} and β = {cell[_BETA]}, mean dev UA "
+            f"{100 * cell['mean']:.1f} of {cell['n']}."
+        )
+    yield make_table(
+        "Dev UA by setting",
+        [
+            text_column("setting", lambda row: row["key"]),
+            text_column("value", _level),
+            number_column("dev UA", lambda row: percent_cell(row["mean"], _known(row["sd"]))),
+            number_column("points", lambda row: number_cell(row["n"])),
+        ],
+        found.to_dict("records"),
+        notes=notes,
+    )
+
+
+def _level(row: Mapping[Hashable, Any]) -> str:
+    bin_ends = _known(row["low"]), _known(row["high"])
+    return level_text(row["value"] if bin_ends == (None, None) else bin_ends)
+
+
+def _failures(trials: pd.DataFrame) -> Iterator[Table]:
+    failed = trials[trials["state"] == "failed"]
+    if failed.empty:
+        return
+    causes = failed.assign(cause=failed["cause"].fillna("unknown")).groupby("cause")["overrides"]
+    rows = causes.agg(["size", "first"]).sort_values("size", ascending=False).reset_index()
+    yield make_table(
+        "Failures by cause",
+        [
+            text_column("cause", lambda row: row["cause"]),
+            number_column("points", lambda row: number_cell(row["size"])),
+            text_column("one of them", lambda row: row["first"]),
+        ],
+        rows.to_dict("records"),
+    )
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or pd.isna(value) else float(value)
