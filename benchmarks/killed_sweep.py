@@ -23,7 +23,7 @@ from collections import Counter
 from pathlib import Path
 
 from sercli.corpora.synthetic import SyntheticSize, generate
-from sercli.search.study import Study
+from sercli.search.study.study import Study
 
 SERCLI = Path(sys.executable).with_name("sercli")
 

@@ -16,7 +16,7 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
-from sercli.search.pruners import PRUNERS, intermediate, make_pruner
+from sercli.search.samplers.pruners import PRUNERS, intermediate, make_pruner
 
 POINTS = 20
 REPEATS = 40

@@ -265,8 +265,8 @@ def sweep(
     """
     from sercli.progress import Progress
     from sercli.reporting.show import show_sweep
-    from sercli.search.plan import make_plan
-    from sercli.search.sweep import HowToRun, run_sweep
+    from sercli.search.plan.plan import make_plan
+    from sercli.search.sweep import SweepOptions, run_sweep
 
     planned = make_plan(
         overrides or [],
@@ -279,7 +279,7 @@ def sweep(
         comparison=compare,
     )
     result = run_sweep(
-        planned, HowToRun(workers, crew, storage, grace), progress=Progress(quiet=quiet)
+        planned, SweepOptions(workers, crew, storage, grace), progress=Progress(quiet=quiet)
     )
     shown = result.to_json() if form is Form.JSON else show_sweep(result.records, result.lines())
     _print(shown)
@@ -297,7 +297,7 @@ def status(
     """Say how far a sweep is: what waits, runs, is done or failed, and the best so far on dev."""
     from sercli.progress import Progress
     from sercli.reporting.views.status import show_status, status_as_json
-    from sercli.search.study import Study as OpenStudy
+    from sercli.search.study.study import Study as OpenStudy
 
     opened = OpenStudy(study, runs, storage, note=Progress().note)
     page, trials = opened.write_page()
@@ -318,7 +318,7 @@ def stop(
 ) -> None:
     """Let the workers of a sweep leave after the points they are at; the sweep command goes on."""
     from sercli.progress import Progress
-    from sercli.search.study import Study as OpenStudy
+    from sercli.search.study.study import Study as OpenStudy
 
     opened = OpenStudy(study, runs, storage, note=Progress().note)
     opened.stop("by sercli sweep stop")
@@ -354,11 +354,11 @@ def worker(
 
     SIGTERM lets it finish the fold within the grace time, hand the point back and leave with 0.
     """
-    from sercli.search.order import WorkOrder
-    from sercli.search.worker import work
+    from sercli.search.worker.options import WorkerOptions
+    from sercli.search.worker.worker import work
 
-    order = WorkOrder(study, runs, storage, name, crew, tuple(overrides or ()), grace, quiet)
-    raise typer.Exit(work(order))
+    options = WorkerOptions(study, runs, storage, name, crew, tuple(overrides or ()), grace, quiet)
+    raise typer.Exit(work(options))
 
 
 @app.command()

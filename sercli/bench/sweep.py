@@ -25,11 +25,11 @@ from sercli.config.key import run_key
 from sercli.config.schema import Config
 from sercli.progress import SILENT, Progress
 from sercli.search.launch.local import run_local, share
-from sercli.search.order import WorkOrder
-from sercli.search.plan import Plan, make_plan
-from sercli.search.study import Study
-from sercli.search.worker import work
-from sercli.search.workshop import Trained
+from sercli.search.plan.plan import Plan, make_plan
+from sercli.search.study.study import Study
+from sercli.search.worker.options import WorkerOptions
+from sercli.search.worker.runner import TrialResult
+from sercli.search.worker.worker import work
 from sercli.training.run import Watching
 
 POINT_SECONDS = 4.0
@@ -86,7 +86,7 @@ class StandIn:
 
     def train(
         self, config: Config, finished: Watching, origin: Mapping[str, Any] | None
-    ) -> Trained:
+    ) -> TrialResult:
         """Wait as long as training would take."""
         time.sleep(self._seconds)
         finished({0: 0.5}, 1)
@@ -94,7 +94,7 @@ class StandIn:
         page = self._runs / config.experiment / key / "run.json"
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(json.dumps({"key": key}), encoding="utf-8")
-        return Trained(key, 0.5, self._seconds)
+        return TrialResult(key, 0.5, self._seconds)
 
     def check(self, config: Config) -> str:
         """Everything makes sense."""
@@ -104,7 +104,7 @@ class StandIn:
         """No model, no parameters."""
         return 0
 
-    def abandon(self) -> None:
+    def cancel(self) -> None:
         """There is nothing to stop."""
 
 
@@ -113,14 +113,14 @@ def stand_in(runs: Path, seconds: float, crew: int | None, progress: Progress) -
     return StandIn(runs, seconds)
 
 
-def work_without_training(order: WorkOrder) -> int:
+def work_without_training(options: WorkerOptions) -> int:
     """Work on a study, at once."""
-    return work(order, partial(stand_in, order.runs, 0.0))
+    return work(options, partial(stand_in, options.runs, 0.0))
 
 
-def work_for_half_a_second(order: WorkOrder) -> int:
+def work_for_half_a_second(options: WorkerOptions) -> int:
     """Work on a study whose points take half a second each."""
-    return work(order, partial(stand_in, order.runs, 0.5))
+    return work(options, partial(stand_in, options.runs, 0.5))
 
 
 def bench_sweep(
@@ -175,16 +175,16 @@ def _time_of(study: Study, runs: Path, storage: str | None, points: int) -> floa
     class Counting(StandIn):
         def train(
             self, config: Config, finished: Watching, origin: Mapping[str, Any] | None
-        ) -> Trained:
+        ) -> TrialResult:
             nonlocal seen
             seen += 1
             if seen == points:
                 study.stop("the benchmark has seen enough")
             return super().train(config, finished, origin)
 
-    order = WorkOrder(study.name, runs, storage, quiet=True)
+    options = WorkerOptions(study.name, runs, storage, quiet=True)
     started = time.perf_counter()
-    work(order, lambda crew, progress: Counting(runs, 0.0))
+    work(options, lambda crew, progress: Counting(runs, 0.0))
     return time.perf_counter() - started
 
 
@@ -198,7 +198,7 @@ def _points_per_hour(runs: Path, storage: str | None, workers: int) -> float:
     Study(plan.experiment, runs, storage, create=plan.objectives).plan(plan)
     run_local(
         work_for_half_a_second,
-        share(WorkOrder(plan.experiment, runs, storage, quiet=True), workers),
+        share(WorkerOptions(plan.experiment, runs, storage, quiet=True), workers),
     )
     url = storage or f"sqlite:///{runs / plan.experiment / 'study.db'}"
     trials = optuna.load_study(study_name=plan.experiment, storage=url).trials_dataframe()

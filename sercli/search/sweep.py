@@ -14,16 +14,16 @@ from sercli.progress import SILENT, Progress
 from sercli.results.record import Record, is_record, read_record
 from sercli.results.sweep_page import SweepPage
 from sercli.search.launch.gpus import gpus_for
-from sercli.search.launch.local import Ended, run_local, share
+from sercli.search.launch.local import WorkerExits, run_local, share
 from sercli.search.launch.slurm import submit
-from sercli.search.order import GRACE_SECONDS, WorkOrder
-from sercli.search.plan import Plan
-from sercli.search.presence import Watch, present
-from sercli.search.study import Study
-from sercli.search.worker import work
-from sercli.search.workshop import Workshop, data_name
+from sercli.search.plan.plan import Plan
+from sercli.search.study.liveness import LivenessMonitor, register_worker
+from sercli.search.study.study import Study
+from sercli.search.worker.options import GRACE_SECONDS, WorkerOptions
+from sercli.search.worker.runner import TrialRunner, data_name
+from sercli.search.worker.worker import work
 
-POINTS_PER_CORE = 4
+TRIALS_PER_CORE = 4
 """How many points each core must have for the default to be a worker per core; with fewer, one
 worker's processes share the folds of each point (our choice: no core is then idle at the end)."""
 
@@ -31,7 +31,7 @@ _WAITS, _DONE = "WAITING", ("COMPLETE", "PRUNED", "FAIL")
 
 
 @dataclass(frozen=True)
-class HowToRun:
+class SweepOptions:
     """How a sweep is run, which changes no result.
 
     Attributes:
@@ -124,7 +124,9 @@ class SweepResult:
         }
 
 
-def run_sweep(plan: Plan, how: HowToRun = HowToRun(), progress: Progress = SILENT) -> SweepResult:
+def run_sweep(
+    plan: Plan, options: SweepOptions = SweepOptions(), progress: Progress = SILENT
+) -> SweepResult:
     """Plan the points that the experiment lacks, and train what waits.
 
     What was finished before is not trained again; a sweep that was stopped or killed goes on where
@@ -133,35 +135,39 @@ def run_sweep(plan: Plan, how: HowToRun = HowToRun(), progress: Progress = SILEN
 
     Args:
         plan: The points of one experiment, or the space and the budget of a search.
-        how: How to run.
+        options: Number of workers, storage and grace time.
         progress: Where bars and notes go.
 
     Raises:
         RequestError: A point makes no sense, or the experiment is another sweep's. Nothing was run.
         SercliError: The storage does not answer.
     """
-    shop = Workshop(how.crew, progress)
-    config, data = _check(plan, shop, progress)
+    runner = TrialRunner(options.crew, progress)
+    config, data = _check(plan, runner, progress)
     runs = Path(config.paths.runs)
-    study = Study(plan.experiment, runs, how.storage, note=progress.note, create=plan.objectives)
+    study = Study(
+        plan.experiment, runs, options.storage, note=progress.note, create=plan.objectives
+    )
     study.expect(data)
     study.plan(plan)
     study.write_page()
     before = _done(study)
-    order = WorkOrder(
-        plan.experiment, runs, how.storage, crew=how.crew, grace=how.grace, quiet=True
+    worker_options = WorkerOptions(
+        plan.experiment, runs, options.storage, crew=options.crew, grace=options.grace, quiet=True
     )
     jobs: list[str] = []
     left = False
     if config.launcher.name == "submitit":
-        away = replace(order, runs=runs.resolve())
+        away = replace(worker_options, runs=runs.resolve())
         jobs = submit(work, away, config.launcher, study.folder.resolve())
     else:
-        left = _run_here(study, order, how.workers, gpus_for(config.device), shop, progress)
+        left = _run_here(
+            study, worker_options, options.workers, gpus_for(config.device), runner, progress
+        )
     return replace(_result(study, _done(study) - before), jobs=tuple(jobs), left=left)
 
 
-def _check(plan: Plan, shop: Workshop, progress: Progress) -> tuple[Config, dict[str, str]]:
+def _check(plan: Plan, runner: TrialRunner, progress: Progress) -> tuple[Config, dict[str, str]]:
     """Refuse points that make no sense before any work.
 
     Every value of every setting is tried in one point at least. Of a space that a sampler searches
@@ -182,7 +188,7 @@ def _check(plan: Plan, shop: Workshop, progress: Progress) -> tuple[Config, dict
         tried |= parts
         config = plan.space.thaw(point)
         try:
-            data[data_name(config)] = shop.check(config)
+            data[data_name(config)] = runner.check(config)
             good[point.base] = config
         except RequestError as error:
             text = f"point {' '.join(point.overrides)}: {error}"
@@ -198,37 +204,37 @@ def _check(plan: Plan, shop: Workshop, progress: Progress) -> tuple[Config, dict
 
 def _run_here(
     study: Study,
-    order: WorkOrder,
+    options: WorkerOptions,
     workers: int | None,
     gpus: Sequence[str],
-    shop: Workshop,
+    runner: TrialRunner,
     progress: Progress,
 ) -> bool:
     """Run workers until nothing waits, and return whether they were asked to leave before that.
 
     Points of a worker that was killed for good are trained by the next ones.
     """
-    _reap(study)
+    _requeue_stale(study)
     before = None
     while (waiting := _count(study, _WAITS)) and waiting != before and study.stopped is None:
         before = waiting
         many = workers or default_workers(waiting, len(gpus) or available_cores())
         if many == 1:
-            work(order, lambda crew, progress: shop, progress)
+            work(options, lambda crew, progress: runner, progress)
             return bool(_count(study, _WAITS)) and study.stopped is None
-        if _run_workers(study, share(order, many, gpus), gpus, waiting, progress).stopped:
+        if _run_workers(study, share(options, many, gpus), gpus, waiting, progress).stopped:
             return True
-        _reap(study)
+        _requeue_stale(study)
     return False
 
 
 def _run_workers(
     study: Study,
-    orders: Sequence[WorkOrder],
+    worker_options: Sequence[WorkerOptions],
     gpus: Sequence[str],
     waiting: int,
     progress: Progress,
-) -> Ended:
+) -> WorkerExits:
     shown = _done(study)
     with progress.task(f"sweep {study.name}, points", waiting) as task:
 
@@ -239,9 +245,9 @@ def _run_workers(
             shown = done
 
         try:
-            ended = run_local(work, orders, gpus=gpus, watch=watch, progress=progress)
+            ended = run_local(work, worker_options, gpus=gpus, watch=watch, progress=progress)
         except Interrupted:
-            _reap(study, forgive=True)
+            _requeue_stale(study, count_attempt=False)
             raise
     if any(ended.statuses) and not ended.stopped and _count(study, _WAITS):
         raise SercliError(
@@ -254,13 +260,13 @@ def _run_workers(
 
 def default_workers(points: int, cores: int) -> int:
     """Return how many workers a sweep has unless it is told."""
-    return cores if points >= POINTS_PER_CORE * cores else 1
+    return cores if points >= TRIALS_PER_CORE * cores else 1
 
 
-def _reap(study: Study, *, forgive: bool = False) -> None:
+def _requeue_stale(study: Study, *, count_attempt: bool = True) -> None:
     """Let the points of workers that died on this machine wait again."""
-    with present(study.folder) as me:
-        study.reap(Watch(study.folder, me), forgive=forgive)
+    with register_worker(study.folder) as me:
+        study.requeue_stale(LivenessMonitor(study.folder, me), count_attempt=count_attempt)
 
 
 def _count(study: Study, *states: str) -> int:

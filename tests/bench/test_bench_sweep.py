@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from sercli.bench.sweep import POINT_SECONDS, SweepBenchmark, _grid, render_sweep
 from sercli.cli import app
 from sercli.reporting.show import as_text
-from sercli.search.order import WorkOrder
-from sercli.search.plan import Plan
+from sercli.search.plan.plan import Plan
+from sercli.search.worker.options import WorkerOptions
 
 BENCH = ("bench", "sweep")
 
@@ -24,8 +24,8 @@ def _few(monkeypatch: pytest.MonkeyPatch) -> None:
     def grid(points: int, experiment: str) -> Plan:
         return _grid(4 if points == 36 else points, experiment)
 
-    def run_here(target: Callable[[WorkOrder], int], orders: Sequence[WorkOrder]) -> None:
-        target(orders[0])
+    def run_here(target: Callable[[WorkerOptions], int], workers: Sequence[WorkerOptions]) -> None:
+        target(workers[0])
 
     monkeypatch.setattr("sercli.bench.sweep._grid", grid)
     monkeypatch.setattr("sercli.bench.sweep.run_local", run_here)

@@ -14,8 +14,8 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
-from sercli.search.presence import present
-from sercli.search.study import Study
+from sercli.search.study.liveness import register_worker
+from sercli.search.study.study import Study
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(["helpers.claim_workers"])
@@ -40,7 +40,7 @@ def exit_codes(work: Callable[..., None], given: Sequence[tuple[Any, ...]]) -> l
 def finish_all(together: Barrier, runs: Path, name: str, url: str | None) -> None:
     """Finish whatever can be claimed; a file of this name gets a line for each point."""
     study = Study("grid", runs, url)
-    with present(study.folder, name) as me, (runs / name).open("w") as said:
+    with register_worker(study.folder, name) as me, (runs / name).open("w") as said:
         together.wait()
         while (claim := study.claim(me)) is not None:
             if study.finish(claim, {"run": "x", "seconds": 0.0, "diverged": False}, [0.5]):
@@ -50,6 +50,6 @@ def finish_all(together: Barrier, runs: Path, name: str, url: str | None) -> Non
 def claim_and_die(together: Barrier, runs: Path) -> None:
     """Claim a point, and be killed."""
     study = Study("grid", runs)
-    with present(study.folder, "victim") as me:
+    with register_worker(study.folder, "victim") as me:
         study.claim(me)
         os.kill(os.getpid(), signal.SIGKILL)

@@ -8,20 +8,20 @@ import time
 from pathlib import Path
 
 from sercli.processes import worker_pool
-from sercli.search.order import WorkOrder
+from sercli.search.worker.options import WorkerOptions
 
 _STATUS, _KILL_UNTIL = "status=", "kill_until="
 
 
-def work(order: WorkOrder) -> int:
+def work(options: WorkerOptions) -> int:
     """Do what the one override says.
 
     ``status=3``: end with it. ``kill_until=2``: be killed until the second start. ``SIGTERM``,
     ``SIGUSR2``: work until that signal. ``crew``: start a pool, work until SIGTERM, and see
     whether the pool still works. Every start leaves a line with the GPU that it sees.
     """
-    (word,) = order.overrides
-    log = order.runs / f"{order.name}"
+    (word,) = options.overrides
+    log = options.runs / f"{options.name}"
     with log.open("a") as file:
         file.write(f"{os.getpid()} {os.environ.get('CUDA_VISIBLE_DEVICES', '-')}\n")
     if word.startswith(_STATUS):

@@ -14,7 +14,7 @@ import pytest
 from helpers.servers.postgres import Postgres, postgres
 from helpers.shell import SERCLI, Shell, spawned
 
-from sercli.search.study import Study
+from sercli.search.study.study import Study
 
 POINTS = "arelu.alpha=0.1,0.2,0.3,0.4"
 

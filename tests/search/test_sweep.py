@@ -17,8 +17,8 @@ from sercli.errors import Interrupted, RequestError, SercliError
 from sercli.progress import SILENT
 from sercli.results.record import Record
 from sercli.results.sweep_page import read_sweep, read_trials
-from sercli.search.plan import Plan, make_plan
-from sercli.search.sweep import HowToRun, SweepResult, default_workers, run_sweep
+from sercli.search.plan.plan import Plan, make_plan
+from sercli.search.sweep import SweepOptions, SweepResult, default_workers, run_sweep
 from sercli.training.crew import Crew
 from sercli.training.data import Data
 from sercli.training.run import train_run
@@ -37,8 +37,8 @@ def _reads(toy: Data, monkeypatch: pytest.MonkeyPatch) -> list[Config]:
         reads.append(config)
         return toy
 
-    monkeypatch.setattr("sercli.search.workshop.read_data", read)
-    monkeypatch.setattr("sercli.search.workshop.crew_size", lambda config, workers: 1)
+    monkeypatch.setattr("sercli.search.worker.runner.read_data", read)
+    monkeypatch.setattr("sercli.search.worker.runner.crew_size", lambda config, workers: 1)
     return reads
 
 
@@ -58,7 +58,7 @@ def planned(*overrides: str, **options: Any) -> Plan:
 
 
 def sweep(plan: Plan, progress: Any = SILENT) -> SweepResult:
-    return run_sweep(plan, HowToRun(workers=1), progress)
+    return run_sweep(plan, SweepOptions(workers=1), progress)
 
 
 def activations(records: Sequence[Record]) -> list[str]:
@@ -163,7 +163,7 @@ def test_a_failed_point_is_tried_again_noted_and_run_by_the_next_sweep(
 ) -> None:
     progress = watching()
     with monkeypatch.context() as patched:
-        patched.setattr("sercli.search.workshop.train_run", no_memory_for_tanh)
+        patched.setattr("sercli.search.worker.runner.train_run", no_memory_for_tanh)
         first = sweep(plan("activation=tanh,relu"), progress)
     ((overrides, reason),) = first.failed
     assert "activation=tanh" in overrides
@@ -184,7 +184,7 @@ def a_bug(config: Config, *arguments: Any, **options: Any) -> tuple[Record, bool
 def test_a_sweep_whose_first_points_all_fail_alike_stops_and_says_so(
     plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sercli.search.workshop.train_run", a_bug)
+    monkeypatch.setattr("sercli.search.worker.runner.train_run", a_bug)
 
     result = sweep(plan("seeds=" + ",".join(f"[{n}]" for n in range(8))))
 
@@ -199,7 +199,7 @@ def test_points_that_fail_alike_are_one_line(
     plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep(plan("seeds=[7],[8]", "activation=relu"))
-    monkeypatch.setattr("sercli.search.workshop.train_run", a_bug)
+    monkeypatch.setattr("sercli.search.worker.runner.train_run", a_bug)
 
     result = sweep(plan("seeds=[0],[1],[2],[3]", "activation=relu"))
 
@@ -424,7 +424,7 @@ def test_a_search_elsewhere_needs_another_name(plan: Callable[..., Plan]) -> Non
 def test_the_document_of_a_sweep_lists_runs_and_failures(
     plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sercli.search.workshop.train_run", no_memory_for_tanh)
+    monkeypatch.setattr("sercli.search.worker.runner.train_run", no_memory_for_tanh)
     result = sweep(plan("activation=relu,tanh"))
 
     document = json.loads(json.dumps(result.to_json()))
@@ -442,7 +442,7 @@ def test_changed_code_is_noticed_and_named_in_the_record(
 ) -> None:
     sweep(plan("activation=tanh,relu"))
     new = {"sercli": "9", "git": None, "code": "another"}
-    monkeypatch.setattr("sercli.search.worker.describe_code", lambda: new)
+    monkeypatch.setattr("sercli.search.worker.worker.describe_code", lambda: new)
     progress = watching()
 
     result = sweep(plan("activation=tanh,relu,elu"), progress)

@@ -13,7 +13,7 @@ from multiprocessing.connection import wait
 
 from sercli.processes import available_cores, start_worker
 from sercli.progress import SILENT, Progress
-from sercli.search.order import WorkOrder
+from sercli.search.worker.options import WorkerOptions
 
 RESTARTS = 5
 """How often one worker that was killed is started again (our choice: a sweep of days outlives a
@@ -26,7 +26,7 @@ _LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class Ended:
+class WorkerExits:
     """How the workers ended.
 
     Attributes:
@@ -38,40 +38,40 @@ class Ended:
     stopped: bool
 
 
-def share(order: WorkOrder, workers: int, gpus: Sequence[str] = ()) -> list[WorkOrder]:
+def share(options: WorkerOptions, workers: int, gpus: Sequence[str] = ()) -> list[WorkerOptions]:
     """Divide this machine among workers.
 
-    Unless the order says how many processes each has, it is its share of the cores, or one where
-    there are GPUs. Where the order has a name, they are numbered.
+    Unless the options say how many processes each has, it is its share of the cores, or one where
+    there are GPUs. Where the options have a name, they are numbered.
 
     Args:
-        order: What all of them are told.
+        options: Options common to all workers.
         workers: How many.
         gpus: GPUs of the machine that they use.
 
     Returns:
-        The order of each worker.
+        The options of each worker.
     """
     cores = 1 if gpus else available_cores()
     return [
         replace(
-            order,
-            crew=order.crew or max(1, (cores + workers - 1 - place) // workers),
-            name=f"{order.name}-{place + 1}" if order.name and workers > 1 else order.name,
+            options,
+            crew=options.crew or max(1, (cores + workers - 1 - place) // workers),
+            name=f"{options.name}-{place + 1}" if options.name and workers > 1 else options.name,
         )
         for place in range(workers)
     ]
 
 
 def run_local(
-    target: Callable[[WorkOrder], int],
-    orders: Sequence[WorkOrder],
+    target: Callable[[WorkerOptions], int],
+    workers: Sequence[WorkerOptions],
     *,
     gpus: Sequence[str] = (),
     watch: Callable[[], None] = lambda: None,
     progress: Progress = SILENT,
-) -> Ended:
-    """Run one worker for each order, and return when all have ended.
+) -> WorkerExits:
+    """Run the workers, and return when all have ended.
 
     A worker that is killed is started again, at most `RESTARTS` times; one that ends by itself is
     not. SIGTERM is passed on: each worker then has its grace to finish. At an exception, as of
@@ -80,40 +80,42 @@ def run_local(
     Args:
         target: What a worker does, a function of a module; it returns the exit status. SIGTERM
             asks it to leave within its grace, SIGUSR2 after that at once.
-        orders: What each is told.
+        workers: The options of each worker.
         gpus: Names for CUDA_VISIBLE_DEVICES; each worker sees one, in turn.
         watch: Called about twice a second.
         progress: Told when a worker is killed.
     """
-    seats: list[_Seat] = []
+    slots: list[_WorkerSlot] = []
     with _sigterm_noted() as asked:
         try:
-            for place, order in enumerate(orders):
-                seats.append(_Seat(f"worker {place + 1}", target, order, _one_of(gpus, place)))
-            while not asked and (busy := [seat for seat in seats if seat.goes_on(progress)]):
-                wait([seat.process.sentinel for seat in busy], _LOOK_SECONDS)
+            for place, options in enumerate(workers):
+                slots.append(
+                    _WorkerSlot(f"worker {place + 1}", target, options, _one_of(gpus, place))
+                )
+            while not asked and (busy := [slot for slot in slots if slot.goes_on(progress)]):
+                wait([slot.process.sentinel for slot in busy], _LOOK_SECONDS)
                 watch()
             if asked:
-                _let_leave(seats, progress)
+                _let_leave(slots, progress)
         finally:
-            _leave_at_once(seats)
-    return Ended(tuple(seat.process.exitcode or 0 for seat in seats), bool(asked))
+            _leave_at_once(slots)
+    return WorkerExits(tuple(slot.process.exitcode or 0 for slot in slots), bool(asked))
 
 
-class _Seat:
+class _WorkerSlot:
     """The place of one worker, whose process changes when it is killed."""
 
     def __init__(
         self,
         name: str,
-        target: Callable[[WorkOrder], int],
-        order: WorkOrder,
+        target: Callable[[WorkerOptions], int],
+        options: WorkerOptions,
         environment: Mapping[str, str],
     ) -> None:
         self._name = name
-        self._start = partial(start_worker, target, order, environment=environment)
+        self._start = partial(start_worker, target, options, environment=environment)
         self._restarts_left = RESTARTS
-        self.grace = order.grace
+        self.grace = options.grace
         self.process = self._start()
 
     def goes_on(self, progress: Progress) -> bool:
@@ -137,30 +139,30 @@ class _Seat:
             os.kill(self.process.pid, number)
 
 
-def _let_leave(seats: Sequence[_Seat], progress: Progress) -> None:
+def _let_leave(slots: Sequence[_WorkerSlot], progress: Progress) -> None:
     """Ask the workers to leave, and wait as long as they may take."""
-    grace = max(seat.grace for seat in seats)
+    grace = max(slot.grace for slot in slots)
     progress.note(f"asked to stop: the workers finish their folds, for at most {grace:.0f} s")
-    for seat in seats:
-        seat.ask(signal.SIGTERM)
-    _wait_for(seats, grace + LEAVE_SECONDS)
+    for slot in slots:
+        slot.ask(signal.SIGTERM)
+    _wait_for(slots, grace + LEAVE_SECONDS)
 
 
-def _leave_at_once(seats: Sequence[_Seat]) -> None:
+def _leave_at_once(slots: Sequence[_WorkerSlot]) -> None:
     """Let whoever is still there hand its point back and no more, then end it."""
     for number in (signal.SIGTERM, signal.SIGUSR2):  # the same signal twice would arrive as one
-        for seat in seats:
-            seat.ask(number)
-    _wait_for(seats, LEAVE_SECONDS)
-    for seat in seats:
-        seat.process.kill()
-        seat.process.join()
+        for slot in slots:
+            slot.ask(number)
+    _wait_for(slots, LEAVE_SECONDS)
+    for slot in slots:
+        slot.process.kill()
+        slot.process.join()
 
 
-def _wait_for(seats: Sequence[_Seat], seconds: float) -> None:
+def _wait_for(slots: Sequence[_WorkerSlot], seconds: float) -> None:
     deadline = time.monotonic() + seconds
-    for seat in seats:
-        seat.process.join(max(0.0, deadline - time.monotonic()))
+    for slot in slots:
+        slot.process.join(max(0.0, deadline - time.monotonic()))
 
 
 def _one_of(gpus: Sequence[str], place: int) -> dict[str, str]:

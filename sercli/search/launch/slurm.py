@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from sercli.config.schema import LauncherConfig
 from sercli.errors import RequestError, SercliError
-from sercli.search.order import WorkOrder
+from sercli.search.worker.options import WorkerOptions
 
 if TYPE_CHECKING:
     from submitit import AutoExecutor
 
 
 def submit(
-    target: Callable[[WorkOrder], int],
-    order: WorkOrder,
+    target: Callable[[WorkerOptions], int],
+    options: WorkerOptions,
     launcher: LauncherConfig,
     folder: Path,
 ) -> list[str]:
@@ -31,13 +31,13 @@ def submit(
 
     They run in the directory of this command, with its Python and its environment. Their logs, and
     what submitit starts them with, lie in ``.slurm`` in ``folder``, which only the user may read:
-    an order can hold a password. Before its time limit a job gets SIGTERM, as it does when it is
+    the options can hold a password. Before its time limit a job gets SIGTERM, as it does when it is
     cancelled or gives way to another.
 
     Args:
         target: What a worker does, a function of a module. It handles SIGTERM; with the executor
             ``local`` it gets SIGUSR2 before its time limit.
-        order: What each worker is told.
+        options: What each worker is told.
         launcher: How many there are, and what each may use.
         folder: Folder of the experiment.
 
@@ -49,13 +49,13 @@ def submit(
             be given too little time to leave.
         SercliError: The cluster does not take the jobs.
     """
-    _check(order, launcher)
-    own = replace(order, crew=order.crew or (1 if launcher.gpus else launcher.cpus))
+    _check(options, launcher)
+    own = replace(options, crew=options.crew or (1 if launcher.gpus else launcher.cpus))
     private = folder / ".slurm"
     private.mkdir(parents=True, exist_ok=True, mode=0o700)
     executor = _executor(launcher, private)
     try:
-        executor.update_parameters(**_parameters(order, launcher))
+        executor.update_parameters(**_parameters(options, launcher))
         with redirect_stderr(io.StringIO()):  # what sbatch says there is in the error, too
             jobs = executor.map_array(target, [own] * launcher.array)
     except Exception as error:  # submitit has no class for what sbatch refuses
@@ -64,18 +64,18 @@ def submit(
     return [job.job_id for job in jobs]
 
 
-def _check(order: WorkOrder, launcher: LauncherConfig) -> None:
+def _check(options: WorkerOptions, launcher: LauncherConfig) -> None:
     """Refuse what the jobs would fail of when nobody looks."""
-    shared = order.storage is not None and not order.storage.startswith("sqlite")
+    shared = options.storage is not None and not options.storage.startswith("sqlite")
     if launcher.executor == "slurm" and not shared:
         raise RequestError(
             "launcher=submitit needs a storage that all machines reach, and an SQLite file on a "
             "network file system is none: give --storage postgresql+psycopg://USER@HOST/DATABASE"
         )
-    if launcher.signal_seconds <= order.grace:
+    if launcher.signal_seconds <= options.grace:
         raise RequestError(
             f"launcher.signal_seconds={launcher.signal_seconds}: must be more than the "
-            f"{order.grace:.0f} s that a worker has to finish a fold"
+            f"{options.grace:.0f} s that a worker has to finish a fold"
         )
 
 
@@ -94,10 +94,10 @@ def _executor(launcher: LauncherConfig, folder: Path) -> AutoExecutor:
         ) from error
 
 
-def _parameters(order: WorkOrder, launcher: LauncherConfig) -> dict[str, Any]:
+def _parameters(options: WorkerOptions, launcher: LauncherConfig) -> dict[str, Any]:
     """The settings in submitit's words; None is left out."""
     return {
-        "name": f"sercli-{order.study}",
+        "name": f"sercli-{options.study}",
         "timeout_min": launcher.minutes,
         "cpus_per_task": launcher.cpus,
         "mem_gb": launcher.memory_gb,

@@ -27,7 +27,7 @@ _WORDS = {"null": None, "true": True, "false": False}
 """As a configuration writes them; an expression may use Python's names, too."""
 
 
-class Excluded:
+class Filter:
     """Whether a point is left out.
 
     An expression compares keys with values: ``activation != 'arelu' and arelu.alpha != 0.01``.

@@ -16,8 +16,8 @@ from sercli.config.compose import compose
 from sercli.config.schema import Config
 from sercli.errors import RequestError
 from sercli.resources import packaged
-from sercli.search.plan import Plan, identity, make_plan
-from sercli.search.plan_file import read_plan_file
+from sercli.search.plan.plan import Plan, identity, make_plan
+from sercli.search.plan.plan_file import read_plan_file
 
 PLANS = sorted(path.stem for path in packaged("sweeps").glob("*.yaml"))
 SEARCHES = {"alpha_beta_grid", "alpha_beta_tpe"}

@@ -23,19 +23,19 @@ from optuna.trial import TrialState
 from sqlalchemy import Connection, Table, delete, func, insert, select, update
 
 _STUDIES: Table = models.StudyModel.__table__
-_SAID: Table = models.StudyUserAttributeModel.__table__
+_STUDY_ATTRS: Table = models.StudyUserAttributeModel.__table__
 _TRIALS: Table = models.TrialModel.__table__
-_ATTRIBUTES: Table = models.TrialUserAttributeModel.__table__
+_TRIAL_ATTRS: Table = models.TrialUserAttributeModel.__table__
 _PARAMETERS: Table = models.TrialParamModel.__table__
 _VALUES: Table = models.TrialValueModel.__table__
-_BEATS: Table = models.TrialHeartbeatModel.__table__
+_HEARTBEATS: Table = models.TrialHeartbeatModel.__table__
 
 POINT, WORKER, EXCLUDED = "point", "worker", "excluded"
 """Attributes of a trial: what it is, who claimed it, and that it is none of those wanted."""
 
 
 @dataclass(frozen=True)
-class Entry:
+class NewTrial:
     """A trial to be added.
 
     Attributes:
@@ -48,7 +48,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Claim:
+class ClaimedTrial:
     """A trial that a worker has claimed: its ids and its user attributes."""
 
     trial_id: int
@@ -57,7 +57,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Kept:
+class TrialRow:
     """A trial as the storage keeps it.
 
     Attributes:
@@ -75,7 +75,7 @@ class Kept:
     parameters: Mapping[str, Any]
 
 
-class Queue:
+class TrialQueue:
     """The trials of one study.
 
     Args:
@@ -87,14 +87,14 @@ class Queue:
         self._engine = storage.engine
         self._study_id = study_id
 
-    def plan(self, entries: Sequence[Entry], spoilt: Iterable[int] = ()) -> int:
+    def plan(self, entries: Sequence[NewTrial], to_retry: Iterable[int] = ()) -> int:
         """Add the points that are not there, and let those that failed wait again.
 
         A point is there when its identity is, or its overrides.
 
         Args:
             entries: The points.
-            spoilt: Numbers of finished trials whose result is gone.
+            to_retry: Numbers of finished trials whose result is gone.
 
         Returns:
             How many are there by their overrides, but with another identity.
@@ -110,40 +110,40 @@ class Queue:
                 if point["identity"] not in identities and _words(point) not in known
             ]
             self._add(db, new)
-            self._wait_again(db, spoilt)
+            self._requeue_finished(db, to_retry)
             return sum(
                 point["identity"] not in identities and _words(point) in known for point in points
             )
 
-    def fill_up(self, total: int, entry: Entry, spoilt: Iterable[int] = ()) -> None:
+    def fill_up(self, total: int, entry: NewTrial, to_retry: Iterable[int] = ()) -> None:
         """Add budget tokens until there are ``total`` trials, and let those that failed wait again.
 
-        Excluded points do not count.
+        Excluded trials do not count.
         """
         with self._engine.begin() as db:
             self._lock(db)
             there = db.scalar(select(func.count()).select_from(_TRIALS).where(self._ours)) or 0
             excluded = db.scalar(self._with_attribute(EXCLUDED)) or 0
             self._add(db, [entry] * max(0, total - there + excluded))
-            self._wait_again(db, spoilt)
+            self._requeue_finished(db, to_retry)
 
-    def say(self, name: str, value: Any) -> None:
+    def set_attr(self, name: str, value: Any) -> None:
         """Set a user attribute of the study."""
         row = {"study_id": self._study_id, "key": name, "value_json": json.dumps(value)}
         with self._engine.begin() as db:
             self._lock(db)
-            db.execute(delete(_SAID).where(self._of_study, _SAID.c.key == name))
-            db.execute(insert(_SAID).values(**row))
+            db.execute(delete(_STUDY_ATTRS).where(self._of_study, _STUDY_ATTRS.c.key == name))
+            db.execute(insert(_STUDY_ATTRS).values(**row))
 
-    def said(self, prefix: str) -> dict[str, Any]:
+    def get_attrs(self, prefix: str) -> dict[str, Any]:
         """Return the user attributes of the study whose names begin in some way."""
-        wanted = select(_SAID.c.key, _SAID.c.value_json).where(
-            self._of_study, _SAID.c.key.startswith(prefix, autoescape=True)
+        wanted = select(_STUDY_ATTRS.c.key, _STUDY_ATTRS.c.value_json).where(
+            self._of_study, _STUDY_ATTRS.c.key.startswith(prefix, autoescape=True)
         )
         with self._engine.begin() as db:
             return {key: json.loads(text) for key, text in db.execute(wanted).all()}
 
-    def claim(self, worker: Mapping[str, Any]) -> Claim | None:
+    def claim(self, worker: Mapping[str, Any]) -> ClaimedTrial | None:
         """Claim the first trial that waits; those that failed before come last.
 
         Args:
@@ -163,26 +163,30 @@ class Queue:
             started = {"state": TrialState.RUNNING, "datetime_start": datetime.now()}  # noqa: DTZ005 - as Optuna
             db.execute(update(_TRIALS).where(_TRIALS.c.trial_id == row.trial_id).values(**started))
             self._set(db, row.trial_id, {WORKER: dict(worker)})
-            self._beat(db, row.trial_id)
-            return Claim(row.trial_id, row.number, self._attributes(db, row.trial_id))
+            self._heartbeat(db, row.trial_id)
+            return ClaimedTrial(row.trial_id, row.number, self._attributes(db, row.trial_id))
 
-    def attributes(self, claim: Claim) -> dict[str, Any]:
+    def trial_attrs(self, claim: ClaimedTrial) -> dict[str, Any]:
         """The user attributes of a trial as they are now."""
         with self._engine.begin() as db:
             return self._attributes(db, claim.trial_id)
 
-    def note(self, claim: Claim, attributes: Mapping[str, Any]) -> None:
+    def set_trial_attrs(self, claim: ClaimedTrial, attributes: Mapping[str, Any]) -> None:
         """Set user attributes of a trial."""
         with self._engine.begin() as db:
             self._set(db, claim.trial_id, attributes)
 
-    def beat(self, claim: Claim) -> None:
+    def heartbeat(self, claim: ClaimedTrial) -> None:
         """Say that the worker of a trial is alive."""
         with self._engine.begin() as db:
-            self._beat(db, claim.trial_id)
+            self._heartbeat(db, claim.trial_id)
 
-    def hand_back(
-        self, claim: Claim, attributes: Mapping[str, Any] | None = None, *, last: bool = False
+    def requeue(
+        self,
+        claim: ClaimedTrial,
+        attributes: Mapping[str, Any] | None = None,
+        *,
+        last: bool = False,
     ) -> bool:
         """Let a running trial wait again.
 
@@ -209,7 +213,7 @@ class Queue:
 
     def finish(
         self,
-        claim: Claim,
+        claim: ClaimedTrial,
         state: TrialState,
         values: Sequence[float] = (),
         attributes: Mapping[str, Any] | None = None,
@@ -233,16 +237,19 @@ class Queue:
             self._set(db, claim.trial_id, attributes or {})
             return True
 
-    def running(self) -> list[tuple[Claim, datetime | None]]:
+    def running(self) -> list[tuple[ClaimedTrial, datetime | None]]:
         """The trials that run, each with its last heartbeat by the clock of the storage."""
         rows = (
-            select(_TRIALS.c.trial_id, _TRIALS.c.number, _BEATS.c.heartbeat)
-            .outerjoin(_BEATS, _BEATS.c.trial_id == _TRIALS.c.trial_id)
+            select(_TRIALS.c.trial_id, _TRIALS.c.number, _HEARTBEATS.c.heartbeat)
+            .outerjoin(_HEARTBEATS, _HEARTBEATS.c.trial_id == _TRIALS.c.trial_id)
             .where(self._ours, _TRIALS.c.state == TrialState.RUNNING)
         )
         with self._engine.begin() as db:
             return [
-                (Claim(row.trial_id, row.number, self._attributes(db, row.trial_id)), row.heartbeat)
+                (
+                    ClaimedTrial(row.trial_id, row.number, self._attributes(db, row.trial_id)),
+                    row.heartbeat,
+                )
                 for row in db.execute(rows).all()
             ]
 
@@ -252,7 +259,7 @@ class Queue:
         with self._engine.begin() as db:
             return {state.name: count for state, count in db.execute(counted).all()}
 
-    def trials(self) -> list[Kept]:
+    def trials(self) -> list[TrialRow]:
         """All trials in the order of their numbers."""
         with self._engine.begin() as db:
             trials = db.execute(
@@ -260,13 +267,13 @@ class Queue:
                 .where(self._ours)
                 .order_by(_TRIALS.c.number)
             ).all()
-            attributes = self._grouped(db, _ATTRIBUTES, "key", "value_json")
+            attributes = self._grouped(db, _TRIAL_ATTRS, "key", "value_json")
             values = self._grouped(db, _VALUES, "objective", "value")
             parameters = self._grouped(
                 db, _PARAMETERS, "param_name", "param_value", "distribution_json"
             )
         return [
-            Kept(
+            TrialRow(
                 number=number,
                 state=state.name,
                 values=tuple(value for _, (value,) in sorted(values.get(trial_id, {}).items())),
@@ -287,13 +294,13 @@ class Queue:
 
     @property
     def _of_study(self) -> Any:
-        return _SAID.c.study_id == self._study_id
+        return _STUDY_ATTRS.c.study_id == self._study_id
 
     def _with_attribute(self, key: str) -> Any:
         return (
             select(func.count())
-            .select_from(_TRIALS.join(_ATTRIBUTES, _ATTRIBUTES.c.trial_id == _TRIALS.c.trial_id))
-            .where(self._ours, _ATTRIBUTES.c.key == key)
+            .select_from(_TRIALS.join(_TRIAL_ATTRS, _TRIAL_ATTRS.c.trial_id == _TRIALS.c.trial_id))
+            .where(self._ours, _TRIAL_ATTRS.c.key == key)
         )
 
     def _lock(self, db: Connection) -> None:
@@ -306,13 +313,13 @@ class Queue:
 
     def _points(self, db: Connection) -> list[Any]:
         points = (
-            select(_ATTRIBUTES.c.value_json)
-            .join(_TRIALS, _ATTRIBUTES.c.trial_id == _TRIALS.c.trial_id)
-            .where(self._ours, _ATTRIBUTES.c.key == POINT)
+            select(_TRIAL_ATTRS.c.value_json)
+            .join(_TRIALS, _TRIAL_ATTRS.c.trial_id == _TRIALS.c.trial_id)
+            .where(self._ours, _TRIAL_ATTRS.c.key == POINT)
         )
         return [json.loads(text) for text in db.scalars(points)]
 
-    def _add(self, db: Connection, entries: Sequence[Entry]) -> None:
+    def _add(self, db: Connection, entries: Sequence[NewTrial]) -> None:
         """Add trials in the order of their entries."""
         if not entries:
             return
@@ -323,41 +330,45 @@ class Queue:
         added = select(_TRIALS.c.trial_id).where(self._ours, _TRIALS.c.number >= first)
         ids = db.scalars(added.order_by(_TRIALS.c.number)).all()
         for table, rows in (
-            (_ATTRIBUTES, _attribute_rows(ids, entries)),
+            (_TRIAL_ATTRS, _attribute_rows(ids, entries)),
             (_PARAMETERS, _parameter_rows(ids, entries)),
         ):
             if rows:
                 db.execute(insert(table), rows)
 
-    def _wait_again(self, db: Connection, numbers: Iterable[int]) -> None:
+    def _requeue_finished(self, db: Connection, numbers: Iterable[int]) -> None:
         """Let finished trials wait again, with their parameters and without their values."""
         for number in numbers:
             trial_id = db.scalar(
                 select(_TRIALS.c.trial_id).where(self._ours, _TRIALS.c.number == number)
             )
             db.execute(delete(_VALUES).where(_VALUES.c.trial_id == trial_id))
-            kept = (_ATTRIBUTES.c.trial_id == trial_id) & (_ATTRIBUTES.c.key != POINT)
-            db.execute(delete(_ATTRIBUTES).where(kept))
+            kept = (_TRIAL_ATTRS.c.trial_id == trial_id) & (_TRIAL_ATTRS.c.key != POINT)
+            db.execute(delete(_TRIAL_ATTRS).where(kept))
             again = {"state": TrialState.WAITING, "datetime_start": None, "datetime_complete": None}
             db.execute(update(_TRIALS).where(_TRIALS.c.trial_id == trial_id).values(**again))
 
     def _attributes(self, db: Connection, trial_id: int) -> dict[str, Any]:
-        rows = select(_ATTRIBUTES.c.key, _ATTRIBUTES.c.value_json).where(
-            _ATTRIBUTES.c.trial_id == trial_id
+        rows = select(_TRIAL_ATTRS.c.key, _TRIAL_ATTRS.c.value_json).where(
+            _TRIAL_ATTRS.c.trial_id == trial_id
         )
         return {key: json.loads(text) for key, text in db.execute(rows).all()}
 
     def _set(self, db: Connection, trial_id: int, attributes: Mapping[str, Any]) -> None:
         for key, value in attributes.items():
-            where = (_ATTRIBUTES.c.trial_id == trial_id) & (_ATTRIBUTES.c.key == key)
-            db.execute(delete(_ATTRIBUTES).where(where))
+            where = (_TRIAL_ATTRS.c.trial_id == trial_id) & (_TRIAL_ATTRS.c.key == key)
+            db.execute(delete(_TRIAL_ATTRS).where(where))
             row = {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
-            db.execute(insert(_ATTRIBUTES).values(**row))
+            db.execute(insert(_TRIAL_ATTRS).values(**row))
 
-    def _beat(self, db: Connection, trial_id: int) -> None:
-        beat = update(_BEATS).where(_BEATS.c.trial_id == trial_id).values(heartbeat=func.now())
+    def _heartbeat(self, db: Connection, trial_id: int) -> None:
+        beat = (
+            update(_HEARTBEATS)
+            .where(_HEARTBEATS.c.trial_id == trial_id)
+            .values(heartbeat=func.now())
+        )
         if not db.execute(beat).rowcount:
-            db.execute(insert(_BEATS).values(trial_id=trial_id, heartbeat=func.now()))
+            db.execute(insert(_HEARTBEATS).values(trial_id=trial_id, heartbeat=func.now()))
 
     def _grouped(self, db: Connection, table: Table, *columns: str) -> dict[int, dict[Any, Any]]:
         """Trial → first column → the others, of a table that hangs on trials."""
@@ -377,7 +388,7 @@ def _words(point: Mapping[str, Any]) -> str:
     return " ".join(point["overrides"])
 
 
-def _attribute_rows(ids: Sequence[int], entries: Sequence[Entry]) -> list[dict[str, Any]]:
+def _attribute_rows(ids: Sequence[int], entries: Sequence[NewTrial]) -> list[dict[str, Any]]:
     return [
         {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
         for trial_id, entry in zip(ids, entries, strict=True)
@@ -385,7 +396,7 @@ def _attribute_rows(ids: Sequence[int], entries: Sequence[Entry]) -> list[dict[s
     ]
 
 
-def _parameter_rows(ids: Sequence[int], entries: Sequence[Entry]) -> list[dict[str, Any]]:
+def _parameter_rows(ids: Sequence[int], entries: Sequence[NewTrial]) -> list[dict[str, Any]]:
     return [
         {
             "trial_id": trial_id,

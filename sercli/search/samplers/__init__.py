@@ -23,12 +23,12 @@ def make_sampler(name: str, seed: int, trial: int) -> BaseSampler:
         name: One of `SAMPLERS`:
 
             - ``random``: independent draws;
-            - ``qmc``: a scrambled Sobol sequence (`sercli.search.sobol`);
+            - ``qmc``: a scrambled Sobol sequence (`sercli.search.samplers.sobol`);
             - ``tpe``: tree-structured Parzen estimators, of all settings together where there is
               one objective; points that run count as bad ones (Optuna's constant liar);
             - ``gp``: a Gaussian process and the expected improvement beside the points that run;
               its first 10 points are those of ``qmc``;
-            - ``cmaes``: CMA-ES (`sercli.search.cma_es`).
+            - ``cmaes``: CMA-ES (`sercli.search.samplers.cma_es`).
         seed: Seed of the search, 0 or more.
         trial: Number of the trial in its study, from 0.
 
@@ -45,7 +45,7 @@ def _random(seed: int, trial: int) -> BaseSampler:
 
 
 def _qmc(seed: int, trial: int) -> BaseSampler:
-    from sercli.search.sobol import SobolSampler
+    from sercli.search.samplers.sobol import SobolSampler
 
     return SobolSampler(seed, trial)
 
@@ -65,7 +65,7 @@ def _gp(seed: int, trial: int) -> BaseSampler:
 def _cmaes(seed: int, trial: int) -> BaseSampler:
     if find_spec("cmaes") is None:  # Optuna would notice at the second point
         raise RequestError("sampler 'cmaes' needs the package cmaes: pip install 'sercli[cmaes]'")
-    from sercli.search.cma_es import ReplayedCmaEsSampler
+    from sercli.search.samplers.cma_es import ReplayedCmaEsSampler
 
     return ReplayedCmaEsSampler(seed, start=_qmc(seed, trial))
 

@@ -14,8 +14,8 @@ from optuna.study import create_study
 
 from sercli.config.compose import compose
 from sercli.errors import RequestError
-from sercli.search.plan import make_plan
-from sercli.search.space import Space
+from sercli.search.plan.plan import make_plan
+from sercli.search.plan.space import Space
 
 AXES = {
     "activation": ["tanh,arelu", "glob(*elu,exclude=*relu*)"],

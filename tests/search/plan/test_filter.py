@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from sercli.config.frozen import choices_of, freeze, leaves_of, thaw
 from sercli.errors import RequestError
-from sercli.search.exclude import Excluded
+from sercli.search.plan.filter import Filter
 
 TEXT = freeze(["activation=arelu", "cell=gru_tf", "trainer=smoke"])
 
 
 def excluded(expression: str, **values: object) -> bool:
     config = thaw(TEXT, {key.replace("__", "."): value for key, value in values.items()})
-    return Excluded(expression, leaves_of(TEXT))(config, choices_of(TEXT))
+    return Filter(expression, leaves_of(TEXT))(config, choices_of(TEXT))
 
 
 def refusal(expression: str) -> str:
@@ -52,7 +52,7 @@ def test_keys_are_compared_with_values(expression: str, answer: bool) -> None:
 def test_a_key_that_a_point_does_not_have_is_null() -> None:
     tanh = freeze(["activation=tanh"])
     leaves = {*leaves_of(TEXT), *leaves_of(tanh)}
-    asked = Excluded("activation.alpha == null", leaves)
+    asked = Filter("activation.alpha == null", leaves)
 
     assert asked(thaw(tanh, {}), choices_of(tanh)) is True
     assert asked(thaw(TEXT, {}), choices_of(TEXT)) is False

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pandas as pd
 
 from sercli.results.sweep_page import SweepPage
-from sercli.search.importance import importance
+from sercli.search.study.importance import importance
 
 
 def with_outcome(page: SweepPage, trials: pd.DataFrame) -> SweepPage:

@@ -16,7 +16,7 @@ from sercli.resources import packaged
 
 
 @dataclass(frozen=True)
-class Form:
+class PlanSchema:
     """What a file may say.
 
     Attributes:
@@ -28,7 +28,7 @@ class Form:
         sampler: What proposes points.
         trials: How many points a sampler proposes.
         seed: Seed of the sampler.
-        exclude: Which points are left out (`sercli.search.exclude`).
+        exclude: Which points are left out (`sercli.search.plan.filter`).
         objectives: What the search is for.
         prune: What stops points early.
         comparison: Whether the plan compares systems that were named before, so that all of them
@@ -59,7 +59,7 @@ class PlanFile:
         after: The sweep, and the overrides of the user, so that these win.
     """
 
-    form: Form
+    form: PlanSchema
     before: tuple[str, ...]
     points: Mapping[str, tuple[str, ...]]
     after: tuple[str, ...]
@@ -125,14 +125,14 @@ def _find(name: str) -> Path:
     return known[name]
 
 
-def _check_form(path: Path, content: Any) -> Form:
-    known = [each.name for each in fields(Form)]
+def _check_form(path: Path, content: Any) -> PlanSchema:
+    known = [each.name for each in fields(PlanSchema)]
     if not isinstance(content, dict):
         raise RequestError(f"plan {path}: expected the keys {', '.join(known)}")
     for key in content:
         if key not in known:
             raise RequestError(f"plan {path}: unknown key '{key}'.{nearest(str(key), known)}")
-    form = Form(**{key: value for key, value in content.items() if value is not None})
+    form = PlanSchema(**{key: value for key, value in content.items() if value is not None})
     for right, message in (
         (_is_list(form.overrides, str), "'overrides' must be a list of KEY=VALUE"),
         (_is_mapping(form.points, str), "'points' must map names to overrides, as in a: x=1 y=2"),

@@ -11,11 +11,11 @@ from typing import Any
 
 from sercli.errors import Interrupted
 
-_ASKING = (signal.SIGTERM, signal.SIGUSR2)
+_SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
 """What Slurm, Kubernetes and submitit send to a process that shall leave."""
 
 
-class TimeIsUp(Interrupted):
+class GraceExpired(Interrupted):
     """The time that a worker had to finish its fold is over."""
 
 
@@ -24,59 +24,59 @@ _ECHO_SECONDS = 2.0
 job reaches a worker directly, and once more by the command that started it."""
 
 
-class Leave:
+class ShutdownRequest:
     """Whether this worker was asked to leave.
 
     Args:
         grace: Seconds that a fold may then still take.
 
     Attributes:
-        asked: Whether it was.
+        requested: True once a signal has arrived.
     """
 
     def __init__(self, grace: float) -> None:
-        self.asked = False
+        self.requested = False
         self._grace = grace
         self._first = (0, 0.0)
 
-    def ask(self, number: int, frame: FrameType | None) -> None:
+    def receive(self, number: int, frame: FrameType | None) -> None:
         """Let the fold be finished within the grace time; asked again, give it up at once."""
         signal_before, when = self._first
         now = time.monotonic()
-        if self.asked and number == signal_before and now - when < _ECHO_SECONDS:
+        if self.requested and number == signal_before and now - when < _ECHO_SECONDS:
             return
-        if self.asked or self._grace <= 0:
-            self.asked = True
-            raise TimeIsUp
-        self.asked, self._first = True, (number, now)
+        if self.requested or self._grace <= 0:
+            self.requested = True
+            raise GraceExpired
+        self.requested, self._first = True, (number, now)
         signal.setitimer(signal.ITIMER_REAL, self._grace)
 
-    def wound_up(self) -> None:
+    def disarm(self) -> None:
         """The fold is finished or given up: from now on nothing interrupts."""
         signal.setitimer(signal.ITIMER_REAL, 0)
-        for number in _ASKING:
+        for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
-def asked_to_leave(grace: float) -> Iterator[Leave]:
+def shutdown_on_signal(grace: float) -> Iterator[ShutdownRequest]:
     """Take a scheduler's signals as the wish that this worker leaves soon.
 
     Args:
-        grace: Seconds that a fold may still take; then `TimeIsUp` is raised.
+        grace: Seconds that a fold may still take; then `GraceExpired` is raised.
     """
-    leave = Leave(grace)
+    request = ShutdownRequest(grace)
     handlers: dict[signal.Signals, Any] = {
-        number: signal.signal(number, leave.ask) for number in _ASKING
+        number: signal.signal(number, request.receive) for number in _SIGNALS
     }
-    handlers[signal.SIGALRM] = signal.signal(signal.SIGALRM, _time_is_up)
+    handlers[signal.SIGALRM] = signal.signal(signal.SIGALRM, _expire)
     try:
-        yield leave
+        yield request
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in handlers.items():
             signal.signal(number, handler)
 
 
-def _time_is_up(number: int, frame: FrameType | None) -> None:
-    raise TimeIsUp
+def _expire(number: int, frame: FrameType | None) -> None:
+    raise GraceExpired

@@ -12,8 +12,8 @@ a process 30 s between SIGTERM and SIGKILL)."""
 
 
 @dataclass(frozen=True)
-class WorkOrder:
-    """An order to work on a study until nothing waits.
+class WorkerOptions:
+    """The options of a worker: its study, and how to run on its machine.
 
     Attributes:
         study: Its name, that of the experiment.

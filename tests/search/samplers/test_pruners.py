@@ -11,7 +11,7 @@ import pytest
 from optuna.trial import TrialState
 
 from sercli.errors import RequestError
-from sercli.search.pruners import PRUNERS, intermediate, make_pruner
+from sercli.search.samplers.pruners import PRUNERS, intermediate, make_pruner
 
 ALL = sorted(PRUNERS)
 FOLDS = np.array([0.60, 0.66, 0.55, 0.63, 0.70])

@@ -15,12 +15,12 @@ from helpers.claim_workers import claim_and_die, exit_codes, finish_all
 from helpers.servers.postgres import Postgres, postgres
 
 from sercli.errors import BusyError, RequestError, SercliError
-from sercli.search.failures import MAX_ATTEMPTS, cause_of
-from sercli.search.plan import Plan, make_plan
-from sercli.search.presence import Watch, Worker, present
-from sercli.search.queue import Claim
-from sercli.search.storage import Patience
-from sercli.search.study import Study
+from sercli.search.plan.plan import Plan, make_plan
+from sercli.search.study.failures import MAX_ATTEMPTS, cause_of
+from sercli.search.study.liveness import LivenessMonitor, Worker, register_worker
+from sercli.search.study.storage import StorageRetry
+from sercli.search.study.study import Study
+from sercli.search.study.trial_queue import ClaimedTrial
 
 ME = Worker("me", "here", "1")
 OTHER = Worker("other", "elsewhere", "2")
@@ -43,13 +43,13 @@ def number(study: Study, state: str) -> int:
     return study.describe()[0].points[state]
 
 
-def claimed(study: Study, worker: Worker = ME) -> Claim:
+def claimed(study: Study, worker: Worker = ME) -> ClaimedTrial:
     claim = study.claim(worker)
     assert claim is not None
     return claim
 
 
-def finish(study: Study, claim: Claim, dev_ua: float = 0.5) -> bool:
+def finish(study: Study, claim: ClaimedTrial, dev_ua: float = 0.5) -> bool:
     run = f"run{claim.number}"
     (study.folder / run).mkdir(parents=True, exist_ok=True)
     (study.folder / run / "run.json").touch()
@@ -102,7 +102,7 @@ def test_a_point_that_is_handed_back_comes_first_and_one_that_failed_last(tmp_pa
     study = planned(tmp_path, 3)
     first, second = claimed(study), claimed(study)
 
-    study.hand_back(first)
+    study.requeue(first)
     study.fail(second, cause_of(ValueError("by chance")))
 
     assert [claimed(study).number for _ in range(3)] == [0, 2, 1]
@@ -157,12 +157,12 @@ def test_failed_points_wait_again_when_the_sweep_is_started_again(tmp_path: Path
 def test_of_two_workers_that_finish_a_point_the_first_counts(tmp_path: Path) -> None:
     study = planned(tmp_path, 1)
     claim = claimed(study)
-    study.hand_back(claim)  # as if its worker had seemed to be dead
+    study.requeue(claim)  # as if its worker had seemed to be dead
     again = claimed(study, OTHER)
 
     assert finish(study, claim, 0.6)
     assert not finish(study, again, 0.7)
-    study.hand_back(again)
+    study.requeue(again)
     _, trials = study.describe()
     assert trials["dev_ua"].tolist() == [0.6]
 
@@ -170,10 +170,10 @@ def test_of_two_workers_that_finish_a_point_the_first_counts(tmp_path: Path) -> 
 def test_only_a_claim_of_ones_own_can_be_handed_back(tmp_path: Path) -> None:
     study = planned(tmp_path, 1)
     mine = claimed(study)
-    study.hand_back(mine)
+    study.requeue(mine)
     claimed(study, OTHER)
 
-    study.hand_back(mine)
+    study.requeue(mine)
 
     assert number(study, "running") == 1
 
@@ -183,8 +183,8 @@ def test_the_point_of_a_killed_worker_of_this_machine_waits_again_at_once(tmp_pa
     assert exit_codes(claim_and_die, [(tmp_path,)]) == [-signal.SIGKILL]
     assert (number(study, "waiting"), number(study, "running")) == (1, 1)
 
-    with present(study.folder) as me:
-        assert study.reap(Watch(study.folder, me)) == 1
+    with register_worker(study.folder) as me:
+        assert study.requeue_stale(LivenessMonitor(study.folder, me)) == 1
 
     assert number(study, "waiting") == 2
     _, trials = study.describe()
@@ -193,43 +193,43 @@ def test_the_point_of_a_killed_worker_of_this_machine_waits_again_at_once(tmp_pa
 
 def test_the_point_of_a_living_worker_is_left_alone(tmp_path: Path) -> None:
     study = planned(tmp_path, 1)
-    with present(study.folder, "one") as one, present(study.folder, "two") as two:
+    with register_worker(study.folder, "one") as one, register_worker(study.folder, "two") as two:
         claimed(study, one)
 
-        assert study.reap(Watch(study.folder, two)) == 0
-        assert study.reap(Watch(study.folder, one)) == 0
+        assert study.requeue_stale(LivenessMonitor(study.folder, two)) == 0
+        assert study.requeue_stale(LivenessMonitor(study.folder, one)) == 0
 
 
 def test_a_worker_that_comes_again_takes_what_it_had(tmp_path: Path) -> None:
     study = planned(tmp_path, 1)
-    with present(study.folder, "steady") as before:
+    with register_worker(study.folder, "steady") as before:
         claimed(study, before)
-    with present(study.folder, "steady") as again:
-        assert study.reap(Watch(study.folder, again)) == 1
+    with register_worker(study.folder, "steady") as again:
+        assert study.requeue_stale(LivenessMonitor(study.folder, again)) == 1
 
 
 def test_a_worker_elsewhere_is_dead_when_its_heart_is_not_heard_for_long(tmp_path: Path) -> None:
     study = planned(tmp_path, 1)
     claimed(study, OTHER)
-    watch = Watch(study.folder, ME, stale_seconds=0.0)
+    watch = LivenessMonitor(study.folder, ME, stale_seconds=0.0)
 
-    assert study.reap(watch) == 0  # it is seen for the first time
-    watch.forget()
-    assert study.reap(watch) == 0  # the storage was away: nobody could be heard
-    assert study.reap(watch) == 1
+    assert study.requeue_stale(watch) == 0  # it is seen for the first time
+    watch.reset()
+    assert study.requeue_stale(watch) == 0  # the storage was away: nobody could be heard
+    assert study.requeue_stale(watch) == 1
     assert number(study, "waiting") == 1
 
 
 def test_two_workers_of_one_name_are_refused(tmp_path: Path) -> None:
     with (
-        present(tmp_path, "me"),
+        register_worker(tmp_path, "me"),
         pytest.raises(
             BusyError, match="a worker 'me' is at work already; give this one another --name"
         ),
-        present(tmp_path, "me"),
+        register_worker(tmp_path, "me"),
     ):
         pass
-    with present(tmp_path, "me"):
+    with register_worker(tmp_path, "me"):
         pass
 
 
@@ -237,9 +237,9 @@ def test_a_point_whose_workers_are_killed_again_and_again_fails(tmp_path: Path) 
     study = planned(tmp_path, 1)
     for _ in range(MAX_ATTEMPTS):
         claimed(study, OTHER)
-        watch = Watch(study.folder, ME, stale_seconds=0.0)
-        study.reap(watch)
-        assert study.reap(watch) == 1
+        watch = LivenessMonitor(study.folder, ME, stale_seconds=0.0)
+        study.requeue_stale(watch)
+        assert study.requeue_stale(watch) == 1
 
     _, trials = study.describe()
     assert trials["state"].tolist() == ["failed"]
@@ -250,9 +250,9 @@ def test_what_was_not_the_fault_of_a_point_costs_it_no_attempt(tmp_path: Path) -
     study = planned(tmp_path, 1)
     for _ in range(MAX_ATTEMPTS + 1):
         claimed(study, OTHER)
-        watch = Watch(study.folder, ME, stale_seconds=0.0)
-        study.reap(watch)
-        assert study.reap(watch, forgive=True) == 1
+        watch = LivenessMonitor(study.folder, ME, stale_seconds=0.0)
+        study.requeue_stale(watch)
+        assert study.requeue_stale(watch, count_attempt=False) == 1
     assert number(study, "waiting") == 1
 
 
@@ -290,7 +290,7 @@ def test_four_processes_finish_each_of_two_hundred_instant_points_exactly_once(
 def test_a_storage_that_goes_away_is_waited_for(tmp_path: Path, server: Postgres) -> None:
     notes: list[str] = []
     study = planned(tmp_path, 2, name="away", url=server.url)
-    study.patiently = Patience(notes.append)
+    study.with_retry = StorageRetry(notes.append)
     first = claimed(study)
     server.stop()
     back = threading.Timer(2.0, server.start)
@@ -310,7 +310,7 @@ def test_a_storage_that_stays_away_is_given_up_in_one_line(
     tmp_path: Path, server: Postgres
 ) -> None:
     study = planned(tmp_path, 1, name="gone", url=server.url)
-    study.patiently = Patience(lambda text: None, seconds=0.0)
+    study.with_retry = StorageRetry(lambda text: None, seconds=0.0)
     server.stop()
     try:
         with pytest.raises(SercliError, match="did not answer for 0 s; what was finished is kept"):

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from sercli.files import held_alone
 
-BEAT_SECONDS = 15.0
+HEARTBEAT_SECONDS = 15.0
 """Time between two heartbeats of a claimed trial."""
 
 STALE_SECONDS = 90.0
@@ -45,7 +45,7 @@ class Worker:
 
 
 @contextmanager
-def present(folder: Path, name: str | None = None) -> Iterator[Worker]:
+def register_worker(folder: Path, name: str | None = None) -> Iterator[Worker]:
     """Be a worker, which others on this machine see by a lock that dies with the process.
 
     Args:
@@ -64,7 +64,7 @@ def present(folder: Path, name: str | None = None) -> Iterator[Worker]:
 
 
 @dataclass
-class Watch:
+class LivenessMonitor:
     """Tells dead workers from living ones without comparing the clocks of two machines.
 
     One of this machine is dead when nobody holds its lock. One of another machine is dead when its
@@ -81,7 +81,7 @@ class Watch:
     stale_seconds: float = STALE_SECONDS
     _seen: dict[int, tuple[datetime | None, float]] = field(default_factory=dict)
 
-    def is_dead(self, trial: int, claimed_by: Mapping[str, Any], beat: datetime | None) -> bool:
+    def is_stale(self, trial: int, claimed_by: Mapping[str, Any], beat: datetime | None) -> bool:
         """Whether the worker that has claimed a trial is gone.
 
         Args:
@@ -102,7 +102,7 @@ class Watch:
             return False
         return time.monotonic() - since > self.stale_seconds
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Begin to watch anew: while the storage was away, nobody's heart could be heard."""
         self._seen.clear()
 

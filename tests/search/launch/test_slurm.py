@@ -16,20 +16,20 @@ from sercli.config.compose import compose
 from sercli.config.schema import LauncherConfig
 from sercli.errors import RequestError, SercliError
 from sercli.search.launch.slurm import submit
-from sercli.search.order import WorkOrder
+from sercli.search.worker.options import WorkerOptions
 
 pytest.importorskip("submitit", reason="pip install 'sercli[slurm]'")
 
 SHARED = "postgresql+psycopg://user@server/sweeps"
-TESTS = str(Path(__file__).parents[1])
+TESTS = str(Path(__file__).parents[2])
 
 
 def launcher(*settings: str) -> LauncherConfig:
     return compose(["launcher=submitit", *(f"launcher.{setting}" for setting in settings)]).launcher
 
 
-def order(runs: Path, *overrides: str, storage: str | None = SHARED) -> WorkOrder:
-    return WorkOrder("study", runs, storage=storage, name="w", overrides=overrides)
+def options(runs: Path, *overrides: str, storage: str | None = SHARED) -> WorkerOptions:
+    return WorkerOptions("study", runs, storage=storage, name="w", overrides=overrides)
 
 
 def eventually(condition: Callable[[], object], seconds: float = 60) -> bool:
@@ -69,7 +69,7 @@ def test_the_jobs_are_an_array_with_the_settings_of_the_launcher(
         "setup=[module load cuda]",
         "sbatch.qos=high",
     )
-    assert submit(work, order(tmp_path), chosen, tmp_path / "study") == ["7_0", "7_1", "7_2"]
+    assert submit(work, options(tmp_path), chosen, tmp_path / "study") == ["7_0", "7_1", "7_2"]
 
     script = sbatch.read_text()
     told = {line.removeprefix("#SBATCH --") for line in script.splitlines()}
@@ -93,12 +93,12 @@ def test_the_jobs_are_an_array_with_the_settings_of_the_launcher(
 
 
 def test_what_is_not_set_is_left_to_the_cluster(tmp_path: Path, sbatch: Path) -> None:
-    submit(work, order(tmp_path), launcher(), tmp_path)
+    submit(work, options(tmp_path), launcher(), tmp_path)
     assert not {"partition", "account", "gpus"} & set(sbatch.read_text().replace("-", " ").split())
 
 
 def test_nobody_else_may_read_what_the_jobs_are_told(tmp_path: Path, sbatch: Path) -> None:
-    submit(work, order(tmp_path), launcher(), tmp_path / "study")
+    submit(work, options(tmp_path), launcher(), tmp_path / "study")
     assert stat.S_IMODE((tmp_path / "study" / ".slurm").stat().st_mode) == 0o700
 
 
@@ -114,7 +114,7 @@ def test_jobs_that_would_fail_unseen_are_not_submitted(
     settings: list[str], storage: str | None, message: str, tmp_path: Path, sbatch: Path
 ) -> None:
     with pytest.raises(RequestError) as error:
-        submit(work, order(tmp_path, storage=storage), launcher(*settings), tmp_path / "study")
+        submit(work, options(tmp_path, storage=storage), launcher(*settings), tmp_path / "study")
     assert str(error.value).startswith(message)
     assert not sbatch.exists()
     assert not (tmp_path / "study").exists()
@@ -125,13 +125,13 @@ def test_without_submitit_the_user_is_told_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(RequestError, match=r"pip install 'sercli\[slurm\]'"):
-        submit(work, order(tmp_path), launcher(), tmp_path)
+        submit(work, options(tmp_path), launcher(), tmp_path)
 
 
 def test_without_slurm_the_user_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RequestError, match="there is no srun here"):
-        submit(work, order(tmp_path), launcher(), tmp_path)
+        submit(work, options(tmp_path), launcher(), tmp_path)
 
 
 def test_what_slurm_refuses_is_one_line(
@@ -140,7 +140,7 @@ def test_what_slurm_refuses_is_one_line(
     program = tmp_path / "bin" / "sbatch"
     program.write_text("#!/bin/sh\necho 'sbatch: error: invalid\npartition' >&2; exit 1\n")
     with pytest.raises(SercliError) as error:
-        submit(work, order(tmp_path), launcher(), tmp_path)
+        submit(work, options(tmp_path), launcher(), tmp_path)
     assert str(error.value).endswith("sbatch: error: invalid partition")
     assert capfd.readouterr().err == ""
 
@@ -151,7 +151,7 @@ def test_without_a_cluster_submitit_itself_runs_the_workers(
     monkeypatch.setenv("PYTHONPATH", TESTS)
     chosen = launcher("executor=local", "array=2")
     folder = tmp_path / "study"
-    told = order(tmp_path, "status=0", storage=None)
+    told = options(tmp_path, "status=0", storage=None)
     jobs = submit(work, told, chosen, folder)
     assert len(set(jobs)) == 2
     results = [folder / ".slurm" / f"{job}_0_result.pkl" for job in jobs]
@@ -171,7 +171,7 @@ def test_a_cancelled_job_of_a_real_slurm_is_asked_to_leave_and_its_processes_are
     for name, value in cluster.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PYTHONPATH", TESTS)
-    told = order(tmp_path, "crew")
+    told = options(tmp_path, "crew")
     (job,) = submit(work, told, launcher("array=1", "cpus=1", "memory_gb=1"), tmp_path)
     assert eventually((tmp_path / "w.ready").exists)
     cluster("scancel", job)

@@ -15,13 +15,13 @@ from sercli.errors import BusyError, Interrupted, RequestError
 from sercli.nn.recurrence.backend import use_backend
 from sercli.progress import Progress
 from sercli.results.environment import describe_code
-from sercli.search.failures import cause_of
-from sercli.search.leave import Leave, TimeIsUp, asked_to_leave
-from sercli.search.order import WorkOrder
-from sercli.search.presence import BEAT_SECONDS, Watch, Worker, present
-from sercli.search.queue import POINT, Claim
-from sercli.search.study import Study
-from sercli.search.workshop import Shop, Trained, Workshop, data_name
+from sercli.search.study.failures import cause_of
+from sercli.search.study.liveness import HEARTBEAT_SECONDS, LivenessMonitor, Worker, register_worker
+from sercli.search.study.study import Study
+from sercli.search.study.trial_queue import POINT, ClaimedTrial
+from sercli.search.worker.options import WorkerOptions
+from sercli.search.worker.preemption import GraceExpired, ShutdownRequest, shutdown_on_signal
+from sercli.search.worker.runner import Runner, TrialResult, TrialRunner, data_name
 from sercli.training.device import choose_device
 from sercli.training.run import Watching
 
@@ -29,7 +29,14 @@ _HOW_TO_RUN = ("device=", "dataset.root=", "paths.", "recurrence.")
 _BUSY_SECONDS = 1.0
 
 
-class _Pruned(Exception):  # noqa: N818 - no error
+class _TrialEnd(BaseException):
+    """The training of a trial ends early, without a failure.
+
+    No `Exception`, so that nothing that handles failures takes it for one.
+    """
+
+
+class _TrialPruned(_TrialEnd):
     """A point is so bad that it is stopped."""
 
 
@@ -37,28 +44,28 @@ class _OtherDataError(RequestError):
     """This machine has another corpus; no point can be trained here."""
 
 
-class _NoSense(Exception):  # noqa: N818 - no error
+class _InvalidProposal(_TrialEnd):
     """What a sampler proposes is excluded."""
 
 
-class _Asked(Exception):  # noqa: N818 - no error
-    """The fold is finished, and the worker was asked to leave."""
+class _ShutdownRequested(_TrialEnd):
+    """The fold is finished, and a shutdown was requested."""
 
 
 def work(
-    order: WorkOrder,
-    open_shop: Callable[[int | None, Progress], Shop] = Workshop,
+    options: WorkerOptions,
+    open_runner: Callable[[int | None, Progress], Runner] = TrialRunner,
     progress: Progress | None = None,
 ) -> int:
-    """Work on a study until nothing waits, the study is stopped, or SIGTERM asks to leave.
+    """Work on a study until nothing waits, the study is stopped, or SIGTERM requests a shutdown.
 
     After SIGTERM the fold is finished, if that takes no longer than the grace time; the point is
     handed back, and whoever claims it goes on after its last finished fold.
 
     Args:
-        order: Which study, and how to run here.
-        open_shop: Makes what trains the points.
-        progress: Where bars and notes go, unless it is as the order says.
+        options: Which study, and how to run here.
+        open_runner: Makes what trains the points.
+        progress: Where bars and notes go, default: as `options.quiet` says.
 
     Returns:
         0, the exit status; what failed stands in the study.
@@ -68,17 +75,17 @@ def work(
             would change results.
         SercliError: The storage was away for too long.
     """
-    _check_overrides(order.overrides)
-    progress = progress or Progress(quiet=order.quiet)
-    with asked_to_leave(order.grace) as leave:
-        study = Study(order.study, order.runs, order.storage, note=progress.note)
-        with present(study.folder, order.name) as worker:
+    _check_overrides(options.overrides)
+    progress = progress or Progress(quiet=options.quiet)
+    with shutdown_on_signal(options.grace) as shutdown:
+        study = Study(options.study, options.runs, options.storage, note=progress.note)
+        with register_worker(study.folder, options.name) as worker:
             try:
-                with open_shop(order.crew, progress) as shop:
-                    _Shift(study, worker, leave, order, progress, shop).work()
-            except TimeIsUp:
-                progress.note("asked to leave: the unfinished fold was given up")
-            leave.wound_up()
+                with open_runner(options.crew, progress) as runner:
+                    _WorkerLoop(study, worker, shutdown, options, progress, runner).work()
+            except GraceExpired:
+                progress.note("shutdown requested: the unfinished fold was discarded")
+            shutdown.disarm()
             study.write_page()
     return 0
 
@@ -97,73 +104,73 @@ def _check_overrides(overrides: Sequence[str]) -> None:
         use_backend(own.recurrence.backend)
 
 
-class _Shift:
+class _WorkerLoop:
     """The points that one worker trains."""
 
     def __init__(
         self,
         study: Study,
         worker: Worker,
-        leave: Leave,
-        order: WorkOrder,
+        shutdown: ShutdownRequest,
+        options: WorkerOptions,
         progress: Progress,
-        shop: Shop,
+        runner: Runner,
     ) -> None:
-        self._study, self._worker, self._leave = study, worker, leave
-        self._order, self._progress, self._shop = order, progress, shop
-        self._watch = Watch(study.folder, worker)
-        study.patiently.away = self._watch.forget
+        self._study, self._worker, self._shutdown = study, worker, shutdown
+        self._options, self._progress, self._runner = options, progress, runner
+        self._watch = LivenessMonitor(study.folder, worker)
+        study.with_retry.away = self._watch.reset
 
     def work(self) -> None:
         waiting = self._study.counts().get("WAITING", 0)
         with self._progress.task(f"sweep {self._study.name}, points", waiting) as task:
-            while not self._leave.asked and (claim := self._next()) is not None:
-                self._do_or_hand_back(claim)
+            while not self._shutdown.requested and (claim := self._next()) is not None:
+                self._train_or_requeue(claim)
                 task.advance()
 
-    def _do_or_hand_back(self, claim: Claim) -> None:
+    def _train_or_requeue(self, claim: ClaimedTrial) -> None:
         try:
-            with _beating(self._study, claim):
+            with _heartbeats(self._study, claim):
                 self._do(claim)
         except Interrupted:
-            self._leave.wound_up()
-            self._shop.abandon()  # first, else its last unit could meet the next worker's
-            self._study.hand_back(claim)
+            self._shutdown.disarm()
+            self._runner.cancel()  # first, else its last unit could meet the next worker's
+            self._study.requeue(claim)
             raise
 
-    def _next(self) -> Claim | None:
+    def _next(self) -> ClaimedTrial | None:
         why = self._study.stopped
         if why is not None:
             self._progress.note(f"sweep '{self._study.name}' is stopped: {why}")
             return None
-        if dead := self._study.reap(self._watch):
+        if dead := self._study.requeue_stale(self._watch):
             self._progress.note(f"{dead} points of workers that died wait again")
         return self._study.claim(self._worker)
 
-    def _do(self, claim: Claim) -> None:
+    def _do(self, claim: ClaimedTrial) -> None:
         try:
             config = self._configuration(claim)
-            trained = self._shop.train(config, self._watching(claim), self._origin)
+            trained = self._runner.train(config, self._watching(claim), self._origin)
             self._finish(claim, config, trained)
-        except _Pruned:
+        except _TrialPruned:
             self._study.prune(claim)
-        except _Asked:
-            self._leave.wound_up()
-            self._study.hand_back(claim)
-        except _NoSense as error:
+        except _ShutdownRequested:
+            self._shutdown.disarm()
+            self._study.requeue(claim)
+        except _InvalidProposal as error:
             self._study.exclude(claim, str(error))
         except _OtherDataError:
-            self._study.hand_back(claim)
+            self._study.requeue(claim)
             raise
         except BusyError:  # another worker trains the same run for another point
-            self._study.hand_back(claim, last=True)
+            self._study.requeue(claim, last=True)
             time.sleep(_BUSY_SECONDS)
         except Exception as error:
             cause = cause_of(error)
             self._progress.note(f"point {claim.number} failed: {cause.text}")
             self._study.fail(claim, cause)
 
-    def _configuration(self, claim: Claim) -> Config:
+    def _configuration(self, claim: ClaimedTrial) -> Config:
         """The configuration of a point, here.
 
         What a sampler proposes may be excluded, or make no sense where a space is not a box: it is
@@ -172,13 +179,13 @@ class _Shift:
         try:
             config = self._study.configuration(claim)
             if config is None:
-                raise _NoSense("as the plan says")
-            config = here(config, self._order)
-            fingerprint = self._shop.check(config)
+                raise _InvalidProposal("as the plan says")
+            config = here(config, self._options)
+            fingerprint = self._runner.check(config)
         except RequestError as error:
             if POINT in claim.attributes:
                 raise
-            raise _NoSense(str(error)) from error
+            raise _InvalidProposal(str(error)) from error
         if self._study.expected.get(data_name(config), fingerprint) != fingerprint:
             raise _OtherDataError(
                 f"{config.dataset.name} is not the corpus that sweep '{self._study.name}' was "
@@ -187,15 +194,15 @@ class _Shift:
             )
         return config
 
-    def _watching(self, claim: Claim) -> Watching:
+    def _watching(self, claim: ClaimedTrial) -> Watching:
         def unit_finished(dev_uas: Mapping[int, float], units: int) -> None:
             bad = self._study.progressed(claim, dev_uas)
             if len(dev_uas) == units:  # there is nothing left to save
                 return
             if bad:
-                raise _Pruned
-            if self._leave.asked:
-                raise _Asked
+                raise _TrialPruned
+            if self._shutdown.requested:
+                raise _ShutdownRequested
 
         return unit_finished
 
@@ -215,42 +222,42 @@ class _Shift:
             "code_changed": planned.get("code") != now["code"],
         }
 
-    def _finish(self, claim: Claim, config: Config, trained: Trained) -> None:
+    def _finish(self, claim: ClaimedTrial, config: Config, trained: TrialResult) -> None:
         diverged = trained.dev_ua is None
         dev_ua = self._study.least_dev_ua() if trained.dev_ua is None else trained.dev_ua
         values = {"dev_ua": dev_ua, "seconds": trained.seconds}
         objectives = self._study.spec.objectives
         if "parameters" in objectives:
-            values["parameters"] = self._shop.parameters(config)
+            values["parameters"] = self._runner.parameters(config)
         result = {"run": trained.run, "seconds": trained.seconds, "diverged": diverged}
         self._study.finish(claim, result, [values[name] for name in objectives])
 
 
-def here(config: Config, order: WorkOrder) -> Config:
+def here(config: Config, options: WorkerOptions) -> Config:
     """Return the configuration of a point with what this machine has of its own.
 
     Args:
         config: The configuration of a point.
-        order: Where the records lie, and how to run (`WorkOrder.overrides`).
+        options: Where the records lie, and how to run (`WorkerOptions.overrides`).
     """
-    own = compose(order.overrides) if order.overrides else config
-    for override in order.overrides:
+    own = compose(options.overrides) if options.overrides else config
+    for override in options.overrides:
         *groups, name = override.partition("=")[0].split(".")
         holder, local = reduce(getattr, groups, config), reduce(getattr, groups, own)
         setattr(holder, name, getattr(local, name))
-    config.paths.runs = str(order.runs)
+    config.paths.runs = str(options.runs)
     return config
 
 
 @contextmanager
-def _beating(study: Study, claim: Claim) -> Iterator[None]:
+def _heartbeats(study: Study, claim: ClaimedTrial) -> Iterator[None]:
     """Let the heart of this worker be heard as long as it is at a point."""
     done = threading.Event()
 
     def beat() -> None:
-        while not done.wait(BEAT_SECONDS):
+        while not done.wait(HEARTBEAT_SECONDS):
             with suppress(Exception):  # the storage is away; the next beat may be heard
-                study.beat(claim)
+                study.heartbeat(claim)
 
     heart = threading.Thread(target=beat, daemon=True)
     heart.start()
@@ -258,4 +265,4 @@ def _beating(study: Study, claim: Claim) -> Iterator[None]:
         yield
     finally:
         done.set()
-        heart.join(timeout=BEAT_SECONDS)
+        heart.join(timeout=HEARTBEAT_SECONDS)

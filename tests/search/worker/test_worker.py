@@ -15,18 +15,18 @@ from sercli.bench.sweep import StandIn
 from sercli.config.schema import Config
 from sercli.errors import BusyError, Interrupted, RequestError, SercliError
 from sercli.results.sweep_page import read_sweep, read_trials
-from sercli.search.order import WorkOrder
-from sercli.search.plan import make_plan
-from sercli.search.presence import present
-from sercli.search.study import Study
-from sercli.search.worker import work
-from sercli.search.workshop import Trained
+from sercli.search.plan.plan import make_plan
+from sercli.search.study.liveness import register_worker
+from sercli.search.study.study import Study
+from sercli.search.worker.options import WorkerOptions
+from sercli.search.worker.runner import TrialResult
+from sercli.search.worker.worker import work
 from sercli.training.run import Watching
 
 Act = Callable[[Watching], None]
 
 
-class Shop(StandIn):
+class Runner(StandIn):
     """A stand-in that first does what a test says at its point: the first, the second, …"""
 
     def __init__(self, runs: Path, **acts: Act) -> None:
@@ -34,7 +34,7 @@ class Shop(StandIn):
         self._acts = acts
         self.configs: list[Config] = []
         self.origins: list[Mapping[str, Any]] = []
-        self.abandoned = False
+        self.cancelled = False
 
     @property
     def steps(self) -> list[int]:
@@ -43,7 +43,7 @@ class Shop(StandIn):
 
     def train(
         self, config: Config, finished: Watching, origin: Mapping[str, Any] | None
-    ) -> Trained:
+    ) -> TrialResult:
         self.configs.append(config)
         self.origins.append(origin or {})
         places = ("first", "second", "third")
@@ -52,8 +52,8 @@ class Shop(StandIn):
             act(finished)
         return super().train(config, finished, origin)
 
-    def abandon(self) -> None:
-        self.abandoned = True
+    def cancel(self) -> None:
+        self.cancelled = True
 
 
 @pytest.fixture(name="study")
@@ -72,13 +72,13 @@ def _notes() -> list[str]:
 
 @pytest.fixture(name="do")
 def _do(tmp_path: Path, study: Study, watching: Any, notes: list[str]) -> Callable[..., int]:
-    """Let a worker work in a shop, told so; its notes are kept."""
+    """Let a worker work in a runner, told so; its notes are kept."""
 
-    def do(shop: Shop, *overrides: str, **order: Any) -> int:
+    def do(runner: Runner, *overrides: str, **options: Any) -> int:
         progress = watching()
-        told = WorkOrder("grid", tmp_path, overrides=overrides, **order)
+        told = WorkerOptions("grid", tmp_path, overrides=overrides, **options)
         try:
-            return work(told, lambda crew, progress: shop, progress)
+            return work(told, lambda crew, progress: runner, progress)
         finally:
             notes.extend(progress.notes)
 
@@ -115,45 +115,47 @@ def raising(*errors: BaseException) -> Act:
 def test_a_worker_works_until_nothing_waits_and_leaves_a_page(
     study: Study, do: Callable[..., int], tmp_path: Path
 ) -> None:
-    shop = Shop(tmp_path)
+    runner = Runner(tmp_path)
 
-    assert do(shop, name="steady") == 0
+    assert do(runner, name="steady") == 0
 
-    assert shop.steps == [1, 2, 3]
+    assert runner.steps == [1, 2, 3]
     assert states(study) == {"complete": 3}
     page = read_sweep(tmp_path / "grid")
     assert page is not None
     trials = read_trials(tmp_path / "grid")
     assert page.winner == trials["run"][0]  # of equal ones the first
     assert set(trials["worker"]) == {"steady"}
-    assert {(origin["sweep"], origin["worker"]) for origin in shop.origins} == {("grid", "steady")}
+    assert {(origin["sweep"], origin["worker"]) for origin in runner.origins} == {
+        ("grid", "steady")
+    }
 
 
 def test_asked_to_leave_it_finishes_the_fold_and_hands_the_point_back(
     study: Study, do: Callable[..., int], tmp_path: Path
 ) -> None:
-    shop = Shop(tmp_path, first=signalled(signal.SIGTERM, dev_uas=2))
+    runner = Runner(tmp_path, first=signalled(signal.SIGTERM, dev_uas=2))
 
-    assert do(shop) == 0
+    assert do(runner) == 0
 
-    assert shop.steps == [1]
-    assert not shop.abandoned
+    assert runner.steps == [1]
+    assert not runner.cancelled
     assert states(study) == {"waiting": 3}
     _, trials = study.describe()
     assert trials["units"].tolist() == [2, 0, 0]
     assert trials["attempts"].tolist() == [0, 0, 0]
-    assert do(shop) == 0
-    assert shop.steps == [1, 1, 2, 3]
+    assert do(runner) == 0
+    assert runner.steps == [1, 1, 2, 3]
 
 
 def test_the_last_fold_of_a_point_makes_it_complete_even_for_who_is_leaving(
     study: Study, do: Callable[..., int], tmp_path: Path
 ) -> None:
-    shop = Shop(tmp_path, first=signalled(signal.SIGTERM))
+    runner = Runner(tmp_path, first=signalled(signal.SIGTERM))
 
-    assert do(shop) == 0
+    assert do(runner) == 0
 
-    assert shop.steps == [1]
+    assert runner.steps == [1]
     assert states(study) == {"waiting": 2, "complete": 1}
 
 
@@ -174,16 +176,16 @@ def test_a_fold_that_takes_longer_than_the_grace_is_given_up(
     numbers: tuple[signal.Signals, ...],
     grace: float,
 ) -> None:
-    shop = Shop(tmp_path, second=signalled(*numbers, seconds=30))
+    runner = Runner(tmp_path, second=signalled(*numbers, seconds=30))
     started = time.monotonic()
 
-    assert do(shop, grace=grace) == 0
+    assert do(runner, grace=grace) == 0
 
     assert time.monotonic() - started < 15
-    assert shop.steps == [1, 2]
-    assert shop.abandoned
+    assert runner.steps == [1, 2]
+    assert runner.cancelled
     assert states(study) == {"waiting": 2, "complete": 1}
-    assert notes == ["asked to leave: the unfinished fold was given up"]
+    assert notes == ["shutdown requested: the unfinished fold was discarded"]
     assert study.describe()[1]["attempts"].tolist() == [0, 0, 0]
     page = read_sweep(tmp_path / "grid")
     assert page is not None
@@ -196,7 +198,7 @@ def test_signals_mean_after_it_what_they_meant_before(
     numbers = (signal.SIGTERM, signal.SIGUSR2, signal.SIGALRM)
     before = [signal.getsignal(number) for number in numbers]
 
-    do(Shop(tmp_path, first=signalled(signal.SIGTERM, seconds=30)), grace=0.05)
+    do(Runner(tmp_path, first=signalled(signal.SIGTERM, seconds=30)), grace=0.05)
 
     assert [signal.getsignal(number) for number in numbers] == before
 
@@ -204,13 +206,13 @@ def test_signals_mean_after_it_what_they_meant_before(
 def test_ctrl_c_hands_the_point_back_and_goes_up(
     study: Study, do: Callable[..., int], tmp_path: Path
 ) -> None:
-    shop = Shop(tmp_path, second=raising(Interrupted()))
+    runner = Runner(tmp_path, second=raising(Interrupted()))
 
     with pytest.raises(Interrupted):
-        do(shop)
+        do(runner)
 
-    assert shop.steps == [1, 2]
-    assert shop.abandoned
+    assert runner.steps == [1, 2]
+    assert runner.cancelled
     assert states(study) == {"waiting": 2, "complete": 1}
 
 
@@ -220,12 +222,12 @@ def test_a_point_that_is_trained_elsewhere_comes_last(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sercli.search.worker._BUSY_SECONDS", 0.0)
-    shop = Shop(tmp_path, first=raising(BusyError("another process is at work on it")))
+    monkeypatch.setattr("sercli.search.worker.worker._BUSY_SECONDS", 0.0)
+    runner = Runner(tmp_path, first=raising(BusyError("another process is at work on it")))
 
-    assert do(shop) == 0
+    assert do(runner) == 0
 
-    assert shop.steps == [1, 2, 3, 1]
+    assert runner.steps == [1, 2, 3, 1]
     assert states(study) == {"complete": 3}
     assert study.describe()[1]["attempts"].tolist() == [0, 0, 0]
 
@@ -233,7 +235,7 @@ def test_a_point_that_is_trained_elsewhere_comes_last(
 def test_its_heart_is_heard_while_it_trains(
     study: Study, do: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sercli.search.worker.BEAT_SECONDS", 0.02)
+    monkeypatch.setattr("sercli.search.worker.worker.HEARTBEAT_SECONDS", 0.02)
     watcher = Study("grid", tmp_path)
 
     def heard(finished: Watching) -> None:
@@ -243,7 +245,7 @@ def test_its_heart_is_heard_while_it_trains(
             assert time.monotonic() < deadline
             time.sleep(0.05)
 
-    do(Shop(tmp_path, first=heard))
+    do(Runner(tmp_path, first=heard))
 
     assert states(study) == {"complete": 3}
 
@@ -261,10 +263,10 @@ def test_a_heart_that_cannot_be_heard_stops_nobody(
         while len(tried) < 2:
             time.sleep(0.01)
 
-    monkeypatch.setattr("sercli.search.worker.BEAT_SECONDS", 0.01)
-    monkeypatch.setattr(Study, "beat", away)
+    monkeypatch.setattr("sercli.search.worker.worker.HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(Study, "heartbeat", away)
 
-    assert do(Shop(tmp_path, first=wait)) == 0
+    assert do(Runner(tmp_path, first=wait)) == 0
 
     assert states(study) == {"complete": 3}
 
@@ -272,12 +274,12 @@ def test_a_heart_that_cannot_be_heard_stops_nobody(
 def test_a_worker_runs_the_points_as_its_machine_needs_it(
     do: Callable[..., int], tmp_path: Path
 ) -> None:
-    shop = Shop(tmp_path)
+    runner = Runner(tmp_path)
 
-    do(shop, "device=cpu", "paths.store=/scratch/store", "recurrence.backend=eager")
+    do(runner, "device=cpu", "paths.store=/scratch/store", "recurrence.backend=eager")
 
-    assert shop.steps == [1, 2, 3]
-    for config in shop.configs:
+    assert runner.steps == [1, 2, 3]
+    for config in runner.configs:
         assert (config.device, config.recurrence.backend) == ("cpu", "eager")
         assert (config.paths.store, config.paths.runs) == ("/scratch/store", str(tmp_path))
 
@@ -289,10 +291,10 @@ def test_a_worker_runs_the_points_as_its_machine_needs_it(
 def test_what_would_change_a_result_is_refused_before_any_work(
     study: Study, do: Callable[..., int], tmp_path: Path, override: str
 ) -> None:
-    shop = Shop(tmp_path)
+    runner = Runner(tmp_path)
 
     with pytest.raises(RequestError, match="the points of a sweep are fixed; a worker may be told"):
-        do(shop, "device=cpu", override)
+        do(runner, "device=cpu", override)
 
     assert states(study) == {"waiting": 3}
 
@@ -310,7 +312,7 @@ def test_an_override_that_makes_no_sense_is_refused_and_fails_no_point(
     study: Study, do: Callable[..., int], tmp_path: Path, override: str, words: str
 ) -> None:
     with pytest.raises(RequestError, match=words):
-        do(Shop(tmp_path), override)
+        do(Runner(tmp_path), override)
 
     assert states(study) == {"waiting": 3}
 
@@ -318,11 +320,11 @@ def test_an_override_that_makes_no_sense_is_refused_and_fails_no_point(
 def test_a_stopped_study_is_left_and_the_reason_is_told(
     study: Study, do: Callable[..., int], tmp_path: Path, notes: list[str]
 ) -> None:
-    shop = Shop(tmp_path, first=lambda finished: study.stop("by the test"))
+    runner = Runner(tmp_path, first=lambda finished: study.stop("by the test"))
 
-    assert do(shop) == 0
+    assert do(runner) == 0
 
-    assert shop.steps == [1]  # the point that it was at is finished
+    assert runner.steps == [1]  # the point that it was at is finished
     assert states(study) == {"waiting": 2, "complete": 1}
     assert notes == ["sweep 'grid' is stopped: by the test"]
 
@@ -336,7 +338,7 @@ def test_points_that_are_out_of_memory_are_one_cause_however_much_each_wanted(
 ) -> None:
     errors = [OutOfMemoryError(f"Tried to allocate {n}.50 GiB on GPU {n}") for n in range(1, 10)]
 
-    assert do(Shop(tmp_path, every=raising(*errors))) == 0
+    assert do(Runner(tmp_path, every=raising(*errors))) == 0
 
     said = "out of memory: Tried to allocate 1.50 GiB on GPU 1"
     assert list(study.tracebacks()) == [said]
@@ -350,14 +352,14 @@ def test_two_workers_of_one_name_do_not_work_at_once(
     study: Study, do: Callable[..., int], tmp_path: Path
 ) -> None:
     with (
-        present(study.folder, "me"),
+        register_worker(study.folder, "me"),
         pytest.raises(BusyError, match="a worker 'me' is at work already"),
     ):
-        do(Shop(tmp_path), name="me")
+        do(Runner(tmp_path), name="me")
 
     assert states(study) == {"waiting": 3}
 
 
 def test_a_study_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="no study 'nothing'"):
-        work(WorkOrder("nothing", tmp_path, quiet=True))
+        work(WorkerOptions("nothing", tmp_path, quiet=True))

@@ -22,7 +22,7 @@ _ELSEWHERE = ("root", "expected")
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrialResult:
     """What training a point gave.
 
     Attributes:
@@ -36,8 +36,8 @@ class Trained:
     seconds: float
 
 
-class Shop(Protocol):
-    """What a worker needs of a `Workshop`; a benchmark brings one that trains nothing."""
+class Runner(Protocol):
+    """What a worker needs of a `TrialRunner`; a benchmark brings one that trains nothing."""
 
     def __enter__(self) -> Self:
         """Open."""
@@ -47,7 +47,7 @@ class Shop(Protocol):
 
     def train(
         self, config: Config, finished: Watching, origin: Mapping[str, Any] | None
-    ) -> Trained:
+    ) -> TrialResult:
         """Train a run, or find it."""
 
     def check(self, config: Config) -> str:
@@ -56,7 +56,7 @@ class Shop(Protocol):
     def parameters(self, config: Config) -> int:
         """Count the numbers that a model learns."""
 
-    def abandon(self) -> None:
+    def cancel(self) -> None:
         """Stop in the midst of it."""
 
 
@@ -67,7 +67,7 @@ def data_name(config: Config) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-class Workshop:
+class TrialRunner:
     """Reads what configurations need and trains them; a context manager.
 
     Args:
@@ -92,7 +92,7 @@ class Workshop:
         self._crews.__exit__(*error)
         self._crew = None
 
-    def abandon(self) -> None:
+    def cancel(self) -> None:
         """Stop the crew in the midst of its units."""
         self._crews.__exit__(Interrupted, None, None)
         self._settings = self._crew = None
@@ -117,7 +117,7 @@ class Workshop:
         config: Config,
         finished: Watching = lambda dev_uas, units: None,
         origin: Mapping[str, Any] | None = None,
-    ) -> Trained:
+    ) -> TrialResult:
         """Train a run, or find it (`sercli.training.run.train_run`)."""
         data = self._read(config)
         if self._crew is None:
@@ -128,7 +128,7 @@ class Workshop:
         )
         whole = record.status == "complete"  # a seed that is left over is no answer
         seconds = float(record.environment().get("seconds", 0.0))
-        return Trained(record.key, record.metrics["dev_ua"] if whole else None, seconds)
+        return TrialResult(record.key, record.metrics["dev_ua"] if whole else None, seconds)
 
     def _read(self, config: Config) -> Data:
         settings = asdict(config.dataset), asdict(config.features), asdict(config.paths)

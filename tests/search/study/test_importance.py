@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sercli.search.importance import importance
+from sercli.search.study.importance import importance
 
 
 def points(n: int = 40, /, **settings: Any) -> pd.DataFrame:

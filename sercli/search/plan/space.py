@@ -15,7 +15,7 @@ from sercli.config.frozen import choices_of, leaves_of, overrides_of, thaw
 from sercli.config.grammar import Axis, Interval, Value
 from sercli.config.schema import Config
 from sercli.errors import RequestError
-from sercli.search.exclude import Excluded
+from sercli.search.plan.filter import Filter
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -49,7 +49,7 @@ class Space:
     Attributes:
         axes: What is swept, the last varying fastest in a grid.
         bases: Values of the composed axes (`base_name`) → frozen configuration.
-        exclude: Which points are left out (`sercli.search.exclude`).
+        exclude: Which points are left out (`sercli.search.plan.filter`).
     """
 
     axes: tuple[Axis, ...]
@@ -130,11 +130,11 @@ class Space:
         return excluded is not None and excluded(config, choices_of(self.bases[point.base]))
 
     @cached_property
-    def _excluded(self) -> Excluded | None:
+    def _excluded(self) -> Filter | None:
         if self.exclude is None:
             return None
         keys = {key for text in self.bases.values() for key in leaves_of(text)}
-        return Excluded(self.exclude, keys)
+        return Filter(self.exclude, keys)
 
     def to_json(self) -> dict[str, Any]:
         """Return the space as one JSON document."""

@@ -27,7 +27,7 @@ from sercli.errors import RequestError, SercliError
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 600.0
+RETRY_SECONDS = 600.0
 """How long a storage that went away is waited for (our choice: a server that is updated or moved
 is back by then)."""
 
@@ -112,7 +112,7 @@ def _sqlite(path: Path) -> RDBStorage:
     return storage
 
 
-class Patience:
+class StorageRetry:
     """Repeats what failed because the storage was away, until it is back.
 
     Args:
@@ -123,7 +123,7 @@ class Patience:
         away: Called when the storage has been away: what was seen before is then old.
     """
 
-    def __init__(self, note: Callable[[str], None], seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, note: Callable[[str], None], seconds: float = RETRY_SECONDS) -> None:
         self._note = note
         self._seconds = seconds
         self.away: Callable[[], None] = lambda: None

@@ -13,8 +13,8 @@ from sercli.config.grammar import MOST_VALUES, Axis, read_sweep
 from sercli.config.key import result_relevant
 from sercli.config.schema import Config
 from sercli.errors import RequestError, nearest
-from sercli.search.plan_file import Form, PlanFile, read_plan_file
-from sercli.search.space import POINT, Point, Space, base_name
+from sercli.search.plan.plan_file import PlanFile, PlanSchema, read_plan_file
+from sercli.search.plan.space import POINT, Point, Space, base_name
 
 GRID = "grid"
 OBJECTIVES = ("dev_ua", "parameters", "seconds")
@@ -31,7 +31,7 @@ class Plan:
         trials: How many points a sampler proposes; None for a grid.
         seed: Seed of the sampler.
         objectives: Of `OBJECTIVES`.
-        pruner: One of `sercli.search.pruners`, or None.
+        pruner: One of `sercli.search.samplers.pruners`, or None.
         comparison: Whether it compares systems that were named before, so that all of them are
             results and none is chosen.
         space: What its points are made of.
@@ -78,7 +78,11 @@ def make_plan(
     Raises:
         RequestError: The plan, an override, or the configuration of a point makes no sense.
     """
-    file = read_plan_file(plan, overrides) if plan else PlanFile(Form(), (), {}, tuple(overrides))
+    file = (
+        read_plan_file(plan, overrides)
+        if plan
+        else PlanFile(PlanSchema(), (), {}, tuple(overrides))
+    )
     form = file.form
     sampler = sampler or form.sampler or GRID
     if trials is None and sampler != GRID:
@@ -116,7 +120,7 @@ def _check_trials(sampler: str, trials: int | None) -> None:
 def _check_aim(
     sampler: str, objectives: Sequence[str], pruner: str | None, comparison: bool
 ) -> None:
-    from sercli.search.pruners import make_pruner
+    from sercli.search.samplers.pruners import make_pruner
 
     for name in objectives:
         if name not in OBJECTIVES:

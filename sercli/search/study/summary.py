@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from sercli.results.sweep_page import PARAMETER
-from sercli.search.queue import EXCLUDED, POINT, WORKER, Kept
+from sercli.search.study.trial_queue import EXCLUDED, POINT, WORKER, TrialRow
 
 _COLUMNS = (
     "number",
@@ -26,7 +26,7 @@ _COLUMNS = (
 
 
 def tabulate(
-    trials: Sequence[Kept], objectives: Sequence[str], causes: Mapping[str, str]
+    trials: Sequence[TrialRow], objectives: Sequence[str], causes: Mapping[str, str]
 ) -> pd.DataFrame:
     """Tabulate the points of a study.
 
@@ -53,7 +53,7 @@ def _typed(column: pd.Series[Any]) -> pd.Series[Any]:
     return numbers if numbers.notna().eq(column.notna()).all() else column.astype("string")
 
 
-def _row(trial: Kept, objectives: Sequence[str], causes: Mapping[str, str]) -> dict[str, Any]:
+def _row(trial: TrialRow, objectives: Sequence[str], causes: Mapping[str, str]) -> dict[str, Any]:
     about, state = trial.attributes, _state(trial)
     point = about.get(POINT, {}).get("overrides")
     words = point or [f"{key}={value}" for key, value in trial.parameters.items()]
@@ -73,7 +73,7 @@ def _row(trial: Kept, objectives: Sequence[str], causes: Mapping[str, str]) -> d
     }
 
 
-def _state(trial: Kept) -> str:
+def _state(trial: TrialRow) -> str:
     about = trial.attributes
     return {
         "WAITING": "waiting",

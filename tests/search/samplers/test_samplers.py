@@ -23,7 +23,7 @@ from optuna.trial import TrialState, create_trial
 
 from sercli.errors import RequestError
 from sercli.search.samplers import SAMPLERS, make_sampler
-from sercli.search.sobol import AXES, value_at
+from sercli.search.samplers.sobol import AXES, value_at
 
 ALL = sorted(SAMPLERS)
 MODELS = ("tpe", "gp")

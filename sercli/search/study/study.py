@@ -1,8 +1,8 @@
 """A study: the points of a sweep, what became of them, and what was said of the sweep as a whole.
 
 All samplers share one mechanism: the trials are made when the sweep is planned, and workers claim
-them (`sercli.search.queue`). A grid's trials carry their points. Those of other samplers are
-tokens of a budget, whose settings are proposed when they are claimed.
+them (`sercli.search.study.trial_queue`). A grid's trials carry their points. Trials of other
+samplers are tokens of a budget, whose settings are proposed when they are claimed.
 """
 
 from __future__ import annotations
@@ -35,16 +35,24 @@ from sercli.errors import RequestError, nearest
 from sercli.results.environment import describe_code
 from sercli.results.record import is_record
 from sercli.results.sweep_page import STATES, SweepPage, write_sweep
-from sercli.search.failures import ALIKE, KILLED, MAX_ATTEMPTS, Cause, killed
-from sercli.search.outcome import with_outcome
-from sercli.search.plan import GRID, Plan, identity
-from sercli.search.presence import Watch, Worker
-from sercli.search.pruners import intermediate, make_pruner
-from sercli.search.queue import EXCLUDED, POINT, WORKER, Claim, Entry, Kept, Queue
+from sercli.search.plan.plan import GRID, Plan, identity
+from sercli.search.plan.space import Point, Space
 from sercli.search.samplers import make_sampler
-from sercli.search.space import Point, Space
-from sercli.search.storage import Patience, open_storage
-from sercli.search.trials import tabulate
+from sercli.search.samplers.pruners import intermediate, make_pruner
+from sercli.search.study.failures import ALIKE, KILLED, MAX_ATTEMPTS, Cause, killed
+from sercli.search.study.liveness import LivenessMonitor, Worker
+from sercli.search.study.outcome import with_outcome
+from sercli.search.study.storage import StorageRetry, open_storage
+from sercli.search.study.summary import tabulate
+from sercli.search.study.trial_queue import (
+    EXCLUDED,
+    POINT,
+    WORKER,
+    ClaimedTrial,
+    NewTrial,
+    TrialQueue,
+    TrialRow,
+)
 
 MOST_EXCLUDED = 20
 """How many points a sampler may propose in vain for each one that is wanted (our choice)."""
@@ -54,7 +62,7 @@ _CAUSE, _BASE = "cause:", "base:"
 
 
 @dataclass(frozen=True)
-class Spec:
+class StudySpec:
     """What holds for all points of a study.
 
     Attributes:
@@ -102,13 +110,13 @@ class Study:
     ) -> None:
         self.name = name
         self.folder = runs / name
-        self.patiently = Patience(note)
+        self.with_retry = StorageRetry(note)
         self._note = note
         if not create and url is None and not (self.folder / "study.db").is_file():
             raise RequestError(_no_study(name, runs))
         self._storage = open_storage(self.folder, url)
-        self._id = self.patiently(lambda: self._find(create, runs))
-        self._queue = Queue(self._storage, self._id)
+        self._id = self.with_retry(lambda: self._find(create, runs))
+        self._queue = TrialQueue(self._storage, self._id)
 
     def _find(self, create: Sequence[str], runs: Path) -> int:
         if create:
@@ -139,12 +147,12 @@ class Study:
             RequestError: The study searches in another way, or elsewhere.
         """
         bases = {_short(text): text for text in plan.space.bases.values()}
-        kept = self._said(_BASE)
+        kept = self._get_attrs(_BASE)
         for name, text in bases.items():
             if _BASE + name not in kept:
-                self._say(_BASE + name, text)
+                self._set_attr(_BASE + name, text)
         config = thaw(next(iter(bases.values())), {})
-        spec = Spec(
+        spec = StudySpec(
             sampler=plan.sampler,
             seed=plan.seed,
             objectives=plan.objectives,
@@ -154,11 +162,11 @@ class Study:
             code=describe_code(),
         )
         self._agree(spec, plan.space)
-        spoilt = self._spoilt(self.patiently(self._queue.trials))
+        to_retry = self._to_retry(self.with_retry(self._queue.trials))
         if plan.sampler == GRID:
             how = plan.space.distributions()
             entries = [_entry(point, plan.space, how) for point in plan.points]
-            changed = self.patiently(lambda: self._queue.plan(entries, spoilt))
+            changed = self.with_retry(lambda: self._queue.plan(entries, to_retry))
             if changed:
                 self._note(
                     f"{changed} points of '{self.name}' were planned with other settings behind "
@@ -166,15 +174,15 @@ class Study:
                 )
         else:
             total = plan.trials or 0
-            self.patiently(lambda: self._queue.fill_up(total, Entry({}), spoilt))
+            self.with_retry(lambda: self._queue.fill_up(total, NewTrial({}), to_retry))
         self.go_on()
 
-    def _agree(self, spec: Spec, space: Space) -> None:
+    def _agree(self, spec: StudySpec, space: Space) -> None:
         """Write what holds for all points, unless it is there; then it must be the same."""
-        kept = self._said("spec").get("spec")
+        kept = self._get_attrs("spec").get("spec")
         if kept is None:
-            self._say("space", space.to_json())
-            self._say("spec", asdict(spec))
+            self._set_attr("space", space.to_json())
+            self._set_attr("spec", asdict(spec))
             return
         wanted = json.loads(json.dumps(asdict(spec)))
         for name in ("sampler", "seed", "objectives", "pruner", "comparison"):
@@ -185,14 +193,14 @@ class Study:
                 )
         before = self._read_space()
         if spec.sampler == GRID:
-            self._say("space", _joined(before, space).to_json())
+            self._set_attr("space", _joined(before, space).to_json())
         elif _sought(before) != _sought(space):
             raise RequestError(
                 f"experiment '{self.name}' searches another space ({_words(before)}); give this "
                 "sweep another experiment="
             )
 
-    def _spoilt(self, trials: Sequence[Kept]) -> list[int]:
+    def _to_retry(self, trials: Sequence[TrialRow]) -> list[int]:
         """Numbers of the finished trials that have no result, or none any more."""
         return [
             trial.number
@@ -204,13 +212,13 @@ class Study:
     # ---- what holds for the whole
 
     @cached_property
-    def spec(self) -> Spec:
+    def spec(self) -> StudySpec:
         """What holds for all points."""
-        kept = self._said("spec").get("spec")
+        kept = self._get_attrs("spec").get("spec")
         if kept is None:
             raise RequestError(f"'{self.name}' was not planned by sercli; plan it by sercli sweep")
         tuples = {name: tuple(kept[name]) for name in ("objectives", "seeds")}
-        return Spec(**{**kept, **tuples})
+        return StudySpec(**{**kept, **tuples})
 
     @cached_property
     def space(self) -> Space:
@@ -218,50 +226,50 @@ class Study:
         return self._read_space()
 
     def _read_space(self) -> Space:
-        return Space.from_json(self._said("space")["space"])
+        return Space.from_json(self._get_attrs("space")["space"])
 
     def expect(self, data: Mapping[str, str]) -> None:
         """Keep the fingerprints of the data that the points were planned on.
 
         Args:
-            data: Name of the settings of the data (`sercli.search.workshop.data_name`) →
+            data: Name of the settings of the data (`sercli.search.worker.runner.data_name`) →
                 fingerprint.
         """
-        self._say("data", {**self._said("data").get("data", {}), **data})
+        self._set_attr("data", {**self._get_attrs("data").get("data", {}), **data})
 
     @cached_property
     def expected(self) -> dict[str, str]:
         """What `expect` kept."""
-        kept: dict[str, str] = self._said("data").get("data", {})
+        kept: dict[str, str] = self._get_attrs("data").get("data", {})
         return kept
 
     def stop(self, why: str) -> None:
         """Let the workers leave after the point that they are at."""
-        self._say("stopped", why)
+        self._set_attr("stopped", why)
 
     def go_on(self) -> None:
         """Take back what `stop` said."""
-        self._say("stopped", None)
+        self._set_attr("stopped", None)
 
     @property
     def stopped(self) -> str | None:
         """Why no further point is to be claimed, if so."""
-        why: str | None = self._said("stopped").get("stopped")
+        why: str | None = self._get_attrs("stopped").get("stopped")
         return why
 
-    def _say(self, name: str, value: Any) -> None:
-        self.patiently(lambda: self._queue.say(name, value))
+    def _set_attr(self, name: str, value: Any) -> None:
+        self.with_retry(lambda: self._queue.set_attr(name, value))
 
-    def _said(self, prefix: str) -> dict[str, Any]:
-        return self.patiently(lambda: self._queue.said(prefix))
+    def _get_attrs(self, prefix: str) -> dict[str, Any]:
+        return self.with_retry(lambda: self._queue.get_attrs(prefix))
 
     # ---- what a worker does with a point
 
-    def claim(self, worker: Worker) -> Claim | None:
-        """Claim a point; None when none waits."""
-        return self.patiently(lambda: self._queue.claim(worker.to_json()))
+    def claim(self, worker: Worker) -> ClaimedTrial | None:
+        """Claim a trial; None when none waits."""
+        return self.with_retry(lambda: self._queue.claim(worker.to_json()))
 
-    def configuration(self, claim: Claim) -> Config | None:
+    def configuration(self, claim: ClaimedTrial) -> Config | None:
         """Make the configuration of a claimed point, as it was when it was planned.
 
         The settings of a point that has none are proposed by the sampler.
@@ -275,16 +283,16 @@ class Study:
         if POINT in claim.attributes:
             kept = claim.attributes[POINT]
             return thaw(self._base(kept["base"]), kept["settings"])
-        point = self.space.point(self.patiently(lambda: self._propose(claim)))
+        point = self.space.point(self.with_retry(lambda: self._propose(claim)))
         config = self.space.thaw(point)
         return None if self.space.excludes(point, config) else config
 
     @cache  # noqa: B019 - a study lives as long as its process
     def _base(self, name: str) -> str:
-        text: str = self._said(_BASE + name)[_BASE + name]
+        text: str = self._get_attrs(_BASE + name)[_BASE + name]
         return text
 
-    def _propose(self, claim: Claim) -> dict[str, Any]:
+    def _propose(self, claim: ClaimedTrial) -> dict[str, Any]:
         self._optuna.sampler = make_sampler(self.spec.sampler, self.spec.seed, claim.number)
         self._optuna.get_trials(deepcopy=False)  # else its cache does not know the trial
         trial = Trial(self._optuna, claim.trial_id)
@@ -296,11 +304,11 @@ class Study:
         """The study as Optuna's samplers and pruners see it; it remembers what was finished."""
         return optuna.load_study(study_name=self.name, storage=self._storage)
 
-    def beat(self, claim: Claim) -> None:
+    def heartbeat(self, claim: ClaimedTrial) -> None:
         """Say that the worker of a point is alive; once, without waiting for the storage."""
-        self._queue.beat(claim)
+        self._queue.heartbeat(claim)
 
-    def progressed(self, claim: Claim, dev_uas: Mapping[int, float]) -> bool:
+    def progressed(self, claim: ClaimedTrial, dev_uas: Mapping[int, float]) -> bool:
         """Note how far a point is.
 
         Args:
@@ -311,20 +319,24 @@ class Study:
             Whether it is so bad that it should be stopped.
         """
         if len(dev_uas) > claim.attributes.get("units", 0):
-            self.patiently(lambda: self._queue.note(claim, {"units": len(dev_uas), "attempts": 0}))
+            self.with_retry(
+                lambda: self._queue.set_trial_attrs(claim, {"units": len(dev_uas), "attempts": 0})
+            )
         name = self.spec.pruner
         pruner = make_pruner(name, len(self.spec.objectives))
         if name is None or pruner is None or any(map(math.isnan, dev_uas.values())):
             return False
         steps = _steps(name, dev_uas)
-        return bool(steps) and self.patiently(lambda: self._is_bad(claim, pruner, steps))
+        return bool(steps) and self.with_retry(lambda: self._is_bad(claim, pruner, steps))
 
-    def _is_bad(self, claim: Claim, pruner: BasePruner, steps: Mapping[int, float]) -> bool:
+    def _is_bad(self, claim: ClaimedTrial, pruner: BasePruner, steps: Mapping[int, float]) -> bool:
         for step, value in steps.items():
             self._storage.set_trial_intermediate_value(claim.trial_id, step, value)
         return pruner.prune(self._optuna, self._storage.get_trial(claim.trial_id))
 
-    def finish(self, claim: Claim, result: Mapping[str, Any], values: Sequence[float]) -> bool:
+    def finish(
+        self, claim: ClaimedTrial, result: Mapping[str, Any], values: Sequence[float]
+    ) -> bool:
         """Record what a point gave.
 
         Args:
@@ -343,20 +355,20 @@ class Study:
         It turns away from there; were it 0 always, a Gaussian process would see nothing but that
         cliff (benchmarks/samplers.md; our choice).
         """
-        trials = self.patiently(self._queue.trials)
+        trials = self.with_retry(self._queue.trials)
         return min((trial.values[0] for trial in trials if trial.state == "COMPLETE"), default=0.0)
 
-    def prune(self, claim: Claim) -> None:
+    def prune(self, claim: ClaimedTrial) -> None:
         """Record that a point was stopped because it is bad."""
         self._end(claim, TrialState.PRUNED, (), {})
 
-    def exclude(self, claim: Claim, why: str) -> None:
+    def exclude(self, claim: ClaimedTrial, why: str) -> None:
         """Record that a sampler's point is none of those wanted, and add another token.
 
         Where hardly any are wanted, the sweep is stopped.
         """
         self._end(claim, TrialState.FAIL, (), {EXCLUDED: why})
-        trials = self.patiently(self._queue.trials)
+        trials = self.with_retry(self._queue.trials)
         reasons = [x.attributes[EXCLUDED] for x in trials if EXCLUDED in x.attributes]
         wanted = len(trials) - len(reasons) + 1
         if len(reasons) > MOST_EXCLUDED * wanted:
@@ -364,84 +376,85 @@ class Study:
                 f"{len(reasons)} of {len(trials)} proposed points are excluded; narrow the space "
                 f"(the last one: {why})"
             )
-        self.patiently(lambda: self._queue.fill_up(wanted, Entry({})))
+        self.with_retry(lambda: self._queue.fill_up(wanted, NewTrial({})))
 
-    def hand_back(self, claim: Claim, *, last: bool = False) -> None:
+    def requeue(self, claim: ClaimedTrial, *, last: bool = False) -> None:
         """Let a point wait again, with what is finished of it."""
-        self.patiently(lambda: self._queue.hand_back(claim, last=last))
+        self.with_retry(lambda: self._queue.requeue(claim, last=last))
 
-    def fail(self, claim: Claim, cause: Cause) -> None:
+    def fail(self, claim: ClaimedTrial, cause: Cause) -> None:
         """Record a failure; the point is tried again, last of all, unless it was too often.
 
         Where all that was tried so far has failed alike, the sweep is stopped.
         """
-        if not self._said(_CAUSE + cause.name):
-            self._say(_CAUSE + cause.name, {"text": cause.text, "traceback": cause.traceback})
-        about = self.patiently(lambda: self._queue.attributes(claim))
+        if not self._get_attrs(_CAUSE + cause.name):
+            self._set_attr(_CAUSE + cause.name, {"text": cause.text, "traceback": cause.traceback})
+        about = self.with_retry(lambda: self._queue.trial_attrs(claim))
         attempts = int(about.get("attempts", 0)) + 1
         failed = {"cause": cause.name, "attempts": attempts}
         if cause.final or attempts >= MAX_ATTEMPTS:
             self._end(claim, TrialState.FAIL, (), failed)
         else:
-            self.patiently(lambda: self._queue.hand_back(claim, failed, last=True))
+            self.with_retry(lambda: self._queue.requeue(claim, failed, last=True))
         self._stop_if_all_fail()
 
     def _stop_if_all_fail(self) -> None:
-        trials = self.patiently(self._queue.trials)
+        trials = self.with_retry(self._queue.trials)
         causes = [trial.attributes["cause"] for trial in trials if "cause" in trial.attributes]
         some_went_well = any(trial.state in ("COMPLETE", "PRUNED") for trial in trials)
         if some_went_well or len(causes) < min(ALIKE, len(trials)) or len(set(causes)) > 1:
             return
-        text = self._said(_CAUSE + causes[0])[_CAUSE + causes[0]]["text"]
+        text = self._get_attrs(_CAUSE + causes[0])[_CAUSE + causes[0]]["text"]
         self.stop(f"the first {len(causes)} points failed alike: {text}")
 
-    def reap(self, watch: Watch, *, forgive: bool = False) -> int:
+    def requeue_stale(self, monitor: LivenessMonitor, *, count_attempt: bool = True) -> int:
         """Let the points of dead workers wait again, and return how many there were.
 
         One whose workers die again and again without finishing a fold is failed.
 
         Args:
-            watch: Tells who is dead.
-            forgive: Whether it was no fault of the points, which then lose no attempt.
+            monitor: Tells who is dead.
+            count_attempt: False if the workers were stopped on purpose: no attempt is lost.
         """
         dead = [
             claim
-            for claim, beat in self.patiently(self._queue.running)
-            if watch.is_dead(claim.trial_id, claim.attributes[WORKER], beat)
+            for claim, beat in self.with_retry(self._queue.running)
+            if monitor.is_stale(claim.trial_id, claim.attributes[WORKER], beat)
         ]
         for claim in dead:
-            attempts = int(claim.attributes.get("attempts", 0)) + (not forgive)
+            attempts = int(claim.attributes.get("attempts", 0)) + count_attempt
             if attempts >= MAX_ATTEMPTS:
-                self._say(_CAUSE + KILLED, {"text": killed().text, "traceback": ""})
+                self._set_attr(_CAUSE + KILLED, {"text": killed().text, "traceback": ""})
                 failed = {"cause": KILLED, "attempts": attempts}
                 self._end(claim, TrialState.FAIL, (), failed)
             else:
-                again = partial(self._queue.hand_back, claim, {"attempts": attempts})
-                self.patiently(again)
+                again = partial(self._queue.requeue, claim, {"attempts": attempts})
+                self.with_retry(again)
         return len(dead)
 
     def _end(
         self,
-        claim: Claim,
+        claim: ClaimedTrial,
         state: TrialState,
         values: Sequence[float],
         attributes: Mapping[str, Any],
     ) -> bool:
-        return self.patiently(lambda: self._queue.finish(claim, state, values, attributes))
+        return self.with_retry(lambda: self._queue.finish(claim, state, values, attributes))
 
     # ---- what became of the points
 
     def counts(self) -> dict[str, int]:
         """Name of a state of Optuna's → number of points."""
-        return self.patiently(self._queue.counts)
+        return self.with_retry(self._queue.counts)
 
     def describe(self) -> tuple[SweepPage, pd.DataFrame]:
         """Return the page and the table of the study (`sercli.results.sweep_page`)."""
         spec = self.spec
         causes = {
-            name.removeprefix(_CAUSE): cause["text"] for name, cause in self._said(_CAUSE).items()
+            name.removeprefix(_CAUSE): cause["text"]
+            for name, cause in self._get_attrs(_CAUSE).items()
         }
-        trials = tabulate(self.patiently(self._queue.trials), spec.objectives, causes)
+        trials = tabulate(self.with_retry(self._queue.trials), spec.objectives, causes)
         states = trials["state"].value_counts()
         page = SweepPage(
             experiment=self.name,
@@ -469,17 +482,19 @@ class Study:
 
     def tracebacks(self) -> dict[str, str]:
         """Cause in words → where it happened, once for all failures that are alike."""
-        return {cause["text"]: cause["traceback"] for cause in self._said(_CAUSE).values()}
+        return {cause["text"]: cause["traceback"] for cause in self._get_attrs(_CAUSE).values()}
 
 
-def _entry(point: Point, space: Space, how: Mapping[str, BaseDistribution]) -> Entry:
+def _entry(point: Point, space: Space, how: Mapping[str, BaseDistribution]) -> NewTrial:
     kept = {
         "identity": _short(identity(space.thaw(point))),
         "overrides": list(point.overrides),
         "base": _short(space.bases[point.base]),
         "settings": dict(point.settings),
     }
-    return Entry({POINT: kept}, {key: (value, how[key]) for key, value in point.parameters.items()})
+    return NewTrial(
+        {POINT: kept}, {key: (value, how[key]) for key, value in point.parameters.items()}
+    )
 
 
 def _short(text: str) -> str:

@@ -1,0 +1,1 @@
+"""The plan of a sweep: its space, its points, and the plan file."""

@@ -1,0 +1,1 @@
+"""A worker: claims trials of a study and trains them."""
