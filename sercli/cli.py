@@ -10,10 +10,9 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -23,41 +22,28 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="sercli",
-    help="Experiments on recurrent speech emotion recognition, from audio to an honest table.",
+    help="Run speech-emotion-recognition experiments, from feature extraction to "
+    "significance-tested tables.",
+    epilog="Start with `sercli extract`, then `sercli train`. Settings are overrides such as "
+    "`model=iaan arelu.alpha=0.1`; `sercli config groups` and `sercli config show` list them.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    epilog="Start with: sercli extract, then sercli train. "
-    "Settings are overrides, as in model=iaan arelu.alpha=0.1: see sercli config groups.",
+    rich_markup_mode="markdown",  # joins the lines of a docstring's paragraph
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-config_app = typer.Typer(no_args_is_help=True, help="Look at the configuration.")
-app.add_typer(config_app, name="config")
+config_app = typer.Typer(no_args_is_help=True, help="Show and compare configurations.")
 bench_app = typer.Typer(no_args_is_help=True, help="Measure speed against named references.")
-app.add_typer(bench_app, name="bench")
 
 
-class _SweepGroup(TyperGroup):
-    """Runs a sweep unless one of its other verbs is named: overrides hold a "=", verbs do not."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Take what is no verb for the arguments of ``run``."""
-        if not args or args[0] not in self.commands:
-            args = ["run", *args]
-        return super().parse_args(ctx, args)
-
-
-sweep_app = typer.Typer(cls=_SweepGroup, help="Search over settings by grid or sampler.")
-app.add_typer(sweep_app, name="sweep")
-
-
-class Form(StrEnum):
-    """What a verb prints."""
+class Format(StrEnum):
+    """Output formats of most verbs."""
 
     TABLE = "table"
     JSON = "json"
 
 
-class ReportForm(StrEnum):
-    """What `report` prints."""
+class ReportFormat(StrEnum):
+    """Output formats of ``report``."""
 
     TABLE = "table"
     MARKDOWN = "markdown"
@@ -80,76 +66,118 @@ def _set_config_dir(folder: Path | None) -> None:
         start(folder)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from sercli import __version__
+
+        typer.echo(f"sercli {__version__}")
+        raise typer.Exit
+
+
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[OVERRIDE]...", help="Settings, as in dataset=nemo.", autocompletion=_complete
+        metavar="OVERRIDE", help="Settings, e.g. dataset=nemo.", autocompletion=_complete
+    ),
+]
+RunOverrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="OVERRIDE",
+        help="Where and how to run, e.g. device=cuda, dataset.root=…, paths.store=…",
+        autocompletion=_complete,
     ),
 ]
 Workers = Annotated[
-    int | None, typer.Option(min=1, help="Processes; default: one per core, one on a GPU.")
+    int | None,
+    typer.Option(min=1, metavar="N", help="Processes (default: one per core; on a GPU, one)."),
 ]
 ConfigDir = Annotated[
     Path | None,
     typer.Option(
-        callback=_set_config_dir, is_eager=True, help="A folder of your own beside conf/."
+        callback=_set_config_dir,
+        is_eager=True,
+        metavar="FOLDER",
+        help="Folder of your own configuration files, searched before conf/.",
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Suppress progress and notes.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-Format = Annotated[Form, typer.Option("--format", help="What to print.")]
-Output = Annotated[Path | None, typer.Option(help="Write to a file instead.")]
+OutputFormat = Annotated[Format, typer.Option("--format", help="Output format.")]
+Output = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write to this file, not to standard output.")
+]
 Names = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[EXPERIMENT|RUN]...", help="Which; default: all."),
+    typer.Argument(metavar="EXPERIMENT|RUN", help="Experiments or runs (default: all)."),
 ]
 OneRun = Annotated[
     str, typer.Argument(metavar="RUN", help="A run: its key, its folder, or EXPERIMENT/KEY.")
 ]
-Runs = Annotated[Path, typer.Option(help="Where the records lie (paths.runs).")]
-Study = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="The name of the sweep.")]
+Runs = Annotated[
+    Path, typer.Option(metavar="FOLDER", help="Folder of the run records (paths.runs).")
+]
+Experiment = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Name of the sweep.")]
 Storage = Annotated[
     str | None,
     typer.Option(
         envvar="SERCLI_STORAGE",
         show_envvar=True,
-        help="Database of the sweep, as postgresql+psycopg://user@host/name; default: a file in "
-        "its folder, for one machine.",
+        metavar="URL",
+        help="Database of the sweep, e.g. postgresql+psycopg://user@host/name (default: SQLite "
+        "in the sweep's folder, for one machine).",
     ),
 ]
-Crew = Annotated[
+FoldWorkers = Annotated[
     int | None,
-    typer.Option(min=1, help="Processes of a worker that share a point's folds; default: cores."),
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Processes per worker, each training one fold (default: one per core).",
+    ),
 ]
 Grace = Annotated[
-    float, typer.Option(min=0, help="Seconds from SIGTERM to giving up an unfinished fold.")
+    float,
+    typer.Option(min=0, metavar="SECONDS", help="Time to finish a fold after SIGTERM."),
 ]
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
 def extract(
     overrides: Overrides = None,
-    form: Format = Form.TABLE,
+    form: OutputFormat = Format.TABLE,
     workers: Workers = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="What the audit finds doubtful is an error.")
+        bool, typer.Option("--strict", help="Treat the findings of the audit as errors.")
     ] = False,
     allow_refused: Annotated[
-        bool, typer.Option("--allow-refused", help="Refused utterances are no error.")
+        bool, typer.Option("--allow-refused", help="Accept refused utterances (exit status 0).")
     ] = False,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Only read the store again, and name its faults.")
+        bool, typer.Option("--verify", help="Only check the features in the store.")
     ] = False,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Only remove from the store what no corpus uses.")
+        bool, typer.Option("--prune", help="Only remove features that no corpus uses.")
     ] = False,
     config_dir: ConfigDir = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Read the corpus, fill the feature store, print the audit.
+    """Extract the features of a corpus and print its audit.
 
-    Exit status 1 when utterances were refused; the audit lists them. With --verify, when the
+    Exit status 1 if utterances were refused (the audit lists them) or, with --verify, if the
     store has faults.
     """
     from sercli.config.compose import compose
@@ -163,14 +191,16 @@ def extract(
     if verify or prune:
         raise typer.Exit(_tend_store(config, verify, prune, form, progress))
     audit = extract_corpus(config, workers=workers or available_cores(), progress=progress)
-    _print(audit.to_json() if form is Form.JSON else render_audit(audit))
+    _print(audit.to_json() if form is Format.JSON else render_audit(audit))
     doubtful = audit.findings if strict else ()
     for finding in doubtful:
         typer.echo(f"sercli: {audit.dataset}: {finding.text}", err=True)
     raise typer.Exit(bool(doubtful) or bool(audit.refused and not allow_refused))
 
 
-def _tend_store(config: Config, verify: bool, prune: bool, form: Form, progress: Progress) -> bool:
+def _tend_store(
+    config: Config, verify: bool, prune: bool, form: Format, progress: Progress
+) -> bool:
     """Do what ``extract`` does to the store alone, and return whether it has faults."""
     from sercli.errors import RequestError
     from sercli.features.prune import prune as prune_store
@@ -181,28 +211,26 @@ def _tend_store(config: Config, verify: bool, prune: bool, form: Form, progress:
         raise RequestError("--verify only looks and --prune removes: give one of the two")
     if prune:
         done = prune_store(Path(config.paths.store), progress)
-        _print(done.to_json() if form is Form.JSON else show_pruning(done))
+        _print(done.to_json() if form is Format.JSON else show_pruning(done))
         return False
     found = verify_corpus(config, progress)
-    _print(found.to_json() if form is Form.JSON else show_verification(found))
+    _print(found.to_json() if form is Format.JSON else show_verification(found))
     return bool(found.faults)
 
 
 @app.command()
 def train(
     overrides: Overrides = None,
-    form: Format = Form.TABLE,
+    form: OutputFormat = Format.TABLE,
     workers: Workers = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Train again, replace the record.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Retrain and replace the record.")] = False,
     config_dir: ConfigDir = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Train all folds and seeds of one configuration and print its result.
+    """Train all folds and seeds of one configuration and print the result.
 
-    A finished run is not computed again. Exit status 1 when the run diverged.
+    A finished run is not trained again. Exit status 1 if the run diverged.
     """
     from sercli.config.compose import compose
     from sercli.progress import Progress
@@ -213,55 +241,73 @@ def train(
     record = train_configuration(
         config, workers=workers, force=force, progress=Progress(quiet=quiet)
     )
-    _print(run_as_json(record) if form is Form.JSON else show_run(record))
+    _print(run_as_json(record) if form is Format.JSON else show_run(record))
     raise typer.Exit(record.status != "complete")
 
 
-@sweep_app.command("run", context_settings={"help_option_names": ["--help"]})
+@app.command()
 def sweep(
     overrides: Overrides = None,
     plan: Annotated[
-        str | None, typer.Option(help="A plan in sweeps/, or a YAML file; overrides add to it.")
+        str | None,
+        typer.Option(metavar="PLAN", help="A plan in sweeps/ or a YAML file; overrides extend it."),
     ] = None,
     sampler: Annotated[
-        str | None, typer.Option(help="grid (default), random, qmc, tpe, gp or cmaes.")
+        str | None,
+        typer.Option(metavar="NAME", help="grid (default), random, qmc, tpe, gp or cmaes."),
     ] = None,
     trials: Annotated[
-        int | None, typer.Option(min=1, help="Points of a sampler, of all runs and workers.")
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Trials of a sampler, over all workers and restarts."
+        ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the sampler.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Seed of the sampler.")
+    ] = None,
     objective: Annotated[
         list[str] | None,
-        typer.Option(help="dev_ua (default); add parameters or seconds for a trade-off."),
+        typer.Option(
+            metavar="NAME",
+            help="dev_ua (default); repeat with parameters or seconds for several objectives.",
+        ),
     ] = None,
     prune: Annotated[
         str | None,
-        typer.Option(help="Stop bad points between folds: wilcoxon, median, halving or none."),
+        typer.Option(
+            metavar="NAME",
+            help="Prune poor trials between folds: wilcoxon, median, halving or none.",
+        ),
     ] = None,
-    compare: Annotated[
+    comparison: Annotated[
         bool,
         typer.Option(
-            "--open", help="The points are systems to compare: none is sealed, none is chosen."
+            "--comparison",
+            help="Treat trials as pre-registered systems: report test results of all, select no "
+            "winner.",
         ),
     ] = False,
-    form: Format = Form.TABLE,
+    form: OutputFormat = Format.TABLE,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Workers on this machine, each with its share of it."),
+        typer.Option(min=1, metavar="N", help="Workers on this machine, which share its cores."),
     ] = None,
-    crew: Crew = None,
+    fold_workers: FoldWorkers = None,
     storage: Storage = None,
     grace: Grace = 20.0,
     config_dir: ConfigDir = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Search by grid or sampler, as in arelu.alpha=0.01,0.9 'arelu.beta=range(-4,5,2)'.
+    """Search hyperparameters over a grid or with a sampler.
 
-    Stopped or killed, the same command goes on where it was; each point is finished once. The
-    objective is UA on dev; test figures stay sealed but for the winner's. Look at it with sercli
-    sweep status EXPERIMENT, stop it with sercli sweep stop EXPERIMENT, help it with sercli worker
-    EXPERIMENT. Exit status 1 when a point diverged or could not be run.
+    Lists and ranges span the search space: `sercli sweep arelu.alpha=0.01,0.9
+    'arelu.beta=range(-4,5,2)'`. The objective is UA on dev; test results stay sealed, except the
+    winner's.
+
+    After an interruption the same command resumes; each trial is finished once. `sercli status`
+    shows the progress, `sercli stop` stops all workers, `sercli worker` adds one. Exit status 1
+    if a trial diverged or failed.
     """
     from sercli.progress import Progress
     from sercli.reporting.show import show_sweep
@@ -276,136 +322,149 @@ def sweep(
         seed=seed,
         objectives=objective or (),
         pruner=prune,
-        comparison=compare,
+        comparison=comparison,
     )
     result = run_sweep(
-        planned, SweepOptions(workers, crew, storage, grace), progress=Progress(quiet=quiet)
+        planned, SweepOptions(workers, fold_workers, storage, grace), progress=Progress(quiet=quiet)
     )
-    shown = result.to_json() if form is Form.JSON else show_sweep(result.records, result.lines())
+    shown = result.to_json() if form is Format.JSON else show_sweep(result.records, result.lines())
     _print(shown)
     raise typer.Exit(not result.all_well)
 
 
-@sweep_app.command()
-def status(
-    study: Study,
-    form: Format = Form.TABLE,
-    runs: Runs = Path("runs"),
-    storage: Storage = None,
-    debug: Debug = False,
-) -> None:
-    """Say how far a sweep is: what waits, runs, is done or failed, and the best so far on dev."""
-    from sercli.progress import Progress
-    from sercli.reporting.views.status import show_status, status_as_json
-    from sercli.search.study.study import Study as OpenStudy
-
-    opened = OpenStudy(study, runs, storage, note=Progress().note)
-    page, trials = opened.write_page()
-    said = opened.stopped, opened.tracebacks()
-    _print(
-        status_as_json(page, trials, *said)
-        if form is Form.JSON
-        else show_status(page, trials, *said)
-    )
-
-
-@sweep_app.command()
-def stop(
-    study: Study,
-    runs: Runs = Path("runs"),
-    storage: Storage = None,
-    debug: Debug = False,
-) -> None:
-    """Let the workers of a sweep leave after the points they are at; the sweep command goes on."""
-    from sercli.progress import Progress
-    from sercli.search.study.study import Study as OpenStudy
-
-    opened = OpenStudy(study, runs, storage, note=Progress().note)
-    opened.stop("by sercli sweep stop")
-    typer.echo(
-        f"{study}: its workers leave after the points they are at; "
-        "the same sweep command goes on from there"
-    )
-
-
 @app.command()
 def worker(
-    study: Study,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[OVERRIDE]...",
-            help="How to run here: device=…, dataset.root=…, paths.…=…",
-            autocompletion=_complete,
-        ),
-    ] = None,
+    experiment: Experiment,
+    overrides: RunOverrides = None,
     runs: Runs = Path("runs"),
     storage: Storage = None,
     name: Annotated[
-        str | None, typer.Option(help="What to be called; default: host and process.")
+        str | None,
+        typer.Option(metavar="NAME", help="Worker name (default: from host and process)."),
     ] = None,
-    crew: Crew = None,
+    fold_workers: FoldWorkers = None,
     grace: Grace = 20.0,
     config_dir: ConfigDir = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Work on a sweep, here or on another machine, until nothing waits.
+    """Run trials of a sweep, here or on another machine, until none is waiting.
 
-    SIGTERM lets it finish the fold within the grace time, hand the point back and leave with 0.
+    On SIGTERM a worker finishes its fold within the grace time, requeues its trial and exits
+    with status 0.
     """
     from sercli.search.worker.options import WorkerOptions
     from sercli.search.worker.worker import work
 
-    options = WorkerOptions(study, runs, storage, name, crew, tuple(overrides or ()), grace, quiet)
+    options = WorkerOptions(
+        experiment, runs, storage, name, fold_workers, tuple(overrides or ()), grace, quiet
+    )
     raise typer.Exit(work(options))
+
+
+@app.command()
+def status(
+    experiment: Experiment,
+    form: OutputFormat = Format.TABLE,
+    runs: Runs = Path("runs"),
+    storage: Storage = None,
+    debug: Debug = False,
+) -> None:
+    """Show the progress of a sweep: trial states, failures, the best trial so far on dev."""
+    from sercli.progress import Progress
+    from sercli.reporting.views.status import show_status, status_as_json
+    from sercli.search.study.study import Study
+
+    opened = Study(experiment, runs, storage, note=Progress().note)
+    page, trials = opened.write_page()
+    said = opened.stopped, opened.tracebacks()
+    _print(
+        status_as_json(page, trials, *said)
+        if form is Format.JSON
+        else show_status(page, trials, *said)
+    )
+
+
+@app.command()
+def stop(
+    experiment: Experiment,
+    runs: Runs = Path("runs"),
+    storage: Storage = None,
+    debug: Debug = False,
+) -> None:
+    """Stop a sweep: workers exit after their current trial.
+
+    Run the sweep command again to resume.
+    """
+    from sercli.progress import Progress
+    from sercli.search.study.study import Study
+
+    opened = Study(experiment, runs, storage, note=Progress().note)
+    opened.stop("by sercli stop")
+    typer.echo(
+        f"{experiment}: workers exit after their current trial; "
+        "run the sweep command again to resume"
+    )
 
 
 @app.command()
 def report(
     names: Names = None,
-    form: Annotated[ReportForm, typer.Option("--format", help="What to print.")] = ReportForm.TABLE,
+    form: Annotated[ReportFormat, typer.Option("--format", help="Output format.")] = (
+        ReportFormat.TABLE
+    ),
     rows: Annotated[
-        str | None, typer.Option(help="Tabulate UA by a setting, as in activation or arelu.alpha.")
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="Tabulate UA by this setting, e.g. activation or arelu.alpha; its values become "
+            "rows.",
+        ),
     ] = None,
-    columns: Annotated[str | None, typer.Option(help="The same, across.")] = None,
+    columns: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Setting whose values become columns.")
+    ] = None,
     table1: Annotated[
-        bool, typer.Option("--table1", help="Lay the AR-GRU paper's Table 1 beside the runs.")
+        bool, typer.Option("--table1", help="Compare with Table 1 of the AR-GRU paper.")
     ] = False,
     against: Annotated[
-        str | None, typer.Option(help="The run (key or name) that all others are tested against.")
+        str | None,
+        typer.Option(metavar="RUN", help="Run (key or name) to test all others against."),
     ] = None,
     parameters: Annotated[
-        bool, typer.Option("--parameters", help="What activations learned.")
+        bool, typer.Option("--parameters", help="Show the learned parameters of activations.")
     ] = False,
     diagnostics: Annotated[
-        bool,
-        typer.Option("--diagnostics", help="Where recognition fails: by groups and utterances."),
+        bool, typer.Option("--diagnostics", help="Show errors by subgroup and by utterance.")
     ] = False,
     unseal: Annotated[
         bool,
-        typer.Option("--open", help="Show test figures of all points of a search, and say so."),
+        typer.Option(
+            "--unseal", help="Show test results of all trials of a search; reports will say so."
+        ),
     ] = False,
     baselines: Annotated[
-        Path | None, typer.Option(help="Published results of your own, in a YAML file.")
+        Path | None,
+        typer.Option(metavar="FILE", help="YAML file of further published results."),
     ] = None,
     figures: Annotated[
-        Path | None, typer.Option(help="A folder to draw figures into, as SVG and PNG.")
+        Path | None, typer.Option(metavar="FOLDER", help="Draw figures here, as SVG and PNG.")
     ] = None,
     tensorboard: Annotated[
-        Path | None, typer.Option(help="A folder to export the runs to, for TensorBoard.")
+        Path | None, typer.Option(metavar="FOLDER", help="Export the runs here for TensorBoard.")
     ] = None,
     mlflow: Annotated[
-        str | None, typer.Option(help="An MLflow store to export to, as in sqlite:///mlflow.db.")
+        str | None,
+        typer.Option(metavar="URL", help="Export to MLflow, e.g. sqlite:///mlflow.db."),
     ] = None,
     output: Output = None,
     runs: Runs = Path("runs"),
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Tabulate runs beside published results, test their differences, draw them.
+    """Tabulate runs beside published results, test differences, draw figures.
 
-    Exit status 1 when a record could not be read; the others are reported.
+    Exit status 1 if a record could not be read; the others are reported.
     """
     from sercli.progress import Progress
     from sercli.reporting.formats import FORMS
@@ -426,7 +485,7 @@ def report(
     )
     progress = Progress(quiet=quiet)
     material = gather(request)
-    if form is ReportForm.HTML:
+    if form is ReportFormat.HTML:
         from sercli.reporting.formats.html.document import make_page
 
         content: str | RenderableType = make_page(request, material)
@@ -445,16 +504,14 @@ def report(
 
 @app.command()
 def attend(
-    run: Annotated[
-        str, typer.Argument(metavar="RUN", help="A run: key, folder or EXPERIMENT/KEY.")
-    ],
-    utterance: Annotated[str, typer.Argument(help="An utterance that was tested.")],
-    figures: Annotated[Path, typer.Option(help="The folder to draw into.")] = Path("figures"),
+    run: OneRun,
+    utterance: Annotated[str, typer.Argument(metavar="UTTERANCE", help="A test utterance.")],
+    figures: Annotated[Path, typer.Option(metavar="FOLDER", help="Draw here.")] = Path("figures"),
     runs: Runs = Path("runs"),
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Draw where a trained network looks: attention over the time of one utterance."""
+    """Draw the attention weights of a trained network over the time of one utterance."""
     from sercli.progress import Progress
     from sercli.reporting.attend import draw_attention
 
@@ -465,15 +522,15 @@ def attend(
 @app.command()
 def verify(
     names: Names = None,
-    form: Format = Form.TABLE,
+    form: OutputFormat = Format.TABLE,
     workers: Workers = None,
     runs: Runs = Path("runs"),
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Check that records are whole and agree with themselves.
+    """Check that records are complete and consistent.
 
-    Metrics are computed again from the predictions. Exit status 1 where there are faults.
+    Metrics are recomputed from the predictions. Exit status 1 if there are faults.
     """
     from sercli.processes import available_cores
     from sercli.progress import Progress
@@ -483,29 +540,24 @@ def verify(
     progress = Progress(quiet=quiet)
     found = verify_runs(names or [], runs, workers=workers or available_cores(), progress=progress)
     shown = as_terminal(found.tables()) if found.faults else found.summary
-    _print(found.to_json() if form is Form.JSON else shown)
+    _print(found.to_json() if form is Format.JSON else shown)
     raise typer.Exit(bool(found.faults))
 
 
 @app.command()
 def rerun(
-    run: Annotated[
-        str, typer.Argument(metavar="RUN", help="A run: key, folder or EXPERIMENT/KEY.")
-    ],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[OVERRIDE]...", help="How to run here: device=…, paths.…=…"),
-    ] = None,
-    form: Format = Form.TABLE,
+    run: OneRun,
+    overrides: RunOverrides = None,
+    form: OutputFormat = Format.TABLE,
     workers: Workers = None,
     runs: Runs = Path("runs"),
     config_dir: ConfigDir = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Repeat a run from its record, and say whether the numbers agree.
+    """Repeat a run from its record and compare the results.
 
-    The record is not touched. Exit status 1 where they do not.
+    The record is not changed. Exit status 1 if the results differ.
     """
     from sercli.progress import Progress
     from sercli.reporting.find import find_one
@@ -518,7 +570,7 @@ def rerun(
     seen = shows_test(keep_sealed([record])[0][0])
     made = repeat(record, overrides or [], workers=workers, progress=Progress(quiet=quiet))
     tables = rerun_tables(made, shows_test=seen)
-    _print(made.to_json(shows_test=seen) if form is Form.JSON else as_terminal(tables))
+    _print(made.to_json(shows_test=seen) if form is Format.JSON else as_terminal(tables))
     raise typer.Exit(not made.agrees)
 
 
@@ -528,7 +580,7 @@ def show(
     config_dir: ConfigDir = None,
     debug: Debug = False,
 ) -> None:
-    """Print a configuration as YAML, every value in its place."""
+    """Print a composed configuration as YAML."""
     from sercli.config.compose import compose, to_yaml
 
     typer.echo(to_yaml(compose(overrides or [])), nl=False)
@@ -537,15 +589,19 @@ def show(
 @config_app.command()
 def diff(
     left: OneRun,
-    right: Annotated[str, typer.Argument(metavar="RUN", help="Another one.")],
+    right: Annotated[str, typer.Argument(metavar="RUN", help="Another run.")],
     everything: Annotated[
-        bool, typer.Option("--all", help="Environments, cards and how to run, too.")
+        bool,
+        typer.Option(
+            "--all",
+            help="Include environments, protocol cards and settings that cannot change a result.",
+        ),
     ] = False,
-    form: Format = Form.TABLE,
+    form: OutputFormat = Format.TABLE,
     runs: Runs = Path("runs"),
     debug: Debug = False,
 ) -> None:
-    """Say what differs between two runs."""
+    """Show the differences between two runs."""
     from sercli.reporting.find import find_one
     from sercli.reporting.formats import FORMS
     from sercli.reporting.views.difference import difference_view
@@ -556,65 +612,71 @@ def diff(
 
 @config_app.command()
 def groups(
-    form: Format = Form.TABLE,
+    form: OutputFormat = Format.TABLE,
     config_dir: ConfigDir = None,
     debug: Debug = False,
 ) -> None:
-    """List every group with its choices; * marks the default."""
+    """List the configuration groups and their choices; * marks the default."""
     from sercli.config.compose import GROUPS, list_choices
     from sercli.reporting.show import groups_as_json, show_groups
 
     choices = [choice for group in GROUPS for choice in list_choices(group)]
-    _print(groups_as_json(choices) if form is Form.JSON else show_groups(choices))
+    _print(groups_as_json(choices) if form is Format.JSON else show_groups(choices))
 
 
 @bench_app.command("extract")
 def bench_extract(
     overrides: Overrides = None,
-    form: Format = Form.TABLE,
+    form: OutputFormat = Format.TABLE,
     output: Output = None,
     config_dir: ConfigDir = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Time extraction against openSMILE itself, and one process against several."""
+    """Time feature extraction against openSMILE, and by number of processes."""
     from sercli.bench.extract import bench_extract, render_extract
     from sercli.config.compose import compose
     from sercli.progress import Progress
 
     made = bench_extract(compose(overrides or []), Progress(quiet=quiet))
-    _print(made.to_json() if form is Form.JSON else render_extract(made), output)
+    _print(made.to_json() if form is Format.JSON else render_extract(made), output)
 
 
 @bench_app.command("sweep")
 def bench_sweep(
-    points: Annotated[int, typer.Option(min=400, help="Points of the large grid.")] = 10_000,
+    trials: Annotated[
+        int, typer.Option(min=400, metavar="N", help="Trials of the large grid.")
+    ] = 10_000,
     storage: Storage = None,
-    form: Format = Form.TABLE,
+    form: OutputFormat = Format.TABLE,
     output: Output = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Time the machinery of a sweep with points that train nothing: planning, claiming, workers."""
+    """Time the planning, claiming and finishing of trials that train nothing."""
     from sercli.bench.sweep import bench_sweep as measure
     from sercli.bench.sweep import render_sweep
     from sercli.progress import Progress
 
-    made = measure(points, storage, Progress(quiet=quiet))
-    _print(made.to_json() if form is Form.JSON else render_sweep(made), output)
+    made = measure(trials, storage, Progress(quiet=quiet))
+    _print(made.to_json() if form is Format.JSON else render_sweep(made), output)
 
 
 @bench_app.command()
 def recurrent(
     shape: Annotated[
         list[str] | None,
-        typer.Option(help="Steps, sequences and units, as in 100,32,64; may be given repeatedly."),
+        typer.Option(
+            metavar="T,B,H",
+            help="Time steps, batch size and hidden size, e.g. 100,32,64; repeatable.",
+        ),
     ] = None,
     activation: Annotated[
-        list[str] | None, typer.Option(help="Time only these in the GRU; default: all.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Activations to time in the GRU (default: all)."),
     ] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Rounds of each series.")] = 7,
-    form: Format = Form.TABLE,
+    repeats: Annotated[int, typer.Option(min=1, metavar="N", help="Repetitions.")] = 7,
+    form: OutputFormat = Format.TABLE,
     output: Output = None,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -626,7 +688,11 @@ def recurrent(
     made = bench_recurrent(
         read_shapes(shape or []), activation or [], repeats, Progress(quiet=quiet)
     )
-    _print(made.to_json() if form is Form.JSON else render_benchmark(made), output)
+    _print(made.to_json() if form is Format.JSON else render_benchmark(made), output)
+
+
+app.add_typer(config_app, name="config")
+app.add_typer(bench_app, name="bench")
 
 
 def _print(content: str | dict[str, object] | RenderableType, output: Path | None = None) -> None:

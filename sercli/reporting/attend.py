@@ -34,7 +34,7 @@ def draw_attention(
     (seen,), _ = keep_sealed([record])
     if not shows_test(seen):
         raise RequestError(
-            f"run {run} is sealed: sercli report --open {record.experiment} opens it"
+            f"run {run} is sealed: sercli report --unseal {record.experiment} opens it"
         )
     config = configuration_of(record)
     data = read_data(config, progress=progress)

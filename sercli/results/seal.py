@@ -2,7 +2,7 @@
 
 Whoever looks at the test figures of many points has chosen by them, even without wanting to. So a
 sealed run is reported without them: they are taken out of its page before anything is made of
-it. `sercli report --open` breaks the seal, which the sweep's page says from then on.
+it. `sercli report --unseal` breaks the seal, which the sweep's page says from then on.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def seal_warning(sealed: int, of: int) -> str:
         return ""
     return (
         f"SEALED: {sealed} of {of} runs are points of a search and show dev alone; "
-        "--open shows test, and the search's page will say so."
+        "--unseal shows test, and the search's page will say so."
     )
 
 
@@ -73,7 +73,7 @@ def _folders(records: Sequence[Record]) -> list[Path]:
 def _seal(folder: Path, opening: bool, lines: list[str]) -> Callable[[str], bool]:
     """Return what says of a run's key whether its test figures may be shown."""
     try:
-        page = open_sweep(folder, "report --open") if opening else read_sweep(folder)
+        page = open_sweep(folder, "report --unseal") if opening else read_sweep(folder)
     except SercliError as error:
         lines.append(str(error))
         return lambda key: False

@@ -142,7 +142,7 @@ def open_sweep(folder: Path, how: str) -> SweepPage | None:
 
     Args:
         folder: Folder of the experiment.
-        how: What opened it, as in ``report --open``.
+        how: What opened it, as in ``report --unseal``.
     """
     page = read_sweep(folder)
     if page is not None and page.sealed:

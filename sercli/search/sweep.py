@@ -100,7 +100,7 @@ class SweepResult:
         if self.jobs:
             lines.append(
                 f"submitted {len(self.jobs)} workers ({', '.join(self.jobs)}); look with: "
-                f"sercli sweep status {self.page.experiment}"
+                f"sercli status {self.page.experiment}"
             )
         return lines
 

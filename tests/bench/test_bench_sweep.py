@@ -32,7 +32,7 @@ def _few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_command_prints_one_json_document() -> None:
-    done = CliRunner().invoke(app, [*BENCH, "--points", "400", "--format", "json", "--quiet"])
+    done = CliRunner().invoke(app, [*BENCH, "--trials", "400", "--format", "json", "--quiet"])
 
     assert done.exit_code == 0, done.output
     made = json.loads(done.stdout)
@@ -55,7 +55,7 @@ def test_measures_stand_beside_their_targets() -> None:
 
 
 def test_fewer_points_than_tell_anything_are_refused() -> None:
-    done = CliRunner().invoke(app, [*BENCH, "--points", "10"])
+    done = CliRunner().invoke(app, [*BENCH, "--trials", "10"])
 
     assert done.exit_code == 2
     assert "400" in done.stderr

@@ -119,7 +119,7 @@ def test_an_output_that_cannot_be_written_is_named(sercli: Shell, small: list[st
 
 
 def test_a_damaged_record_does_not_hide_the_others(sercli: Shell, small: list[str]) -> None:
-    sercli.ok("sweep", "--crew", "1", *small, "activation=tanh,relu", "experiment=two")
+    sercli.ok("sweep", "--fold-workers", "1", *small, "activation=tanh,relu", "experiment=two")
     damaged, good = sorted((sercli.folder / "runs" / "two").glob("*/run.json"))
     damaged.write_text("{", encoding="utf-8")
     done = sercli("report", "two", "--format", "csv")
@@ -138,7 +138,7 @@ def test_a_report_without_runs_says_how_to_start(sercli: Shell) -> None:
 
 
 def test_an_interval_in_a_grid_is_explained(refused: Callable[..., str], small: list[str]) -> None:
-    line = refused("sweep", "--crew", "1", *small, "arelu.alpha=interval(0,1)")
+    line = refused("sweep", "--fold-workers", "1", *small, "arelu.alpha=interval(0,1)")
     assert "range(" in line
 
 

@@ -72,7 +72,15 @@ def test_a_seed_gives_the_same_numbers_with_one_worker_or_two(
 def test_a_comparison_and_its_report_tell_the_same_in_every_form(
     sercli: Shell, small: list[str]
 ) -> None:
-    sweep = ["sweep", "--crew", "1", *small, "activation=tanh,arelu", "experiment=both", "--open"]
+    sweep = [
+        "sweep",
+        "--fold-workers",
+        "1",
+        *small,
+        "activation=tanh,arelu",
+        "experiment=both",
+        "--comparison",
+    ]
     done = sercli.json(*sweep)
     assert (done["points"], done["finished"], done["finished_now"]) == (2, 2, 2)
     assert sercli.json(*sweep)["finished_now"] == 0

@@ -45,7 +45,7 @@ class Search:
 def _searched(small: list[str], tmp_path_factory: pytest.TempPathFactory) -> Search:
     """A search of two points, which all tests of this file only read."""
     shell = Shell(tmp_path_factory.mktemp("searched"))
-    sweep = ["sweep", "--crew", "1", *small, "activation=tanh,arelu", "experiment=search"]
+    sweep = ["sweep", "--fold-workers", "1", *small, "activation=tanh,arelu", "experiment=search"]
     found = shell.json(*sweep)
     (loser,) = (run["key"] for run in found["runs"] if run["key"] != found["winner"])
     return Search(shell, found["winner"], loser)
@@ -55,7 +55,7 @@ def _searched(small: list[str], tmp_path_factory: pytest.TempPathFactory) -> Sea
 def _opened(searched: Search, tmp_path_factory: pytest.TempPathFactory) -> Search:
     """The same search with its seal broken."""
     opened = searched.copied(tmp_path_factory.mktemp("opened"))
-    rows = opened.sercli.json("report", "search", "--open")["rows"]
+    rows = opened.sercli.json("report", "search", "--unseal")["rows"]
     assert not any(row["sealed"] for row in rows if row["source"] == "run")
     return opened
 
@@ -120,10 +120,10 @@ def test_a_loser_shows_no_test_figure_in_any_form_until_the_seal_is_broken(
         assert ("ua" in page["metrics"], gives_away(json.dumps(page))) == (wins, wins)
         assert "dev_ua" in page["metrics"]
 
-    search.sercli.ok(*report, "html", "--output", "opened.html", "--open")
+    search.sercli.ok(*report, "html", "--output", "opened.html", "--unseal")
     assert gives_away((tmp_path / "opened.html").read_text(encoding="utf-8"))
     opened = json.loads((search.folder / "sweep.json").read_text())["opened"]
-    assert [each["how"] for each in opened] == ["report --open"]
+    assert [each["how"] for each in opened] == ["report --unseal"]
 
 
 def test_a_page_opens_anywhere_and_shows_all_there_is(searched: Search, tmp_path: Path) -> None:
@@ -325,7 +325,7 @@ def test_the_attention_over_an_utterance_is_drawn_for_who_may_see_it(
 
 
 def test_the_state_of_a_sweep_is_one_document(searched: Search) -> None:
-    found = searched.sercli.json("sweep", "status", "search")
+    found = searched.sercli.json("status", "search")
 
     assert found["complete"] is True
     assert {state: n for state, n in found["states"].items() if n} == {"complete": 2}

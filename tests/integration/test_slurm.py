@@ -48,7 +48,7 @@ def test_an_array_of_workers_of_which_one_is_killed_finishes_each_point_once(
     runs = sercli.folder / "runs" / "grid"
     sweep = [
         "sweep",
-        "--crew",
+        "--fold-workers",
         "1",
         *small[:-2],  # without --workers
         "arelu.alpha=range(0.1,0.6,0.1)",
@@ -78,7 +78,7 @@ def test_an_array_of_workers_of_which_one_is_killed_finishes_each_point_once(
     second = sercli.json(*sweep, "launcher.minutes=30")["jobs"]
     assert not set(first) & set(second)
     until(lambda: not cluster.states())
-    status = sercli.json("sweep", "status", "grid", *storage)
+    status = sercli.json("status", "grid", *storage)
     assert {state: count for state, count in status["states"].items() if count} == {
         "complete": POINTS
     }

@@ -29,7 +29,7 @@ def test_a_killed_sweep_goes_on_and_finishes_each_point_once(
     runs = sercli.folder / "runs" / "grid"
     sweep = [
         "sweep",
-        "--crew",
+        "--fold-workers",
         "1",
         *small,
         "arelu.alpha=0.01,0.9",

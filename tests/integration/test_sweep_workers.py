@@ -24,7 +24,7 @@ def _sweep(small: list[str]) -> list[str]:
     """A sweep of four points; a fold takes about half a second."""
     return [
         "sweep",
-        "--crew",
+        "--fold-workers",
         "1",
         *small[:-2],
         "activation=arelu",
@@ -106,7 +106,7 @@ def test_a_worker_that_is_asked_to_leave_hands_its_point_back_and_another_goes_o
 
     states = Study("s", sercli.folder / "runs").describe()[0].points
     assert (states["running"], states["waiting"]) == (0, 4 - len(finished(sercli)))
-    worker = sercli("worker", "s", "--crew", "1")
+    worker = sercli("worker", "s", "--fold-workers", "1")
     assert worker.returncode == 0, worker.stderr
     if kept:
         assert "folds × seeds were done before: going on" in worker.stderr
@@ -120,10 +120,10 @@ def test_a_stopped_sweep_claims_nothing_more_until_it_is_started_again(
 ) -> None:
     process = start(sercli, *sweep, "--workers", "1")
     until(lambda: bool(units(sercli)))
-    assert "the same sweep command goes on from there" in sercli.ok("sweep", "stop", "s")
+    assert "the same sweep command goes on from there" in sercli.ok("stop", "s")
     _, said = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert "is stopped: by sercli sweep stop" in said
+    assert "is stopped: by sercli stop" in said
     assert len(finished(sercli)) < 4
 
     assert "4 points" in sercli.ok(*sweep, "--workers", "1")
@@ -145,7 +145,7 @@ def test_a_database_that_is_away_for_a_while_is_waited_for(
     assert process.returncode == 0, said
     assert "the storage of the study answers again: going on" in said
     assert len(finished(sercli)) == 4
-    assert "--storage" not in sercli.ok("report", "s", "--open")
+    assert "--storage" not in sercli.ok("report", "s", "--unseal")
 
 
 def test_bad_requests_of_a_sweep_are_one_line(
@@ -156,7 +156,7 @@ def test_bad_requests_of_a_sweep_are_one_line(
         (["sweep", "arelu.alfa=1,2"], "Did you mean 'arelu.alpha'?"),
         (["sweep", "arelu.alpha=1,2", "--sampler", "tpee"], "Did you mean 'tpe'?"),
         (["sweep", "arelu.alpha=1,2", "--sampler", "tpe"], "needs a number of trials"),
-        (["sweep", "status", "nothing"], "no study 'nothing'"),
+        (["status", "nothing"], "no study 'nothing'"),
         (["worker", "nothing"], "no study 'nothing'"),
         (["worker", "nothing", "optim.lr=1"], "the points of a sweep are fixed"),
         (["sweep", *sweep[1:], "--storage", "what"], "is no database URL"),

@@ -102,7 +102,7 @@ def test_the_table_says_how_many_are_sealed_and_how_to_open_them(
     table = make_report(ReportRequest([], runs)).tables[0]
 
     assert "SEALED: 1 of 2 runs" in table.warning
-    assert "--open" in table.warning
+    assert "--unseal" in table.warning
     assert [row[1].text for row in table.rows] == ["81.0", "sealed"]
 
 
@@ -113,7 +113,7 @@ def test_opening_shows_all_and_the_page_says_so(points: tuple[Record, Record], r
     assert report.tables[0].warning == ""
     page = read_sweep(runs / "first")
     assert page is not None
-    assert [each["how"] for each in page.opened] == ["report --open"]
+    assert [each["how"] for each in page.opened] == ["report --unseal"]
 
 
 def test_a_page_that_cannot_be_read_keeps_its_runs_sealed(
@@ -145,7 +145,7 @@ def test_a_winner_that_cannot_be_noted_stays_sealed(
 def test_nothing_is_tested_against_a_sealed_run(points: tuple[Record, Record], runs: Path) -> None:
     request = ReportRequest([], runs, against=points[1].key)
 
-    with pytest.raises(RequestError, match=r"it is sealed \(--open shows test\)"):
+    with pytest.raises(RequestError, match=r"it is sealed \(--unseal shows test\)"):
         make_report(request)
     document = json.loads(str(make_report(replace(request, against=None, form="json")).content))
     assert {tuple(each["runs"]) for each in document["comparisons"]} == {(points[0].key,)}

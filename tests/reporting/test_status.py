@@ -102,9 +102,9 @@ def test_failures_stand_by_cause_with_one_traceback_each() -> None:
 
 
 def test_a_stopped_sweep_says_why() -> None:
-    shown = text(*sweep(point("waiting")), "by sercli sweep stop")
+    shown = text(*sweep(point("waiting")), "by sercli stop")
 
-    assert "Stopped: by sercli sweep stop" in shown
+    assert "Stopped: by sercli stop" in shown
     assert "Stopped" not in text(*sweep(point("waiting")))
 
 

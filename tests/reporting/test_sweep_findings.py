@@ -133,7 +133,7 @@ def test_of_a_sealed_sweep_only_the_winner_shows_test(
     assert "Sealed" in seen
 
 
-@pytest.mark.parametrize("opened", [[], [{"time": "2026-11-20", "how": "report --open"}]])
+@pytest.mark.parametrize("opened", [[], [{"time": "2026-11-20", "how": "report --unseal"}]])
 @pytest.mark.parametrize("state", ["waiting", "running"])
 def test_before_the_end_no_figure_of_test_is_shown(
     trials: pd.DataFrame, records: list[Record], state: str, opened: list[dict[str, str]]
@@ -149,12 +149,12 @@ def test_before_the_end_no_figure_of_test_is_shown(
 def test_the_opening_and_earlier_winners_are_told(
     trials: pd.DataFrame, records: list[Record]
 ) -> None:
-    opened = [{"time": "2026-11-20T12:00", "how": "report --open"}]
+    opened = [{"time": "2026-11-20T12:00", "how": "report --unseal"}]
     page = replace(PAGE, opened=opened, shown=["p1", "p3"])
 
     notes = find(sweep_tables(page, trials, records), "the points").notes
 
-    assert "Test was opened for all points on 2026-11-20T12:00 by report --open." in notes
+    assert "Test was opened for all points on 2026-11-20T12:00 by report --unseal." in notes
     assert any("1 earlier best" in note and "p1" in note for note in notes)
     assert not any("Sealed" in note for note in notes)
 

@@ -110,7 +110,7 @@ def _resolve(against: str, rows: Sequence[Row]) -> str:
         raise RequestError(f"'{against}' is the name of several runs: {', '.join(meant)}")
     ((key, row),) = meant.items()
     if row["ua"] is None:
-        why = "is sealed (--open shows test)" if row["sealed"] else "diverged"
+        why = "is sealed (--unseal shows test)" if row["sealed"] else "diverged"
         raise RequestError(f"nothing can be tested against '{against}': it {why}")
     return str(key)
 
