@@ -203,7 +203,7 @@ def _tend_store(
 ) -> bool:
     """Do what ``extract`` does to the store alone, and return whether it has faults."""
     from sercli.errors import RequestError
-    from sercli.features.prune import prune as prune_store
+    from sercli.features.store_uses import prune as prune_store
     from sercli.reporting.views.store import show_pruning, show_verification
     from sercli.training.data import verify_corpus
 

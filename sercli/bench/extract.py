@@ -23,11 +23,10 @@ from sercli.corpora.manifest import Manifest
 from sercli.corpora.read import read_corpus
 from sercli.errors import RequestError
 from sercli.features.audio import AudioError, read_audio
-from sercli.features.configuration import SINK, SOURCE
 from sercli.features.extract import extract
 from sercli.features.sets import feature_set
-from sercli.features.smile import start_opensmile
-from sercli.features.smile_sets import SmileSet
+from sercli.features.smile import SmileSet, start_opensmile
+from sercli.features.smile_config import SINK, SOURCE
 from sercli.processes import available_cores
 from sercli.progress import SILENT, Progress
 
@@ -45,7 +44,7 @@ _LONG = 3 * 3600
 
 
 @dataclass(frozen=True)
-class Crew:
+class PoolTiming:
     """An extraction of about three hours of audio by several processes, their start included.
 
     Attributes:
@@ -77,7 +76,7 @@ class ExtractBenchmark:
         real_time: Seconds of audio in a second of CPU time.
         ratio_to_package: ``cpu_seconds`` by ``package_cpu_seconds``.
         ratio_to_alone: ``cpu_seconds`` by ``alone_cpu_seconds``.
-        crews: Extractions by one process and by several, on the clock.
+        pools: Extractions by one process and by several, on the clock.
         again_seconds: Such an extraction again, when the store has everything, on the clock.
     """
 
@@ -92,7 +91,7 @@ class ExtractBenchmark:
     real_time: float
     ratio_to_package: float
     ratio_to_alone: float
-    crews: tuple[Crew, ...]
+    pools: tuple[PoolTiming, ...]
     again_seconds: float
 
     def to_json(self) -> dict[str, Any]:
@@ -118,7 +117,7 @@ def bench_extract(config: Config, progress: Progress = SILENT) -> ExtractBenchma
     signals, manifest = _decoded(manifest, config.features)
     seconds = sum(len(signal) for signal in signals) / config.features.sampling_rate
     ours, package, alone = _side_by_side(manifest, signals, chosen, config.features, progress)
-    crews, again = _crews(_longer(manifest, seconds), config.features, progress)
+    pools, again = _time_pools(_longer(manifest, seconds), config.features, progress)
     return ExtractBenchmark(
         machine=machine,
         corpus=manifest.dataset,
@@ -131,7 +130,7 @@ def bench_extract(config: Config, progress: Progress = SILENT) -> ExtractBenchma
         real_time=seconds / ours,
         ratio_to_package=ours / package,
         ratio_to_alone=ours / alone,
-        crews=crews,
+        pools=pools,
         again_seconds=again,
     )
 
@@ -237,21 +236,21 @@ def _longer(manifest: Manifest, seconds: float) -> Manifest:
     return replace(manifest, table=pd.concat(copies, ignore_index=True))
 
 
-def _crews(
+def _time_pools(
     manifest: Manifest, features: FeaturesConfig, progress: Progress
-) -> tuple[tuple[Crew, ...], float]:
-    crews: list[Crew] = []
+) -> tuple[tuple[PoolTiming, ...], float]:
+    pools: list[PoolTiming] = []
     again = math.nan
     for workers in sorted({1, 2, available_cores()}):
         with tempfile.TemporaryDirectory() as store:
             for _ in range(2):
                 done = extract(manifest, features, Path(store), workers=workers, progress=progress)
                 if done.extracted:
-                    one = crews[0].seconds if crews else done.elapsed
-                    crews.append(Crew(workers, done.elapsed, one / done.elapsed))
+                    one = pools[0].seconds if pools else done.elapsed
+                    pools.append(PoolTiming(workers, done.elapsed, one / done.elapsed))
                 else:
                     again = done.elapsed
-    return tuple(crews), again
+    return tuple(pools), again
 
 
 def render_extract(made: ExtractBenchmark) -> Table:
@@ -273,11 +272,11 @@ def render_extract(made: ExtractBenchmark) -> Table:
         ("openSMILE set up once, on the signals", made.alone_cpu_seconds, made.ratio_to_alone),
     ):
         table.add_row(f"{name}, CPU time", f"{seconds:.2f}", f"1 / {ratio:.2f}")
-    for crew in made.crews:
+    for pool in made.pools:
         table.add_row(
-            f"extraction by {crew.workers}, on the clock",
-            f"{crew.seconds:.2f}",
-            f"{crew.speedup:.2f} × one",
+            f"extraction by {pool.workers}, on the clock",
+            f"{pool.seconds:.2f}",
+            f"{pool.speedup:.2f} × one",
         )
     table.add_row("extraction again, on the clock", f"{made.again_seconds:.2f}", "")
     return table

@@ -19,13 +19,11 @@ from sercli.corpora.manifest import Manifest, Refusal
 from sercli.errors import SercliError
 from sercli.features.audio import AudioFacts
 from sercli.features.claims import Claims
-from sercli.features.fill import Compute, Done, fill, only_refusals
-from sercli.features.keys import recipe_digest
-from sercli.features.plan import Plan, plan_extraction
+from sercli.features.jobs import Compute, Done, Job, fill, only_refusals, run_jobs
+from sercli.features.plan import ExtractionPlan, plan_extraction, recipe_digest
 from sercli.features.sets import feature_set
 from sercli.features.store import FeatureStore
-from sercli.features.uses import Use, stored_settings
-from sercli.features.worker import Job, run_jobs
+from sercli.features.store_uses import StoreUse, stored_settings
 from sercli.progress import SILENT, Progress
 
 
@@ -72,7 +70,7 @@ def extract(
     features: FeaturesConfig,
     store: Path,
     *,
-    place: Mapping[str, Any] | None = None,
+    location: Mapping[str, Any] | None = None,
     workers: int = 1,
     progress: Progress = SILENT,
 ) -> Extraction:
@@ -84,7 +82,7 @@ def extract(
         manifest: The corpus.
         features: The feature set and the sampling rate; the rest concerns loading.
         store: Folder of the feature store; created where there is none.
-        place: What tells the corpus from others of its name in the store (`Use`).
+        location: What tells the corpus from others of its name in the store (`StoreUse`).
         workers: Most processes that compute; a short list of utterances is done in this one.
         progress: Where to show how far it is.
 
@@ -96,7 +94,7 @@ def extract(
     began = time.perf_counter()
     chosen = feature_set(features)
     plan = plan_extraction(manifest.table, recipe_digest(chosen, features.sampling_rate), progress)
-    use = Use(manifest.dataset, place or {}, stored_settings(features), plan.keys)
+    use = StoreUse(manifest.dataset, location or {}, stored_settings(features), plan.keys)
     compute = functools.partial(run_jobs, features=chosen, sampling_rate=features.sampling_rate)
     done = _bring(store, plan, use, compute, workers, progress)
     keys = {name: key for name, key in plan.keys.items() if key not in done.refused}
@@ -112,7 +110,12 @@ def extract(
 
 
 def _bring(
-    store: Path, plan: Plan, use: Use, compute: Compute, workers: int, progress: Progress
+    store: Path,
+    plan: ExtractionPlan,
+    use: StoreUse,
+    compute: Compute,
+    workers: int,
+    progress: Progress,
 ) -> Done:
     """Extract what the store lacks, and note in it who uses what."""
     there, noted = _look(store, plan, use)
@@ -128,7 +131,7 @@ def _bring(
         return fill(frames, claims, todo, compute, workers, progress)
 
 
-def _look(store: Path, plan: Plan, use: Use) -> tuple[set[str], bool]:
+def _look(store: Path, plan: ExtractionPlan, use: StoreUse) -> tuple[set[str], bool]:
     """Return which keys the store has, and whether this use of them is noted."""
     try:
         with FeatureStore(store) as frames:
@@ -138,7 +141,7 @@ def _look(store: Path, plan: Plan, use: Use) -> tuple[set[str], bool]:
         return set(), False
 
 
-def _missing(plan: Plan, there: Container[str]) -> list[Job]:
+def _missing(plan: ExtractionPlan, there: Container[str]) -> list[Job]:
     return [job for key, job in plan.jobs.items() if key not in there]
 
 
@@ -149,7 +152,9 @@ def _facts(store: Path, keys: Mapping[str, str]) -> dict[str, AudioFacts]:
         return {name: frames.stored(key).facts for name, key in keys.items()}
 
 
-def _refusals(manifest: Manifest, plan: Plan, reasons: Mapping[str, str]) -> dict[str, Refusal]:
+def _refusals(
+    manifest: Manifest, plan: ExtractionPlan, reasons: Mapping[str, str]
+) -> dict[str, Refusal]:
     audio = dict(zip(manifest.table["utterance"], manifest.table["audio"], strict=True))
     return {
         name: Refusal(audio[name], reasons[key])

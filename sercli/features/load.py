@@ -11,8 +11,7 @@ import pandas as pd
 from sercli.config.schema import FeaturesConfig
 from sercli.corpora.manifest import Manifest
 from sercli.errors import RequestError, SercliError, nearest
-from sercli.features.normalise import Statistics, frame_statistics, z_normalise
-from sercli.features.pooling import mean_pool
+from sercli.features.preprocess import Statistics, frame_statistics, mean_pool, z_normalise
 from sercli.features.store import FeatureStore
 
 _NORMALISATIONS = ("speaker", "none")

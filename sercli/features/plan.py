@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import importlib.metadata
+import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,13 +14,49 @@ import pandas as pd
 
 from sercli.corpora.manifest import Refusal
 from sercli.features.audio import AudioError, check_file
-from sercli.features.keys import audio_digest, utterance_key
-from sercli.features.worker import Job
+from sercli.features.jobs import Job
+from sercli.features.sets import FeatureSet
 from sercli.progress import SILENT, Progress
+
+_METHOD = 1
+"""Raised when sercli itself brings audio to the libraries in another way (mixing, quantising)."""
+
+
+def audio_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def recipe_digest(features: FeatureSet, sampling_rate: int) -> str:
+    """Identify everything but the audio that the frames depend on.
+
+    These are the feature set's configuration and level, the version of the library that computes
+    it, and the sampling rate. The name of the set is not: it does not change a number.
+    """
+    version = importlib.metadata.version(features.library)  # importing takes 0.3 s
+    return _hash(_METHOD, features.library, features.digest, version, sampling_rate)
+
+
+def utterance_key(audio: str, start: float, end: float, recipe: str) -> str:
+    """Return the key of one utterance.
+
+    Args:
+        audio: `audio_digest` of its file.
+        start: Seconds into the file; NaN: from its beginning.
+        end: Seconds into the file; NaN: to its end.
+        recipe: `recipe_digest` of its frames.
+    """
+    segment = [None if math.isnan(time) else float(time) for time in (start, end)]
+    return _hash(audio, *segment, recipe)
+
+
+def _hash(*parts: str | float | None) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
-class Plan:
+class ExtractionPlan:
     """The keys of a corpus' utterances; several utterances may share one.
 
     Attributes:
@@ -30,16 +70,18 @@ class Plan:
     refused: dict[str, Refusal]
 
 
-def plan_extraction(table: pd.DataFrame, recipe: str, progress: Progress = SILENT) -> Plan:
+def plan_extraction(
+    table: pd.DataFrame, recipe: str, progress: Progress = SILENT
+) -> ExtractionPlan:
     """Read the audio files of a manifest's table, for their content, and name the keys.
 
     Args:
         table: `sercli.corpora.manifest.Manifest.table`.
-        recipe: `sercli.features.keys.recipe_digest` of the frames.
+        recipe: `sercli.features.plan.recipe_digest` of the frames.
         progress: Where to show how far it is.
     """
     digest = functools.cache(_checked_digest)
-    plan = Plan({}, {}, {})
+    plan = ExtractionPlan({}, {}, {})
     columns = ["utterance", "audio", "audio_start", "audio_end"]
     with progress.task("reading audio files", total=len(table)) as bar:
         for name, audio, start, end in table[columns].itertuples(index=False, name=None):

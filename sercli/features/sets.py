@@ -10,8 +10,9 @@ import numpy as np
 from sercli.config.component import build
 from sercli.config.schema import FeaturesConfig
 from sercli.errors import RequestError, nearest
-from sercli.features.smile_sets import PACKAGED, SmileSet, own_set, packaged_set
-from sercli.features.smile_trial import try_out
+from sercli.features.smile import SmileSet
+from sercli.features.smile_probe import probe_config
+from sercli.features.smile_sets import PACKAGED, own_set, packaged_set
 from sercli.features.spectral import log_mel, mfcc
 
 
@@ -107,7 +108,7 @@ def _smile(features: FeaturesConfig) -> SmileSet:
         return packaged_set(features.name, features.level)
     if features.config is not None:
         own = own_set(features.name, features.config, features.level)
-        try_out(own, features.sampling_rate)
+        probe_config(own, features.sampling_rate)
         return own
     if features.name == "custom":
         raise RequestError(

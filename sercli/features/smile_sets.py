@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
 
 from sercli.errors import RequestError, nearest
-from sercli.features.configuration import (
+from sercli.features.smile import MEMORY_LEVELS, SmileSet
+from sercli.features.smile_config import (
     packaged_configuration,
     read_configuration,
     read_text,
     written_levels,
 )
-
-if TYPE_CHECKING:
-    from sercli.features.smile import SmileExtractor
 
 _FOLDER = Path(__file__).resolve().parent / "opensmile"
 
@@ -26,41 +21,6 @@ _FRAMER = re.compile(r"^\[\w+:cFramer\][ \t]*$", re.MULTILINE)
 _RING = "\nwriter.levelconf.growDyn=0\nwriter.levelconf.isRb=1\nwriter.levelconf.nT=16"
 """Frames in ring buffers, which later levels inherit unless they say otherwise. Without these
 emobase, IS10, IS11 and IS12 keep every level whole: 0.3 GB for a minute of audio."""
-
-MEMORY_LEVELS = {"lld": ("lld",), "lld_delta": ("lld", "lld_de"), "functionals": ("func",)}
-"""``features.level`` → the data memory levels that hold it, by the opensmile package's names."""
-
-
-@dataclass(frozen=True)
-class SmileSet:
-    """Features by an openSMILE configuration, at one level.
-
-    Attributes:
-        name: The name in the configuration and in tables.
-        level: ``lld``, ``lld_delta`` or ``functionals``.
-        origin: Where the configuration comes from, for messages.
-        text: The configuration, as `read_configuration` gives it.
-        columns: How many columns it must give; None: not known beforehand.
-    """
-
-    library: ClassVar[str] = "opensmile"
-
-    name: str
-    level: str
-    origin: str
-    text: str
-    columns: int | None = None
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of the configuration and the level."""
-        return hashlib.sha256(f"{self.level}\n{self.text}".encode()).hexdigest()
-
-    def extractor(self, sampling_rate: int) -> SmileExtractor:
-        """Set openSMILE up for signals of one sampling rate (Hz)."""
-        from sercli.features.smile import SmileExtractor
-
-        return SmileExtractor(self, sampling_rate)
 
 
 @dataclass(frozen=True)

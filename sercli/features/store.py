@@ -28,6 +28,7 @@ from safetensors import SafetensorError
 
 from sercli.errors import SercliError
 from sercli.features.audio import AudioFacts
+from sercli.progress import SILENT, Progress
 
 _MAP_SIZE = 2**40
 """Address space of the map, not disk: the file grows with what is written (our choice)."""
@@ -58,7 +59,7 @@ class Entry:
     """The frames of one utterance.
 
     Attributes:
-        key: See `sercli.features.keys`.
+        key: See `sercli.features.plan`.
         frames: float32 (frames, features).
         facts: What the audio was.
     """
@@ -301,6 +302,16 @@ class FeatureStore:
             raise SercliError(
                 f"the feature store {self._folder} cannot be {done}: {said}; {_remedy(error, done)}"
             ) from error
+
+
+def damaged_keys(store: FeatureStore, progress: Progress = SILENT) -> Iterator[tuple[str, str]]:
+    """Read all frames, and give the keys of those that are damaged, with what is wrong."""
+    keys = store.keys()
+    with progress.task("reading the store", total=len(keys)) as bar:
+        for key in keys:
+            if problem := store.damage(key):
+                yield key, problem
+            bar.advance()
 
 
 _awake: WeakValueDictionary[str, FeatureStore] = WeakValueDictionary()

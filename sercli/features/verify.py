@@ -10,12 +10,11 @@ from typing import Any
 from sercli.config.schema import FeaturesConfig
 from sercli.corpora.manifest import Manifest
 from sercli.features.audio import AudioError, hear_audio
-from sercli.features.keys import recipe_digest
-from sercli.features.plan import Plan, plan_extraction
+from sercli.features.jobs import Job
+from sercli.features.plan import ExtractionPlan, plan_extraction, recipe_digest
 from sercli.features.sets import feature_set
-from sercli.features.store import FeatureStore
-from sercli.features.uses import Use, known_uses, stored_settings
-from sercli.features.worker import Job
+from sercli.features.store import FeatureStore, damaged_keys
+from sercli.features.store_uses import StoreUse, known_uses, stored_settings
 from sercli.progress import SILENT, Progress
 
 
@@ -58,7 +57,7 @@ def verify(
     features: FeaturesConfig,
     store: Path,
     *,
-    place: Mapping[str, Any] | None = None,
+    location: Mapping[str, Any] | None = None,
     progress: Progress = SILENT,
 ) -> Verification:
     """Look for every utterance of a corpus, and read all frames of the store.
@@ -69,7 +68,7 @@ def verify(
         manifest: The corpus.
         features: What should be stored of it.
         store: Folder of the feature store; it is only read.
-        place: What tells the corpus from others of its name in the store (`Use`).
+        location: What tells the corpus from others of its name in the store (`StoreUse`).
         progress: Where to show how far it is.
 
     Raises:
@@ -78,7 +77,7 @@ def verify(
     """
     rate = features.sampling_rate
     plan = plan_extraction(manifest.table, recipe_digest(feature_set(features), rate), progress)
-    use = Use(manifest.dataset, place or {}, stored_settings(features), plan.keys)
+    use = StoreUse(manifest.dataset, location or {}, stored_settings(features), plan.keys)
     with FeatureStore(store) as frames:
         uses = known_uses(frames)
         faults = [*_lacking(frames, plan, use, uses.get(use.name), rate)]
@@ -87,7 +86,11 @@ def verify(
 
 
 def _lacking(
-    store: FeatureStore, plan: Plan, use: Use, noted: Use | None, sampling_rate: int
+    store: FeatureStore,
+    plan: ExtractionPlan,
+    use: StoreUse,
+    noted: StoreUse | None,
+    sampling_rate: int,
 ) -> Iterator[Fault]:
     before = noted.keys if noted else {}
     for utterance, key in use.keys.items():
@@ -108,7 +111,9 @@ def _is_usable(job: Job, sampling_rate: int) -> bool:
     return True
 
 
-def _damaged(store: FeatureStore, uses: Mapping[str, Use], progress: Progress) -> Iterator[Fault]:
+def _damaged(
+    store: FeatureStore, uses: Mapping[str, StoreUse], progress: Progress
+) -> Iterator[Fault]:
     names = {
         key: f"{use.corpus}: {utterance}"
         for use in uses.values()
@@ -117,13 +122,3 @@ def _damaged(store: FeatureStore, uses: Mapping[str, Use], progress: Progress) -
     for key, problem in damaged_keys(store, progress):
         remedy = "`sercli extract --prune` removes it, and the next `sercli extract` makes it anew"
         yield Fault(names.get(key, f"frames {key[:12]}…"), f"{problem}; {remedy}")
-
-
-def damaged_keys(store: FeatureStore, progress: Progress = SILENT) -> Iterator[tuple[str, str]]:
-    """Read all frames, and give the keys of those that are damaged, with what is wrong."""
-    keys = store.keys()
-    with progress.task("reading the store", total=len(keys)) as bar:
-        for key in keys:
-            if problem := store.damage(key):
-                yield key, problem
-            bar.advance()

@@ -20,7 +20,7 @@ from sercli.corpora.read import read_corpus
 from sercli.errors import SercliError
 from sercli.features.extract import Extraction, extract
 from sercli.features.load import StoredSteps, load_features
-from sercli.features.uses import corpus_place
+from sercli.features.store_uses import corpus_location
 from sercli.features.verify import Verification, verify
 from sercli.progress import SILENT, Progress
 
@@ -116,7 +116,7 @@ def verify_corpus(config: Config, progress: Progress = SILENT) -> Verification:
         read_corpus(config.dataset, progress),
         config.features,
         Path(config.paths.store),
-        place=corpus_place(config.dataset),
+        location=corpus_location(config.dataset),
         progress=progress,
     )
 
@@ -137,7 +137,7 @@ def _extract(config: Config, workers: int, progress: Progress) -> tuple[Manifest
         manifest,
         config.features,
         Path(config.paths.store),
-        place=corpus_place(config.dataset),
+        location=corpus_location(config.dataset),
         workers=workers,
         progress=progress,
     )

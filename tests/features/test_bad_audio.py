@@ -56,7 +56,7 @@ def test_each_kind_is_read_or_refused_with_the_reason_and_the_rest_goes_on(
 def test_all_kinds_in_one_corpus_by_two_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sercli.features.fill._WORTH_A_PROCESS", 1)
+    monkeypatch.setattr("sercli.features.jobs._WORTH_A_PROCESS", 1)
     done = extract(
         _corpus(tmp_path / "audio", list(CASES)), FeaturesConfig(), tmp_path / "store", workers=2
     )

@@ -138,6 +138,6 @@ def test_the_benchmark_of_extraction_is_one_json_document(sercli: Shell, small: 
     assert made["utterances"] == 100
     assert made["ratio_to_alone"] > 0.9
     assert made["ratio_to_package"] > 0.3
-    assert [crew["workers"] for crew in made["crews"]][:2] == [1, 2]
-    assert made["again_seconds"] < made["crews"][0]["seconds"]
+    assert [pool["workers"] for pool in made["pools"]][:2] == [1, 2]
+    assert made["again_seconds"] < made["pools"][0]["seconds"]
     assert not (sercli.folder / "store").exists()

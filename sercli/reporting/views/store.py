@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sercli.features.prune import Pruning
+from sercli.features.store_uses import Pruning
 from sercli.features.verify import Verification
 
 

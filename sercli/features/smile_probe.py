@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sercli.errors import RequestError
 from sercli.features.audio import AudioError
-from sercli.features.smile_sets import SmileSet
+from sercli.features.smile import SmileExtractor, SmileSet, start_opensmile, with_memory_io
 from sercli.processes import stop_workers, worker_pool
 
 _PATIENCE = 60
@@ -28,7 +28,7 @@ _UNHEARD = "commandlineParser"
 
 
 @cache
-def try_out(features: SmileSet, sampling_rate: int) -> None:
+def probe_config(features: SmileSet, sampling_rate: int) -> None:
     """Compute features of a second of noise, in a process of its own (which takes 0.7 s).
 
     Raises:
@@ -55,8 +55,6 @@ def _compute(features: SmileSet, sampling_rate: int, log: Path) -> None:
     import numpy as np
     from opensmile.core.lib import OpenSmileException
 
-    from sercli.features.smile import SmileExtractor, start_opensmile
-
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what C++ says as it aborts
     try:
         start_opensmile(features, sampling_rate, log)
@@ -70,11 +68,9 @@ def _compute(features: SmileSet, sampling_rate: int, log: Path) -> None:
 
 
 def _reason(log: Path, features: SmileSet) -> str:
-    from sercli.features.smile import with_ends
-
     said = log.read_text(errors="replace") if log.exists() else ""
     entries = [" ".join(each.split()) for each in _ENTRY.split(said)]
     errors = [each for each in entries if each and not each.startswith(_UNHEARD)]
     first = next(filter(_LINE.search, errors), next(iter(errors), "it crashes"))
-    lines = with_ends(features.text).split("\n")  # openSMILE's numbers count what is included
+    lines = with_memory_io(features.text).split("\n")  # openSMILE's numbers count what is included
     return _LINE.sub(lambda number: f"'{lines[int(number[1]) - 1].strip()}':", first)

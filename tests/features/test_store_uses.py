@@ -20,8 +20,8 @@ from sercli.corpora.manifest import Manifest
 from sercli.errors import SercliError
 from sercli.features.claims import Claims
 from sercli.features.extract import Extraction, extract
-from sercli.features.prune import prune
 from sercli.features.store import Entry, FeatureStore
+from sercli.features.store_uses import prune
 from sercli.features.verify import verify
 
 Corpus = Callable[..., Manifest]
@@ -69,8 +69,8 @@ def test_a_store_that_has_everything_need_not_be_writable(
     (tmp_path / "audio" / "u001.wav").write_text("no audio")
     first = extract(manifest, IAAN45, tmp_path / "store")
     _unwritable(monkeypatch)
-    for place in ({}, HERE):  # one that the store knows, and one that it cannot note
-        again = extract(manifest, IAAN45, tmp_path / "store", place=place)
+    for location in ({}, HERE):  # one that the store knows, and one that it cannot note
+        again = extract(manifest, IAAN45, tmp_path / "store", location=location)
         assert (again.keys, again.facts, again.refused) == (first.keys, first.facts, first.refused)
         assert (again.extracted, again.reused) == (0, 2)
 
@@ -148,19 +148,19 @@ def test_what_another_process_claims_and_refuses_is_refused_here_too(
 
 
 def _verify(manifest: Manifest, store: Path) -> list[tuple[str, str]]:
-    found = verify(manifest, IAAN45, store, place=HERE)
+    found = verify(manifest, IAAN45, store, location=HERE)
     return [(fault.what, fault.reason.partition(":")[0]) for fault in found.faults]
 
 
 def _extract(manifest: Manifest, store: Path) -> Extraction:
-    return extract(manifest, IAAN45, store, place=HERE)
+    return extract(manifest, IAAN45, store, location=HERE)
 
 
 def test_a_store_without_faults_verifies(tmp_path: Path, corpus: Corpus) -> None:
     manifest = corpus(tmp_path / "audio", 4)
     (tmp_path / "audio" / "u001.wav").write_text("no audio")  # refused, and so rightly not there
     _extract(manifest, tmp_path / "store")
-    found = verify(manifest, IAAN45, tmp_path / "store", place=HERE)
+    found = verify(manifest, IAAN45, tmp_path / "store", location=HERE)
     assert (found.utterances, found.stored, found.faults) == (4, 3, ())
 
 
@@ -203,7 +203,7 @@ def test_pruning_keeps_what_any_known_manifest_uses(tmp_path: Path, corpus: Corp
     store = tmp_path / "store"
     five, four = corpus(tmp_path / "audio", 5), corpus(tmp_path / "audio", 4)
     first = _extract(five, store)
-    extract(four, IAAN45, store, place={"root": "/there"})
+    extract(four, IAAN45, store, location={"root": "/there"})
     _extract(replace(five, table=five.table[:2]), store)  # the note of /here now names two
     done = prune(store)
     assert (done.unused, done.kept) == (1, 4)
@@ -219,7 +219,7 @@ def test_other_features_of_a_corpus_are_kept_and_an_older_state_of_it_is_not(
     manifest, store = corpus(tmp_path / "audio", 2), tmp_path / "store"
     at_8_khz = FeaturesConfig(sampling_rate=8000)
     _extract(manifest, store)
-    extract(manifest, at_8_khz, store, place=HERE)
+    extract(manifest, at_8_khz, store, location=HERE)
     assert prune(store).unused == 0
     shutil.copy(tmp_path / "audio" / "u000.wav", tmp_path / "audio" / "u001.wav")
     _extract(manifest, store)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sercli.features.keys import audio_digest, recipe_digest, utterance_key
+from sercli.features.plan import audio_digest, recipe_digest, utterance_key
 from sercli.features.smile_sets import packaged_set
 from sercli.features.spectral import log_mel
 

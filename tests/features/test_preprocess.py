@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sercli.features.normalise import frame_statistics, z_normalise
-from sercli.features.pooling import mean_pool
+from sercli.features.preprocess import frame_statistics, mean_pool, z_normalise
 
 _VALUES = st.floats(-1e4, 1e4, width=32)
 

@@ -12,8 +12,7 @@ from sercli.corpora.manifest import Manifest, build_manifest
 from sercli.errors import RequestError, SercliError
 from sercli.features.audio import AudioFacts
 from sercli.features.load import load_features
-from sercli.features.normalise import frame_statistics, z_normalise
-from sercli.features.pooling import mean_pool
+from sercli.features.preprocess import frame_statistics, mean_pool, z_normalise
 from sercli.features.store import Entry, FeatureStore
 
 _FACTS = AudioFacts(1.0, 16000, 1, peak=0.5, clipped_share=0.0, content="")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -9,12 +10,13 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExec
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sercli.errors import SercliError
-from sercli.features.audio import expected_seconds
+from sercli.features.audio import AudioError, expected_seconds, hear_audio
 from sercli.features.claims import Claims
-from sercli.features.store import FeatureStore
-from sercli.features.worker import Job, Outcome
+from sercli.features.sets import Extractor, FeatureSet
+from sercli.features.store import Entry, FeatureStore
 from sercli.processes import worker_pool
 from sercli.progress import SILENT, Progress
 
@@ -26,6 +28,61 @@ _AHEAD = 2
 
 _WORTH_A_PROCESS = 128
 """Utterances that take about as long as a process takes to start (our measurement)."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A stretch of audio whose frames the store lacks.
+
+    Attributes:
+        key: Its key in the store.
+        audio: The audio file.
+        start: Seconds into the file; NaN: from its beginning.
+        end: Seconds into the file; NaN: to its end.
+    """
+
+    key: str
+    audio: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of some jobs.
+
+    Attributes:
+        entries: What the store should hold.
+        refused: Key → why there is nothing to store.
+    """
+
+    entries: list[Entry]
+    refused: dict[str, str]
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of all of these jobs."""
+        return [entry.key for entry in self.entries] + list(self.refused)
+
+
+def run_jobs(jobs: Sequence[Job], features: FeatureSet, sampling_rate: int) -> Outcome:
+    """Extract the frames of each job, and go on after those that cannot be used."""
+    extract = _extractor(features, sampling_rate)
+    outcome = Outcome([], {})
+    for job in jobs:
+        try:
+            signal, facts = hear_audio(Path(job.audio), job.start, job.end, sampling_rate)
+            outcome.entries.append(Entry(job.key, extract(signal), facts))
+        except AudioError as refusal:
+            outcome.refused[job.key] = str(refusal)
+    return outcome
+
+
+@functools.cache
+def _extractor(features: FeatureSet, sampling_rate: int) -> Extractor:
+    """Set openSMILE up once in each process."""
+    return features.extractor(sampling_rate)
+
 
 Compute = Callable[[Sequence[Job]], Outcome]
 
@@ -67,12 +124,12 @@ def fill(
     left = list(todo)
     with (
         progress.task("extracting features", total=sum(hours.values()), unit="h") as bar,
-        _crew(workers, len(todo)) as crew,
+        _worker_pool(workers, len(todo)) as pool,
     ):
         while left:
             busy: list[Job] = []
             batches = _claimed(store, claims, left, busy)
-            with closing(outcomes(crew, compute, batches, _AHEAD * workers)) as finished:
+            with closing(outcomes(pool, compute, batches, _AHEAD * workers)) as finished:
                 for outcome in finished:
                     store.put(outcome.entries)
                     done.add(outcome)
@@ -92,7 +149,10 @@ def only_refusals(todo: Sequence[Job], compute: Compute, instead: SercliError) -
         SercliError: One can, and there is no place for its frames.
     """
     done = Done()
-    with _crew(1, len(todo)) as crew, closing(outcomes(crew, compute, _batches(todo), 1)) as each:
+    with (
+        _worker_pool(1, len(todo)) as pool,
+        closing(outcomes(pool, compute, _batches(todo), 1)) as each,
+    ):
         for outcome in each:
             if outcome.entries:
                 raise instead
@@ -101,13 +161,13 @@ def only_refusals(todo: Sequence[Job], compute: Compute, instead: SercliError) -
 
 
 def outcomes(
-    crew: Executor, compute: Compute, batches: Iterable[list[Job]], ahead: int
+    pool: Executor, compute: Compute, batches: Iterable[list[Job]], ahead: int
 ) -> Generator[Outcome]:
     """Give outcomes as they come, with no more than ``ahead`` batches handed out at a time."""
     flying: set[Future[Outcome]] = set()
     try:
         for batch in batches:
-            flying.add(crew.submit(compute, batch))
+            flying.add(pool.submit(compute, batch))
             if len(flying) >= ahead:
                 landed, flying = wait(flying, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in landed)
@@ -122,15 +182,15 @@ def outcomes(
 
 
 @contextmanager
-def _crew(workers: int, jobs: int) -> Iterator[Executor]:
+def _worker_pool(workers: int, jobs: int) -> Iterator[Executor]:
     processes = min(workers, math.ceil(jobs / _WORTH_A_PROCESS))
     # One worker is a thread: Ctrl-C in the main thread would hit openSMILE's callback into
     # Python, where it is lost, and a frame with it.
-    crew = worker_pool(processes) if processes > 1 else ThreadPoolExecutor(1)
+    pool = worker_pool(processes) if processes > 1 else ThreadPoolExecutor(1)
     try:
-        yield crew
+        yield pool
     finally:
-        crew.shutdown(cancel_futures=True)
+        pool.shutdown(cancel_futures=True)
 
 
 def _claimed(

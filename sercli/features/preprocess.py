@@ -1,4 +1,4 @@
-"""Z-normalisation of frames."""
+"""From frames to steps: z-normalisation and mean pooling."""
 
 from __future__ import annotations
 
@@ -70,3 +70,23 @@ def z_normalise(frames: np.ndarray, statistics: Statistics) -> np.ndarray:
     """
     scaled: np.ndarray = (frames - statistics.mean) / statistics.deviation
     return scaled.astype(np.float32)
+
+
+def mean_pool(frames: np.ndarray, size: int) -> np.ndarray:
+    """Average every ``size`` frames, after filling up the last group with zeros.
+
+    The zeros count in the mean, as in the published code of IAAN (data.py).
+
+    Args:
+        frames: (frames, features).
+        size: Frames of a step.
+
+    Returns:
+        float32 (⌈frames / size⌉, features).
+    """
+    steps = -(-len(frames) // size)
+    padded = np.zeros((steps * size, frames.shape[1]), frames.dtype)  # np.pad takes 0.1 ms
+    padded[: len(frames)] = frames
+    groups = padded.reshape(steps, size, frames.shape[1])
+    means: np.ndarray = groups.mean(axis=1, dtype=np.float64)
+    return means.astype(np.float32)

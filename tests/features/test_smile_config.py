@@ -14,10 +14,10 @@ from sercli.config.compose import compose
 from sercli.config.schema import FeaturesConfig
 from sercli.corpora.manifest import Manifest
 from sercli.errors import RequestError
-from sercli.features.configuration import packaged_configuration, read_configuration
 from sercli.features.extract import extract
-from sercli.features.keys import recipe_digest
+from sercli.features.plan import recipe_digest
 from sercli.features.sets import column_names, feature_set
+from sercli.features.smile_config import packaged_configuration, read_configuration
 from sercli.features.smile_sets import own_set, packaged_set
 from sercli.features.store import FeatureStore
 

@@ -12,9 +12,9 @@ from sercli.config.compose import compose
 from sercli.config.schema import FeaturesConfig
 from sercli.errors import RequestError
 from sercli.features.audio import AudioError
-from sercli.features.deltas import regression_slopes
-from sercli.features.keys import recipe_digest
+from sercli.features.plan import recipe_digest
 from sercli.features.sets import column_names, feature_set
+from sercli.features.spectral import regression_slopes
 
 RATE = 16000
 LOG_MEL = FeaturesConfig(name="log_mel")

@@ -20,7 +20,7 @@ from sercli.config.compose import compose
 from sercli.config.schema import FeaturesConfig
 from sercli.errors import RequestError
 from sercli.features.audio import AudioError
-from sercli.features.keys import recipe_digest
+from sercli.features.plan import recipe_digest
 from sercli.features.sets import Extractor, column_names, feature_set
 from sercli.features.smile_sets import packaged_set
 
