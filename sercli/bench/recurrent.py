@@ -19,12 +19,13 @@ from torch import Tensor, nn
 from sercli.errors import RequestError
 from sercli.models.batch import Batch, Turns
 from sercli.models.iaan import IAAN
-from sercli.nn import GRU, run_together, use_backend
+from sercli.nn import GRU, run_parallel, use_backend
 from sercli.nn.activations import ACTIVATIONS
-from sercli.nn.backend import describe, why_not_fused
 from sercli.nn.cells import CELLS
+from sercli.nn.cells.gru import AFTER as GRU_CELL
 from sercli.nn.layer import RecurrentLayer
-from sercli.nn.recurrence.backend import chosen_backend
+from sercli.nn.recurrence.backend import chosen_backend, describe_backend, why_not_fused
+from sercli.nn.stack_pass import StackPass
 from sercli.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def bench_recurrent(
         use_backend(chosen)
     machine = {
         "threads": torch.get_num_threads(),
-        "backend": describe(GRU(1, 1)),
+        "backend": describe_backend(GRU(1, 1)),
         "torch": torch.__version__,
     }
     return Benchmark(machine, matmul, tuple(rows))
@@ -324,7 +325,7 @@ def _together(shape: tuple[int, int, int]) -> list[_Task]:
     parameters = [each for layer in layers for each in layer.parameters()]
 
     def run() -> None:
-        outputs = [output for output, _ in run_together([(each, x, None) for each in layers])]
+        outputs = [output for output, _ in run_parallel([each.stack_pass(x) for each in layers])]
         torch.autograd.grad(outputs, parameters, [torch.ones_like(each) for each in outputs])
 
     work = TOGETHER * _work(shape, hidden, gates=3)
@@ -376,10 +377,9 @@ class _TorchGRU(nn.Module):
         self.layer = nn.GRU(inputs, hidden, batch_first=True, bidirectional=bidirectional)
         self.output_size = hidden * (2 if bidirectional else 1)
 
-    def passing(self, given: Tensor, *, lengths: Tensor) -> Any:
-        """Run alone: it asks `run_together` for nothing."""
-        return self.layer(given)
-        yield
+    def stack_pass(self, x: Tensor, *, lengths: Tensor) -> StackPass:
+        """Run alone, after the levels, of which there is none."""
+        return StackPass(GRU_CELL, [], x, lambda steps, _: self.layer(steps))
 
 
 def _iaan_model(hidden: int, new_cell: Callable[..., Any]) -> IAAN:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from sercli.nn.masks import valid_steps
+from sercli.nn.pooling import valid_steps
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from sercli.models.batch import Batch
 from sercli.models.check import check_dropout, check_sizes
 from sercli.models.heads import dense
 from sercli.nn.attention import DotAttention
-from sercli.nn.check import check_one_of
+from sercli.nn.checks import check_one_of
 from sercli.nn.pooling import Pooling, ends_of_directions, largest_over_time, mean_over_time
 
 _PLAIN: dict[str, Pooling] = {

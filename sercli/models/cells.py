@@ -13,7 +13,7 @@ from sercli.config.component import build
 from sercli.errors import RequestError
 from sercli.nn.activations import ACTIVATIONS
 from sercli.nn.cells import CELLS
-from sercli.nn.check import check_one_of
+from sercli.nn.checks import check_one_of
 from sercli.nn.layer import MakeActivation, RecurrentLayer
 
 

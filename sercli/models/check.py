@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sercli.errors import RequestError
-from sercli.nn import check
+from sercli.nn import checks
 
 
 def check_sizes(**sizes: int) -> None:
@@ -12,7 +12,7 @@ def check_sizes(**sizes: int) -> None:
     Raises:
         RequestError: Names the setting as the configuration does.
     """
-    check.check_sizes("model.", **sizes)
+    checks.check_sizes("model.", **sizes)
 
 
 def check_dropout(dropout: float) -> None:

@@ -9,10 +9,10 @@ from sercli.models import MODELS, MakeCell
 from sercli.models.batch import Batch, Turns
 from sercli.models.check import check_dropout, check_sizes, check_weight
 from sercli.models.output import Output
+from sercli.nn import run_parallel
 from sercli.nn.attention import InteractionAttention, SelfAttention
-from sercli.nn.check import check_one_of
+from sercli.nn.checks import check_one_of
 from sercli.nn.layer import RecurrentLayer
-from sercli.nn.together import run_together
 
 CONTEXTS = ("full", "steer", "none")
 """What context turns may do; see `IAAN`."""
@@ -115,8 +115,11 @@ class IAAN(nn.Module):
         heard = self._heard(batch)
         layers = [self.current, *(encoder.cell for encoder, _ in heard)]
         turns = [batch.current, *(each for _, each in heard)]
-        (states, _), *others = run_together(
-            [(layer, each.frames, each.lengths) for layer, each in zip(layers, turns, strict=True)]
+        (states, _), *others = run_parallel(
+            [
+                layer.stack_pass(x.frames, lengths=x.lengths)
+                for layer, x in zip(layers, turns, strict=True)
+            ]
         )
         return states, [
             encoder.pool(found, each.valid)

@@ -10,7 +10,7 @@ from sercli.models.batch import Batch, Turns
 from sercli.models.check import check_dropout, check_sizes
 from sercli.nn import last_state
 from sercli.nn.attention import FeatureAttention, TimeAttention
-from sercli.nn.check import check_one_of
+from sercli.nn.checks import check_one_of
 
 
 @MODELS.register("lstm_tf_at")

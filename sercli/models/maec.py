@@ -15,9 +15,9 @@ from sercli.models.check import check_dropout, check_sizes, check_weight
 from sercli.models.corpus import Corpus
 from sercli.models.heads import TaskHeads
 from sercli.models.output import Output
+from sercli.nn import run_parallel
 from sercli.nn.attention import BottleneckAttention, SelfAttention
 from sercli.nn.layer import RecurrentLayer
-from sercli.nn.together import run_together
 
 
 @MODELS.register("maec")
@@ -101,8 +101,8 @@ class MAEC(nn.Module):
             (self.own, batch.own),
             (self.interlocutor, batch.interlocutor),
         )
-        states = run_together(
-            [(each.recurrent, each.convolve(turns), turns.lengths) for each, turns in pairs]
+        states = run_parallel(
+            [x.recurrent.stack_pass(x.convolve(turns), lengths=turns.lengths) for x, turns in pairs]
         )
         pooled = [
             each.pool(found, turns.valid)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,19 +15,14 @@ from torch.nn.utils.rnn import PackedSequence
 
 from sercli.errors import RequestError
 from sercli.nn.activations import ACTIVATIONS
-from sercli.nn.check import check_one_of, check_sizes
-from sercli.nn.initial import INITS, draw, uniform
-from sercli.nn.recurrence import Cell, Recurrence, Unrolled, Weights
-from sercli.nn.recurrence.operands import State
+from sercli.nn.checks import check_one_of, check_sizes
+from sercli.nn.init import INITS, init_weights, uniform
+from sercli.nn.recurrence import Cell, Recurrence, State, Weights
 from sercli.nn.sequences import read
-from sercli.nn.states import Final, put_together, taken_apart
-from sercli.nn.together import drive
+from sercli.nn.stack_pass import FinalState, StackPass, run_parallel, split_state, stack_states
 
 MakeActivation = str | nn.Module | Callable[[], nn.Module]
 """A name that `sercli.nn.activations` knows, a module, or what makes one."""
-
-Passing = Generator[tuple[Cell, list[Recurrence]], list[Unrolled], tuple[Any, Any]]
-"""A pass through a stack: asks for the recurrences of each level, is sent what came of them."""
 
 _STANDARD = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 _HALF = (torch.bfloat16, torch.float16)
@@ -68,20 +64,20 @@ class RecurrentLayer(nn.Module):
             gets its own. A module: it is used everywhere.
         share: Whether the two directions of a level share one (``layer``) or each has its own
             (``direction``). Our choice: the AR-GRU paper does not say.
-        init: How the weights start: `sercli.nn.initial.draw`. Biases start like the weights
+        init: How the weights start: `sercli.nn.init.init_weights`. Biases start like the weights
             with ``torch``, else at zero.
-        gate_bias: Added to the initial biases of the gates ``biased``.
+        gate_bias: Added to the initial biases of the gates ``biased_gates``.
 
     Raises:
         RequestError: A size, share or choice is out of range.
     """
 
     weight_hh_l0: Tensor
-    carried = 1
+    num_states = 1
     """How many tensors of the state, h first, a caller gives and gets."""
-    biased: tuple[int, ...] = ()
+    biased_gates: tuple[int, ...] = ()
     """The gates that ``gate_bias`` raises, by the position of their block in the weights."""
-    kernels: tuple[int, ...] = ()
+    init_groups: tuple[int, ...] = ()
     """How TensorFlow's cell groups the gates; empty: each on its own (our choice)."""
 
     def __init__(
@@ -107,7 +103,7 @@ class RecurrentLayer(nn.Module):
         check_one_of("share", share, ("layer", "direction"))
         check_one_of("init", init, INITS)
         _check_dropout(dropout, num_layers)
-        if gate_bias and not (bias and self.biased):
+        if gate_bias and not (bias and self.biased_gates):
             raise RequestError(
                 f"gate_bias={gate_bias:g}: the layer has no bias that it could raise"
             )
@@ -128,6 +124,7 @@ class RecurrentLayer(nn.Module):
         make = _maker(activation, device, dtype)
         names = dict.fromkeys(map(self._activation_name, self.all_suffixes()))
         self.activations = nn.ModuleDict({name: make() for name in names})
+        self.on_states: list[Callable[[Tensor], None]] = []
 
     def parameter_shapes(self, inputs: int) -> dict[str, tuple[int, ...]]:
         """The parameters of one recurrence: those of torch, then what else the cell needs."""
@@ -171,18 +168,18 @@ class RecurrentLayer(nn.Module):
         uniform(1 / math.sqrt(self.hidden_size), *self.parameters(recurse=False))
         for own in map(self.weights, self.all_suffixes()):
             if self.init != "torch":
-                kernels = self.kernels or (1,) * self.cell.gates
-                draw(self.init, own["weight_ih"], own["weight_hh"], kernels)
+                groups = self.init_groups or (1,) * self.cell.gates
+                init_weights(self.init, own["weight_ih"], own["weight_hh"], groups)
                 for name in own.keys() & {"bias_ih", "bias_hh"}:
                     nn.init.zeros_(own[name])
-            for gate in self.biased if self.gate_bias else ():
+            for gate in self.biased_gates if self.gate_bias else ():
                 with torch.no_grad():
                     own["bias_ih"].chunk(self.cell.gates)[gate].add_(self.gate_bias)
 
     def forward(
         self,
         input: Tensor | PackedSequence,  # noqa: A002 - as torch's layers call it
-        hx: Final | None = None,
+        hx: FinalState | None = None,
         *,
         lengths: Tensor | Sequence[int] | None = None,
     ) -> tuple[Any, Any]:
@@ -206,38 +203,39 @@ class RecurrentLayer(nn.Module):
         Raises:
             RequestError: Shapes, lengths or dtypes do not fit.
         """
-        return drive([self.passing(input, hx, lengths=lengths)])[0]
+        return run_parallel([self.stack_pass(input, hx, lengths=lengths)])[0]
 
-    def passing(
+    def stack_pass(
         self,
-        given: Tensor | PackedSequence,
-        hx: Final | None = None,
+        input: Tensor | PackedSequence,  # noqa: A002 - as torch's layers call it
+        hx: FinalState | None = None,
         *,
         lengths: Tensor | Sequence[int] | None = None,
-    ) -> Passing:
-        """Run over sequences, leaving the recurrences to the caller: see `forward`."""
-        batch = read(given, lengths, batch_first=self.batch_first)
+    ) -> StackPass:
+        """Prepare a pass for `sercli.nn.run_parallel`; the arguments are those of `forward`."""
+        batch = read(input, lengths, batch_first=self.batch_first)
         steps = self._checked(batch.steps, "input")
         if steps.shape[-1] != self.input_size:
             raise RequestError(
                 f"input has {steps.shape[-1]} features: the layer reads {self.input_size}"
             )
         initial = self._initial(hx, steps.shape[1], batch.alone)
-        finals: list[State] = []
-        for level in range(self.num_layers):
-            if level and self.dropout:
-                steps = F.dropout(steps, self.dropout, self.training)
-            unrolled = yield self.cell, self._level(level, steps, batch.lengths, initial)
-            finals += [each.final for each in unrolled]
-            first = unrolled[0].states
-            steps = torch.cat([each.states for each in unrolled], -1) if unrolled[1:] else first
-        dtype = self.weight_hh_l0.dtype
-        final = put_together(finals, self.carried, batch.alone, dtype)
-        return batch.returned(steps.to(dtype)), final
+        levels = [
+            partial(self._level, level, batch.lengths, initial) for level in range(self.num_layers)
+        ]
+
+        def finish(output: Tensor, finals: list[State]) -> tuple[Any, Any]:
+            dtype = self.weight_hh_l0.dtype
+            final = stack_states(finals, self.num_states, batch.alone, dtype)
+            return batch.returned(output.to(dtype)), final
+
+        return StackPass(self.cell, levels, steps, finish, self.on_states)
 
     def _level(
-        self, level: int, steps: Tensor, lengths: Tensor, initial: Sequence[State]
+        self, level: int, lengths: Tensor, initial: Sequence[State], steps: Tensor
     ) -> list[Recurrence]:
+        if level and self.dropout:
+            steps = F.dropout(steps, self.dropout, self.training)
         recurrences = []
         for direction, suffix in enumerate(self.suffixes(level)):
             inputs, weights = self.operands(suffix, steps, lengths)
@@ -248,11 +246,11 @@ class RecurrentLayer(nn.Module):
             )
         return recurrences
 
-    def _initial(self, hx: Final | None, batch: int, alone: bool) -> list[State]:
+    def _initial(self, hx: FinalState | None, batch: int, alone: bool) -> list[State]:
         if hx is None:
             return []
         shape = len(self.all_suffixes()), batch, self.hidden_size
-        states = taken_apart(hx, self.carried, shape, alone)
+        states = split_state(hx, self.num_states, shape, alone)
         return [tuple(self._checked(part, "hx") for part in state) for state in states]
 
     def _checked(self, given: Tensor, what: str) -> Tensor:
@@ -279,6 +277,21 @@ class RecurrentLayer(nn.Module):
 def recurrent_layers(model: nn.Module) -> Iterator[RecurrentLayer]:
     """Give the recurrent layers of a model."""
     return (module for module in model.modules() if isinstance(module, RecurrentLayer))
+
+
+def last_state(layer: RecurrentLayer, final: FinalState) -> Tensor:
+    """Return the visible final state of the last level, its directions concatenated.
+
+    Args:
+        layer: The layer that returned it.
+        final: The final state as the layer returned it.
+
+    Returns:
+        (B, D·H); of a single sequence (D·H,).
+    """
+    visible = final if isinstance(final, Tensor) else final[0]
+    directions = 2 if layer.bidirectional else 1
+    return torch.cat(visible[-directions:].unbind(0), dim=-1)
 
 
 def _check_dropout(dropout: float, num_layers: int) -> None:

@@ -1,4 +1,4 @@
-"""From the states of a sequence to one vector, without attention and without padding."""
+"""Masks of padding, and pooling over the real steps of a sequence without attention."""
 
 from __future__ import annotations
 
@@ -9,6 +9,19 @@ from torch import Tensor
 
 Pooling = Callable[[Tensor, Tensor], Tensor]
 """Makes (B, H) of states (B, T, H) and valid (B, T)."""
+
+
+def valid_steps(lengths: Tensor, steps: int) -> Tensor:
+    """Mark the real steps of each sequence.
+
+    Args:
+        lengths: Number of real steps of each sequence, (B,).
+        steps: Length T of the padded batch.
+
+    Returns:
+        Boolean (B, T), true where a step is real.
+    """
+    return torch.arange(steps, device=lengths.device) < lengths.unsqueeze(1)
 
 
 def mean_over_time(states: Tensor, valid: Tensor) -> Tensor:

@@ -13,8 +13,7 @@ from sercli.config.compose import to_yaml
 from sercli.config.key import result_relevant, run_key
 from sercli.config.schema import Config
 from sercli.files import held_alone
-from sercli.nn.backend import describe
-from sercli.nn.recurrence.backend import use_backend
+from sercli.nn.recurrence.backend import describe_backend, use_backend
 from sercli.progress import SILENT, Progress
 from sercli.results.environment import describe_environment
 from sercli.results.record import Record, adopt, unit_name, write_record
@@ -113,7 +112,7 @@ def train_run(
 def _announce_backend(config: Config, model: nn.Module, progress: Progress) -> str:
     """Say which backend runs; what it compiles, the workers will find."""
     use_backend(config.recurrence.backend)
-    backend = describe(model, choose_device(config.device).type)
+    backend = describe_backend(model, choose_device(config.device).type)
     progress.note_once(f"recurrence: {backend}")
     return backend
 

@@ -9,15 +9,13 @@ its activations have gone. Numbers that are not finite are recorded as they are.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from sercli.nn.layer import Passing, recurrent_layers
+from sercli.nn.layer import recurrent_layers
 
 
 class LargestState:
@@ -42,19 +40,18 @@ class LargestState:
 def watched_states(model: nn.Module) -> Iterator[LargestState]:
     """Watch the states h of all recurrent layers, on every level of a stack, within the block.
 
-    A forward hook would see the last level only, and nothing of layers that run together
-    (`sercli.nn.run_together`). So a layer is watched where it is sent its states; outside of
-    the block it is as it was, and training pays nothing.
+    A forward hook would see the last level only, and nothing of layers that run in parallel
+    (`sercli.nn.run_parallel`). Outside of the block nothing is watched, and training pays nothing.
     """
     layers = list(recurrent_layers(model))
     largest = LargestState()
     for layer in layers:
-        vars(layer)["passing"] = partial(_watched, layer.passing, largest.see)
+        layer.on_states.append(largest.see)
     try:
         yield largest
     finally:
         for layer in layers:
-            del vars(layer)["passing"]
+            layer.on_states.remove(largest.see)
 
 
 def gradient_norm(model: nn.Module) -> float:
@@ -97,19 +94,3 @@ def _numbers(name: str, value: Tensor, per_unit: bool) -> dict[str, float]:
         of_units = {"mean": value.mean(), "min": value.min(), "max": value.max()}
         return {f"{name}.{which}": number.item() for which, number in of_units.items()}
     return {name: value.item()}
-
-
-def _watched(
-    passing: Callable[..., Passing], see: Callable[[Tensor], None], *given: Any, **named: Any
-) -> Passing:
-    """Pass through a stack, and show the states of every level."""
-    levels = passing(*given, **named)
-    asked = next(levels)
-    while True:
-        unrolled = yield asked
-        for recurrence in unrolled:
-            see(recurrence.states)
-        try:
-            asked = levels.send(unrolled)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]

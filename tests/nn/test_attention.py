@@ -16,7 +16,7 @@ from sercli.nn.attention import (
     masked_softmax,
     weighted_sum,
 )
-from sercli.nn.masks import valid_steps
+from sercli.nn.pooling import valid_steps
 
 LENGTHS = torch.tensor([4, 1, 6])
 STEPS = 6

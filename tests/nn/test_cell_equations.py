@@ -165,7 +165,7 @@ def test_lstm_at_forgets_by_what_it_remembers() -> None:
     def run(xs: Tensor) -> list[Tensor]:
         (h, c), states = zeros(2), []
         for x in xs:
-            f = SIGMOID(torch.tanh(c @ w["weight_look"]) @ w["weight_judge"])
+            f = SIGMOID(torch.tanh(c @ w["weight_W"]) @ w["weight_V"])
             i, g, o = (w["weight_ih"] @ x + w["bias_ih"] + w["weight_hh"] @ h + w["bias_hh"]).chunk(
                 3
             )

@@ -174,18 +174,18 @@ def test_gradients_are_those_of_finite_differences(cell: str, activation: str) -
     layer = new_layer(cell, activation, bidirectional=True)
     names, values = zip(*learned(layer).items(), strict=True)
     inputs = torch.randn(3, 2, 3, dtype=torch.float64, requires_grad=True)
-    carried = layer.carried
+    num_states = layer.num_states
 
     def outputs(inputs: Tensor, *given: Tensor) -> Any:
         *values, h, c = given
-        hx = h if carried == 1 else (h, c)
+        hx = h if num_states == 1 else (h, c)
         output, final = functional_call(
             layer,
             dict(zip(names, values, strict=True)),
             (inputs, hx),
             {"lengths": torch.tensor([3, 2])},
         )
-        return output, *((final,) if carried == 1 else final), 0 * c
+        return output, *((final,) if num_states == 1 else final), 0 * c
 
     start = torch.randn(2, 2, 2, 2, dtype=torch.float64).unbind()
     states = [state.clone().requires_grad_() for state in start]

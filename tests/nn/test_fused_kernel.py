@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vjp, vmap
 
 from sercli.errors import RequestError, SercliError
-from sercli.nn import GRU, LSTM, run_together, use_backend
+from sercli.nn import GRU, LSTM, run_parallel, use_backend
 from sercli.nn.activations import ACTIVATIONS, Activation
 from sercli.nn.cells import CELLS
 from sercli.nn.recurrence import backend
@@ -80,6 +80,8 @@ def test_every_activation_gives_what_the_eager_loop_gives(
     torch.manual_seed(0)
     layer = CELLS[cell](3, 5, bidirectional=True, activation=activation, **options)
     layer = layer.double().eval()
+    if reasons := backend.why_not_fused(layer):
+        pytest.skip("; ".join(reasons))
     inputs = torch.randn(4, 3, 3, dtype=torch.float64)
     lengths = torch.tensor([4, 1, 3])
     expected = results(layer, inputs, lengths, "eager")
@@ -157,7 +159,8 @@ def test_layers_of_different_sizes_run_in_one_call() -> None:
     inputs = [torch.randn(7, 2, 3), torch.randn(4, 3, 5), torch.randn(1, 1, 2)]
     lengths = [torch.tensor([7, 3]), None, None]
     use_backend("cpp")
-    together = run_together(list(zip(layers, inputs, lengths, strict=True)))
+    calls = zip(layers, inputs, lengths, strict=True)
+    together = run_parallel([layer.stack_pass(x, lengths=n) for layer, x, n in calls])
     for layer, x, each, (output, final) in zip(layers, inputs, lengths, together, strict=True):
         expected = layer(x, lengths=each)
         torch.testing.assert_close((output, final), expected, atol=0, rtol=0)
@@ -296,6 +299,28 @@ def test_modules_of_torch_without_parameters_are_compiled_too() -> None:
     torch.testing.assert_close(results(layer, x, None, "cpp"), results(layer, x, None, "eager"))
 
 
+class Composed(Activation):
+    """It uses the operations that no registered activation uses."""
+
+    def formula(self, x: Tensor, *coefficients: Tensor) -> Tensor:
+        size = 1 + x.square()
+        return (
+            torch.sqrt(size)
+            + torch.rsqrt(size) * torch.atan(x)
+            + torch.reciprocal(size) * torch.sign(x)
+            - torch.log(size)
+        )
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["single", "double"])
+def test_roots_logarithms_and_signs_are_compiled_with_their_derivatives(dtype: torch.dtype) -> None:
+    layer = GRU(3, 5, activation=Composed(), dtype=dtype)
+    assert not backend.why_not_fused(layer)
+    x = torch.randn(4, 2, 3, dtype=dtype)
+    torch.testing.assert_close(results(layer, x, None, "cpp"), results(layer, x, None, "eager"))
+
+
 class Branching(Activation):
     """It asks for the value of a tensor."""
 
@@ -322,7 +347,7 @@ def test_a_formula_that_cannot_be_compiled_runs_in_eager_and_says_so(
     activation: nn.Module, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     layer, x = GRU(3, 5, activation=activation), torch.rand(4, 2, 3)
-    backend._said.clear()
+    backend._reported.clear()
     with caplog.at_level(logging.WARNING, "sercli"):
         found, _ = layer(x)
         layer(x)

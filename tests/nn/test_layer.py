@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from sercli.errors import RequestError
-from sercli.nn import GRU, LSTM, AReLU, last_state, run_together
+from sercli.nn import GRU, LSTM, AReLU, last_state, run_parallel
 from sercli.nn.activations import Activation
 from sercli.nn.cells import CELLS
 from sercli.nn.layer import RecurrentLayer
@@ -186,7 +186,9 @@ def test_together_layers_do_what_each_does_alone(cells: list[str], shapes: Any) 
     for together in (True, False):
         given = list(calls(cells, shapes))
         if together:
-            found = run_together(given)
+            found = run_parallel(
+                [layer.stack_pass(inputs, lengths=lengths) for layer, inputs, lengths in given]
+            )
         else:
             found = [layer(inputs, lengths=lengths) for layer, inputs, lengths in given]
         parts = [part for result in found for part in flat(result)]

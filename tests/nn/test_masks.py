@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sercli.nn.masks import valid_steps
+from sercli.nn.pooling import valid_steps
 
 lengths_lists = st.lists(st.integers(1, 6), min_size=1, max_size=5)
 

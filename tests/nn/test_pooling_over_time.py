@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sercli.nn.masks import valid_steps
 from sercli.nn.pooling import (
     Pooling,
     deviation_over_time,
     ends_of_directions,
     largest_over_time,
     mean_over_time,
+    valid_steps,
 )
 
 LENGTHS = [4, 1, 6]

@@ -15,7 +15,7 @@ from sercli.config.compose import compose
 from sercli.config.schema import Config
 from sercli.errors import RequestError, SercliError
 from sercli.nn.attention import DotAttention, InteractionAttention, SelfAttention, TimeAttention
-from sercli.nn.masks import valid_steps
+from sercli.nn.pooling import valid_steps
 from sercli.reporting.figures.attention import attention_figure
 from sercli.reporting.figures.listening import listen, watched_weights
 from sercli.results.record import Record

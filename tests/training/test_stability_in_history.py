@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sercli.config.schema import Config
-from sercli.nn import GRU, run_together
+from sercli.nn import GRU, run_parallel
 from sercli.results.unit import UnitResult
 from sercli.training.batches import collate, targets, training_batches
 from sercli.training.data import Data
@@ -187,7 +187,7 @@ def test_inner_levels_and_layers_that_run_together_are_watched_too() -> None:
     assert expected > other(steps)[0].abs().max()
 
     with watched_states(nn.ModuleList([deep, other])) as seen:
-        (shown, _), _ = run_together([(deep, steps, None), (other, steps, None)])
+        (shown, _), _ = run_parallel([deep.stack_pass(steps), other.stack_pass(steps)])
 
     assert seen.value == pytest.approx(expected)
     assert shown.abs().max() < expected
@@ -195,16 +195,15 @@ def test_inner_levels_and_layers_that_run_together_are_watched_too() -> None:
 
 def test_a_layer_is_watched_within_the_block_only() -> None:
     layer = GRU(3, 2)
-    before = dict(vars(layer))
 
     with watched_states(layer) as seen:
-        assert vars(layer) != before
+        assert layer.on_states
         layer(torch.ones(4, 3))
     within = seen.value
     layer(100 * torch.ones(4, 3))
 
     assert seen.value == within > 0
-    assert vars(layer) == before
+    assert not layer.on_states
 
 
 def test_padding_is_not_watched_and_a_state_that_is_not_finite_is_seen_as_it_is() -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from sercli.nn.activations import ACTIVATIONS, Activation
-from sercli.nn.check import check_at_least
+from sercli.nn.checks import check_at_least
 
 
 @ACTIVATIONS.register("apl")

@@ -8,7 +8,7 @@ from torch import Tensor
 from sercli.errors import RequestError
 from sercli.nn.activations import ACTIVATIONS, Activation
 from sercli.nn.activations.learned import learned, single
-from sercli.nn.check import check_finite
+from sercli.nn.checks import check_finite
 
 
 @ACTIVATIONS.register("arelu")

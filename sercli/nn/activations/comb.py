@@ -10,7 +10,7 @@ from torch import Tensor
 from sercli.errors import RequestError
 from sercli.nn.activations import ACTIVATIONS, Activation
 from sercli.nn.activations.learned import learned
-from sercli.nn.check import check_choice
+from sercli.nn.checks import check_choice
 
 _BASES: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": lambda x: x,

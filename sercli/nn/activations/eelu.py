@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sercli.nn.activations import ACTIVATIONS, Activation
 from sercli.nn.activations.learned import learned, straight_through
-from sercli.nn.check import check_at_least
+from sercli.nn.checks import check_at_least
 
 
 @ACTIVATIONS.register("eelu")

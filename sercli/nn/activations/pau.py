@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sercli.nn.activations import ACTIVATIONS, Activation
 from sercli.nn.activations.learned import learned
-from sercli.nn.check import check_choice
+from sercli.nn.checks import check_choice
 
 _INITIAL = {
     "leaky_relu": (

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sercli.nn.activations import ACTIVATIONS, Activation
-from sercli.nn.check import check_finite, check_positive
+from sercli.nn.checks import check_finite, check_positive
 
 
 @ACTIVATIONS.register("identity")

@@ -8,11 +8,9 @@ import torch
 from torch import Tensor
 
 from sercli.nn.cells import CELLS
-from sercli.nn.check import check_one_of
+from sercli.nn.checks import check_one_of
 from sercli.nn.layer import RecurrentLayer
-from sercli.nn.recurrence import Cell, StepWeights
-from sercli.nn.recurrence.operands import Phi, State
-from sercli.nn.recurrence.product import affine
+from sercli.nn.recurrence import Cell, Phi, State, StepWeights, affine
 
 
 def _reset_after(x: tuple[Tensor, ...], state: State, weights: StepWeights, phi: Phi) -> State:
@@ -57,13 +55,13 @@ class GRU(RecurrentLayer):
     Args:
         layer: Everything that `RecurrentLayer` takes.
         reset: ``after`` or ``before`` the product.
-        init: How the weights start: `sercli.nn.initial.draw`.
+        init: How the weights start: `sercli.nn.init.init_weights`.
         gate_bias: Added to the initial bias of both gates (TensorFlow's ``GRUCell``: 1.0).
         settings: Everything that `RecurrentLayer` takes, by name.
     """
 
-    biased = (0, 1)
-    kernels = (2, 1)
+    biased_gates = (0, 1)
+    init_groups = (2, 1)
 
     def __init__(
         self,

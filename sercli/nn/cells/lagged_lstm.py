@@ -13,9 +13,7 @@ from sercli.errors import RequestError
 from sercli.nn.cells import CELLS
 from sercli.nn.cells.lstm import lstm_step
 from sercli.nn.layer import RecurrentLayer
-from sercli.nn.recurrence import Cell, StepWeights
-from sercli.nn.recurrence.operands import Phi, State
-from sercli.nn.recurrence.product import product
+from sercli.nn.recurrence import Cell, Phi, State, StepWeights, product
 
 LAGS = (1, 3, 5)
 """The lags of Tao and Liu."""
@@ -51,8 +49,8 @@ class LaggedStep:
 
 
 class _LaggedLSTM(RecurrentLayer):
-    carried = 2
-    kernels = (4,)
+    num_states = 2
+    init_groups = (4,)
 
     scored: bool
     """Whether the weights of the lags are a softmax of learned scores; else they are equal."""

@@ -9,12 +9,10 @@ from torch import Tensor, nn
 
 from sercli.errors import RequestError
 from sercli.nn.cells import CELLS
-from sercli.nn.check import check_one_of
+from sercli.nn.checks import check_one_of
 from sercli.nn.layer import RecurrentLayer
-from sercli.nn.masks import valid_steps
-from sercli.nn.recurrence import Cell, StepWeights, Weights
-from sercli.nn.recurrence.operands import Phi, State
-from sercli.nn.recurrence.product import affine
+from sercli.nn.pooling import valid_steps
+from sercli.nn.recurrence import Cell, Phi, State, StepWeights, Weights, affine
 
 
 def _step(x: tuple[Tensor, ...], state: State, weights: StepWeights, phi: Phi) -> State:

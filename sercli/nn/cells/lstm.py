@@ -9,9 +9,7 @@ from torch import Tensor
 
 from sercli.nn.cells import CELLS
 from sercli.nn.layer import RecurrentLayer
-from sercli.nn.recurrence import Cell, StepWeights
-from sercli.nn.recurrence.operands import Phi, State
-from sercli.nn.recurrence.product import affine
+from sercli.nn.recurrence import Cell, Phi, State, StepWeights, affine
 
 
 def lstm_step(x: tuple[Tensor, ...], state: State, weights: StepWeights, phi: Phi) -> State:
@@ -42,14 +40,14 @@ class LSTM(RecurrentLayer):
 
     Args:
         layer: Everything that `RecurrentLayer` takes.
-        init: How the weights start: `sercli.nn.initial.draw`.
+        init: How the weights start: `sercli.nn.init.init_weights`.
         gate_bias: Added to the initial bias of the forget gate (TensorFlow's cells: 1.0).
         settings: Everything that `RecurrentLayer` takes, by name.
     """
 
-    carried = 2
-    biased = (1,)
-    kernels = (4,)
+    num_states = 2
+    biased_gates = (1,)
+    init_groups = (4,)
 
     def __init__(
         self, *layer: Any, init: str = "torch", gate_bias: float = 0.0, **settings: Any

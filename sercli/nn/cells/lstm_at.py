@@ -9,9 +9,7 @@ from torch import Tensor
 
 from sercli.nn.cells import CELLS
 from sercli.nn.layer import RecurrentLayer
-from sercli.nn.recurrence import Cell, StepWeights
-from sercli.nn.recurrence.operands import Phi, State
-from sercli.nn.recurrence.product import affine, product
+from sercli.nn.recurrence import Cell, Phi, State, StepWeights, affine, product
 
 
 def _step(x: tuple[Tensor, ...], state: State, weights: StepWeights, phi: Phi) -> State:
@@ -33,8 +31,8 @@ class LSTMAT(RecurrentLayer):
         f_t = σ(V tanh(W c_{t−1}))
 
     takes the place of the forget gate of an LSTM; the rest is as in `sercli.nn.cells.lstm`. V
-    and W are H × H and have no bias (our reading); they are kept transposed, as ``weight_judge``
-    and ``weight_look``. The blocks of the other weights stand in the order i, g, o.
+    and W are H × H and have no bias (our reading); they are kept transposed, as ``weight_V``
+    and ``weight_W``. The blocks of the other weights stand in the order i, g, o.
 
     Their attention over the outputs, along time and along features, is no part of the cell.
 
@@ -43,8 +41,8 @@ class LSTMAT(RecurrentLayer):
         settings: Everything that `RecurrentLayer` takes, by name.
     """
 
-    carried = 2
-    kernels = (3,)
+    num_states = 2
+    init_groups = (3,)
 
     def __init__(self, *layer: Any, **settings: Any) -> None:
         super().__init__(CELL, *layer, **settings)
@@ -52,4 +50,4 @@ class LSTMAT(RecurrentLayer):
     def parameter_shapes(self, inputs: int) -> dict[str, tuple[int, ...]]:
         """Those of torch, and W and V."""
         square = self.hidden_size, self.hidden_size
-        return super().parameter_shapes(inputs) | {"weight_look": square, "weight_judge": square}
+        return super().parameter_shapes(inputs) | {"weight_W": square, "weight_V": square}

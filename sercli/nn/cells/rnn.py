@@ -8,9 +8,7 @@ from torch import Tensor
 
 from sercli.nn.cells import CELLS
 from sercli.nn.layer import RecurrentLayer
-from sercli.nn.recurrence import Cell, StepWeights
-from sercli.nn.recurrence.operands import Phi, State
-from sercli.nn.recurrence.product import affine
+from sercli.nn.recurrence import Cell, Phi, State, StepWeights, affine
 
 
 def _step(x: tuple[Tensor, ...], state: State, weights: StepWeights, phi: Phi) -> State:

@@ -1,6 +1,27 @@
-"""The loops over time that recurrent cells run in, behind one function: `recur`."""
+"""The loops over time in which recurrent cells run, behind one function: `recur`."""
 
-from sercli.nn.recurrence.operands import Cell, Recurrence, StepWeights, Unrolled, Weights
-from sercli.nn.recurrence.recur import recur
+from sercli.nn.recurrence.backend import recur
+from sercli.nn.recurrence.operands import (
+    Cell,
+    Phi,
+    Recurrence,
+    State,
+    StepWeights,
+    Unrolled,
+    Weights,
+    affine,
+    product,
+)
 
-__all__ = ["Cell", "Recurrence", "StepWeights", "Unrolled", "Weights", "recur"]
+__all__ = [
+    "Cell",
+    "Phi",
+    "Recurrence",
+    "State",
+    "StepWeights",
+    "Unrolled",
+    "Weights",
+    "affine",
+    "product",
+    "recur",
+]

@@ -1,12 +1,17 @@
-"""Which backend the loops over time run in."""
+"""The backends of the loop over time: choose one, run in it, describe it."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Sequence
+
+from torch import nn
 
 from sercli.errors import RequestError, nearest
-from sercli.nn.recurrence.cpp.build import NoKernelError
+from sercli.nn.recurrence import eager
+from sercli.nn.recurrence.cpp import fused
+from sercli.nn.recurrence.cpp.build import NoKernelError, capability
+from sercli.nn.recurrence.operands import Cell, Recurrence, Unrolled
 
 BACKENDS = ("auto", "eager", "cpp")
 """``eager``: plain PyTorch, anywhere. ``cpp``: the fused CPU kernel. ``auto``: the fused kernel
@@ -14,14 +19,17 @@ where it can run, else eager."""
 
 _log = logging.getLogger("sercli")
 _chosen = "auto"
-_said: set[str] = set()
+_reported: set[str] = set()
 
 
 def use_backend(name: str) -> None:
     """Choose the backend of this process.
 
     Raises:
-        RequestError: There is none of that name.
+        RequestError: There is no backend of that name.
+
+    >>> from sercli.nn import use_backend
+    >>> use_backend("auto")
     """
     global _chosen  # noqa: PLW0603 - one setting of the process, as torch.set_num_threads
     if name not in BACKENDS:
@@ -34,28 +42,72 @@ def chosen_backend() -> str:
     return _chosen
 
 
-def fall_back(error: NoKernelError) -> None:
-    """Say once that something runs in eager because the kernel cannot be had.
+def recur(cell: Cell, recurrences: Sequence[Recurrence]) -> list[Unrolled]:
+    """Run a cell over several independent batches, each with weights of its own.
+
+    Every recurrent layer runs through this function.
+
+    Args:
+        cell: The cell.
+        recurrences: The batches; their shapes may differ.
+
+    Returns:
+        The states of each, in the same order.
 
     Raises:
-        RequestError: The fused kernel was asked for by name.
+        RequestError: An activation does not fit the states, or the fused kernel was requested by
+            name and is not available.
     """
-    refuse_if_asked_for(error)
-    if error.worth_saying and str(error) not in _said:
-        _said.add(str(error))
+    if chosen_backend() != "eager":
+        try:
+            return fused.run(cell, recurrences)
+        except NoKernelError as error:
+            _fall_back(error)
+    return eager.unroll(cell, recurrences)
+
+
+def describe_backend(model: nn.Module, device: str = "cpu") -> str:
+    """Describe in one line the backend of a model and, if it is not the fused kernel, the reason.
+
+    Raises:
+        RequestError: The fused kernel was requested by name and is not available.
+    """
+    if chosen_backend() == "eager":
+        return "eager"
+    reasons = why_not_fused(model, device)
+    _reported.update(reasons)
+    return f"eager ({'; '.join(reasons)})" if reasons else f"cpp ({capability()})"
+
+
+def why_not_fused(model: nn.Module, device: str = "cpu") -> list[str]:
+    """Return the reasons why layers of a model cannot run in the fused kernel; none: all can.
+
+    This compiles their kernels, so that processes started later find them.
+
+    Raises:
+        RequestError: The fused kernel was requested by name and is not available.
+    """
+    reasons: dict[str, None] = {}
+    for layer in model.modules():
+        if not isinstance(cell := getattr(layer, "cell", None), Cell):
+            continue
+        for activation in layer.get_submodule("activations").children():
+            try:
+                fused.prepare(cell, activation, device)
+            except NoKernelError as error:
+                _refuse_if_requested(error)
+                reasons[str(error)] = None
+    return list(reasons)
+
+
+def _fall_back(error: NoKernelError) -> None:
+    """Warn once that the loop runs in eager."""
+    _refuse_if_requested(error)
+    if error.worth_saying and str(error) not in _reported:
+        _reported.add(str(error))
         _log.warning("recurrence runs in eager: %s", error)
 
 
-def refuse_if_asked_for(error: NoKernelError) -> None:
-    """Refuse to fall back where the fused kernel was asked for by name.
-
-    Raises:
-        RequestError: It was.
-    """
+def _refuse_if_requested(error: NoKernelError) -> None:
     if _chosen == "cpp":
         raise RequestError(f"recurrence.backend=cpp: {error} (auto runs it in eager)") from None
-
-
-def was_said(reasons: Iterable[str]) -> None:
-    """Remember that the user knows why something runs in eager."""
-    _said.update(reasons)

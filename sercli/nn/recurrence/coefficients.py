@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sercli.errors import RequestError
 from sercli.nn.activations import Activation
-from sercli.nn.recurrence.operands import Recurrence
+from sercli.nn.recurrence.operands import Phi, Recurrence
 
 
 def coefficients(recurrences: Sequence[Recurrence]) -> list[tuple[Tensor, ...]]:
@@ -37,6 +37,20 @@ def coefficients(recurrences: Sequence[Recurrence]) -> list[tuple[Tensor, ...]]:
     return found
 
 
+def formula(activation: nn.Module, numbers: Sequence[tuple[Tensor, ...]]) -> Phi:
+    """Return the activation of a group as a function of ([G,] B, H).
+
+    Args:
+        activation: That of any member: their formulas are the same.
+        numbers: The coefficients of each.
+    """
+    if not isinstance(activation, Activation):
+        return _checked(activation)
+    given = numbers[0] if len(numbers) == 1 else tuple(map(_stacked, zip(*numbers, strict=True)))
+    plain = activation.formula
+    return (lambda x: plain(x, *given)) if given else plain
+
+
 def _ask(activation: nn.Module, shape: torch.Size, dtype: torch.dtype) -> tuple[Tensor, ...]:
     if not isinstance(activation, Activation):
         return ()
@@ -53,3 +67,26 @@ def _ask(activation: nn.Module, shape: torch.Size, dtype: torch.dtype) -> tuple[
 def _fits(small: torch.Size, large: torch.Size) -> bool:
     pairs = zip(reversed(small), reversed(large), strict=False)
     return len(small) <= len(large) and all(a in (1, b) for a, b in pairs)
+
+
+def _checked(activation: nn.Module) -> Phi:
+    def apply(x: Tensor) -> Tensor:
+        out: Tensor = activation(x)
+        if out.shape != x.shape:
+            raise RequestError(
+                f"activation {type(activation).__name__}: makes {tuple(out.shape)} of "
+                f"{tuple(x.shape)}, but must work element by element"
+            )
+        return out
+
+    return apply
+
+
+def _stacked(numbers: Sequence[Tensor]) -> Tensor:
+    """One coefficient of G recurrences, each (), (H,) or (B, H), as (G, 1 or B, 1 or H)."""
+    first = numbers[0]
+    if all(number is first for number in numbers):
+        return first
+    shapes = [number.shape for number in numbers]
+    shape = torch.broadcast_shapes((1, 1), *shapes)  # type: ignore[no-untyped-call]
+    return torch.stack([number.expand(shape) for number in numbers])

@@ -15,17 +15,16 @@ from collections.abc import Hashable, Sequence
 import torch
 from torch import Tensor
 
-from sercli.nn.recurrence.coefficients import coefficients
-from sercli.nn.recurrence.operands import Cell, Phi, Recurrence, State, Unrolled
-from sercli.nn.recurrence.padding import Padding
-from sercli.nn.recurrence.side_by_side import (
-    alike,
-    formula,
+from sercli.nn.recurrence.coefficients import coefficients, formula
+from sercli.nn.recurrence.grouping import (
+    Padding,
+    group_key,
     in_running_order,
     initial_state,
     projected_inputs,
     step_weights,
 )
+from sercli.nn.recurrence.operands import Cell, Phi, Recurrence, State, Unrolled
 
 
 def unroll(cell: Cell, recurrences: Sequence[Recurrence]) -> list[Unrolled]:
@@ -37,7 +36,7 @@ def unroll(cell: Cell, recurrences: Sequence[Recurrence]) -> list[Unrolled]:
     numbers = coefficients(recurrences)
     groups: dict[Hashable, list[int]] = {}
     for i, recurrence in enumerate(recurrences):
-        groups.setdefault(alike(recurrence) or i, []).append(i)
+        groups.setdefault(group_key(recurrence) or i, []).append(i)
     done: dict[int, Unrolled] = {}
     for members in groups.values():
         group = [recurrences[i] for i in members]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 State = tuple[Tensor, ...]
@@ -120,3 +121,29 @@ class Unrolled:
 
     states: Tensor
     final: State
+
+
+def for_products(weight: Tensor) -> Tensor:
+    """Return a weight in the dtype of products, rounded for autocast once instead of at each step.
+
+    A weight of lower precision than the state lowers the precision of the product only: sums and
+    states keep theirs.
+    """
+    kind = weight.device.type
+    if weight.dtype is torch.float32 and torch.is_autocast_enabled(kind):
+        return weight.to(torch.get_autocast_dtype(kind))
+    return weight
+
+
+def product(x: Tensor, weight: Tensor) -> Tensor:
+    """Return ``x`` · ``weight`` in the dtype of ``x``, ([G,] B, n)."""
+    if weight.dtype is x.dtype:
+        return x @ weight
+    return (x.to(weight.dtype) @ weight).to(x.dtype)
+
+
+def affine(add: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+    """Return ``add`` + ``x`` · ``weight`` in the dtype of ``x``, ([G,] B, n)."""
+    if weight.dtype is not x.dtype:
+        return add + product(x, weight)
+    return torch.addmm(add, x, weight) if x.dim() == 2 else torch.baddbmm(add, x, weight)

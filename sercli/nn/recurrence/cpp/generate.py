@@ -45,6 +45,10 @@ RULES = {
     "abs": Rule("{0}.abs()", ("{g} * sign({0})",)),
     "pow": Rule("power({0}, {1})", ("{g} * power_slope({0}, {1})",)),
     "square": Rule("{0} * {0}", ("{g} * V(T(2)) * {0}",)),
+    "sqrt": Rule("{0}.sqrt()", ("{g} / ({y} + {y})",)),
+    "rsqrt": Rule("{0}.rsqrt()", ("{g} * V(T(-0.5)) * {y} * {y} * {y}",)),
+    "reciprocal": Rule("{0}.reciprocal()", ("{g}.neg() * {y} * {y}",)),
+    "sign": Rule("sign({0})"),
     "gt": Rule("{0} > {1}"),
     "ge": Rule("{0} >= {1}"),
     "lt": Rule("{0} < {1}"),
@@ -65,9 +69,11 @@ RULES = {
     ),
     "exp": Rule("{0}.exp()", ("{g} * {y}",)),
     "expm1": Rule("{0}.expm1()", ("{g} * ({y} + V(T(1)))",)),
+    "log": Rule("{0}.log()", ("{g} / {0}",)),
     "log1p": Rule("{0}.log1p()", ("{g} / ({0} + V(T(1)))",)),
     "sin": Rule("{0}.sin()", ("{g} * {0}.cos()",)),
     "cos": Rule("{0}.cos()", ("{g}.neg() * {0}.sin()",)),
+    "atan": Rule("{0}.atan()", ("{g} / ({0} * {0} + V(T(1)))",)),
     "erf": Rule("{0}.erf()", ("{g} * erf_slope({0})",)),
     "tanh": Rule("{0}.tanh()", ("{g} * (V(T(1)) - {y} * {y})",)),
     "sigmoid": Rule("sigmoid({0})", ("{g} * {y} * (V(T(1)) - {y})",)),
@@ -104,7 +110,7 @@ RULES = {
 }
 """By the name of the function or method of torch or of Python's ``operator``."""
 
-_ALIASES = {"div": "truediv", "clip": "clamp", "negative": "neg"}
+_ALIASES = {"div": "truediv", "clip": "clamp", "negative": "neg", "arctan": "atan"}
 
 
 def source(activation: nn.Module, coefficients: int) -> str:

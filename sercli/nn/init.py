@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 INITS = ("torch", "glorot", "orthogonal")
-"""What `draw` knows."""
+"""Names for `init_weights`."""
 
 
-def draw(init: str, weight_ih: Tensor, weight_hh: Tensor, kernels: Sequence[int]) -> None:
+def init_weights(init: str, weight_ih: Tensor, weight_hh: Tensor, kernels: Sequence[int]) -> None:
     """Draw the weights of one recurrence in place; biases are the caller's.
 
     ``torch`` is U(±1/√H), as in the modules of torch. ``glorot`` is the Glorot-uniform

@@ -8,18 +8,72 @@ the backward pass quadratic in T.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from sercli.errors import RequestError
 from sercli.nn.activations import Activation
-from sercli.nn.recurrence.operands import Cell, Phi, Recurrence, State, StepWeights
-from sercli.nn.recurrence.padding import Padding
-from sercli.nn.recurrence.product import affine, for_products
+from sercli.nn.pooling import valid_steps
+from sercli.nn.recurrence.operands import (
+    Cell,
+    Recurrence,
+    State,
+    StepWeights,
+    affine,
+    for_products,
+)
 
 
-def alike(recurrence: Recurrence) -> tuple[Hashable, ...] | None:
+@dataclass(frozen=True)
+class Padding:
+    """The padding of one recurrence.
+
+    Attributes:
+        first: The first step at which any sequence is padded; T: none is.
+        mask: Boolean (T, B, 1), true where a step is padding; None: nowhere.
+    """
+
+    first: int
+    mask: Tensor | None
+
+    @classmethod
+    def of(cls, recurrence: Recurrence) -> Padding:
+        """Find the padding of a recurrence. The lengths are read once, on the host."""
+        steps = recurrence.inputs.shape[0]
+        first = min(recurrence.lengths.tolist(), default=steps)
+        if first == steps:
+            return cls(first, None)
+        return cls(first, ~valid_steps(recurrence.lengths, steps).t().unsqueeze(-1))
+
+    def zeroed(self, x: Tensor) -> Tensor:
+        """Return (T, B, n) with zeros at padded steps."""
+        return x if self.mask is None else x.masked_fill(self.mask, 0.0)
+
+    @staticmethod
+    def rounds(group: Sequence[Recurrence], padding: Sequence[Padding]) -> list[Tensor | None]:
+        """Say for each round of the loop over a group which rows are padding.
+
+        Returns:
+            For each round boolean ([G,] B, 1); None where none is, so that most rounds of a
+            batch of similar lengths do without masks.
+        """
+        steps, batch, _ = group[0].inputs.shape
+        if all(each.mask is None for each in padding):
+            return [None] * steps
+        none = torch.zeros(steps, batch, 1, dtype=torch.bool, device=group[0].inputs.device)
+        masks = []
+        for recurrence, each in zip(group, padding, strict=True):
+            mask = none if each.mask is None else each.mask
+            masks.append(mask.flip(0) if recurrence.reverse else mask)
+        stacked = masks[0] if len(masks) == 1 else torch.stack(masks)
+        ahead = [p.first for r, p in zip(group, padding, strict=True) if not r.reverse]
+        back = [p.first for r, p in zip(group, padding, strict=True) if r.reverse]
+        bare = range(steps - min(back, default=steps), min(ahead, default=steps))
+        return [None if t in bare else mask for t, mask in enumerate(stacked.unbind(-3))]
+
+
+def group_key(recurrence: Recurrence) -> tuple[Hashable, ...] | None:
     """Say what recurrences must have in common to run side by side; None: this one runs alone.
 
     Modules that are no `Activation` run alone: to some of them axes mean something, and so
@@ -44,43 +98,6 @@ def _structure(activation: Activation) -> Hashable:
     if all(isinstance(value, str | int | float | tuple | None) for value in settings.values()):
         return type(activation), tuple(settings.items())
     return id(activation)
-
-
-def formula(activation: nn.Module, numbers: Sequence[tuple[Tensor, ...]]) -> Phi:
-    """Return the activation of a group as a function of ([G,] B, H).
-
-    Args:
-        activation: That of any member: their formulas are alike.
-        numbers: The coefficients of each.
-    """
-    if not isinstance(activation, Activation):
-        return _checked(activation)
-    given = numbers[0] if len(numbers) == 1 else tuple(map(_stacked, zip(*numbers, strict=True)))
-    plain = activation.formula
-    return (lambda x: plain(x, *given)) if given else plain
-
-
-def _checked(activation: nn.Module) -> Phi:
-    def apply(x: Tensor) -> Tensor:
-        out: Tensor = activation(x)
-        if out.shape != x.shape:
-            raise RequestError(
-                f"activation {type(activation).__name__}: makes {tuple(out.shape)} of "
-                f"{tuple(x.shape)}, but must work element by element"
-            )
-        return out
-
-    return apply
-
-
-def _stacked(numbers: Sequence[Tensor]) -> Tensor:
-    """One coefficient of G recurrences, each (), (H,) or (B, H), as (G, 1 or B, 1 or H)."""
-    first = numbers[0]
-    if all(number is first for number in numbers):
-        return first
-    shapes = [number.shape for number in numbers]
-    shape = torch.broadcast_shapes((1, 1), *shapes)  # type: ignore[no-untyped-call]
-    return torch.stack([number.expand(shape) for number in numbers])
 
 
 def projected_inputs(
