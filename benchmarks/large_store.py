@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from sercli.config.schema import FeaturesConfig
+from sercli.corpora.audio_stats import AudioFacts
 from sercli.corpora.manifest import build_manifest
-from sercli.features.audio import AudioFacts
 from sercli.features.load import load_features
 from sercli.features.store import Entry, FeatureStore
 

@@ -49,7 +49,7 @@ class DatasetConfig:
         expected_in: The same and more for its parts: a column of the manifest (``session``,
             ``split``, ``speaker``) → its value → name of a count → count. Names are the
             classes, ``utterances``, ``targets``, ``no_same_speaker``, ``no_interlocutor``,
-            ``neither`` (`sercli.corpora.expected`).
+            ``neither`` (`sercli.corpora.expected_counts`).
         synthetic: Whether the speech is generated.
         options: Parameters of the reader.
     """

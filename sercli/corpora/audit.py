@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from sercli.config.schema import DatasetConfig
-from sercli.corpora.context import find_context
-from sercli.corpora.expected import Counts, Expected, compare
+from sercli.corpora.audio_stats import AudioFacts, AudioStats, summarise_audio
+from sercli.corpora.context import ContextCounts, count_missing_context, find_context
+from sercli.corpora.expected_counts import Counts, ExpectedCounts, compare_counts
 from sercli.corpora.findings import Finding, list_findings
 from sercli.corpora.manifest import Manifest, Refusal
-from sercli.corpora.missing_context import ContextCounts, count_context
-from sercli.corpora.sound import Sound, describe_sound
-
-if TYPE_CHECKING:  # features lie above corpora; their facts come down as data
-    from sercli.features.audio import AudioFacts
+from sercli.files import write_atomically, write_text
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Audit:
         sessions: Session → class → targets; empty where the corpus has no sessions.
         splits: Part of the official split → class → targets; empty where there is none.
         context: Targets without context turns.
-        sound: What the audio is like; None where it was not measured.
+        audio: What the audio is like; None where it was not measured.
         expected: Comparison with the published counts, where they are known.
         findings: What makes results doubtful.
         refused: What was left out, and why.
@@ -54,8 +54,8 @@ class Audit:
     sessions: dict[str, Counts]
     splits: dict[str, Counts]
     context: ContextCounts
-    sound: Sound | None
-    expected: Expected | None
+    audio: AudioStats | None
+    expected: ExpectedCounts | None
     findings: tuple[Finding, ...]
     refused: tuple[Refusal, ...]
 
@@ -78,29 +78,60 @@ def audit(
 
     Raises:
         RequestError: The context cannot be found (`find_context`), or the published counts are
-            not understood (`compare`).
+            not understood (`compare_counts`).
     """
     table, targets = manifest.table, manifest.targets
     context = find_context(manifest, dataset.context)
-    sound = describe_sound(manifest, facts or {})
-    expected = compare(manifest, dataset, context)
+    audio = summarise_audio(manifest, facts or {})
+    expected = compare_counts(manifest, dataset, context)
     return Audit(
         dataset=manifest.dataset,
         synthetic=manifest.synthetic,
         utterances=len(table),
         targets=len(targets),
-        hours=None if sound is None else sound.utterances.total / 3600,
+        hours=None if audio is None else audio.utterances.total / 3600,
         classes=_count(targets["label"], manifest.classes),
         emotions={str(code): int(n) for code, n in table["emotion"].value_counts().items()},
         speakers=_count_by("speaker", manifest),
         sessions=_count_by("session", manifest),
         splits=_count_by("split", manifest),
-        context=count_context(manifest, dataset.context, context),
-        sound=sound,
+        context=count_missing_context(manifest, dataset.context, context),
+        audio=audio,
         expected=expected,
-        findings=list_findings(manifest, expected, sound),
+        findings=list_findings(manifest, expected, audio),
         refused=manifest.refused,
     )
+
+
+def save_audit(manifest: Manifest, audit: Audit, dataset: DatasetConfig, data: Path) -> Path:
+    """Write the manifest, the table of what was left out, and the audit.
+
+    They go to ``data/manifests/<corpus>-<digest of its configuration>``, as ``manifest.parquet``,
+    ``refused.parquet`` (columns ``file`` and ``reason``) and ``audit.json``, in place of what an
+    earlier extraction of the same corpus, with the same configuration, left there.
+
+    Returns:
+        The folder.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    folder = data / "manifests" / _name(dataset)
+    refused = pd.DataFrame(
+        [asdict(refusal) for refusal in manifest.refused], columns=["file", "reason"], dtype="str"
+    )
+    for name, table in (("manifest", manifest.table), ("refused", refused)):
+        write_atomically(folder / f"{name}.parquet", table.to_parquet)
+    page = {"configuration": asdict(dataset), **audit.to_json()}
+    write_text(folder / "audit.json", json.dumps(page, indent=1, ensure_ascii=False) + "\n")
+    return folder
+
+
+def _name(dataset: DatasetConfig) -> str:
+    settings = asdict(dataset) | {"root": str(Path(dataset.root or "").expanduser().absolute())}
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    name = re.sub(r"[^\w.-]", "_", dataset.name).lstrip(".")
+    return f"{name}-{digest[:8]}"
 
 
 def _count(labels: pd.Series[str], classes: tuple[str, ...]) -> Counts:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from sercli.corpora.expected import Expected
+from sercli.corpora.audio_stats import CLIPPED_SHARE, SILENT_PEAK, AudioStats
+from sercli.corpora.expected_counts import ExpectedCounts
 from sercli.corpora.manifest import Manifest
-from sercli.corpora.sound import CLIPPED_SHARE, SILENT_PEAK, Sound
 
 _CHANCE = 0.01
 """A speaker with one class only is no chance if a corpus has one less often (our choice)."""
@@ -32,7 +32,7 @@ class Finding:
 
 
 def list_findings(
-    manifest: Manifest, expected: Expected | None, sound: Sound | None
+    manifest: Manifest, expected: ExpectedCounts | None, audio: AudioStats | None
 ) -> tuple[Finding, ...]:
     """List what the audit warns of."""
     findings = [
@@ -40,12 +40,12 @@ def list_findings(
         *_confounded_speakers(manifest.targets),
         *_shared_speakers(manifest.targets),
     ]
-    if sound is not None:
-        findings += _doubtful_audio(manifest, sound)
+    if audio is not None:
+        findings += _doubtful_audio(manifest, audio)
     return tuple(findings)
 
 
-def _deviating_counts(expected: Expected | None) -> Iterator[Finding]:
+def _deviating_counts(expected: ExpectedCounts | None) -> Iterator[Finding]:
     for comparison in expected.counts if expected else ():
         if not comparison.ok:
             yield Finding("count", str(comparison))
@@ -83,15 +83,15 @@ def _shared_speakers(targets: pd.DataFrame) -> Iterator[Finding]:
         )
 
 
-def _doubtful_audio(manifest: Manifest, sound: Sound) -> Iterator[Finding]:
-    if sound.silent:
+def _doubtful_audio(manifest: Manifest, audio: AudioStats) -> Iterator[Finding]:
+    if audio.silent:
         what = f"nearly silent (peak below {SILENT_PEAK:g} of full scale)"
-        yield Finding("silent", f"{len(sound.silent)} {what}: {_names(sound.silent)}")
-    if sound.clipped:
+        yield Finding("silent", f"{len(audio.silent)} {what}: {_names(audio.silent)}")
+    if audio.clipped:
         what = f"clipped ({CLIPPED_SHARE:.0%} of the samples or more at full scale)"
-        yield Finding("clipped", f"{len(sound.clipped)} {what}: {_names(sound.clipped)}")
+        yield Finding("clipped", f"{len(audio.clipped)} {what}: {_names(audio.clipped)}")
     said = manifest.table.set_index("utterance")
-    for group in sound.repeated:
+    for group in audio.repeated:
         differing = [
             f"{column} {' and '.join(values)}"
             for column in ("speaker", "emotion")

@@ -16,6 +16,9 @@ import pandas as pd
 from sercli.corpora.validate import COLUMNS, valid_rows
 from sercli.errors import RequestError
 
+Row = dict[str, Any]
+"""One utterance: column of the manifest → value."""
+
 
 @dataclass(frozen=True)
 class Refusal:

@@ -12,12 +12,13 @@ import io
 import math
 import stat
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 
 import audiofile
 import audresample
 import numpy as np
+
+from sercli.corpora.audio_stats import AudioFacts
 
 SHORTEST = 0.06
 """Seconds of the longest analysis frame (F0 in iaan45); less audio than this has no frame."""
@@ -32,28 +33,6 @@ _LFS_POINTER = b"version https://git-lfs"
 
 _UNKNOWN_SIZE = 0x7FFFF000
 """Programs that write WAV into a pipe give a size from here up, as they cannot know it yet."""
-
-
-@dataclass(frozen=True)
-class AudioFacts:
-    """What the audio of an utterance was before it became one channel at one sampling rate.
-
-    Attributes:
-        seconds: Duration.
-        sampling_rate: Hz of the file.
-        channels: Channels of the file.
-        peak: Largest absolute sample of any channel; 1 is full scale.
-        clipped_share: Share of the samples of all channels at `FULL_SCALE` or above.
-        content: SHA-256 of the decoded samples, in hexadecimal: the same for equal sound in
-            files that differ, as in a WAV file and its FLAC copy.
-    """
-
-    seconds: float
-    sampling_rate: int
-    channels: int
-    peak: float
-    clipped_share: float
-    content: str
 
 
 class AudioError(Exception):
@@ -95,11 +74,11 @@ def expected_seconds(audio: str, start: float, end: float) -> float:
 
 
 def read_audio(path: Path, start: float, end: float, sampling_rate: int) -> np.ndarray:
-    """Read audio as one channel at one sampling rate: `hear_audio` without the facts."""
-    return hear_audio(path, start, end, sampling_rate)[0]
+    """Read audio as one channel at one sampling rate: `load_audio` without the facts."""
+    return load_audio(path, start, end, sampling_rate)[0]
 
 
-def hear_audio(
+def load_audio(
     path: Path, start: float, end: float, sampling_rate: int
 ) -> tuple[np.ndarray, AudioFacts]:
     """Read audio as one channel at one sampling rate, and measure what it was before.

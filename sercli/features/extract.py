@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from sercli.config.schema import FeaturesConfig
+from sercli.corpora.audio_stats import AudioFacts
 from sercli.corpora.manifest import Manifest, Refusal
 from sercli.errors import SercliError
-from sercli.features.audio import AudioFacts
 from sercli.features.claims import Claims
 from sercli.features.jobs import Compute, Done, Job, fill, only_refusals, run_jobs
 from sercli.features.plan import ExtractionPlan, plan_extraction, recipe_digest

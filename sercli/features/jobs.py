@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sercli.errors import SercliError
-from sercli.features.audio import AudioError, expected_seconds, hear_audio
+from sercli.features.audio import AudioError, expected_seconds, load_audio
 from sercli.features.claims import Claims
 from sercli.features.sets import Extractor, FeatureSet
 from sercli.features.store import Entry, FeatureStore
@@ -71,7 +71,7 @@ def run_jobs(jobs: Sequence[Job], features: FeatureSet, sampling_rate: int) -> O
     outcome = Outcome([], {})
     for job in jobs:
         try:
-            signal, facts = hear_audio(Path(job.audio), job.start, job.end, sampling_rate)
+            signal, facts = load_audio(Path(job.audio), job.start, job.end, sampling_rate)
             outcome.entries.append(Entry(job.key, extract(signal), facts))
         except AudioError as refusal:
             outcome.refused[job.key] = str(refusal)

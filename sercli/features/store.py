@@ -26,8 +26,8 @@ import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
 
+from sercli.corpora.audio_stats import AudioFacts
 from sercli.errors import SercliError
-from sercli.features.audio import AudioFacts
 from sercli.progress import SILENT, Progress
 
 _MAP_SIZE = 2**40

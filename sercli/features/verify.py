@@ -9,7 +9,7 @@ from typing import Any
 
 from sercli.config.schema import FeaturesConfig
 from sercli.corpora.manifest import Manifest
-from sercli.features.audio import AudioError, hear_audio
+from sercli.features.audio import AudioError, load_audio
 from sercli.features.jobs import Job
 from sercli.features.plan import ExtractionPlan, plan_extraction, recipe_digest
 from sercli.features.sets import feature_set
@@ -105,7 +105,7 @@ def _lacking(
 
 def _is_usable(job: Job, sampling_rate: int) -> bool:
     try:
-        hear_audio(Path(job.audio), job.start, job.end, sampling_rate)
+        load_audio(Path(job.audio), job.start, job.end, sampling_rate)
     except AudioError:
         return False
     return True

@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 
 from sercli.config.schema import Config
-from sercli.corpora.audit import Audit, audit
+from sercli.corpora.audit import Audit, audit, save_audit
 from sercli.corpora.context import find_context
-from sercli.corpora.keep import keep_corpus
 from sercli.corpora.manifest import Manifest
 from sercli.corpora.read import read_corpus
 from sercli.errors import SercliError
@@ -124,7 +123,7 @@ def verify_corpus(config: Config, progress: Progress = SILENT) -> Verification:
 def _keep(manifest: Manifest, found: Audit, config: Config, progress: Progress) -> None:
     """Keep manifest and audit where that is possible; the extraction is done either way."""
     try:
-        folder = keep_corpus(manifest, found, config.dataset, Path(config.paths.data))
+        folder = save_audit(manifest, found, config.dataset, Path(config.paths.data))
     except OSError as error:
         progress.note(f"manifest and audit cannot be kept under paths.data: {error}")
     else:

@@ -75,7 +75,7 @@ def test_the_audit_is_json_in_the_form_of_the_design(manifest: Manifest) -> None
             "neither": 2,
             "not_over": None,
         },
-        "sound": None,
+        "audio": None,
         "expected": None,
         "findings": [],
         "refused": [{"file": "x.txt:3", "reason": "is stray"}],

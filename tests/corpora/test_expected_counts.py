@@ -7,7 +7,7 @@ import pytest
 
 from sercli.config.schema import ContextConfig, DatasetConfig
 from sercli.corpora.audit import audit
-from sercli.corpora.expected import Comparison, Expected
+from sercli.corpora.expected_counts import CountComparison, ExpectedCounts
 from sercli.corpora.manifest import Manifest, build_manifest
 from sercli.errors import RequestError
 
@@ -35,7 +35,7 @@ def manifest() -> Manifest:
     return build_manifest("mine", rows, CLASSES)
 
 
-def compared(manifest: Manifest, **more: Any) -> Expected:
+def compared(manifest: Manifest, **more: Any) -> ExpectedCounts:
     expected = audit(manifest, DatasetConfig(name="mine", **more)).expected
     assert expected is not None
     return expected
@@ -44,15 +44,15 @@ def compared(manifest: Manifest, **more: Any) -> Expected:
 def test_classes_are_compared_one_by_one(manifest: Manifest) -> None:
     found = compared(manifest, expected={"anger": 4, "sadness": 9})
     assert found.counts == (
-        Comparison(None, "anger", 4, 4),
-        Comparison(None, "sadness", 9, 2),
+        CountComparison(None, "anger", 4, 4),
+        CountComparison(None, "sadness", 9, 2),
     )
     assert not found.ok
     assert compared(manifest, expected={"anger": 4, "sadness": 2}).ok
 
 
 def test_a_published_class_that_the_task_lacks_is_not_met(manifest: Manifest) -> None:
-    assert compared(manifest, expected={"fear": 4}).counts == (Comparison(None, "fear", 4, 0),)
+    assert compared(manifest, expected={"fear": 4}).counts == (CountComparison(None, "fear", 4, 0),)
 
 
 def test_parts_are_compared_in_every_count(manifest: Manifest) -> None:
@@ -76,8 +76,8 @@ def test_any_column_can_make_the_parts(manifest: Manifest) -> None:
     parts = {"split": {"train": {"targets": 6}}, "speaker": {"S2F": {"utterances": 5}}}
     found = compared(manifest, expected_in=parts)
     assert found.counts == (
-        Comparison("train", "targets", 6, 6),
-        Comparison("S2F", "utterances", 5, 2),
+        CountComparison("train", "targets", 6, 6),
+        CountComparison("S2F", "utterances", 5, 2),
     )
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from helpers.corpus_factory import add
 
-from sercli.corpora.audio_index import AudioIndex
-from sercli.corpora.files import Row, find_audio, read_names
-from sercli.corpora.manifest import Refusal
+from sercli.corpora.audio_files import AudioIndex, find_audio
+from sercli.corpora.manifest import Refusal, Row
+from sercli.corpora.name_pattern import read_names
 from sercli.errors import RequestError
 
 LAYOUT = "a/NAME.wav"

@@ -6,9 +6,9 @@ from pathlib import Path
 from helpers.corpus_factory import add, audited
 
 from sercli.config.schema import DatasetConfig
+from sercli.corpora.audio_stats import AudioFacts
 from sercli.corpora.audit import Audit, audit
 from sercli.corpora.manifest import Manifest, build_manifest
-from sercli.features.audio import AudioFacts
 
 CLASSES = {"ang": "anger", "sad": "sadness"}
 SOUND = AudioFacts(2.0, 16000, 1, peak=0.5, clipped_share=0.0, content="")
@@ -122,21 +122,21 @@ def test_the_sound_of_a_corpus_is_described() -> None:
         "u2": AudioFacts(8.0, 44100, 1, 0.5, 0.0, "z"),
         "nobody's": AudioFacts(999.0, 8000, 9, 0.5, 0.0, "n"),
     }
-    sound = found(manifest, facts).sound
-    assert sound is not None
-    assert sound.targets is not None
-    assert (sound.utterances.total, sound.utterances.median) == (12.0, 3.0)
-    assert (sound.utterances.minimum, sound.utterances.maximum) == (1.0, 8.0)
-    assert (sound.targets.mean, sound.targets.maximum) == (2.0, 3.0)
-    assert sound.sampling_rates == {"16000": 2, "44100": 1}
-    assert sound.channels == {"1": 2, "2": 1}
+    audio = found(manifest, facts).audio
+    assert audio is not None
+    assert audio.targets is not None
+    assert (audio.utterances.total, audio.utterances.median) == (12.0, 3.0)
+    assert (audio.utterances.minimum, audio.utterances.maximum) == (1.0, 8.0)
+    assert (audio.targets.mean, audio.targets.maximum) == (2.0, 3.0)
+    assert audio.sampling_rates == {"16000": 2, "44100": 1}
+    assert audio.channels == {"1": 2, "2": 1}
     assert found(manifest, facts).hours == 12 / 3600
 
 
 def test_a_corpus_without_targets_has_no_durations_of_them() -> None:
-    sound = found(manifest_of(("a", "xxx")), {"u0": SOUND}).sound
-    assert sound is not None
-    assert sound.targets is None
+    audio = found(manifest_of(("a", "xxx")), {"u0": SOUND}).audio
+    assert audio is not None
+    assert audio.targets is None
 
 
 def test_urdu_is_warned_of_because_its_speakers_tell_the_emotion(tmp_path: Path) -> None:

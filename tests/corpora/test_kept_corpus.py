@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 
 from sercli.config.schema import DatasetConfig
-from sercli.corpora.audit import audit
-from sercli.corpora.keep import keep_corpus
+from sercli.corpora.audit import audit, save_audit
 from sercli.corpora.manifest import Manifest, Refusal, build_manifest
 
 CONFIG = DatasetConfig(name="mine", reader="nemo", root="corpus", classes={"ang": "anger"})
@@ -26,7 +25,7 @@ def manifest() -> Manifest:
 
 
 def keep(manifest: Manifest, config: DatasetConfig, data: Path) -> Path:
-    return keep_corpus(manifest, audit(manifest, config), config, data)
+    return save_audit(manifest, audit(manifest, config), config, data)
 
 
 def test_the_manifest_the_refusals_and_the_audit_are_kept(

@@ -298,7 +298,7 @@ def test_a_corpus_of_which_nothing_is_left_says_why(tree: Tree) -> None:
 
 def test_an_option_is_refused_because_the_reader_takes_none(tree: Tree) -> None:
     simple_dialogue(tree)
-    with pytest.raises(RequestError, match=r"dataset\.options\.sede .* takes none"):
+    with pytest.raises(RequestError, match=r"dataset\.options\.sede: .* has no options"):
         read_corpus(replace(tree.config(), options={"sede": 1}))
 
 

@@ -240,7 +240,7 @@ def test_a_table_without_a_header_is_named(tmp_path: Path) -> None:
 
 
 def test_an_unknown_option_names_the_nearest_one(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match=r"dataset\.options\.segment .*mean 'segments'"):
+    with pytest.raises(RequestError, match=r"dataset\.options\.segment'\. .*mean 'segments'"):
         read(csv(tmp_path, "a,a.wav,S1,A"), segment=True)
 
 

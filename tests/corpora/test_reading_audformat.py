@@ -306,7 +306,7 @@ def test_a_root_of_another_layout_is_told_what_is_expected(tmp_path: Path) -> No
         ({"emotion": "emotions"}, r"no 'emotions'.*mean 'emotion'\?.*dataset\.options\.emotion="),
         ({"speaker": "actor"}, r"no 'actor'. Known: emotion, gender, speaker\..*options\.speaker="),
         ({"tables": "gold"}, r"options\.tables=gold fits no table.*Known: emotion\."),
-        ({"speakers": "x"}, r"unknown option dataset\.options\.speakers.*'speaker'"),
+        ({"speakers": "x"}, r"unknown key .dataset\.options\.speakers.*'speaker'"),
     ],
 )
 def test_a_name_that_the_database_lacks_is_asked_for(

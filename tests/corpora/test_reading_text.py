@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sercli.corpora.text import read_text, restore_windows_letters
+from sercli.corpora.tables import read_text, restore_windows_letters
 
 TEXT = "Zoë says: “naïve” – it’s"
 

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sercli.corpora.synthetic.dialogue import SyntheticSize, write_play
-from sercli.corpora.synthetic.labels import label_file
-from sercli.corpora.synthetic.moods import AMBIGUOUS, SHARES
+from sercli.corpora.synthetic.affect import AMBIGUOUS, SHARES
+from sercli.corpora.synthetic.annotations import label_file
+from sercli.corpora.synthetic.dialogues import SyntheticSize, generate_dialogues
 from sercli.errors import RequestError
 
 SEEDS = range(4)
@@ -27,7 +27,7 @@ def turns_of(seed: int) -> pd.DataFrame:
             "end": turn.end,
             "label": turn.label,
         }
-        for dialogue in write_play(seed)
+        for dialogue in generate_dialogues(seed)
         for turn in dialogue.turns
     )
 
@@ -102,8 +102,8 @@ def test_emotions_carry_over_to_the_next_own_turn_and_to_the_interlocutor() -> N
 
 
 def test_the_same_seed_gives_the_same_play_and_another_seed_another() -> None:
-    assert write_play(3) == write_play(3)
-    assert write_play(3) != write_play(4)
+    assert generate_dialogues(3) == generate_dialogues(3)
+    assert generate_dialogues(3) != generate_dialogues(4)
 
 
 @pytest.mark.parametrize(("dialogues", "turns"), [(0, 5), (7, 5), (2, 0)])
@@ -118,7 +118,7 @@ def blocks_of(text: str) -> list[list[str]]:
 
 def test_raters_agree_on_the_label_and_not_where_it_is_ambiguous() -> None:
     random = np.random.default_rng(0)
-    for dialogue in write_play(0)[:6]:
+    for dialogue in generate_dialogues(0)[:6]:
         for turn, lines in zip(
             dialogue.turns, blocks_of(label_file(dialogue, random)), strict=True
         ):
@@ -131,7 +131,7 @@ def test_raters_agree_on_the_label_and_not_where_it_is_ambiguous() -> None:
 def test_the_attributes_of_a_label_line_are_the_means_of_the_raters() -> None:
     random = np.random.default_rng(0)
     without_dominance = 0
-    for dialogue in write_play(0):
+    for dialogue in generate_dialogues(0):
         for lines in blocks_of(label_file(dialogue, random)):
             means = [float(value) for value in lines[0].split("\t")[3].strip("[]").split(", ")]
             rated = [

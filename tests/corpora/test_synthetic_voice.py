@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sercli.corpora.synthetic.expression import express, perform
-from sercli.corpora.synthetic.speakers import cast
+from sercli.corpora.synthetic.speakers import make_speakers
 from sercli.corpora.synthetic.voice import RATE, Voice, speak
 
 Sound = npt.NDArray[np.float64]
@@ -123,12 +123,12 @@ def test_the_voice_pauses_where_it_shall() -> None:
 @given(
     seconds=st.floats(1, 4),
     cues=st.lists(st.floats(-5, 5), min_size=9, max_size=9),
-    speaker=st.sampled_from(sorted(cast(0))),
+    speaker=st.sampled_from(sorted(make_speakers(0))),
 )
 def test_no_voice_however_extreme_breaks_the_synthesizer(
     seconds: float, cues: list[float], speaker: str
 ) -> None:
-    voice = express(cast(0)[speaker].voice, np.array(cues))
+    voice = express(make_speakers(0)[speaker].voice, np.array(cues))
     sound = speak(voice, seconds, np.random.default_rng(0))
     assert np.isfinite(sound).all()
     assert np.abs(sound).max() <= 1.0

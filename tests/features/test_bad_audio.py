@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sercli.config.schema import FeaturesConfig
+from sercli.corpora.audio_stats import AudioFacts
 from sercli.corpora.manifest import Manifest, build_manifest
-from sercli.features.audio import AudioError, AudioFacts, hear_audio, read_audio
+from sercli.features.audio import AudioError, load_audio, read_audio
 from sercli.features.extract import extract
 from sercli.features.store import FeatureStore
 
@@ -80,7 +81,7 @@ def test_twenty_minutes_are_read_whole(tmp_path: Path) -> None:
 def _facts(folder: Path, samples: np.ndarray, rate: int = RATE, **how: str) -> AudioFacts:
     path = folder / "facts.wav"
     soundfile.write(path, samples, rate, **how)
-    return hear_audio(path, NAN, NAN, RATE)[1]
+    return load_audio(path, NAN, NAN, RATE)[1]
 
 
 def test_the_facts_are_those_of_the_file_before_it_is_converted(tmp_path: Path) -> None:

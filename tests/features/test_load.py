@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from sercli.config.schema import FeaturesConfig
+from sercli.corpora.audio_stats import AudioFacts
 from sercli.corpora.manifest import Manifest, build_manifest
 from sercli.errors import RequestError, SercliError
-from sercli.features.audio import AudioFacts
 from sercli.features.load import load_features
 from sercli.features.preprocess import frame_statistics, mean_pool, z_normalise
 from sercli.features.store import Entry, FeatureStore

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sercli.corpora.audio_stats import AudioFacts
 from sercli.errors import SercliError
-from sercli.features.audio import AudioFacts
 from sercli.features.store import Entry, FeatureStore
 
 FACTS = AudioFacts(0.05, 48000, 2, peak=0.7, clipped_share=0.25, content="ab")
@@ -94,7 +94,7 @@ import resource, sys
 from pathlib import Path
 import numpy as np
 from sercli.errors import SercliError
-from sercli.features.audio import AudioFacts
+from sercli.corpora.audio_stats import AudioFacts
 from sercli.features.store import Entry, FeatureStore
 
 FACTS = AudioFacts(0.05, 48000, 2, peak=0.7, clipped_share=0.25, content="ab")

@@ -89,7 +89,7 @@ def test_manifest_refusals_and_audit_are_kept(sercli: Shell, tree: Path) -> None
     (refusal,) = pd.read_parquet(folder / "refused.parquet").to_dict("records")
     assert refusal == {"file": "mine.csv:3", "reason": "nowhere.wav is missing"}
     page = json.loads((folder / "audit.json").read_text(encoding="utf-8"))
-    assert page["sound"]["sampling_rates"] == {"16000": 1}
+    assert page["audio"]["sampling_rates"] == {"16000": 1}
     assert {name: page[name] for name in page if name != "configuration"} == json.loads(
         first.stdout
     )

@@ -6,18 +6,18 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from sercli.corpora.audio_stats import AudioStats, Durations
 from sercli.corpora.audit import Audit
-from sercli.corpora.expected import Comparison, Expected
+from sercli.corpora.context import ContextCounts
+from sercli.corpora.expected_counts import CountComparison, ExpectedCounts
 from sercli.corpora.findings import Finding
 from sercli.corpora.manifest import Refusal
-from sercli.corpora.missing_context import ContextCounts
-from sercli.corpora.sound import Durations, Sound
 from sercli.reporting.views.audit import render_audit
 
 SESSION = {"anger": 229, "happiness": 278, "neutral": 384, "sadness": 194}
 FOUND = {"anger": 1103, "happiness": 1636, "neutral": 1708, "sadness": 1084}
 CONTEXT = ContextCounts("last", "transcript", 8, False, 190, 146, 94, 3982)
-SOUND = Sound(
+AUDIO = AudioStats(
     utterances=Durations(44784.0, 0.585, 1.2, 3.5, 4.46, 11.25, 34.125),
     targets=Durations(25000.0, 0.6, 1.3, 3.58, 4.5, 11.5, 34.1),
     sampling_rates={"16000": 10038, "44100": 1},
@@ -38,8 +38,10 @@ AUDIT = Audit(
     sessions={f"Session{n}": SESSION for n in range(1, 6)},
     splits={},
     context=CONTEXT,
-    sound=SOUND,
-    expected=Expected(tuple(Comparison(None, label, n, n) for label, n in FOUND.items())),
+    audio=AUDIO,
+    expected=ExpectedCounts(
+        tuple(CountComparison(None, label, n, n) for label, n in FOUND.items())
+    ),
     findings=(),
     refused=(),
 )
@@ -123,7 +125,7 @@ def test_durations_have_their_distribution() -> None:
     text = flat(AUDIT)
     assert "seconds least 5 % median mean 95 % most" in text
     assert "targets 0.60 1.30 3.58 4.50 11.50 34.10" in text
-    assert "targets 0.60" not in flat(replace(AUDIT, sound=replace(SOUND, targets=None)))
+    assert "targets 0.60" not in flat(replace(AUDIT, audio=replace(AUDIO, targets=None)))
 
 
 def test_sampling_rates_and_channels_are_counted() -> None:
@@ -132,7 +134,7 @@ def test_sampling_rates_and_channels_are_counted() -> None:
 
 
 def test_sound_that_was_not_measured_is_not_shown() -> None:
-    assert "seconds" not in flat(replace(AUDIT, sound=None))
+    assert "seconds" not in flat(replace(AUDIT, audio=None))
 
 
 def test_a_corpus_as_published_says_so() -> None:
@@ -140,8 +142,11 @@ def test_a_corpus_as_published_says_so() -> None:
 
 
 def test_a_corpus_that_differs_says_how_often() -> None:
-    counts = (Comparison(None, "anger", 1103, 1000), Comparison("Session1", "sadness", 10, 10))
-    text = flat(replace(AUDIT, expected=Expected(counts)))
+    counts = (
+        CountComparison(None, "anger", 1103, 1000),
+        CountComparison("Session1", "sadness", 10, 10),
+    )
+    text = flat(replace(AUDIT, expected=ExpectedCounts(counts)))
     assert "2 known counts in the corpus and 1 parts of it: not as published (1 differ)" in text
 
 

@@ -9,12 +9,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from sercli.config.schema import DatasetConfig
 from sercli.corpora.manifest import Manifest
+from sercli.errors import RequestError
 from sercli.progress import Progress
 from sercli.registry import Registry
+from sercli.validation import StrictModel, validate
 
+Options = TypeVar("Options", bound=StrictModel)
 Reader = Callable[[DatasetConfig, Path, Progress], Manifest]
 
 READERS: Registry[Reader] = Registry("reader", "sercli.corpora.readers")
+
+
+class NoOptions(StrictModel):
+    """Options of a reader that needs only the root."""
+
+
+def reader_options(dataset: DatasetConfig, schema: type[Options]) -> Options:
+    """Return ``dataset.options`` as the model that the reader declares.
+
+    Raises:
+        RequestError: An option is not one of the reader's, or has the wrong type.
+    """
+    if dataset.options and not schema.model_fields:
+        raise RequestError(
+            f"dataset.options.{next(iter(dataset.options))}: the reader '{dataset.reader}' "
+            "has no options"
+        )
+    return validate(schema, dataset.options, "dataset.options.")

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
 from sercli.corpora.manifest import Manifest
-from sercli.corpora.options import reader_options
-from sercli.corpora.readers import READERS
+from sercli.corpora.readers import READERS, reader_options
 from sercli.corpora.readers.audformat import AudformatOptions, read_audformat
 from sercli.errors import RequestError, SercliError, nearest
 from sercli.files import held_alone
 from sercli.progress import Progress
 
 
-@dataclass(frozen=True)
 class AudbOptions(AudformatOptions):
     """Options of a corpus of audb: which one, and what an audformat database calls things.
 

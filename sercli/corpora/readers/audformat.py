@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from fnmatch import filter as matching
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from sercli.config.schema import DatasetConfig
-from sercli.corpora.files import Row, find_audio
-from sercli.corpora.manifest import Manifest, Refusal, build_manifest
-from sercli.corpora.options import reader_options
-from sercli.corpora.readers import READERS
+from sercli.corpora.audio_files import find_audio
+from sercli.corpora.manifest import Manifest, Refusal, Row, build_manifest
+from sercli.corpora.readers import READERS, reader_options
 from sercli.corpora.readers.audformat_labels import (
     Labels,
     Segment,
@@ -30,6 +28,7 @@ from sercli.corpora.readers.audformat_labels import (
 )
 from sercli.errors import RequestError, nearest
 from sercli.progress import Progress
+from sercli.validation import StrictModel
 
 if TYPE_CHECKING:
     from audformat import Database
@@ -38,8 +37,7 @@ _LAYOUT = "an audformat database has db.yaml, db.<table>.csv or .parquet, and it
 _GENDERS = frozenset({"female", "male"})
 
 
-@dataclass(frozen=True)
-class AudformatOptions:
+class AudformatOptions(StrictModel):
     """Options of an audformat database: what it calls things.
 
     Each name is that of a column or scheme, or of a property of a scheme's labels.

@@ -8,10 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
-from sercli.corpora.files import Row, read_names
-from sercli.corpora.manifest import Manifest, Refusal, build_manifest
-from sercli.corpora.options import NoOptions, reader_options
-from sercli.corpora.readers import READERS
+from sercli.corpora.manifest import Manifest, Refusal, Row, build_manifest
+from sercli.corpora.name_pattern import read_names
+from sercli.corpora.readers import READERS, NoOptions, reader_options
 from sercli.corpora.tables import read_delimited
 from sercli.progress import Progress
 

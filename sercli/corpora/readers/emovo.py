@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
-from sercli.corpora.files import Row, manifest_of_names
-from sercli.corpora.manifest import Manifest
+from sercli.corpora.manifest import Manifest, Row
+from sercli.corpora.name_pattern import manifest_of_names
 from sercli.corpora.readers import READERS
 from sercli.progress import Progress
 

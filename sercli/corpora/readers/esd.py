@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
-from sercli.corpora.files import Row, read_names
-from sercli.corpora.manifest import Manifest, Refusal, build_manifest
-from sercli.corpora.options import NoOptions, reader_options
-from sercli.corpora.readers import READERS
-from sercli.corpora.text import read_text
+from sercli.corpora.manifest import Manifest, Refusal, Row, build_manifest
+from sercli.corpora.name_pattern import read_names
+from sercli.corpora.readers import READERS, NoOptions, reader_options
+from sercli.corpora.tables import read_text
 from sercli.progress import Progress
 
 _LAYOUT = "0001/Angry/train/0001_000351.wav and so on for every speaker, emotion and split"

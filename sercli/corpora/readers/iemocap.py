@@ -14,8 +14,7 @@ from typing import Any
 
 from sercli.config.schema import DatasetConfig
 from sercli.corpora.manifest import Manifest, Refusal, build_manifest
-from sercli.corpora.options import NoOptions, reader_options
-from sercli.corpora.readers import READERS
+from sercli.corpora.readers import READERS, NoOptions, reader_options
 from sercli.corpora.readers.iemocap_lines import (
     Label,
     is_remark,

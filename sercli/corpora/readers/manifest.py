@@ -5,18 +5,17 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sercli.config.schema import DatasetConfig
 from sercli.corpora.manifest import Manifest, build_manifest
-from sercli.corpora.options import reader_options
-from sercli.corpora.readers import READERS
+from sercli.corpora.readers import READERS, reader_options
 from sercli.corpora.tables import Table, read_delimited, read_parquet
 from sercli.errors import RequestError
 from sercli.progress import Progress
+from sercli.validation import StrictModel
 
 _REQUIRED = ("utterance", "audio", "speaker", "emotion")
 _FORMATS: dict[str, Callable[[Path], Table]] = {".csv": read_delimited, ".parquet": read_parquet}
@@ -27,8 +26,7 @@ _GENDERS = {
 _TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-@dataclass(frozen=True)
-class ManifestOptions:
+class ManifestOptions(StrictModel):
     """Options of a manifest.
 
     Attributes:

@@ -8,13 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
-from sercli.corpora.audio_index import AudioIndex
-from sercli.corpora.files import Row
-from sercli.corpora.manifest import Manifest, Refusal, build_manifest
-from sercli.corpora.options import NoOptions, reader_options
-from sercli.corpora.readers import READERS
-from sercli.corpora.tables import read_delimited
-from sercli.corpora.text import restore_windows_letters
+from sercli.corpora.audio_files import AudioIndex
+from sercli.corpora.manifest import Manifest, Refusal, Row, build_manifest
+from sercli.corpora.readers import READERS, NoOptions, reader_options
+from sercli.corpora.tables import read_delimited, restore_windows_letters
 from sercli.errors import RequestError
 from sercli.progress import Progress
 

@@ -10,12 +10,10 @@ import re
 from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
-from sercli.corpora.audio_index import AudioIndex
-from sercli.corpora.files import Row, label_file
-from sercli.corpora.manifest import Manifest, Refusal, build_manifest
-from sercli.corpora.options import NoOptions, reader_options
-from sercli.corpora.readers import READERS
-from sercli.corpora.text import read_text
+from sercli.corpora.audio_files import AudioIndex, label_file
+from sercli.corpora.manifest import Manifest, Refusal, Row, build_manifest
+from sercli.corpora.readers import READERS, NoOptions, reader_options
+from sercli.corpora.tables import read_text
 from sercli.errors import RequestError
 from sercli.progress import Progress
 

@@ -7,11 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
-from sercli.corpora.audio_index import AudioIndex
-from sercli.corpora.files import Row, label_file
-from sercli.corpora.manifest import Manifest, build_manifest
-from sercli.corpora.options import NoOptions, reader_options
-from sercli.corpora.readers import READERS
+from sercli.corpora.audio_files import AudioIndex, label_file
+from sercli.corpora.manifest import Manifest, Row, build_manifest
+from sercli.corpora.readers import READERS, NoOptions, reader_options
 from sercli.corpora.tables import read_delimited
 from sercli.progress import Progress
 

@@ -9,8 +9,7 @@ from typing import Any
 
 from sercli.config.schema import DatasetConfig
 from sercli.corpora.manifest import Manifest, build_manifest
-from sercli.corpora.options import NoOptions, reader_options
-from sercli.corpora.readers import READERS
+from sercli.corpora.readers import READERS, NoOptions, reader_options
 from sercli.corpora.tables import read_delimited
 from sercli.progress import Progress
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
 from sercli.corpora.manifest import Manifest
-from sercli.corpora.options import reader_options
-from sercli.corpora.readers import READERS
+from sercli.corpora.readers import READERS, reader_options
 from sercli.corpora.readers.iemocap import read_iemocap
 from sercli.progress import Progress
+from sercli.validation import StrictModel
 
 
-@dataclass(frozen=True)
-class SyntheticOptions:
+class SyntheticOptions(StrictModel):
     """Options of the synthetic corpus.
 
     Attributes:

@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
-from sercli.corpora.files import Row, manifest_of_names
-from sercli.corpora.folders import check_folder
-from sercli.corpora.manifest import Manifest
+from sercli.corpora.manifest import Manifest, Row
+from sercli.corpora.name_pattern import check_folder, manifest_of_names
 from sercli.corpora.readers import READERS
 from sercli.progress import Progress
 

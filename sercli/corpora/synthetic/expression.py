@@ -12,15 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 
-from sercli.corpora.synthetic.moods import AMBIGUOUS, any_mood
-
-if TYPE_CHECKING:
-    from sercli.corpora.synthetic.articulation import Signal
-    from sercli.corpora.synthetic.voice import Voice
+from sercli.corpora.synthetic.affect import AMBIGUOUS, draw_mood
+from sercli.corpora.synthetic.articulation import Signal
+from sercli.corpora.synthetic.dialogues import Turn
+from sercli.corpora.synthetic.speakers import make_speakers
+from sercli.corpora.synthetic.voice import Voice, speak
 
 _PROFILES: Mapping[str, tuple[float, ...]] = {
     #       pitch range slope level  rate bright rough breath clear
@@ -43,6 +44,20 @@ _STRENGTH = 0.3  # standard deviation of how strongly an emotion shows
 _ACTIVATION = 0.4  # standard deviation of a turn's activation, whatever its emotion
 _SPREAD = 0.55  # standard deviation of each cue on its own
 
+_speakers = cache(make_speakers)
+
+
+def synthesise_turn(turn: Turn, seed: int) -> npt.NDArray[np.int16]:
+    """Return the samples of a turn at `voice.RATE`, full scale being 32 767.
+
+    They depend on the seed and the turn alone, so that turns can be recorded in any order.
+    """
+    random = np.random.default_rng([seed, *turn.id.encode()])
+    speaker = _speakers(seed)[turn.speaker]
+    cues = speaker.expressiveness * perform(turn.mood, turn.label, random)
+    sound = speak(express(speaker.voice, cues), turn.end - turn.start, random)
+    return np.round(sound * np.iinfo(np.int16).max).astype(np.int16)
+
 
 def perform(mood: str, label: str, random: np.random.Generator) -> Signal:
     """Draw the cues of one turn: pitch, range and so on, of shape (9,), as in the table above.
@@ -52,10 +67,10 @@ def perform(mood: str, label: str, random: np.random.Generator) -> Signal:
     """
     shown = mood if label == AMBIGUOUS else label
     if random.random() < _HEARD_OTHERWISE:
-        shown = any_mood(random)
+        shown = draw_mood(random)
     profile = np.array(_PROFILES[shown])
     if label == AMBIGUOUS:
-        profile = (1 - _MIXTURE) * profile + _MIXTURE * np.array(_PROFILES[any_mood(random)])
+        profile = (1 - _MIXTURE) * profile + _MIXTURE * np.array(_PROFILES[draw_mood(random)])
     strength = max(0.0, 1 + _STRENGTH * random.standard_normal())
     activation = _ACTIVATION * random.standard_normal()
     own = _SPREAD * random.standard_normal(profile.size)

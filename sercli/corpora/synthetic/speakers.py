@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sercli.corpora.synthetic.articulation import Signal
-from sercli.corpora.synthetic.dialogue import GENDERS, SESSIONS
+from sercli.corpora.synthetic.dialogues import GENDERS, SESSIONS
 from sercli.corpora.synthetic.voice import Voice
 
 
@@ -31,7 +31,7 @@ class Speaker:
     expressiveness: float
 
 
-def cast(seed: int) -> Mapping[str, Speaker]:
+def make_speakers(seed: int) -> Mapping[str, Speaker]:
     """Return the speakers of the corpus with this ``seed``, by name ("Ses01_F")."""
     random = np.random.default_rng([seed, *b"cast"])
     names = [f"Ses{session:02d}_{gender}" for gender in GENDERS for session in SESSIONS]

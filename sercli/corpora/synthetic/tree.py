@@ -29,16 +29,15 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from sercli.corpora.synthetic.dialogue import (
+from sercli.corpora.synthetic.annotations import label_file, transcript_file
+from sercli.corpora.synthetic.dialogues import (
     FULL_SIZE,
     SESSIONS,
     Dialogue,
     SyntheticSize,
     Turn,
-    write_play,
+    generate_dialogues,
 )
-from sercli.corpora.synthetic.labels import label_file
-from sercli.corpora.synthetic.transcript import transcript_file
 from sercli.errors import RequestError, SercliError
 from sercli.files import folder_written_whole
 from sercli.processes import worker_pool
@@ -172,7 +171,7 @@ def _remove(root: Path) -> None:
 
 
 def _write(root: Path, seed: int, size: SyntheticSize, workers: int, progress: Progress) -> None:
-    play = write_play(seed, size)
+    play = generate_dialogues(seed, size)
     turns = [turn for dialogue in play for turn in dialogue.turns]
     with (
         folder_written_whole(root) as folder,
@@ -220,7 +219,9 @@ def _write_sounds(root: Path, seed: int, turns: Sequence[Turn], workers: int, ta
 
 def _record_turns(root: Path, seed: int, turns: Sequence[Turn]) -> int:
     """Write the sound of ``turns`` and return how many they are."""
-    from sercli.corpora.synthetic.recording import record  # SciPy, which nothing else needs
+    from sercli.corpora.synthetic.expression import (
+        synthesise_turn,  # SciPy
+    )
     from sercli.corpora.synthetic.voice import RATE
 
     for turn in turns:
@@ -229,7 +230,7 @@ def _record_turns(root: Path, seed: int, turns: Sequence[Turn]) -> int:
             file.setnchannels(1)
             file.setsampwidth(2)
             file.setframerate(RATE)
-            file.writeframes(record(turn, seed).astype("<i2").tobytes())
+            file.writeframes(synthesise_turn(turn, seed).astype("<i2").tobytes())
     return len(turns)
 
 

@@ -9,19 +9,19 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sercli.corpora.audio_stats import AudioStats, Durations
 from sercli.corpora.audit import Audit
-from sercli.corpora.expected import Expected
+from sercli.corpora.context import ContextCounts
+from sercli.corpora.expected_counts import ExpectedCounts
 from sercli.corpora.findings import Finding
 from sercli.corpora.manifest import Refusal
-from sercli.corpora.missing_context import ContextCounts
-from sercli.corpora.sound import Durations, Sound
 
 _LISTED = 20
 """Refusals that are listed one by one (our choice: a screen still holds the tables above)."""
 
 
 def render_audit(audit: Audit) -> RenderableType:
-    """Lay the audit out: classes, groups, context, sound, what is doubtful, what was refused."""
+    """Lay the audit out: classes, groups, context, audio, what is doubtful, what was refused."""
     return Group(*_parts(audit))
 
 
@@ -34,9 +34,9 @@ def _parts(audit: Audit) -> Iterator[RenderableType]:
         if counts:
             yield _cross(name, counts, list(audit.classes))
     yield _context(audit.context, audit.targets)
-    if audit.sound is not None:
-        yield _durations(audit.sound)
-        yield _formats(audit.sound)
+    if audit.audio is not None:
+        yield _durations(audit.audio)
+        yield _formats(audit.audio)
     if audit.expected is not None:
         yield _published(audit.expected, audit.targets)
     if audit.findings:
@@ -101,9 +101,9 @@ def _where(context: ContextCounts) -> str:
     return where + (", if over" if context.past_only else "")
 
 
-def _durations(sound: Sound) -> Table:
+def _durations(audio: AudioStats) -> Table:
     table = _table("seconds", ["least", "5 %", "median", "mean", "95 %", "most"])
-    rows: dict[str, Durations | None] = {"utterances": sound.utterances, "targets": sound.targets}
+    rows: dict[str, Durations | None] = {"utterances": audio.utterances, "targets": audio.targets}
     for what, lasting in rows.items():
         if lasting is not None:
             values = (
@@ -118,14 +118,14 @@ def _durations(sound: Sound) -> Table:
     return table
 
 
-def _formats(sound: Sound) -> Text:
-    rates = (f"{_number(int(rate))} Hz ({_number(n)})" for rate, n in sound.sampling_rates.items())
-    channels = (f"{count} ({_number(n)})" for count, n in sound.channels.items())
+def _formats(audio: AudioStats) -> Text:
+    rates = (f"{_number(int(rate))} Hz ({_number(n)})" for rate, n in audio.sampling_rates.items())
+    channels = (f"{count} ({_number(n)})" for count, n in audio.channels.items())
     text = f"Files: {', '.join(map(_unbroken, rates))}; channels: "
     return Text(text + ", ".join(map(_unbroken, channels)))
 
 
-def _published(expected: Expected, found: int) -> Text:
+def _published(expected: ExpectedCounts, found: int) -> Text:
     counts = f"{_number(found)} targets, {len(expected.counts)} known counts"
     parts = dict.fromkeys(each.part for each in expected.counts if each.part is not None)
     if parts:

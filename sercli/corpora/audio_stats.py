@@ -4,20 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from sercli.corpora.manifest import Manifest
-
-if TYPE_CHECKING:  # features lie above corpora; their facts come down as data
-    from sercli.features.audio import AudioFacts
 
 SILENT_PEAK = 1e-3
 """Largest sample, of full scale, below which speech is called silent: −60 dB (our choice)."""
 
 CLIPPED_SHARE = 0.01
 """Share of samples at full scale from which audio is called clipped (our choice)."""
+
+
+@dataclass(frozen=True)
+class AudioFacts:
+    """What the audio of an utterance was before it became one channel at one sampling rate.
+
+    Attributes:
+        seconds: Duration.
+        sampling_rate: Hz of the file.
+        channels: Channels of the file.
+        peak: Largest absolute sample of any channel; 1 is full scale.
+        clipped_share: Share of the samples of all channels at full scale.
+        content: SHA-256 of the decoded samples, in hexadecimal: the same for equal sound in
+            files that differ, as in a WAV file and its FLAC copy.
+    """
+
+    seconds: float
+    sampling_rate: int
+    channels: int
+    peak: float
+    clipped_share: float
+    content: str
 
 
 @dataclass(frozen=True)
@@ -34,7 +52,7 @@ class Durations:
 
 
 @dataclass(frozen=True)
-class Sound:
+class AudioStats:
     """What the audio is like.
 
     Attributes:
@@ -56,14 +74,14 @@ class Sound:
     repeated: tuple[tuple[str, ...], ...]
 
 
-def describe_sound(manifest: Manifest, facts: Mapping[str, AudioFacts]) -> Sound | None:
+def summarise_audio(manifest: Manifest, facts: Mapping[str, AudioFacts]) -> AudioStats | None:
     """Summarise the facts of the utterances of ``manifest``; None where there are none."""
     measured = {name: facts[name] for name in manifest.table["utterance"] if name in facts}
     if not measured:
         return None
     table = pd.DataFrame([asdict(each) for each in measured.values()], index=list(measured))
     of_targets = table["seconds"][table.index.isin(manifest.targets["utterance"])]
-    return Sound(
+    return AudioStats(
         utterances=_durations(table["seconds"]),
         targets=None if of_targets.empty else _durations(of_targets),
         sampling_rates=_frequencies(table["sampling_rate"]),

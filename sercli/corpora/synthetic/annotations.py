@@ -1,8 +1,11 @@
-"""The label file of a dialogue (``dialog/EmoEvaluation``), as IEMOCAP writes it.
+"""The label file and the transcript of a dialogue, as IEMOCAP writes them.
 
-Three raters name the emotion (C-), two rate valence, activation and dominance from 1 to 5 (A-).
-Now and then one of them leaves dominance out. The means of the attributes per emotion are our
-choice, after the circumplex of Russell (1980).
+Label file (``dialog/EmoEvaluation``): three raters name the emotion (C-), two rate valence,
+activation and dominance from 1 to 5 (A-). Now and then one of them leaves dominance out. The
+means of the attributes per emotion are our choice, after the circumplex of Russell (1980).
+
+Transcript (``dialog/transcriptions``): the words are drawn from a few harmless phrases and are
+independent of emotion and sound.
 """
 
 from __future__ import annotations
@@ -12,8 +15,8 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from sercli.corpora.synthetic.dialogue import Dialogue, Turn
-from sercli.corpora.synthetic.moods import AMBIGUOUS, SHARES
+from sercli.corpora.synthetic.affect import AMBIGUOUS, SHARES
+from sercli.corpora.synthetic.dialogues import Dialogue, Turn
 
 _HEADER = "% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]"
 
@@ -46,6 +49,21 @@ _ATTRIBUTE_RATERS = ("E3", "F1")
 _DISAGREEMENT = 0.6  # standard deviation of the raters around an attribute's mean; our choice
 _UNANIMOUS = 0.6  # probability that the third rater agrees with two others; our choice
 _WITHOUT_DOMINANCE = 0.02  # probability that one rater of a turn forgets it; more than in IEMOCAP
+
+_PHRASES = (
+    "The train leaves at a quarter to nine.",
+    "There is a letter on the kitchen table.",
+    "I left the key with the neighbours.",
+    "You said that it would take a week.",
+    "They have painted the door again.",
+    "Then we turn left after the bridge.",
+    "It was on the second shelf, next to the lamp.",
+    "We can ask them in the morning.",
+    "The number is on the back of the card.",
+    "And that is what she told you?",
+    "Somebody has moved the chairs.",
+    "Wait, which of the two do you mean?",
+)
 
 
 def label_file(dialogue: Dialogue, random: np.random.Generator) -> str:
@@ -97,3 +115,39 @@ def _name_emotions(turn: Turn, random: np.random.Generator) -> list[str]:
 def _heard(turn: Turn) -> str:
     """Return the emotion that at least one rater hears."""
     return turn.mood if turn.label == AMBIGUOUS else turn.label
+
+
+def transcript_file(dialogue: Dialogue, random: np.random.Generator) -> str:
+    """Return the text of a dialogue's transcript.
+
+    More than a third of IEMOCAP's transcripts leave the order of time somewhere, here those
+    whose markers the man wears; some improvised ones have a line without an id, and a turn that was
+    never cut out and labelled (``XX``).
+    """
+    turns = list(dialogue.turns)
+    if dialogue.name[5] == "M":
+        _swap_somewhere(turns, random)
+    lines = [_line(turn.id, turn.start, turn.end, _phrase(random)) for turn in turns]
+    if "impro" in dialogue.name:
+        lines.insert(len(lines) // 3, "M: Yeah.")
+    if dialogue.name.endswith("_impro05"):
+        middle = len(lines) // 2
+        at = turns[middle].start
+        lines.insert(middle, _line(f"{dialogue.name}_MXX0", at, at + 0.6, _phrase(random)))
+    return "\n".join(lines) + "\n"
+
+
+def _line(name: str, start: float, end: float, words: str) -> str:
+    return f"{name} [{start:08.4f}-{end:08.4f}]: {words}"
+
+
+def _phrase(random: np.random.Generator) -> str:
+    return str(random.choice(_PHRASES))
+
+
+def _swap_somewhere(turns: list[Turn], random: np.random.Generator) -> None:
+    """Exchange two neighbouring turns of different speakers, if there are any."""
+    places = [i for i in range(len(turns) - 1) if turns[i].gender != turns[i + 1].gender]
+    if places:
+        i = int(random.choice(places))
+        turns[i], turns[i + 1] = turns[i + 1], turns[i]

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from sercli.config.schema import ContextConfig, DatasetConfig
+from sercli.corpora.context import missing_counts
 from sercli.corpora.manifest import Manifest
-from sercli.corpora.missing_context import missing_counts
 from sercli.corpora.validate import COLUMNS
 from sercli.errors import RequestError, nearest
 
@@ -20,7 +20,7 @@ _MISSING_CONTEXT = ("no_same_speaker", "no_interlocutor", "neither")
 
 
 @dataclass(frozen=True)
-class Comparison:
+class CountComparison:
     """One count.
 
     Attributes:
@@ -46,10 +46,10 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedCounts:
     """The known counts of the corpus, beside what was found."""
 
-    counts: tuple[Comparison, ...]
+    counts: tuple[CountComparison, ...]
 
     @property
     def ok(self) -> bool:
@@ -61,7 +61,9 @@ class Expected:
         return {"ok": self.ok, "counts": [asdict(comparison) for comparison in self.counts]}
 
 
-def compare(manifest: Manifest, dataset: DatasetConfig, context: pd.DataFrame) -> Expected | None:
+def compare_counts(
+    manifest: Manifest, dataset: DatasetConfig, context: pd.DataFrame
+) -> ExpectedCounts | None:
     """Compare the corpus with ``dataset.expected`` and ``dataset.expected_in``.
 
     A class that is not under ``expected`` (any more) is not compared in the parts either. Counts
@@ -79,15 +81,15 @@ def compare(manifest: Manifest, dataset: DatasetConfig, context: pd.DataFrame) -
         RequestError: ``expected_in`` names a column that a manifest has not, or an unknown count.
     """
     counts = tuple(_compare(manifest, dataset, context))
-    return Expected(counts) if counts else None
+    return ExpectedCounts(counts) if counts else None
 
 
 def _compare(
     manifest: Manifest, dataset: DatasetConfig, context: pd.DataFrame
-) -> Iterator[Comparison]:
+) -> Iterator[CountComparison]:
     found = manifest.targets["label"].value_counts()
     for label, n in dataset.expected.items():
-        yield Comparison(None, label, n, int(found.get(label, 0)))
+        yield CountComparison(None, label, n, int(found.get(label, 0)))
     for column, parts in dataset.expected_in.items():
         if column not in COLUMNS:
             key = f"dataset.expected_in.{column}"
@@ -95,7 +97,7 @@ def _compare(
         for part, expected in parts.items():
             counts = _count(manifest.table[manifest.table[column] == part], context)
             for name in filter(lambda name: _is_known(name, dataset), expected):
-                yield Comparison(part, name, expected[name], counts.get(name, 0))
+                yield CountComparison(part, name, expected[name], counts.get(name, 0))
 
 
 def _is_known(name: str, dataset: DatasetConfig) -> bool:

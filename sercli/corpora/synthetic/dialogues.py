@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sercli.corpora.synthetic.moods import Moods, judge
+from sercli.corpora.synthetic.affect import Moods, judge
 from sercli.errors import RequestError
 
 SESSIONS = (1, 2, 3, 4, 5)
@@ -108,7 +108,7 @@ class Dialogue:
         return int(self.name[3:5])
 
 
-def write_play(seed: int, size: SyntheticSize = FULL_SIZE) -> list[Dialogue]:
+def generate_dialogues(seed: int, size: SyntheticSize = FULL_SIZE) -> list[Dialogue]:
     """Write all dialogues of the corpus with this ``seed``, in corpus order."""
     random = np.random.default_rng([seed, *b"play"])
     return [scene for session in SESSIONS for scene in _session(session, size, random)]

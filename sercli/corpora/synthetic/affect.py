@@ -79,7 +79,7 @@ class Moods:
         return str(random.choice(MOODS, p=missing / missing.sum()))
 
 
-def any_mood(random: np.random.Generator) -> str:
+def draw_mood(random: np.random.Generator) -> str:
     """Draw a mood with the shares of IEMOCAP."""
     return str(random.choice(MOODS, p=_MOOD_SHARES))
 

@@ -1,0 +1,133 @@
+"""Find the audio of a corpus, and pair it with labels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from sercli.corpora.manifest import Refusal
+from sercli.errors import RequestError
+
+_AUDIO = frozenset({".aif", ".aiff", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav"})
+
+
+def find_audio(root: Path, refused: list[Refusal]) -> list[Path]:
+    """Find every audio file below ``root``, at any depth, in the order of the paths.
+
+    Hidden files and folders are passed over: the ``._*`` ones are AppleDouble files, left behind
+    by a copy from a Mac, and no audio.
+
+    Args:
+        root: Folder of the corpus.
+        refused: Receives the folders that cannot be read, and the names that are not UTF-8.
+    """
+    found = []
+    for folder, names in _folders(root, refused):
+        for name in names:
+            file = Path(folder, name)
+            if name.startswith(".") or file.suffix.lower() not in _AUDIO:
+                continue
+            if _is_text(file):
+                found.append(file)
+            else:
+                refused.append(Refusal(_shown(file, root), "its name is not UTF-8; rename it"))
+    return sorted(found)
+
+
+class AudioIndex:
+    """The audio files of a corpus under the names that its labels give them.
+
+    Args:
+        root: Folder of the corpus.
+        name_of: Makes the name from the path as seen from ``root``; by default the name of the
+            file without suffix, so that a copy in another format fits the same labels.
+
+    Attributes:
+        refused: What cannot be read, and second files of the same name.
+    """
+
+    def __init__(
+        self, root: Path, name_of: Callable[[Path], str] = lambda place: place.stem
+    ) -> None:
+        self.refused: list[Refusal] = []
+        self._root = root
+        self._places: dict[str, Path] = {}
+        self._taken: set[str] = set()
+        for file in find_audio(root, self.refused):
+            place = file.relative_to(root)
+            name = name_of(place)
+            first = self._places.setdefault(name, place)
+            if first != place:
+                reason = f"{name} is {first.as_posix()} already"
+                self.refused.append(Refusal(place.as_posix(), reason))
+
+    def take(self, name: str) -> Path | None:
+        """Return the file of a label; None if it is missing.
+
+        Raises:
+            ValueError: Another label has taken it.
+        """
+        if name in self._taken:
+            raise ValueError(f"{name} is labelled already")
+        if name not in self._places:
+            return None
+        self._taken.add(name)
+        return self._root / self._places[name]
+
+    def without_label(self) -> list[Refusal]:
+        """Refuse every file that no label has taken."""
+        left = (place for name, place in self._places.items() if name not in self._taken)
+        return [Refusal(place.as_posix(), "has no label") for place in left]
+
+
+def label_file(root: Path, names: Sequence[str], beside: str) -> Path:
+    """Return the label file of a corpus, whose name differs between releases.
+
+    Args:
+        root: Folder of the corpus.
+        names: Its names, the usual one first.
+        beside: What else should be there ("it beside session1 to session6"), for the message.
+
+    Raises:
+        RequestError: There is none.
+    """
+    for name in names:
+        if (root / name).is_file():
+            return root / name
+    raise RequestError(
+        f"{root}: has no {names[0]}; expected {beside}. "
+        "Say where the corpus lies with dataset.root=PATH"
+    )
+
+
+def _folders(root: Path, refused: list[Refusal]) -> Iterator[tuple[str, list[str]]]:
+    """Yield the visible folders and the names in them, once, whatever links lead to them."""
+
+    def refuse(error: OSError) -> None:
+        reason = f"cannot be read ({error.strerror})"
+        refused.append(Refusal(_shown(Path(error.filename), root), reason))
+
+    entered: set[str] = set()
+    for folder, folders, names in os.walk(root, onerror=refuse, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in entered:
+            folders.clear()
+            continue
+        entered.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield folder, names
+
+
+def _is_text(path: Path) -> bool:
+    """Tell whether a path can be written down: a name may hold any bytes."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(path: Path, root: Path) -> str:
+    shown = path.relative_to(root).as_posix()
+    return shown.encode(errors="backslashreplace").decode()
