@@ -9,7 +9,7 @@ from helpers.corpus_factory import add
 
 from sercli.corpora.audio_files import AudioIndex, find_audio
 from sercli.corpora.manifest import Refusal, Row
-from sercli.corpora.name_pattern import read_names
+from sercli.corpora.readers.name_pattern import read_names
 from sercli.errors import RequestError
 
 LAYOUT = "a/NAME.wav"

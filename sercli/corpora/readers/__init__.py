@@ -7,12 +7,12 @@ only where the root does not hold such a corpus at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
 from sercli.config.schema import DatasetConfig
-from sercli.corpora.manifest import Manifest
+from sercli.corpora.manifest import Manifest, Refusal, Row, build_manifest
 from sercli.errors import RequestError
 from sercli.progress import Progress
 from sercli.registry import Registry
@@ -26,6 +26,13 @@ READERS: Registry[Reader] = Registry("reader", "sercli.corpora.readers")
 
 class NoOptions(StrictModel):
     """Options of a reader that needs only the root."""
+
+
+def dataset_manifest(
+    dataset: DatasetConfig, rows: Iterable[Row], refused: Iterable[Refusal]
+) -> Manifest:
+    """Build the manifest of ``dataset`` from what its reader found (`build_manifest`)."""
+    return build_manifest(dataset.name, rows, dataset.classes, refused, synthetic=dataset.synthetic)
 
 
 def reader_options(dataset: DatasetConfig, schema: type[Options]) -> Options:

@@ -16,8 +16,8 @@ import yaml
 
 from sercli.config.schema import DatasetConfig
 from sercli.corpora.audio_files import find_audio
-from sercli.corpora.manifest import Manifest, Refusal, Row, build_manifest
-from sercli.corpora.readers import READERS, reader_options
+from sercli.corpora.manifest import Manifest, Refusal, Row
+from sercli.corpora.readers import READERS, dataset_manifest, reader_options
 from sercli.corpora.readers.audformat_labels import (
     Labels,
     Segment,
@@ -88,7 +88,7 @@ def read_audformat(dataset: DatasetConfig, root: Path, progress: Progress) -> Ma
     }
     rows, refused = _rows(root, columns)
     refused += _unlisted(root, database)
-    return build_manifest(dataset.name, rows, dataset.classes, refused, synthetic=dataset.synthetic)
+    return dataset_manifest(dataset, rows, refused)
 
 
 def _load(root: Path) -> Database:

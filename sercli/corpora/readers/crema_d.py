@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
-from sercli.corpora.manifest import Manifest, Refusal, Row, build_manifest
-from sercli.corpora.name_pattern import read_names
-from sercli.corpora.readers import READERS, NoOptions, reader_options
+from sercli.corpora.manifest import Manifest, Refusal, Row
+from sercli.corpora.readers import READERS
+from sercli.corpora.readers.name_pattern import NamePattern
 from sercli.corpora.tables import read_delimited
 from sercli.progress import Progress
 
-# One file has the level X instead of XX: 1040_ITH_SAD_X (from memory).
-_NAME = re.compile(
-    r"(?P<actor>1\d{3})_(?P<text>[A-Z]{3})_(?P<emotion>ANG|DIS|FEA|HAP|NEU|SAD)_(LO|MD|HI|XX?)",
-    re.ASCII,
-)
 _TEXTS = {
     "DFA": "Don't forget a jacket.",
     "IEO": "It's eleven o'clock.",
@@ -33,6 +27,14 @@ _TEXTS = {
     "TSI": "The surface is slick.",
     "WSI": "We'll stop in a couple of minutes.",
 }
+_NAMES = NamePattern(
+    # One file has the level X instead of XX: 1040_ITH_SAD_X (from memory).
+    r"(?P<speaker>1\d{3})_(?P<transcript>[A-Z]{3})_(?P<emotion>ANG|DIS|FEA|HAP|NEU|SAD)"
+    r"_(LO|MD|HI|XX?)",
+    parts="actor_sentence_emotion_level, such as 1001_DFA_ANG_XX",
+    layout="AudioWAV/1001_DFA_ANG_XX.wav and so on",
+    values={"transcript": _TEXTS.get},
+)
 _LFS_POINTER = b"version https://git-lfs"
 
 
@@ -46,15 +48,10 @@ def read_crema_d(dataset: DatasetConfig, root: Path, progress: Progress) -> Mani
     Raises:
         RequestError: No file has such a name, or all are Git LFS pointers instead of audio.
     """
-    reader_options(dataset, NoOptions)
     genders, mistakes = _genders(root / "VideoDemographics.csv")
     # The repository holds the same clips as MP3 too.
     folder = root / "AudioWAV" if (root / "AudioWAV").is_dir() else root
-    layout = "AudioWAV/1001_DFA_ANG_XX.wav and so on"
-    rows, refused = read_names(folder, partial(_row, folder, genders), layout)
-    return build_manifest(
-        dataset.name, rows, dataset.classes, mistakes + refused, synthetic=dataset.synthetic
-    )
+    return _NAMES.read(dataset, folder, partial(_row, folder, genders), mistakes)
 
 
 def _genders(path: Path) -> tuple[dict[str, str], list[Refusal]]:
@@ -71,18 +68,10 @@ def _actor(cells: Mapping[str, str]) -> Row:
 
 
 def _row(folder: Path, genders: Mapping[str, str], place: Path) -> Row:
-    name = _NAME.fullmatch(place.stem)
-    if name is None:
-        raise ValueError("is not named actor_sentence_emotion_level, such as 1001_DFA_ANG_XX")
+    row = _NAMES.row(place)
     if _is_pointer(folder / place):
         raise ValueError("a Git LFS pointer instead of audio; fetch it with `git lfs pull`")
-    return {
-        "utterance": place.stem,
-        "speaker": name["actor"],
-        "gender": genders.get(name["actor"]),
-        "emotion": name["emotion"],
-        "transcript": _TEXTS.get(name["text"]),
-    }
+    return row | {"gender": genders.get(row["speaker"])}
 
 
 def _is_pointer(file: Path) -> bool:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
-from sercli.corpora.manifest import Manifest, Row
-from sercli.corpora.name_pattern import manifest_of_names
+from sercli.corpora.manifest import Manifest
 from sercli.corpora.readers import READERS
+from sercli.corpora.readers.name_pattern import NamePattern
 from sercli.progress import Progress
 
-_LAYOUT = "f1/rab-f1-b1.wav and so on for the speakers f1 to f3 and m1 to m3"
-_NAME = re.compile(
-    r"(?P<emotion>dis|gio|neu|pau|rab|sor|tri)-(?P<speaker>[fm]\d)-[a-z]+\d+", re.ASCII
+_NAMES = NamePattern(
+    r"(?P<emotion>dis|gio|neu|pau|rab|sor|tri)-(?P<speaker>(?P<gender>[fm])\d)-[a-z]+\d+",
+    parts="emotion-speaker-sentence, such as rab-f1-b1",
+    layout="f1/rab-f1-b1.wav and so on for the speakers f1 to f3 and m1 to m3",
+    values={"gender": {"f": "female", "m": "male"}.get},
 )
-_GENDERS = {"f": "female", "m": "male"}
 
 
 @READERS.register("emovo")
 def read_emovo(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifest:
-    """Read the names of the files: emotion, speaker and sentence, such as ``rab-f1-b1.wav``.
+    """Read file names such as ``rab-f1-b1.wav``: emotion, speaker and sentence.
 
     The emotions are ``dis`` disgust, ``gio`` joy, ``neu`` neutral, ``pau`` fear, ``rab`` anger,
     ``sor`` surprise and ``tri`` sadness. The codes of the sentences are from memory, so that any
@@ -29,16 +29,4 @@ def read_emovo(dataset: DatasetConfig, root: Path, progress: Progress) -> Manife
     Raises:
         RequestError: No file has such a name.
     """
-    return manifest_of_names(dataset, root, _row, _LAYOUT)
-
-
-def _row(file: Path) -> Row:
-    name = _NAME.fullmatch(file.stem)
-    if name is None:
-        raise ValueError("is not named emotion-speaker-sentence, such as rab-f1-b1")
-    return {
-        "utterance": file.stem,
-        "speaker": name["speaker"],
-        "gender": _GENDERS[name["speaker"][0]],
-        "emotion": name["emotion"],
-    }
+    return _NAMES.read(dataset, root)

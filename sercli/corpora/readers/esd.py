@@ -7,22 +7,28 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
-from sercli.corpora.manifest import Manifest, Refusal, Row, build_manifest
-from sercli.corpora.name_pattern import read_names
-from sercli.corpora.readers import READERS, NoOptions, reader_options
+from sercli.corpora.manifest import Manifest, Refusal, Row
+from sercli.corpora.readers import READERS, NoOptions, dataset_manifest, reader_options
+from sercli.corpora.readers.name_pattern import NamePattern, read_names
 from sercli.corpora.tables import read_text
 from sercli.progress import Progress
 
-_LAYOUT = "0001/Angry/train/0001_000351.wav and so on for every speaker, emotion and split"
-_NAME = re.compile(r"(?P<speaker>\d{4})_\d{6}", re.ASCII)
 _EMOTIONS = ("Angry", "Happy", "Neutral", "Sad", "Surprise")
 _SPLITS = {"train": "train", "evaluation": "dev", "test": "test"}
-_MEN = frozenset(f"{speaker:04}" for speaker in (4, 5, 6, 8, 10, 11, 12, 13, 14, 20))
-_WOMEN = frozenset(f"{speaker:04}" for speaker in (1, 2, 3, 7, 9, 15, 16, 17, 18, 19))
+_GENDERS = {
+    **{f"{speaker:04}": "male" for speaker in (4, 5, 6, 8, 10, 11, 12, 13, 14, 20)},
+    **{f"{speaker:04}": "female" for speaker in (1, 2, 3, 7, 9, 15, 16, 17, 18, 19)},
+}
 _MANDARIN = frozenset(f"{speaker:04}" for speaker in range(1, 11))
+_NAMES = NamePattern(
+    r"(?P<speaker>(?P<gender>\d{4}))_\d{6}",
+    parts="speaker_number, such as 0001_000351",
+    layout="0001/Angry/train/0001_000351.wav and so on for every speaker, emotion and split",
+    values={"gender": _GENDERS.get},
+)
 # Utterance, text, emotion; now and then a blank stands where the second tab should.
 _LINE = re.compile(
-    rf"(?P<utterance>{_NAME.pattern})\s+(?P<text>[^\t]*?)"
+    rf"(?P<utterance>{_NAMES.regex})\s+(?P<text>[^\t]*?)"
     rf"(?:\s+(?:{'|'.join(_EMOTIONS)}))?\s*(?:\t.*)?"
 )
 
@@ -42,34 +48,20 @@ def read_esd(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifest
         RequestError: No file lies and is named as ESD's are.
     """
     reader_options(dataset, NoOptions)
-    rows, refused = read_names(root, _row, _LAYOUT)
+    rows, refused = read_names(root, _row, _NAMES.layout)
     by_name = {row["utterance"]: row for row in rows}
     for file in _transcripts(root).values():
         refused.extend(_add_transcript(by_name, file, root))
-    return build_manifest(dataset.name, rows, dataset.classes, refused, synthetic=dataset.synthetic)
+    return dataset_manifest(dataset, rows, refused)
 
 
 def _row(file: Path) -> Row:
-    name = _NAME.fullmatch(file.stem)
-    if name is None:
-        raise ValueError("is not named speaker_number, such as 0001_000351")
+    row = _NAMES.row(file)
     split = _SPLITS.get(file.parent.name)
     folder = file.parent.parent if split else file.parent
     if folder.name not in _EMOTIONS:
         raise ValueError(f"lies in none of the folders {', '.join(_EMOTIONS)}")
-    return {
-        "utterance": file.stem,
-        "speaker": name["speaker"],
-        "gender": _gender(name["speaker"]),
-        "emotion": folder.name,
-        "split": split,
-    }
-
-
-def _gender(speaker: str) -> str | None:
-    if speaker in _MEN:
-        return "male"
-    return "female" if speaker in _WOMEN else None
+    return row | {"emotion": folder.name, "split": split}
 
 
 def _transcripts(root: Path) -> dict[str, Path]:

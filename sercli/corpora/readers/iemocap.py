@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from sercli.config.schema import DatasetConfig
-from sercli.corpora.manifest import Manifest, Refusal, build_manifest
-from sercli.corpora.readers import READERS, NoOptions, reader_options
+from sercli.corpora.manifest import Manifest, Refusal
+from sercli.corpora.readers import READERS, NoOptions, dataset_manifest, reader_options
 from sercli.corpora.readers.iemocap_lines import (
     Label,
     is_remark,
@@ -80,7 +80,7 @@ def read_iemocap(dataset: DatasetConfig, root: Path, progress: Progress) -> Mani
         for dialogue in dialogues:
             rows.extend(_read_dialogue(dialogue, refused))
             task.advance()
-    return build_manifest(dataset.name, rows, dataset.classes, refused, synthetic=dataset.synthetic)
+    return dataset_manifest(dataset, rows, refused)
 
 
 def _sessions(root: Path) -> list[Path]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sercli.config.schema import DatasetConfig
-from sercli.corpora.manifest import Manifest, build_manifest
-from sercli.corpora.readers import READERS, reader_options
+from sercli.corpora.manifest import Manifest
+from sercli.corpora.readers import READERS, dataset_manifest, reader_options
 from sercli.corpora.tables import Table, read_delimited, read_parquet
 from sercli.errors import RequestError
 from sercli.progress import Progress
@@ -58,9 +58,7 @@ def read_manifest(dataset: DatasetConfig, root: Path, progress: Progress) -> Man
     if "turn" not in table.columns:
         _number_turns(rows)
     try:
-        return build_manifest(
-            dataset.name, rows, dataset.classes, refused, synthetic=dataset.synthetic
-        )
+        return dataset_manifest(dataset, rows, refused)
     except RequestError as error:
         raise RequestError(f"{root}: {error}") from error
 

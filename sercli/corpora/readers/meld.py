@@ -9,8 +9,8 @@ from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
 from sercli.corpora.audio_files import AudioIndex
-from sercli.corpora.manifest import Manifest, Refusal, Row, build_manifest
-from sercli.corpora.readers import READERS, NoOptions, reader_options
+from sercli.corpora.manifest import Manifest, Refusal, Row
+from sercli.corpora.readers import READERS, NoOptions, dataset_manifest, reader_options
 from sercli.corpora.tables import read_delimited, restore_windows_letters
 from sercli.errors import RequestError
 from sercli.progress import Progress
@@ -55,7 +55,7 @@ def read_meld(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifes
         rows += found
         refused += mistakes
     refused += audio.refused + audio.without_label()
-    return build_manifest(dataset.name, rows, dataset.classes, refused, synthetic=dataset.synthetic)
+    return dataset_manifest(dataset, rows, refused)
 
 
 def _find_table(root: Path, split: str) -> Path | None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
 from sercli.corpora.audio_files import AudioIndex, label_file
-from sercli.corpora.manifest import Manifest, Refusal, Row, build_manifest
-from sercli.corpora.readers import READERS, NoOptions, reader_options
+from sercli.corpora.manifest import Manifest, Refusal, Row
+from sercli.corpora.readers import READERS, NoOptions, dataset_manifest, reader_options
 from sercli.corpora.tables import read_text
 from sercli.errors import RequestError
 from sercli.progress import Progress
@@ -54,7 +54,7 @@ def read_msp_improv(dataset: DatasetConfig, root: Path, progress: Progress) -> M
         except ValueError as error:
             refused.append(Refusal(f"{labels.name}:{number}", str(error)))
     refused += audio.refused + audio.without_label()
-    return build_manifest(dataset.name, rows, dataset.classes, refused, synthetic=dataset.synthetic)
+    return dataset_manifest(dataset, rows, refused)
 
 
 def _lines(labels: Path) -> list[str]:

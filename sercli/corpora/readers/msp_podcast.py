@@ -8,8 +8,8 @@ from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
 from sercli.corpora.audio_files import AudioIndex, label_file
-from sercli.corpora.manifest import Manifest, Row, build_manifest
-from sercli.corpora.readers import READERS, NoOptions, reader_options
+from sercli.corpora.manifest import Manifest, Row
+from sercli.corpora.readers import READERS, NoOptions, dataset_manifest, reader_options
 from sercli.corpora.tables import read_delimited
 from sercli.progress import Progress
 
@@ -45,7 +45,7 @@ def read_msp_podcast(dataset: DatasetConfig, root: Path, progress: Progress) -> 
     table = read_delimited(label_file(root, _TABLES, beside))
     rows, refused = table.rows(_REQUIRED, partial(_row, audio))
     refused += audio.refused + audio.without_label()
-    return build_manifest(dataset.name, rows, dataset.classes, refused, synthetic=dataset.synthetic)
+    return dataset_manifest(dataset, rows, refused)
 
 
 def _row(audio: AudioIndex, cells: Mapping[str, str]) -> Row:

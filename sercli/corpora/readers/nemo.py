@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from sercli.config.schema import DatasetConfig
-from sercli.corpora.manifest import Manifest, build_manifest
-from sercli.corpora.readers import READERS, NoOptions, reader_options
+from sercli.corpora.manifest import Manifest
+from sercli.corpora.readers import READERS, NoOptions, dataset_manifest, reader_options
 from sercli.corpora.tables import read_delimited
 from sercli.progress import Progress
 
@@ -26,7 +26,7 @@ def read_nemo(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifes
     reader_options(dataset, NoOptions)
     table = read_delimited(root / "data.tsv", delimiter="\t", quoted=False)
     rows, refused = table.rows(_REQUIRED, partial(_row, root / "samples"))
-    return build_manifest(dataset.name, rows, dataset.classes, refused, synthetic=dataset.synthetic)
+    return dataset_manifest(dataset, rows, refused)
 
 
 def _row(samples: Path, cells: Mapping[str, str]) -> dict[str, Any]:

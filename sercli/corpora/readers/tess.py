@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
 from sercli.corpora.manifest import Manifest, Row
-from sercli.corpora.name_pattern import manifest_of_names
 from sercli.corpora.readers import READERS
+from sercli.corpora.readers.name_pattern import NamePattern
 from sercli.progress import Progress
 
-# One file of common copies is named OA_… instead of OAF_… (from memory).
-_NAME = re.compile(
-    r"(?P<speaker>[OY]A)F?_(?P<word>[^_]+)_"
-    r"(?P<emotion>angry|disgust|fear|happy|neutral|ps|sad)",
-    re.ASCII | re.IGNORECASE,
+_NAMES = NamePattern(
+    # One file of common copies is named OA_… instead of OAF_… (from memory).
+    r"(?P<speaker>[oy]a)f?_(?P<word>[^_]+)_(?P<emotion>angry|disgust|fear|happy|neutral|ps|sad)",
+    parts="speaker_word_emotion, such as OAF_back_angry",
+    layout="OAF_back_angry.wav and so on, in any folders",
+    values={"speaker": {"oa": "OAF", "ya": "YAF"}.get},
 )
 
 
 @READERS.register("tess")
 def read_tess(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifest:
-    """Read the names of the files, such as ``OAF_angry/OAF_back_angry.wav``.
+    """Read file names such as ``OAF_angry/OAF_back_angry.wav``, in upper or lower case.
 
     They hold the speaker (OAF the older, YAF the younger), the word after "Say the word …" and
     the emotion, where ``ps`` is pleasant surprise. Folders are not read: their case and spelling
@@ -30,18 +30,14 @@ def read_tess(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifes
     Raises:
         RequestError: No file under ``root`` has such a name.
     """
-    return manifest_of_names(dataset, root, _row, "OAF_back_angry.wav and so on, in any folders")
+    return _NAMES.read(dataset, root, _row)
 
 
-def _row(place: Path) -> Row:
-    name = _NAME.fullmatch(place.stem)
-    if name is None:
-        raise ValueError("is not named speaker_word_emotion, such as OAF_back_angry")
-    speaker, word, emotion = name["speaker"].upper(), name["word"].lower(), name["emotion"].lower()
-    return {
-        "utterance": f"{speaker}F_{word}_{emotion}",
-        "speaker": f"{speaker}F",
+def _row(file: Path) -> Row:
+    lower = file.with_name(file.name.lower())
+    row, word = _NAMES.row(lower), _NAMES.match(lower)["word"]
+    return row | {
+        "utterance": f"{row['speaker']}_{word}_{row['emotion']}",
         "gender": "female",
-        "emotion": emotion,
         "transcript": f"Say the word {word}.",
     }
