@@ -65,11 +65,11 @@ def run(
         print(f"kill {number + 1}: {done} of {points} finished", flush=True)
     finished = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     study = Study("kills", folder / "runs", storage)
-    page, trials = study.describe()
+    summary, trials = study.describe()
     counts = {
         "status": finished.returncode,
-        "finished": page.points["complete"],
-        "stale": page.points["running"] + page.points["waiting"],
+        "finished": summary.states["complete"],
+        "stale": summary.states["running"] + summary.states["waiting"],
         "runs twice": max(Counter(trials["run"].dropna()).values()) - 1,
         "folds twice": len(twice),
         "folders left": len(list((folder / "runs" / "kills").glob(".*.partial"))),

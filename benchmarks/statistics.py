@@ -30,7 +30,7 @@ from sercli.analysis.statistics.permutation import permutation_p
 from sercli.analysis.statistics.tests import detectable, mcnemar_p
 from sercli.results.bootstrap import Interval, difference_interval, interval
 from sercli.results.counts import Counts, Floats
-from sercli.results.record import find_records, read_record
+from sercli.results.run_record import find_records, read_record
 
 IEMOCAP = Design()
 DESIGNS: Mapping[str, Design] = {

@@ -376,12 +376,12 @@ def status(
     from sercli.search.study.study import Study
 
     opened = Study(experiment, runs, storage, note=Progress().note)
-    page, trials = opened.write_page()
+    summary, trials = opened.write_summary()
     said = opened.stopped, opened.tracebacks()
     _print(
-        status_as_json(page, trials, *said)
+        status_as_json(summary, trials, *said)
         if form is Format.JSON
-        else show_status(page, trials, *said)
+        else show_status(summary, trials, *said)
     )
 
 

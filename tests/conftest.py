@@ -17,7 +17,7 @@ from sercli.config.schema import Config, ContextConfig
 from sercli.corpora.context import find_context
 from sercli.corpora.manifest import build_manifest
 from sercli.progress import Progress, Task
-from sercli.results.unit import UnitResult
+from sercli.results.fold_result import FoldResult
 from sercli.training.data import Data
 
 hypothesis.settings.register_profile("unhurried", deadline=None)  # the machine may be busy
@@ -80,7 +80,7 @@ def toy_config(*overrides: str) -> Config:
     return compose([*TINY, *overrides])
 
 
-def make_unit(
+def make_result(
     truth: Sequence[str],
     predicted: Sequence[str],
     *,
@@ -88,7 +88,7 @@ def make_unit(
     fold: str = "one",
     oracle: Sequence[str] | None = None,
     dev: tuple[Sequence[str], Sequence[str]] = (("anger",), ("anger",)),
-) -> UnitResult:
+) -> FoldResult:
     """Make the result of a unit from the labels of its test utterances.
 
     Utterances are named by fold and position. ``oracle`` is predicted at the oracle step, the
@@ -106,7 +106,7 @@ def make_unit(
             {"utterance": names, "label": list(labels), "predicted": list(guesses)}
         )
         tables.append(table.assign(part=part, selection=selection, seed=seed, fold=fold))
-    return UnitResult(
+    return FoldResult(
         seed=seed,
         fold=fold,
         diverged_at=None,
@@ -150,7 +150,7 @@ class Watching(Progress):
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
-    """As in a crew: more threads make small networks slower, and results less repeatable."""
+    """As in a fold pool: more threads make small networks slower, and results less repeatable."""
     import torch
 
     torch.set_num_threads(1)
@@ -166,9 +166,9 @@ def _toy_config() -> Callable[..., Config]:
     return toy_config
 
 
-@pytest.fixture(name="make_unit", scope="session")
-def _made_unit() -> Callable[..., UnitResult]:
-    return make_unit
+@pytest.fixture(name="make_result", scope="session")
+def _made_unit() -> Callable[..., FoldResult]:
+    return make_result
 
 
 @pytest.fixture(name="watching", scope="session")

@@ -16,8 +16,8 @@ from sercli.analysis.statistics.tests import detectable, holm, mcnemar_p
 from sercli.errors import SercliError
 from sercli.results.bootstrap import Interval, difference_interval
 from sercli.results.counts import Counts
-from sercli.results.record import Record
-from sercli.results.trainings import independent
+from sercli.results.run_record import Record
+from sercli.results.variance import resampling_units
 
 ALPHA = 0.05
 
@@ -126,7 +126,7 @@ def _difference(metric: str, a: Counts, b: Counts, found: Interval) -> dict[str,
 
 def _limits(a: Counts, b: Counts) -> dict[str, Any]:
     """What is swapped, the smallest p-value that it allows, and what has to be said of it."""
-    units = len(independent(a, b)[0].speakers)
+    units = len(resampling_units(a, b)[0].speakers)
     if units == len(a.speakers):
         return {"units": f"{units} speakers", "smallest_p": smallest_p(units)}
     return {

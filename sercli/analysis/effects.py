@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from sercli.results.sweep_page import PARAMETER
+from sercli.results.sweep_summary import PARAMETER
 
 FEW_VALUES = 10
 """Up to so many values of a setting stand by themselves; more numbers are put in bins."""
@@ -22,8 +22,8 @@ def effects(trials: pd.DataFrame) -> pd.DataFrame:
     """Tabulate the marginal effect of every swept setting on dev UA.
 
     Args:
-        trials: The points of a sweep (`sercli.results.sweep_page.write_sweep`); the complete ones
-            count.
+        trials: The points of a sweep (`sercli.results.sweep_summary.write_sweep`); the complete
+            ones count.
 
     Returns:
         For each setting with several values a row per value or bin: ``key``, ``value`` (None for

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from sercli.results.counts import Floats, count
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 
 ROUNDS = 10_000
 """Resamples (our choice: the correction then moves by about 0.03 points from seed to seed)."""

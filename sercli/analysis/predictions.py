@@ -9,7 +9,7 @@ from functools import cached_property
 import pandas as pd
 
 from sercli.errors import SercliError
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 
 _KNOWN = (
     *("speaker", "gender", "session", "improvised", "seconds", "own", "interlocutor"),
@@ -43,7 +43,7 @@ class Predicted:
     @property
     def task(self) -> tuple[str, tuple[tuple[str, str], ...]]:
         """Corpus and classes: only within one task utterances are the same."""
-        card = self.record.page["card"]
+        card = self.record.summary["card"]
         return card["dataset"], tuple(sorted(card["mapping"].items()))
 
 
@@ -63,7 +63,7 @@ def read_predicted(record: Record, system: str) -> Predicted | None:
     try:
         table = record.predictions()
         utterances = record.utterances().set_index("utterance")[list(_KNOWN)]
-        diverged = [where["seed"] for where in record.page["diverged"]]
+        diverged = [where["seed"] for where in record.summary["diverged"]]
         table = table[~table["seed"].isin(diverged)]
         if table.empty:
             return None

@@ -382,7 +382,7 @@ class _TorchGRU(nn.Module):
         return StackPass(GRU_CELL, [], x, lambda steps, _: self.layer(steps))
 
 
-def _iaan_model(hidden: int, new_cell: Callable[..., Any]) -> IAAN:
+def _iaan_model(hidden: int, new_cell: Any) -> IAAN:
     return IAAN(
         inputs=INPUTS,
         classes=4,

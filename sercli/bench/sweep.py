@@ -108,7 +108,7 @@ class StandIn:
         """There is nothing to stop."""
 
 
-def stand_in(runs: Path, seconds: float, crew: int | None, progress: Progress) -> StandIn:
+def stand_in(runs: Path, seconds: float, fold_workers: int | None, progress: Progress) -> StandIn:
     """Open a stand-in where a worker opens its workshop."""
     return StandIn(runs, seconds)
 
@@ -184,7 +184,7 @@ def _time_of(study: Study, runs: Path, storage: str | None, points: int) -> floa
 
     options = WorkerOptions(study.name, runs, storage, quiet=True)
     started = time.perf_counter()
-    work(options, lambda crew, progress: Counting(runs, 0.0))
+    work(options, lambda fold_workers, progress: Counting(runs, 0.0))
     return time.perf_counter() - started
 
 

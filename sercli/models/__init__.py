@@ -4,27 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from torch import nn
 
 from sercli.config.component import build
-from sercli.models.cells import NewCell
-from sercli.models.corpus import Corpus
-from sercli.nn.layer import RecurrentLayer
+from sercli.models.cell_factory import CellFactory
+from sercli.models.corpus_info import CorpusInfo
 from sercli.registry import Registry
 
 MODELS: Registry[type[nn.Module]] = Registry("model", "sercli.models")
-
-
-class MakeCell(Protocol):
-    """Makes a new recurrent layer of the configured cell with the configured activation."""
-
-    def __call__(
-        self, input_size: int, hidden_size: int, *, bidirectional: bool = False
-    ) -> RecurrentLayer:
-        """Make a layer that reads (B, T, input_size), with weights of its own."""
-        ...
 
 
 def build_model(
@@ -34,7 +23,7 @@ def build_model(
     *,
     inputs: int,
     classes: int,
-    corpus: Corpus | None = None,
+    corpus: CorpusInfo | None = None,
 ) -> nn.Module:
     """Build a system from the three nodes of a configuration.
 
@@ -59,8 +48,8 @@ def build_model(
     given = {
         "inputs": inputs,
         "classes": classes,
-        "new_cell": NewCell(cell, activation),
-        "corpus": corpus or Corpus(),
+        "new_cell": CellFactory(cell, activation),
+        "corpus": corpus or CorpusInfo(),
     }
     asked = inspect.signature(part).parameters
     return build("model", part, settings, **{k: v for k, v in given.items() if k in asked})

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from torch import nn
 
-from sercli.models import MODELS, MakeCell
+from sercli.models import MODELS
 from sercli.models.batch import Batch
+from sercli.models.cell_factory import CellFactory
 from sercli.models.check import check_dropout, check_sizes
-from sercli.models.corpus import Corpus
+from sercli.models.corpus_info import CorpusInfo
 from sercli.models.heads import TaskHeads, dense
 from sercli.models.output import Output
 from sercli.nn.attention import DotAttention
@@ -48,8 +49,8 @@ class WeightedPooling(nn.Module):
         *,
         inputs: int,
         classes: int,
-        new_cell: MakeCell,
-        corpus: Corpus,
+        new_cell: CellFactory,
+        corpus: CorpusInfo,
         dense_units: int = 256,
         hidden: int = 128,
         dropout: float = 0.0,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from sercli.models import MODELS, MakeCell
+from sercli.models import MODELS
 from sercli.models.batch import Batch
+from sercli.models.cell_factory import CellFactory
 from sercli.models.check import check_dropout, check_sizes
 from sercli.models.heads import dense
 from sercli.nn.attention import DotAttention
@@ -47,7 +48,7 @@ class BiLSTMAttention(nn.Module):
         *,
         inputs: int,
         classes: int,
-        new_cell: MakeCell,
+        new_cell: CellFactory,
         dense_units: int = 512,
         hidden: int = 128,
         pooling: str = "attention",

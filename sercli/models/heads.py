@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from sercli.models.check import check_weight
-from sercli.models.corpus import Corpus
+from sercli.models.corpus_info import CorpusInfo
 from sercli.models.output import Task
 
 
@@ -15,7 +15,7 @@ class TaskHeads(nn.Module):
     """A linear classifier of each further column of the manifest, on the same vectors.
 
     Only the speakers (genders) of a fold's training set are told apart in its training: the
-    loss leaves the others out (`sercli.training.objective`). There is an output for each value
+    loss leaves the others out (`sercli.training.loss`). There is an output for each value
     all the same, so that the shapes of a model do not depend on the fold.
 
     Args:
@@ -27,7 +27,7 @@ class TaskHeads(nn.Module):
         RequestError: A weight is below 0, or the corpus does not state a column.
     """
 
-    def __init__(self, size: int, weights: Mapping[str, float], corpus: Corpus) -> None:
+    def __init__(self, size: int, weights: Mapping[str, float], corpus: CorpusInfo) -> None:
         super().__init__()
         for column, weight in weights.items():
             check_weight(f"{column}_weight", weight)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sercli.models import MODELS, MakeCell
+from sercli.models import MODELS
 from sercli.models.batch import Batch, Turns
+from sercli.models.cell_factory import CellFactory
 from sercli.models.check import check_dropout, check_sizes, check_weight
 from sercli.models.output import Output
 from sercli.nn import run_parallel
@@ -64,7 +65,7 @@ class IAAN(nn.Module):
         *,
         inputs: int,
         classes: int,
-        new_cell: MakeCell,
+        new_cell: CellFactory,
         hidden: int = 256,
         context_hidden: int = 512,
         attention: int = 16,
@@ -81,12 +82,12 @@ class IAAN(nn.Module):
         check_one_of("model.context", context, CONTEXTS)
         check_weight("head_l2", head_l2)
         self.classifies_context = context == "full"
-        self.hears_context = context != "none"
+        self.uses_context = context != "none"
         self.mask_context, self.head_l2 = mask_context, head_l2
         self.current = new_cell(inputs, hidden, bidirectional=bidirectional)
         size = self.current.output_size
         self.attention: InteractionAttention | SelfAttention
-        if self.hears_context:
+        if self.uses_context:
             self.own = ContextEncoder(new_cell(inputs, context_hidden), attention)
             self.interlocutor = ContextEncoder(new_cell(inputs, context_hidden), attention)
             context_sizes = self.own.output_size, self.interlocutor.output_size
@@ -128,7 +129,7 @@ class IAAN(nn.Module):
 
     def _heard(self, batch: Batch) -> list[tuple[ContextEncoder, Turns]]:
         """The context turns that are heard, each with its encoder."""
-        if not self.hears_context:
+        if not self.uses_context:
             return []
         heard = [(self.own, batch.own), (self.interlocutor, batch.interlocutor)]
         if self.mask_context:

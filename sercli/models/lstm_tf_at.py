@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sercli.models import MODELS, MakeCell
+from sercli.models import MODELS
 from sercli.models.batch import Batch, Turns
+from sercli.models.cell_factory import CellFactory
 from sercli.models.check import check_dropout, check_sizes
 from sercli.nn import last_state
 from sercli.nn.attention import FeatureAttention, TimeAttention
@@ -43,7 +44,7 @@ class TimeFeatureAttention(nn.Module):
         *,
         inputs: int,
         classes: int,
-        new_cell: MakeCell,
+        new_cell: CellFactory,
         hidden: int = 256,
         attention: str = "both",
         dropout: float = 0.5,

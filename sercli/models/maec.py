@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from sercli.errors import RequestError
-from sercli.models import MODELS, MakeCell
+from sercli.models import MODELS
 from sercli.models.adversary import PriorAdversary
 from sercli.models.batch import Batch, Turns
+from sercli.models.cell_factory import CellFactory
 from sercli.models.check import check_dropout, check_sizes, check_weight
-from sercli.models.corpus import Corpus
+from sercli.models.corpus_info import CorpusInfo
 from sercli.models.heads import TaskHeads
 from sercli.models.output import Output
 from sercli.nn import run_parallel
@@ -54,15 +55,15 @@ class MAEC(nn.Module):
             0, or the corpus states no gender and it has a weight.
     """
 
-    hears_context = True
+    uses_context = True
 
     def __init__(
         self,
         *,
         inputs: int,
         classes: int,
-        new_cell: MakeCell,
-        corpus: Corpus,
+        new_cell: CellFactory,
+        corpus: CorpusInfo,
         channels: int = 128,
         dilations: list[int] | tuple[int, ...] = (1, 2, 4),
         hidden: int = 128,

@@ -12,7 +12,7 @@ from sercli.errors import RequestError
 from sercli.models import MODELS
 from sercli.models.batch import Batch, Turns
 from sercli.models.check import check_dropout, check_sizes, check_weight
-from sercli.models.corpus import Corpus
+from sercli.models.corpus_info import CorpusInfo
 from sercli.models.heads import dense
 from sercli.models.output import Output, Task
 from sercli.nn.pooling import deviation_over_time, mean_over_time
@@ -56,7 +56,7 @@ class MDNN(nn.Module):
         *,
         inputs: int,
         classes: int,
-        corpus: Corpus,
+        corpus: CorpusInfo,
         groups: list[list[str]] | tuple[()] = (),
         local_units: int = 64,
         global_units: int = 128,
@@ -98,7 +98,9 @@ def _statistics(turns: Turns) -> tuple[Tensor, Tensor]:
     return mean_over_time(frames, valid), deviation_over_time(frames, valid)
 
 
-def feature_groups(groups: Sequence[Sequence[str]], inputs: int, corpus: Corpus) -> list[list[int]]:
+def feature_groups(
+    groups: Sequence[Sequence[str]], inputs: int, corpus: CorpusInfo
+) -> list[list[int]]:
     """Find the features of each group.
 
     Args:
@@ -123,7 +125,7 @@ def feature_groups(groups: Sequence[Sequence[str]], inputs: int, corpus: Corpus)
     ]
 
 
-def _positions(entry: str, inputs: int, corpus: Corpus) -> Sequence[int]:
+def _positions(entry: str, inputs: int, corpus: CorpusInfo) -> Sequence[int]:
     if span := _RANGE.fullmatch(entry):
         first, last = map(int, span.groups())
         if not first <= last < inputs:

@@ -14,7 +14,7 @@ class Task:
     Attributes:
         column: Which column of the manifest holds the truth: ``label``, ``speaker``, ``gender``.
         logits: (B, values); of ``label`` the classes, else the sorted values of the column among
-            the targets of the corpus (`sercli.models.corpus.Corpus`).
+            the targets of the corpus (`sercli.models.corpus_info.CorpusInfo`).
         weight: How much its loss counts, where that of the classes counts 1.
     """
 

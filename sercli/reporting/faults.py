@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 
 FILES = ("predictions.parquet", "utterances.parquet", "history.parquet")
 """What a report reads beside the page."""
@@ -28,9 +28,9 @@ def fault(record: Record) -> str | None:
     for name in FILES:
         if not _is_whole(record.path / name):
             return f"{record.path}: {name} is missing or cut off; copy it again, or remove it"
-    complete = record.page.get("status") == "complete"
+    complete = record.summary.get("status") == "complete"
     metrics = _METRICS if complete else {name.rstrip("?") + "?": x for name, x in _METRICS.items()}
-    for place in _misfits(record.page, {**_PAGE, "metrics": metrics}, "run.json"):
+    for place in _misfits(record.summary, {**_PAGE, "metrics": metrics}, "run.json"):
         return f"{record.path}: {place}; restore it, or remove the record"
     return None
 

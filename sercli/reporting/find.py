@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sercli.errors import RequestError, SercliError, nearest
 from sercli.reporting.faults import fault
-from sercli.results.record import Record, find_records, is_record, read_record
+from sercli.results.run_record import Record, find_records, is_record, read_record
 
 
 def find(names: Sequence[str], runs: Path) -> tuple[list[Record], list[str]]:

@@ -20,7 +20,7 @@ from sercli.reporting.views.searches import Sweep, find_sweeps, with_sweeps
 from sercli.reporting.views.significance import find_differences
 from sercli.reporting.views.table1 import table1_view
 from sercli.results.baselines import Baseline, known_baselines
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 from sercli.results.seal import keep_sealed
 
 

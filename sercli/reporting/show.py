@@ -18,7 +18,7 @@ from sercli.reporting.formats.terminal import as_terminal
 from sercli.reporting.views.results import recall_tables, result_tables
 from sercli.reporting.views.rows import run_rows
 from sercli.reporting.views.significance import Differences
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 from sercli.results.seal import keep_sealed
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def show_run(record: Record) -> RenderableType:
     """The result of a run, how it came about, and where its record lies."""
     return Group(
         _figures([record]),
-        Text(record.page["card"]["paragraph"]),
+        Text(record.summary["card"]["paragraph"]),
         Text(f"Record: {record.path}"),
     )
 
@@ -54,7 +54,7 @@ def show_run(record: Record) -> RenderableType:
 def run_as_json(record: Record) -> dict[str, Any]:
     """The page of a run, without what is sealed."""
     (seen,), _ = keep_sealed([record])
-    return dict(seen.page)
+    return dict(seen.summary)
 
 
 def show_sweep(records: Sequence[Record], lines: Sequence[str]) -> RenderableType:

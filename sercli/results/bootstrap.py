@@ -5,7 +5,7 @@ cluster bootstrap, Field & Welsh 2007). With ten speakers the plain percentiles 
 together: they hold the true UA in 89 % of cases, not in 95 % (benchmarks/statistics.md). So they
 are taken further out, as far as Student's t lies outside the normal distribution (the expanded
 percentile interval, Hesterberg 2015), and every resample gets its share of what the speakers of a
-fold have in common (`sercli.results.trainings`). Both variances are estimates, each with degrees
+fold have in common (`sercli.results.variance`). Both variances are estimates, each with degrees
 of freedom of its own: their t values are averaged by variance (Cochran & Cox 1957).
 """
 
@@ -18,7 +18,7 @@ from functools import lru_cache
 import numpy as np
 
 from sercli.results.counts import Counts, Floats
-from sercli.results.trainings import SharedNoise, independent, shared_noise
+from sercli.results.variance import ModelVariance, model_variance, resampling_units
 
 BOOTSTRAPS = 10_000
 """Resamples for an interval (our choice: its ends then move by about 0.1 points)."""
@@ -55,9 +55,9 @@ def difference_interval(a: Counts, b: Counts) -> Interval:
     """Say where UA(a) − UA(b) could lie; both are tested on the same utterances.
 
     Both are resampled together, so that what makes a speaker hard for both cancels (the paired
-    bootstrap). With one seed, folds are resampled (`sercli.results.trainings.independent`).
+    bootstrap). With one seed, folds are resampled (`sercli.results.variance.resampling_units`).
     """
-    a, b = independent(a, b)
+    a, b = resampling_units(a, b)
     return _interval(a.total, a.correct.mean(axis=0) - b.correct.mean(axis=0), [a, b], least=-1.0)
 
 
@@ -67,7 +67,7 @@ def _interval(
     speakers = len(total)
     if speakers < 2:
         return NO_INTERVAL
-    noise = shared_noise(systems)
+    noise = model_variance(systems)
     values = _resampled(total, correct)
     narrow = (speakers - 1) / speakers  # a resample varies about its mean, not about the truth
     t = _t(values.var() / narrow, speakers, noise)
@@ -76,7 +76,7 @@ def _interval(
     return Interval(float(low), float(high), float(values.std() / np.sqrt(narrow)), t)
 
 
-def _t(variance: float, speakers: int, noise: SharedNoise) -> float:
+def _t(variance: float, speakers: int, noise: ModelVariance) -> float:
     """Average the t values of the variance by speakers and of the noise that they share."""
     from scipy.special import stdtrit
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from sercli.errors import SercliError
-from sercli.results.record import Record
-from sercli.results.sweep_page import SweepPage, open_sweep, read_sweep, show_winner
+from sercli.results.run_record import Record
+from sercli.results.sweep_summary import SweepSummary, read_sweep, record_shown_winner, unseal_sweep
 
 SEALED = "sealed"
 """Set in the page of a run whose test figures were taken out."""
@@ -53,7 +53,7 @@ def shows_test(record: Record) -> bool:
     Args:
         record: A run that went through `keep_sealed`.
     """
-    return not record.page.get(SEALED, False)
+    return not record.summary.get(SEALED, False)
 
 
 def seal_warning(sealed: int, of: int) -> str:
@@ -73,26 +73,26 @@ def _folders(records: Sequence[Record]) -> list[Path]:
 def _seal(folder: Path, opening: bool, lines: list[str]) -> Callable[[str], bool]:
     """Return what says of a run's key whether its test figures may be shown."""
     try:
-        page = open_sweep(folder, "report --unseal") if opening else read_sweep(folder)
+        summary = unseal_sweep(folder, "report --unseal") if opening else read_sweep(folder)
     except SercliError as error:
         lines.append(str(error))
         return lambda key: False
-    if page is None or not page.sealed:
+    if summary is None or not summary.sealed:
         return lambda key: True
-    shown = page.winner if page.complete and _noted(folder, page) else None
+    shown = summary.winner if summary.complete and _noted(folder, summary) else None
     return lambda key: key == shown
 
 
-def _noted(folder: Path, page: SweepPage) -> bool:
+def _noted(folder: Path, summary: SweepSummary) -> bool:
     with suppress(OSError):
-        show_winner(folder, page)
+        record_shown_winner(folder, summary)
         return True
     return False
 
 
 def _without_test(record: Record) -> Record:
-    page = {**record.page, "metrics": _of_dev(record.metrics), SEALED: True}
-    return Record(record.path, page)
+    summary = {**record.summary, "metrics": _of_dev(record.metrics), SEALED: True}
+    return Record(record.path, summary)
 
 
 def _of_dev(figures: Mapping[str, Any]) -> dict[str, Any]:

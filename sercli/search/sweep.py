@@ -11,8 +11,8 @@ from sercli.config.schema import Config
 from sercli.errors import Interrupted, RequestError, SercliError
 from sercli.processes import available_cores
 from sercli.progress import SILENT, Progress
-from sercli.results.record import Record, is_record, read_record
-from sercli.results.sweep_page import SweepPage
+from sercli.results.run_record import Record, is_record, read_record
+from sercli.results.sweep_summary import SweepSummary
 from sercli.search.launch.gpus import gpus_for
 from sercli.search.launch.local import WorkerExits, run_local, share
 from sercli.search.launch.slurm import submit
@@ -36,13 +36,13 @@ class SweepOptions:
 
     Attributes:
         workers: Workers on this machine; None: by the number of points.
-        crew: Processes of each that share the folds of a point; None: its share of the cores.
+        fold_workers: Processes per worker, each training one fold; None: its share of the cores.
         storage: URL of the storage; None: a file in the folder of the experiment.
         grace: Seconds from SIGTERM to the moment when an unfinished fold is given up.
     """
 
     workers: int | None = None
-    crew: int | None = None
+    fold_workers: int | None = None
     storage: str | None = None
     grace: float = GRACE_SECONDS
 
@@ -52,7 +52,7 @@ class SweepResult:
     """What a sweep did.
 
     Attributes:
-        page: The sweep in short.
+        summary: The sweep in short.
         finished_now: How many points this command saw finish.
         records: The records of all points that are finished.
         failed: What could not be run: points and reason, one for all failures that are alike.
@@ -61,7 +61,7 @@ class SweepResult:
         left: Whether the workers were asked to leave by SIGTERM, as by a scheduler.
     """
 
-    page: SweepPage
+    summary: SweepSummary
     finished_now: int
     records: tuple[Record, ...]
     failed: tuple[tuple[str, str], ...]
@@ -72,14 +72,14 @@ class SweepResult:
     @property
     def all_well(self) -> bool:
         """Whether nothing diverged or failed, and what waits does so for a good reason."""
-        points = self.page.points
+        points = self.summary.states
         bad = points["diverged"] + points["failed"]
         may_wait = bool(self.jobs) or self.left
-        return not bad and not self.stopped and (may_wait or self.page.complete)
+        return not bad and not self.stopped and (may_wait or self.summary.complete)
 
     def lines(self) -> list[str]:
         """Say in words what the sweep did."""
-        points = self.page.points
+        points = self.summary.states
         done = points["complete"] + points["diverged"] + points["pruned"] + points["failed"]
         before = max(0, done - self.finished_now)
         parts = [
@@ -91,7 +91,7 @@ class SweepResult:
         ]
         more = {"pruned": "pruned", "excluded": "excluded", "waiting": "wait", "running": "run"}
         parts += [f"{points[state]} {word}" for state, word in more.items() if points[state]]
-        lines = [f"{self.page.experiment}: {', '.join(parts)}"]
+        lines = [f"{self.summary.experiment}: {', '.join(parts)}"]
         lines += [f"failed: {overrides}: {reason}" for overrides, reason in self.failed]
         if self.stopped:
             lines.append(f"stopped: {self.stopped}")
@@ -100,19 +100,19 @@ class SweepResult:
         if self.jobs:
             lines.append(
                 f"submitted {len(self.jobs)} workers ({', '.join(self.jobs)}); look with: "
-                f"sercli status {self.page.experiment}"
+                f"sercli status {self.summary.experiment}"
             )
         return lines
 
     def to_json(self) -> dict[str, Any]:
         """The same as one document."""
         return {
-            "experiment": self.page.experiment,
-            "points": sum(self.page.points.values()) - self.page.points["excluded"],
-            "states": dict(self.page.points),
+            "experiment": self.summary.experiment,
+            "points": sum(self.summary.states.values()) - self.summary.states["excluded"],
+            "states": dict(self.summary.states),
             "finished": len(self.records),
             "finished_now": self.finished_now,
-            "winner": self.page.winner,
+            "winner": self.summary.winner,
             "runs": [
                 {"key": r.key, "status": r.status, "dev_ua": r.metrics.get("dev_ua")}
                 for r in self.records
@@ -142,7 +142,7 @@ def run_sweep(
         RequestError: A point makes no sense, or the experiment is another sweep's. Nothing was run.
         SercliError: The storage does not answer.
     """
-    runner = TrialRunner(options.crew, progress)
+    runner = TrialRunner(options.fold_workers, progress)
     config, data = _check(plan, runner, progress)
     runs = Path(config.paths.runs)
     study = Study(
@@ -150,10 +150,15 @@ def run_sweep(
     )
     study.expect(data)
     study.plan(plan)
-    study.write_page()
+    study.write_summary()
     before = _done(study)
     worker_options = WorkerOptions(
-        plan.experiment, runs, options.storage, crew=options.crew, grace=options.grace, quiet=True
+        plan.experiment,
+        runs,
+        options.storage,
+        fold_workers=options.fold_workers,
+        grace=options.grace,
+        quiet=True,
     )
     jobs: list[str] = []
     left = False
@@ -220,7 +225,7 @@ def _run_here(
         before = waiting
         many = workers or default_workers(waiting, len(gpus) or available_cores())
         if many == 1:
-            work(options, lambda crew, progress: runner, progress)
+            work(options, lambda fold_workers, progress: runner, progress)
             return bool(_count(study, _WAITS)) and study.stopped is None
         if _run_workers(study, share(options, many, gpus), gpus, waiting, progress).stopped:
             return True
@@ -279,11 +284,11 @@ def _done(study: Study) -> int:
 
 
 def _result(study: Study, finished_now: int) -> SweepResult:
-    page, trials = study.write_page()
+    summary, trials = study.write_summary()
     failed = trials[trials["state"] == "failed"]
     folders = [study.folder / str(run) for run in trials["run"].dropna().unique()]
     return SweepResult(
-        page=page,
+        summary=summary,
         finished_now=finished_now,
         records=tuple(read_record(path) for path in folders if is_record(path)),
         failed=tuple(_alike(failed["overrides"].tolist(), failed["cause"].tolist())),

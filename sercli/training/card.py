@@ -9,9 +9,9 @@ from torch import nn
 
 from sercli.config.schema import Config, ContextConfig, FeaturesConfig, ProtocolConfig
 from sercli.nn.layer import recurrent_layers
+from sercli.results.folds import Fold
+from sercli.training.caveats import caveats
 from sercli.training.data import Data
-from sercli.training.doubts import doubts
-from sercli.training.folds import Fold
 
 
 def protocol_card(
@@ -43,7 +43,7 @@ def protocol_card(
         "normalisation": _NORMALISATION[config.features.normalise],
         "context": _context(config, data, model),
         "seeds": list(config.seeds),
-        "doubts": doubts(config, data, folds),
+        "caveats": caveats(config, data, folds),
     }
     return {**facts, "paragraph": _paragraph(facts)}
 
@@ -97,7 +97,7 @@ _NORMALISATION = {
 
 def _context(config: Config, data: Data, model: nn.Module) -> str:
     context = config.dataset.context
-    if not getattr(model, "hears_context", False):
+    if not getattr(model, "uses_context", False):
         return "none: the model hears the utterance alone"
     if data.context.isna().all(axis=None):
         return f"none: {_why_no_context(context)}, a pad turn stands for the context"
@@ -130,7 +130,7 @@ def _paragraph(facts: Mapping[str, Any]) -> str:
         f"{expected} ({mapping}). {facts['divided']}; {_choice(facts)} Features: "
         f"{facts['features']}; normalisation: {facts['normalisation']}. Context: "
         f"{facts['context']}. Seeds: {', '.join(map(str, facts['seeds']))}; {facts['pooling']}. "
-        f"The oracle result selects the step on test and is no result.{_doubts(facts)}"
+        f"The oracle result selects the step on test and is no result.{_caveats(facts)}"
     )
 
 
@@ -143,5 +143,5 @@ def _choice(facts: Mapping[str, Any]) -> str:
     return f"{chosen}, which is not trained on."
 
 
-def _doubts(facts: Mapping[str, Any]) -> str:
-    return f" Mind: {'; '.join(facts['doubts'])}." if facts["doubts"] else ""
+def _caveats(facts: Mapping[str, Any]) -> str:
+    return f" Mind: {'; '.join(facts['caveats'])}." if facts["caveats"] else ""

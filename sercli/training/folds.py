@@ -1,9 +1,6 @@
-"""Folds: which utterances train a model, choose its step, and test it."""
+"""Division of a corpus into folds, as the protocol says."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -11,25 +8,8 @@ import pandas as pd
 from sercli.config.schema import ProtocolConfig
 from sercli.corpora.manifest import Manifest
 from sercli.errors import RequestError
+from sercli.results.folds import Fold, shared_speakers
 from sercli.training.divisions import Division, Request, divide
-
-
-@dataclass(frozen=True)
-class Fold:
-    """One division of the targets.
-
-    Attributes:
-        name: What is left out.
-        train: Utterance ids.
-        dev: Utterance ids that choose the training step; with ``protocol.dev=test`` those of
-            test.
-        test: Utterance ids that are left out.
-    """
-
-    name: str
-    train: tuple[str, ...]
-    dev: tuple[str, ...]
-    test: tuple[str, ...]
 
 
 def make_folds(manifest: Manifest, protocol: ProtocolConfig) -> list[Fold]:
@@ -54,28 +34,6 @@ def make_folds(manifest: Manifest, protocol: ProtocolConfig) -> list[Fold]:
                 "split is meant so"
             )
     return folds
-
-
-def shared_speakers(fold: Fold, speakers: Mapping[str, str], protocol: ProtocolConfig) -> set[str]:
-    """Return the speakers on two sides of a fold that should have none in common.
-
-    No speaker of test should be elsewhere. Dev may share speakers with training where it is a
-    share of the dialogues or utterances; it is test itself with ``protocol.dev=test``.
-
-    Args:
-        fold: The division.
-        speakers: Utterance id → speaker.
-        protocol: How it was divided.
-    """
-    train, dev, test = (
-        {speakers[name] for name in side} for side in (fold.train, fold.dev, fold.test)
-    )
-    shared = test & train
-    if protocol.dev != "test":
-        shared |= test & dev
-    if protocol.dev in ("next", "column", "speaker"):
-        shared |= train & dev
-    return shared
 
 
 def _fold(division: Division, request: Request) -> Fold:

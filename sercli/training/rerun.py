@@ -1,4 +1,4 @@
-"""Repeat a run from its record, and say whether the numbers agree (`sercli.training.agreement`)."""
+"""Repeat a run from its record, and say whether the numbers agree (`sercli.results.agreement`)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from sercli.config.schema import Config
 from sercli.errors import RequestError, SercliError
 from sercli.files import held_alone
 from sercli.progress import SILENT, Progress
-from sercli.results.record import Record
-from sercli.training.agreement import Rerun, compare_runs
-from sercli.training.crew import Crew, crew_size
+from sercli.results.agreement import Rerun, compare_runs
+from sercli.results.run_record import Record
 from sercli.training.data import Data, read_data
+from sercli.training.fold_pool import FoldPool, pool_size
 from sercli.training.run import train_run
 
 FOLDER = ".rerun"
@@ -58,17 +58,17 @@ def rerun(
             be used, the corpus is not the same, or another rerun of it is at work.
     """
     config = configuration_of(record, overrides)
-    size = crew_size(config, workers)
+    size = pool_size(config, workers)
     data = read_data(config, workers=size, progress=progress)
-    with Crew(data, size) as crew:
-        return rerun_on(record, config, data, crew, progress=progress)
+    with FoldPool(data, size) as pool:
+        return rerun_on(record, config, data, pool, progress=progress)
 
 
 def rerun_on(
-    record: Record, config: Config, data: Data, crew: Crew, *, progress: Progress = SILENT
+    record: Record, config: Config, data: Data, pool: FoldPool, *, progress: Progress = SILENT
 ) -> Rerun:
     """Train a run again on data that were read before; see `rerun`."""
-    if data.fingerprint != record.page["fingerprint"]:
+    if data.fingerprint != record.summary["fingerprint"]:
         raise RequestError(
             f"{record.path}: {data.manifest.dataset} is not as it was: audio, labels, speakers "
             "or turns differ; give the corpus of the record as dataset.root=…"
@@ -79,7 +79,7 @@ def rerun_on(
         shutil.rmtree(folder / f".{key}.partial", ignore_errors=True)
         here = replace(config.paths, runs=str(folder.parent))
         config = replace(config, paths=here, experiment=folder.name)
-        again, _ = train_run(config, data, crew, force=True, progress=progress)
+        again, _ = train_run(config, data, pool, force=True, progress=progress)
         return compare_runs(record, again)
 
 
@@ -99,9 +99,9 @@ def configuration_of(record: Record, overrides: Sequence[str] = ()) -> Config:
     except (OSError, ValueError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise RequestError(f"{record.path}: config.yaml cannot be read: {reason}") from error
-    page = {"overrides": [], "choices": {}, "configuration": content}
+    summary = {"overrides": [], "choices": {}, "configuration": content}
     try:
-        return thaw(yaml.safe_dump(page, sort_keys=False), settings)
+        return thaw(yaml.safe_dump(summary, sort_keys=False), settings)
     except SercliError as error:
         raise RequestError(f"{record.path}: {error}") from error
 

@@ -16,16 +16,17 @@ from sercli.files import held_alone
 from sercli.nn.recurrence.backend import describe_backend, use_backend
 from sercli.progress import SILENT, Progress
 from sercli.results.environment import describe_environment
-from sercli.results.record import Record, adopt, unit_name, write_record
-from sercli.results.unit import UnitResult, read_unit
+from sercli.results.fold_result import FoldResult, read_fold_result
+from sercli.results.folds import Fold
+from sercli.results.run_record import Record, adopt, fold_run_name, write_record
+from sercli.results.summary import summarise
 from sercli.training.card import protocol_card
-from sercli.training.crew import Crew, Outcome, UnitOrder, crew_size
+from sercli.training.caveats import context_caveat
 from sercli.training.data import Data, read_data
 from sercli.training.device import choose_device, describe_device
-from sercli.training.doubts import context_doubt
-from sercli.training.folds import Fold, make_folds
-from sercli.training.summary import summarise
-from sercli.training.unit import new_model
+from sercli.training.fold_pool import FoldJob, FoldPool, Outcome, pool_size
+from sercli.training.folds import make_folds
+from sercli.training.trainer import new_model
 from sercli.training.utterances import describe_utterances
 
 Watching = Callable[[Mapping[int, float], int], None]
@@ -41,10 +42,10 @@ def train_configuration(
     progress: Progress = SILENT,
 ) -> Record:
     """Read the data of a configuration and train its run; see `train_run`."""
-    size = crew_size(config, workers)
+    size = pool_size(config, workers)
     data = read_data(config, workers=size, progress=progress)
-    with Crew(data, size) as crew:
-        record, new = train_run(config, data, crew, force=force, progress=progress)
+    with FoldPool(data, size) as pool:
+        record, new = train_run(config, data, pool, force=force, progress=progress)
     if not new:
         progress.note(f"run {record.key} was finished before; --force trains it again")
     return record
@@ -53,23 +54,23 @@ def train_configuration(
 def train_run(
     config: Config,
     data: Data,
-    crew: Crew,
+    pool: FoldPool,
     *,
     force: bool = False,
     progress: Progress = SILENT,
-    finished: Watching = lambda dev_uas, units: None,
+    finished: Watching = lambda dev_uas, fold_runs: None,
     origin: Mapping[str, Any] | None = None,
 ) -> tuple[Record, bool]:
     """Train all folds and seeds of a configuration, unless that was done before.
 
     Units that an earlier, stopped process finished are taken over. A divergence ends its seed;
     the others go on, and the record says which diverged. Before anything is trained, notes say
-    which backend computes the recurrences, and what is doubtful about the run.
+    which backend computes the recurrences, and the caveats of the run.
 
     Args:
         config: The configuration.
         data: What ``config`` reads.
-        crew: Who trains the units.
+        pool: Who trains the units.
         force: Train again although there is a record; it is replaced in the end.
         progress: Where bars and notes go.
         finished: Called after each unit with the UA on dev of all that are finished, by their
@@ -96,13 +97,13 @@ def train_run(
         if record is None:
             backend = _announce_backend(config, model, progress)
             card = protocol_card(config, data, folds, model)
-            for doubt in (*card["doubts"], context_doubt(config, data, model)):
-                if doubt is not None:
-                    progress.note_once(doubt)
-            units = _train_units(config, folds, partial, crew, progress, finished)
+            for caveat in (*card["caveats"], context_caveat(config, data, model)):
+                if caveat is not None:
+                    progress.note_once(caveat)
+            results = _train_folds(config, folds, partial, pool, progress, finished)
             made = describe_environment(recurrence=backend, origin=origin)
             made["device"] = describe_device(config.device)
-            record = _write(path, config, data, folds, units, card, made)
+            record = _write(path, config, data, folds, results, card, made)
             shutil.rmtree(partial, ignore_errors=True)
             return record, True
         shutil.rmtree(partial, ignore_errors=True)
@@ -117,35 +118,35 @@ def _announce_backend(config: Config, model: nn.Module, progress: Progress) -> s
     return backend
 
 
-def _train_units(
+def _train_folds(
     config: Config,
     folds: Sequence[Fold],
     partial: Path,
-    crew: Crew,
+    pool: FoldPool,
     progress: Progress,
     finished: Watching,
-) -> list[UnitResult]:
+) -> list[FoldResult]:
     """Train what ``partial`` lacks, and return all units in order of seed and fold."""
-    orders = [
-        UnitOrder(config, fold, seed, partial / unit_name(seed, number))
+    jobs = [
+        FoldJob(config, fold, seed, partial / fold_run_name(seed, number))
         for seed in config.seeds
         for number, fold in enumerate(folds)
     ]
-    places = {order.folder: place for place, order in enumerate(orders)}
-    done = {order.folder: read_unit(order.folder) for order in orders if order.folder.is_dir()}
-    known = {places[folder]: unit.dev_ua for folder, unit in done.items()}
+    places = {job.folder: place for place, job in enumerate(jobs)}
+    done = {job.folder: read_fold_result(job.folder) for job in jobs if job.folder.is_dir()}
+    known = {places[folder]: result.dev_ua for folder, result in done.items()}
     if done:
-        progress.note(f"{len(done)} of {len(orders)} folds × seeds were done before: going on")
-        finished(known, len(orders))
+        progress.note(f"{len(done)} of {len(jobs)} folds × seeds were done before: going on")
+        finished(known, len(jobs))
 
-    def unit_finished(order: UnitOrder, outcome: Outcome) -> None:
-        known[places[order.folder]] = outcome.dev_ua
-        finished(known, len(orders))
+    def fold_finished(job: FoldJob, outcome: Outcome) -> None:
+        known[places[job.folder]] = outcome.dev_ua
+        finished(known, len(jobs))
 
-    diverged = {unit.seed for unit in done.values() if unit.diverged_at is not None}
-    waiting = [each for each in orders if each.folder not in done and each.seed not in diverged]
-    crew.train(waiting, progress, unit_finished)
-    return [read_unit(order.folder) for order in orders if order.folder.is_dir()]
+    diverged = {result.seed for result in done.values() if result.diverged_at is not None}
+    waiting = [each for each in jobs if each.folder not in done and each.seed not in diverged]
+    pool.train(waiting, progress, fold_finished)
+    return [read_fold_result(job.folder) for job in jobs if job.folder.is_dir()]
 
 
 def _write(
@@ -153,20 +154,20 @@ def _write(
     config: Config,
     data: Data,
     folds: list[Fold],
-    units: list[UnitResult],
+    results: list[FoldResult],
     card: Mapping[str, Any],
     environment: Mapping[str, Any],
 ) -> Record:
     diverged = [
-        {"seed": unit.seed, "fold": unit.fold, "step": unit.diverged_at}
-        for unit in units
-        if unit.diverged_at is not None
+        {"seed": result.seed, "fold": result.fold, "step": result.diverged_at}
+        for result in results
+        if result.diverged_at is not None
     ]
     lost = {where["seed"] for where in diverged}
-    whole = [unit for unit in units if unit.seed not in lost]
+    whole = [result for result in results if result.seed not in lost]
     table = data.manifest.table
     speakers = dict(zip(table["utterance"], table["speaker"], strict=True))
-    page: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "key": path.name,
         "status": "diverged" if diverged else "complete",
         "diverged": diverged,
@@ -177,12 +178,12 @@ def _write(
     }
     return write_record(
         path,
-        page,
+        summary,
         config_yaml=to_yaml(config),
         folds={
             fold.name: {"train": fold.train, "dev": fold.dev, "test": fold.test} for fold in folds
         },
-        environment={**environment, "seconds": sum(unit.seconds for unit in units)},
+        environment={**environment, "seconds": sum(result.seconds for result in results)},
         utterances=describe_utterances(data),
-        units=units,
+        results=results,
     )

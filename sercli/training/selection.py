@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from sercli.results.unit import UnitResult
-from sercli.training.metrics import ua, wa
+from sercli.results.fold_result import FoldResult
+from sercli.results.metrics import ua, wa
 
 
 @dataclass
@@ -113,7 +113,7 @@ class Selection:
         fold: str,
         history: Sequence[Mapping[str, Any]],
         diverged_at: int | None = None,
-    ) -> UnitResult:
+    ) -> FoldResult:
         """Return the result of the unit whose looks these were.
 
         Args:
@@ -122,7 +122,7 @@ class Selection:
             history: A row for each look, and what else was seen.
             diverged_at: The step at which it diverged, if it did.
         """
-        return UnitResult(
+        return FoldResult(
             seed=seed,
             fold=fold,
             diverged_at=diverged_at,

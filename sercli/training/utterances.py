@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from sercli.results.record import OF_MANIFEST
+from sercli.results.run_record import OF_MANIFEST
 from sercli.training.data import Data
 
 

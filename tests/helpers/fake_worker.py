@@ -17,7 +17,7 @@ def work(options: WorkerOptions) -> int:
     """Do what the one override says.
 
     ``status=3``: end with it. ``kill_until=2``: be killed until the second start. ``SIGTERM``,
-    ``SIGUSR2``: work until that signal. ``crew``: start a pool, work until SIGTERM, and see
+    ``SIGUSR2``: work until that signal. ``pool``: start a pool, work until SIGTERM, and see
     whether the pool still works. Every start leaves a line with the GPU that it sees.
     """
     (word,) = options.overrides
@@ -30,7 +30,7 @@ def work(options: WorkerOptions) -> int:
         if len(log.read_text().splitlines()) < int(word.removeprefix(_KILL_UNTIL)):
             os.kill(os.getpid(), signal.SIGKILL)
         return 0
-    if word == "crew":
+    if word == "pool":
         with worker_pool(1) as pool:
             other = pool.submit(os.getpid).result()
             _wait_for("SIGTERM", log)

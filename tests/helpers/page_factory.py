@@ -1,6 +1,6 @@
 """What a page says, made for a test: as large as a report of many runs, or with one thing changed.
 
-`write_page` writes such a page for a browser.
+`write_summary` writes such a page for a browser.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def make_content(**changes: Any) -> PageContent:
     return replace(content, **changes)
 
 
-def write_page(folder: Path, **changes: Any) -> Path:
+def write_summary(folder: Path, **changes: Any) -> Path:
     """Write a page of `make_content` to ``folder``."""
     path = folder / "report.html"
     path.write_text(render_page(make_content(**changes)), encoding="utf-8")

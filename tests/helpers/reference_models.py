@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sercli.config.compose import compose
 from sercli.models import build_model
 from sercli.models.batch import Batch, Turns
-from sercli.models.corpus import Corpus
+from sercli.models.corpus_info import CorpusInfo
 
 CLASSES = 4
 INPUTS = 6
@@ -24,9 +24,9 @@ Cell = Callable[[Weights, str, str, Tensor], list[Tensor]]
 sigmoid = torch.sigmoid
 
 
-def toy_corpus(inputs: int = INPUTS) -> Corpus:
+def toy_corpus(inputs: int = INPUTS) -> CorpusInfo:
     names = [f"{'fa' if i < 2 else 'fb'}{i}" for i in range(inputs)]
-    return Corpus("toy", "tiny", lambda column: VALUES.get(column, ()), lambda: names)
+    return CorpusInfo("toy", "tiny", lambda column: VALUES.get(column, ()), lambda: names)
 
 
 def tiny(*overrides: str, inputs: int = INPUTS) -> nn.Module:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sercli.results.record import Record, write_record
-from sercli.results.unit import UnitResult
+from sercli.results.fold_result import FoldResult
+from sercli.results.run_record import Record, write_record
 
 CLASSES = ("anger", "neutral")
 STEPS = (0, 10, 20, 30)
@@ -42,7 +42,7 @@ def make_run(
         history: Of every unit, without seed and fold.
         tested: Label and prediction of every test utterance, in each unit.
     """
-    units = [_unit(seed, fold, make_history() if history is None else history, tested)
+    results = [_unit(seed, fold, make_history() if history is None else history, tested)
              for seed, fold in UNITS]  # fmt: skip
     facts = {
         "dataset": "toy",
@@ -74,7 +74,7 @@ def make_run(
         folds={"one": {}, "two": {}},
         environment={},
         utterances=pd.DataFrame({"utterance": ["x"]}),
-        units=units,
+        results=results,
     )
 
 
@@ -91,9 +91,9 @@ def make_history(**columns: Sequence[float]) -> pd.DataFrame:
 
 def _unit(
     seed: int, fold: str, history: pd.DataFrame, tested: Sequence[tuple[str, str]]
-) -> UnitResult:
+) -> FoldResult:
     predictions = pd.DataFrame(tested, columns=["label", "predicted"])
-    return UnitResult(
+    return FoldResult(
         seed=seed,
         fold=fold,
         diverged_at=None,

@@ -25,8 +25,8 @@ from sercli.config.key import key_of, result_relevant
 from sercli.config.schema import Config
 from sercli.results.bootstrap import interval
 from sercli.results.counts import count
-from sercli.results.record import Record, write_record
-from sercli.results.unit import UnitResult
+from sercli.results.fold_result import FoldResult
+from sercli.results.run_record import Record, write_record
 
 FINGERPRINT = "simulated"
 
@@ -54,8 +54,8 @@ def write_simulated_records(
         advantage = 0.0 if config.activation["name"] == "tanh" else better
         right = draw_system(design, corpus, people, advantage, random)
         oracle = right | (random.random(right.shape) < 0.02)
-        units = list(_units(corpus, utterances, right, oracle))
-        yield _write(folder, config, utterances, units)
+        results = list(_units(corpus, utterances, right, oracle))
+        yield _write(folder, config, utterances, results)
 
 
 def _configurations(number: int, design: Design) -> Iterator[Config]:
@@ -90,7 +90,7 @@ def _utterances(corpus: Corpus) -> pd.DataFrame:
 
 def _units(
     corpus: Corpus, utterances: pd.DataFrame, right: Bits, oracle: Bits
-) -> Iterator[UnitResult]:
+) -> Iterator[FoldResult]:
     folds = int(corpus.fold.max()) + 1
     for seed in range(len(right)):
         for fold in range(folds):
@@ -119,7 +119,7 @@ def _predictions(
     return table
 
 
-def _unit(seed: int, fold: str, predictions: pd.DataFrame) -> UnitResult:
+def _unit(seed: int, fold: str, predictions: pd.DataFrame) -> FoldResult:
     steps = np.arange(100, 1100, 100)
     history = pd.DataFrame(
         {
@@ -132,15 +132,15 @@ def _unit(seed: int, fold: str, predictions: pd.DataFrame) -> UnitResult:
             "max_state": 1.0,
         }
     )
-    return UnitResult(seed, fold, None, 900, 1000, history, predictions, {"w": np.zeros(1)})
+    return FoldResult(seed, fold, None, 900, 1000, history, predictions, {"w": np.zeros(1)})
 
 
 def _write(
-    folder: Path, config: Config, utterances: pd.DataFrame, units: Sequence[UnitResult]
+    folder: Path, config: Config, utterances: pd.DataFrame, results: Sequence[FoldResult]
 ) -> Record:
     settings = result_relevant(config)
     key = key_of(settings, FINGERPRINT)
-    folds = dict.fromkeys(unit.fold for unit in units)
+    folds = dict.fromkeys(unit.fold for unit in results)
     card = {
         "dataset": "iemocap",
         "synthetic": False,
@@ -154,31 +154,31 @@ def _write(
         "selected_on": "dev",
         "recurrent": True,
         "seeds": list(config.seeds),
-        "doubts": [],
+        "caveats": [],
         "paragraph": "SIMULATED.",
     }
-    page = {
+    summary = {
         "key": key,
         "status": "complete",
         "diverged": [],
         "configuration": settings,
         "fingerprint": FINGERPRINT,
         "card": card,
-        "metrics": _metrics(pd.concat([unit.predictions for unit in units]), utterances),
+        "metrics": _metrics(pd.concat([unit.predictions for unit in results]), utterances),
     }
     return write_record(
         folder / key,
-        page,
+        summary,
         config_yaml=to_yaml(config),
         folds={fold: {"train": [], "dev": [], "test": []} for fold in folds},
         environment={},
         utterances=utterances,
-        units=units,
+        results=results,
     )
 
 
 def _metrics(predictions: pd.DataFrame, utterances: pd.DataFrame) -> dict[str, Any]:
-    """As `sercli.training.summary` computes them, in a hundredth of the time."""
+    """As `sercli.results.summary` computes them, in a hundredth of the time."""
     rows = predictions.assign(right=predictions["label"] == predictions["predicted"])
     by_seed = _figures(rows, ["seed"])
     test = rows[(rows["part"] == "test") & (rows["selection"] == "dev")]
@@ -198,7 +198,7 @@ def _metrics(predictions: pd.DataFrame, utterances: pd.DataFrame) -> dict[str, A
     }
 
 
-def _figures(rows: pd.DataFrame, units: list[str]) -> pd.DataFrame:
+def _figures(rows: pd.DataFrame, results: list[str]) -> pd.DataFrame:
     """UA, WA and stand-ins of MAF and MAP, one row per unit."""
     figures = {}
     for before, part, selection, after in (
@@ -207,9 +207,9 @@ def _figures(rows: pd.DataFrame, units: list[str]) -> pd.DataFrame:
         ("dev_", "dev", "dev", ""),
     ):
         chosen = rows[(rows["part"] == part) & (rows["selection"] == selection)]
-        recalls = chosen.groupby([*units, "label"])["right"].mean().unstack()
+        recalls = chosen.groupby([*results, "label"])["right"].mean().unstack()
         figures[f"{before}ua{after}"] = recalls.mean(axis=1)
-        figures[f"{before}wa{after}"] = chosen.groupby(units)["right"].mean()
+        figures[f"{before}wa{after}"] = chosen.groupby(results)["right"].mean()
         for stand_in in ("maf", "map"):
             figures[f"{before}{stand_in}{after}"] = figures[f"{before}ua{after}"]
     return pd.DataFrame(figures)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from helpers.shell import Shell
 
-from sercli.results.record import Record, read_record
+from sercli.results.run_record import Record, read_record
 
 
 def records(folder: Path) -> list[Record]:
@@ -66,7 +66,7 @@ def test_a_seed_gives_the_same_numbers_with_one_worker_or_two(
     one, two = (records(sercli.folder / f"runs{n}" / "default")[0] for n in "12")
     assert one.key == two.key
     pd.testing.assert_frame_equal(one.predictions(), two.predictions())
-    assert one.page == two.page
+    assert one.summary == two.summary
 
 
 def test_a_comparison_and_its_report_tell_the_same_in_every_form(

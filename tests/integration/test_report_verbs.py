@@ -287,9 +287,9 @@ def test_a_rerun_agrees_and_leaves_the_record_as_it_was(searched: Search, tmp_pa
     made = search.sercli.json("rerun", search.loser, "--workers", "1")
 
     assert (made["agrees"], made["exact"], made["reasons"]) == (True, True, [])
-    assert len(made["units"]) == 5
-    assert all(unit["same"] == 1 and unit["farthest"] == 0 for unit in made["units"])
-    assert not any("ua" in unit for unit in made["units"])  # it is sealed
+    assert len(made["fold_runs"]) == 5
+    assert all(unit["same"] == 1 and unit["farthest"] == 0 for unit in made["fold_runs"])
+    assert not any("ua" in unit for unit in made["fold_runs"])  # it is sealed
     assert digests(search.folder / search.loser) == before
     assert search.sercli.json("verify", "search")["records"] == 2
     assert "optim.lr=1" in search.sercli.refused("rerun", search.loser, "optim.lr=1")

@@ -18,7 +18,7 @@ def units(runs: Path) -> list[Path]:
     finished = {page.parent.name for page in runs.glob("[!.]*/run.json")}
     return [
         unit
-        for unit in runs.glob(".*.partial/seed*/unit.json")
+        for unit in runs.glob(".*.partial/seed*/fold.json")
         if unit.parents[1].name.removeprefix(".").removesuffix(".partial") not in finished
     ]
 

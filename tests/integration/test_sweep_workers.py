@@ -42,7 +42,7 @@ def _server() -> Iterator[Postgres]:
 
 @pytest.fixture(name="one_core")
 def _one_core() -> Iterator[None]:
-    """Let a worker train its folds itself: to start a crew takes longer than these folds."""
+    """Let a worker train its folds itself: to start a pool takes longer than these folds."""
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {random.choice(sorted(cores))})
     yield
@@ -68,11 +68,11 @@ def start(sercli: Shell, *arguments: str) -> subprocess.Popen[str]:
 
 def finished(sercli: Shell) -> dict[Path, int]:
     pages = (sercli.folder / "runs" / "s").glob("[!.]*/run.json")
-    return {page: page.stat().st_mtime_ns for page in pages}
+    return {summary: summary.stat().st_mtime_ns for summary in pages}
 
 
 def units(sercli: Shell) -> list[Path]:
-    return list((sercli.folder / "runs" / "s").glob(".*.partial/seed*/unit.json"))
+    return list((sercli.folder / "runs" / "s").glob(".*.partial/seed*/fold.json"))
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="looks for processes in /proc")
@@ -86,8 +86,8 @@ def test_two_workers_of_which_one_is_killed_finish_each_point_once(
 
     assert process.returncode == 0, said
     assert "was killed (SIGKILL; out of memory?) and is started again" in said
-    page, trials = Study("s", sercli.folder / "runs").describe()
-    assert page.points["complete"] == trials["run"].nunique() == len(finished(sercli)) == 4
+    summary, trials = Study("s", sercli.folder / "runs").describe()
+    assert summary.states["complete"] == trials["run"].nunique() == len(finished(sercli)) == 4
     assert trials["worker"].nunique() >= 2
     assert not units(sercli)
 
@@ -104,7 +104,7 @@ def test_a_worker_that_is_asked_to_leave_hands_its_point_back_and_another_goes_o
     assert process.returncode == 0, said
     assert "wait" in out
 
-    states = Study("s", sercli.folder / "runs").describe()[0].points
+    states = Study("s", sercli.folder / "runs").describe()[0].states
     assert (states["running"], states["waiting"]) == (0, 4 - len(finished(sercli)))
     worker = sercli("worker", "s", "--fold-workers", "1")
     assert worker.returncode == 0, worker.stderr

@@ -18,7 +18,7 @@ from helpers.reference_models import (
 from sercli.config.compose import compose
 from sercli.errors import RequestError
 from sercli.models import build_model
-from sercli.models.corpus import Corpus
+from sercli.models.corpus_info import CorpusInfo
 from sercli.models.output import as_output
 
 TINY = ("model=a_lstm", "activation=tanh", "model.dense_units=5", "model.hidden=3")
@@ -61,7 +61,7 @@ def test_the_model_of_the_paper_has_its_sizes() -> None:
 
 def test_what_the_corpus_does_not_state_cannot_be_learned() -> None:
     config = compose(["model=a_lstm"])
-    corpus = Corpus("silent", "a_lstm", lambda column: ["x"] if column == "speaker" else [])
+    corpus = CorpusInfo("silent", "a_lstm", lambda column: ["x"] if column == "speaker" else [])
     with pytest.raises(RequestError) as error:
         build_model(
             config.model, config.cell, config.activation, inputs=3, classes=4, corpus=corpus

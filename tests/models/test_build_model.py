@@ -13,7 +13,7 @@ from sercli.errors import RequestError
 from sercli.features.sets import column_names
 from sercli.models import MODELS, build_model
 from sercli.models.batch import Batch, Turns
-from sercli.models.corpus import Corpus
+from sercli.models.corpus_info import CorpusInfo
 from sercli.models.output import as_output
 from sercli.nn.activations import ACTIVATIONS
 from sercli.nn.cells import CELLS
@@ -36,7 +36,9 @@ def choices(group: str) -> list[Path]:
 )
 def test_every_choice_builds_and_classifies(choice: str) -> None:
     config = compose([choice])
-    corpus = Corpus(values=lambda column: ["one", "two"], columns=lambda: column_names(features))
+    corpus = CorpusInfo(
+        values=lambda column: ["one", "two"], columns=lambda: column_names(features)
+    )
     features = config.features
     model = build_model(
         config.model, config.cell, config.activation, inputs=45, classes=4, corpus=corpus

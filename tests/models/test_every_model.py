@@ -66,7 +66,7 @@ def test_a_model_hears_the_turns_before_if_it_says_so(choice: str) -> None:
     model, whole = small(choice), random_batch()
     others = replace(whole, own=whole.interlocutor, interlocutor=whole.own)
     found, again = (as_output(model(batch)).logits for batch in (whole, others))
-    assert torch.equal(found, again) != getattr(model, "hears_context", False)
+    assert torch.equal(found, again) != getattr(model, "uses_context", False)
 
 
 @pytest.mark.parametrize("choice", choices())

@@ -16,7 +16,7 @@ from sercli.models.iaan import IAAN
 from sercli.models.output import Output, as_output
 from sercli.training.batches import CUT_TO_LAST, collate
 from sercli.training.data import Data
-from sercli.training.objective import Objective
+from sercli.training.loss import TrainingLoss
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 CPU = torch.device("cpu")
@@ -167,7 +167,7 @@ def test_the_loss_is_that_of_the_official_code(
     head = [model.get_parameter(f"head.{n}.{kind}") for n in (0, 4) for kind in ("weight", "bias")]
     l2 = sum(float(parameter.detach().square().sum()) / 2 for parameter in head)
 
-    objective = Objective(trainer, toy, NAMES, CPU)
+    objective = TrainingLoss(trainer, toy, NAMES, CPU)
     found = objective(logits_of(model, toy, NAMES), NAMES)
 
     assert found.item() == pytest.approx(cross_entropy + 1e-3 * l2, rel=1e-9)

@@ -5,7 +5,7 @@ import torch
 from helpers.reference_models import linear, random_batch, sequences, tiny, weights_of
 
 from sercli.errors import RequestError
-from sercli.models.corpus import Corpus
+from sercli.models.corpus_info import CorpusInfo
 from sercli.models.mdnn import feature_groups
 
 TINY = ("model=mdnn", "model.local_units=3", "model.global_units=5", "model.dropout=0")
@@ -42,7 +42,7 @@ def test_the_groups_of_the_packaged_model_divide_the_45_descriptors_of_iaan() ->
 
     config = compose(["model=mdnn", "features=iaan45"])
     names = column_names(config.features)
-    groups = feature_groups(config.model["groups"], 45, Corpus(columns=lambda: names))
+    groups = feature_groups(config.model["groups"], 45, CorpusInfo(columns=lambda: names))
     assert sorted(i for group in groups for i in group) == list(range(45))
     assert [len(group) for group in groups] == [5, 4, 12, 12, 12]
 
@@ -51,7 +51,7 @@ def test_positions_need_no_names() -> None:
     def no_names() -> list[str]:
         raise AssertionError
 
-    groups = feature_groups([["0-1", "1-2"], ["4-4"]], 5, Corpus(columns=no_names))
+    groups = feature_groups([["0-1", "1-2"], ["4-4"]], 5, CorpusInfo(columns=no_names))
     assert groups == [[0, 1, 2], [4]]
 
 

@@ -13,9 +13,9 @@ import pytest
 from sercli.config.compose import compose, to_yaml
 from sercli.config.key import result_relevant, run_key
 from sercli.config.schema import Config
-from sercli.results.record import Record, find_records, read_record, write_record
-from sercli.results.sweep_page import PARAMETER, SweepPage, write_sweep
-from sercli.results.unit import UnitResult
+from sercli.results.fold_result import FoldResult
+from sercli.results.run_record import Record, find_records, read_record, write_record
+from sercli.results.sweep_summary import PARAMETER, SweepSummary, write_sweep
 
 METRICS = {
     "ua": 0.70,
@@ -37,11 +37,11 @@ def _composed(*overrides: str) -> tuple[Config, str]:
 
 
 @pytest.fixture(name="record")
-def _record(make_unit: Callable[..., UnitResult], tmp_path: Path) -> Callable[..., Record]:
+def _record(make_result: Callable[..., FoldResult], tmp_path: Path) -> Callable[..., Record]:
     """Write a record below ``tmp_path/runs``: a complete run on IEMOCAP unless told otherwise.
 
     ``card`` changes facts of its protocol card; ``metrics`` are figures beside `METRICS`;
-    ``diverged`` says where it did. ``units`` are what it predicted, ``speakers`` who spoke it.
+    ``diverged`` says where it did. ``results`` are what it predicted, ``speakers`` who spoke it.
     """
 
     def record(
@@ -49,7 +49,7 @@ def _record(make_unit: Callable[..., UnitResult], tmp_path: Path) -> Callable[..
         experiment: str = "first",
         card: Mapping[str, Any] | None = None,
         diverged: list[dict[str, Any]] | None = None,
-        units: Sequence[UnitResult] = (),
+        results: Sequence[FoldResult] = (),
         speakers: Mapping[str, str] | None = None,
         **metrics: Any,
     ) -> Record:
@@ -68,7 +68,7 @@ def _record(make_unit: Callable[..., UnitResult], tmp_path: Path) -> Callable[..
             "seeds": config.seeds,
             "paragraph": "Leave-one-session-out, as the card says.",
         }
-        page = {
+        summary = {
             "key": key,
             "status": "diverged" if diverged else "complete",
             "diverged": diverged or [],
@@ -78,14 +78,14 @@ def _record(make_unit: Callable[..., UnitResult], tmp_path: Path) -> Callable[..
         }
         return write_record(
             tmp_path / "runs" / experiment / key,
-            page,
+            summary,
             config_yaml=text,
             folds={"one": {}},
             environment={},
             utterances=pd.DataFrame(
                 (speakers or {"one-test0": "s"}).items(), columns=["utterance", "speaker"]
             ),
-            units=units or [make_unit(["x"], ["x"])],
+            results=results or [make_result(["x"], ["x"])],
         )
 
     return record
@@ -98,11 +98,13 @@ def _runs(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(name="search")
-def _search(runs: Path) -> Callable[..., SweepPage]:
+def _search(runs: Path) -> Callable[..., SweepSummary]:
     """Make an experiment a finished, sealed search; ``facts`` are others of its page."""
 
-    def search(winner: Record | None = None, experiment: str = "first", **facts: Any) -> SweepPage:
-        page = SweepPage(
+    def search(
+        winner: Record | None = None, experiment: str = "first", **facts: Any
+    ) -> SweepSummary:
+        summary = SweepSummary(
             **{
                 "experiment": experiment,
                 "sampler": "grid",
@@ -110,13 +112,13 @@ def _search(runs: Path) -> Callable[..., SweepPage]:
                 "pruner": None,
                 "space": {"activation": "tanh,relu"},
                 "seeds": [0],
-                "points": {"complete": 2},
+                "states": {"complete": 2},
                 "winner": winner.key if winner else None,
                 **facts,
             }
         )
-        write_sweep(runs / experiment, page, _trials(runs / experiment))
-        return page
+        write_sweep(runs / experiment, summary, _trials(runs / experiment))
+        return summary
 
     return search
 
@@ -128,7 +130,7 @@ def _trials(folder: Path) -> pd.DataFrame:
         "number": range(len(records)),
         "state": "complete",
         "run": [record.key for record in records],
-        "overrides": [record.page["configuration"]["activation"]["name"] for record in records],
+        "overrides": [record.summary["configuration"]["activation"]["name"] for record in records],
         "dev_ua": [record.metrics.get("dev_ua") for record in records],
         "seconds": 1.0,
         "worker": "host:1",

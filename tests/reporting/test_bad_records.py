@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sercli.reporting.formats import FORMS
 from sercli.reporting.report import Report, ReportRequest, make_report
 from sercli.reporting.show import as_text
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 
 Make = Callable[..., Record]
 Page = dict[str, Any]

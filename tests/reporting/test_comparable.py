@@ -12,7 +12,7 @@ from sercli.analysis.comparability import caveat, published_match, why_incompara
 from sercli.config.compose import compose
 from sercli.config.key import result_relevant
 from sercli.results.baselines import Baseline, read_baselines
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 
 BASELINE = Baseline(
     system="AR-GRU (V)",
@@ -28,7 +28,7 @@ BASELINE = Baseline(
 
 
 def test_the_same_corpus_task_and_protocol_compare(record: Callable[..., Record]) -> None:
-    assert why_incomparable(record().page["card"], BASELINE) is None
+    assert why_incomparable(record().summary["card"], BASELINE) is None
 
 
 @pytest.mark.parametrize(
@@ -49,14 +49,14 @@ def test_the_same_corpus_task_and_protocol_compare(record: Callable[..., Record]
 def test_what_differs_is_said(
     record: Callable[..., Record], facts: dict[str, Any], reason: str
 ) -> None:
-    assert why_incomparable(record(card=facts).page["card"], BASELINE) == reason
+    assert why_incomparable(record(card=facts).summary["card"], BASELINE) == reason
 
 
 def test_a_test_selected_run_compares_by_what_it_divides_but_with_no_dev_selected_result(
     record: Callable[..., Record],
 ) -> None:
     facts = {"protocol": "iaan_repo", "division": "loso_session", "selected_on": "test"}
-    card = record(card=facts).page["card"]
+    card = record(card=facts).summary["card"]
 
     assert why_incomparable(card, BASELINE) is None
     honest = replace(BASELINE, selection="dev")
@@ -92,7 +92,9 @@ def test_a_run_stands_for_the_published_row_of_its_model_cell_and_activation(
 def test_an_unknown_protocol_compares_with_nothing(record: Callable[..., Record]) -> None:
     baseline = replace(BASELINE, protocol="unknown")
 
-    assert why_incomparable(record().page["card"], baseline) == "protocol unknown, not loso_session"
+    assert (
+        why_incomparable(record().summary["card"], baseline) == "protocol unknown, not loso_session"
+    )
 
 
 @pytest.mark.parametrize(

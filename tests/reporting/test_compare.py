@@ -18,7 +18,7 @@ from sercli.analysis.comparison import COLUMNS, best_is_real, compare
 from sercli.analysis.statistics.references import BEST
 from sercli.analysis.statistics.tests import holm
 from sercli.errors import RequestError
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 
 SMALL = Design(counts=(60, 80, 80, 60), seeds=2)
 
@@ -32,10 +32,10 @@ def _records(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
 
 def changed(record: Record, key: str = "changed", **parts: Mapping[str, Any]) -> Record:
     """The same files under another first page."""
-    page = dict(record.page, key=key)
+    summary = dict(record.summary, key=key)
     for name, changes in parts.items():
-        page[name] = {**page[name], **changes}
-    return replace(record, page=page)
+        summary[name] = {**summary[name], **changes}
+    return replace(record, summary=summary)
 
 
 def by_run(frame: pd.DataFrame) -> dict[str, dict[Any, Any]]:
@@ -152,7 +152,7 @@ def test_a_run_alone_in_its_task_has_nothing_to_be_compared_with(records: list[R
 def test_other_utterances_are_not_compared(records: list[Record], tmp_path: Path) -> None:
     fewer = replace(SMALL, counts=(60, 80, 80, 59))
     other = next(iter(write_simulated_records(tmp_path, 1, design=fewer)))
-    other = replace(other, page={**other.page, "key": "other", "fingerprint": "another"})
+    other = replace(other, summary={**other.summary, "key": "other", "fingerprint": "another"})
 
     (row,) = compare([records[0], other], against=records[0].key).to_dict("records")
 
@@ -177,7 +177,7 @@ def test_the_same_utterances_by_other_speakers_are_not_compared(
     table = records[1].utterances().assign(speaker="one and the same")
     table.to_parquet(tmp_path / "changed" / "utterances.parquet")
     other = replace(changed(records[1]), path=tmp_path / "changed")
-    other = replace(other, page={**other.page, "fingerprint": "another"})
+    other = replace(other, summary={**other.summary, "fingerprint": "another"})
 
     rows = by_run(compare([records[0], other]))
 
@@ -185,7 +185,7 @@ def test_the_same_utterances_by_other_speakers_are_not_compared(
 
 
 def test_runs_without_figures_and_runs_seen_twice_are_left_out(records: list[Record]) -> None:
-    diverged = replace(records[1], page={**records[1].page, "key": "lost", "metrics": {}})
+    diverged = replace(records[1], summary={**records[1].summary, "key": "lost", "metrics": {}})
 
     assert len(compare([*records, diverged, records[1]])) == 2
 

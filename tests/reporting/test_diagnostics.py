@@ -19,7 +19,7 @@ from sercli.errors import RequestError, SercliError
 from sercli.reporting.formats.csv_json import as_json
 from sercli.reporting.table import Row
 from sercli.reporting.views.diagnostics import diagnostics_view
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 
 CLASSES = ("anger", "happiness")
 
@@ -257,7 +257,7 @@ def test_synthetic_speech_is_marked_on_every_table(kept: Callable[..., Record]) 
 def test_sealed_runs_have_no_part_in_it(kept: Callable[..., Record]) -> None:
     table = utterances()
     sealed = kept(table, ["u00"])
-    sealed = Record(sealed.path, {**sealed.page, "sealed": True})
+    sealed = Record(sealed.path, {**sealed.summary, "sealed": True})
 
     view = diagnostics_view([sealed, kept(table, ["u01"], experiment="second")])
 
@@ -269,12 +269,12 @@ def test_sealed_runs_have_no_part_in_it(kept: Callable[..., Record]) -> None:
 
 def test_seeds_that_diverged_are_left_out(kept: Callable[..., Record]) -> None:
     run = kept(utterances(), ["u00"], ["u01"])
-    page = {**run.page, "diverged": [{"seed": 1, "fold": "one", "step": 3}]}
-    half = read_predicted(Record(run.path, page), "a system")
+    summary = {**run.summary, "diverged": [{"seed": 1, "fold": "one", "step": 3}]}
+    half = read_predicted(Record(run.path, summary), "a system")
 
     assert half is not None
     assert set(half.predictions["seed"]) == {0}
-    nothing = {**page, "diverged": [{"seed": seed, "fold": "one", "step": 3} for seed in (0, 1)]}
+    nothing = {**summary, "diverged": [{"seed": seed, "fold": "one", "step": 3} for seed in (0, 1)]}
     with pytest.raises(RequestError, match="every seed of these runs diverged"):
         diagnostics_view([Record(run.path, nothing)])
 

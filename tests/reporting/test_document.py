@@ -14,12 +14,12 @@ import pytest
 from sercli.errors import RequestError, SercliError
 from sercli.reporting.formats.html.document import make_page, save_figures
 from sercli.reporting.report import Material, ReportRequest, gather, look, make_report
-from sercli.results.record import Record
-from sercli.results.sweep_page import SweepPage
-from sercli.results.unit import UnitResult
+from sercli.results.fold_result import FoldResult
+from sercli.results.run_record import Record
+from sercli.results.sweep_summary import SweepSummary
 
 Make = Callable[..., Record]
-Search = Callable[..., SweepPage]
+Search = Callable[..., SweepSummary]
 
 NAN = float("nan")
 WHERE = [{"seed": 3, "fold": "Session2", "step": 140}]
@@ -41,9 +41,9 @@ UTTERANCES = pd.DataFrame(
 
 
 @pytest.fixture(name="run")
-def _run(record: Make, make_unit: Callable[..., UnitResult]) -> Make:
+def _run(record: Make, make_result: Callable[..., FoldResult]) -> Make:
     """Write a record whose history can be drawn and whose utterances are known."""
-    unit = make_unit(CLASSES, ["anger", "anger", "neutral", "sadness"])
+    unit = make_result(CLASSES, ["anger", "anger", "neutral", "sadness"])
     history = pd.DataFrame(
         {
             "step": [0, 10, 20],
@@ -60,7 +60,7 @@ def _run(record: Make, make_unit: Callable[..., UnitResult]) -> Make:
     )
 
     def run(*overrides: str, utterances: pd.DataFrame = UTTERANCES, **facts: Any) -> Record:
-        made = record(*overrides, units=[unit], by_seed=[{"seed": 0}], **facts)
+        made = record(*overrides, results=[unit], by_seed=[{"seed": 0}], **facts)
         utterances.to_parquet(made.path / "utterances.parquet")
         return made
 

@@ -16,7 +16,7 @@ from sercli.errors import RequestError, SercliError
 from sercli.reporting.export.facts import facts
 from sercli.reporting.export.mlflow import export_mlflow
 from sercli.reporting.export.tensorboard import export_tensorboard
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 from sercli.results.seal import keep_sealed
 
 HISTORY = pd.DataFrame(

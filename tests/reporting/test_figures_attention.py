@@ -17,13 +17,13 @@ from sercli.errors import RequestError, SercliError
 from sercli.nn.attention import DotAttention, InteractionAttention, SelfAttention, TimeAttention
 from sercli.nn.pooling import valid_steps
 from sercli.reporting.figures.attention import attention_figure
-from sercli.reporting.figures.listening import listen, watched_weights
-from sercli.results.record import Record
+from sercli.results.run_record import Record
+from sercli.training.attention_weights import attention_for, recorded_weights
 from sercli.training.batches import collate
-from sercli.training.crew import Crew
 from sercli.training.data import Data
+from sercli.training.fold_pool import FoldPool
 from sercli.training.run import train_run
-from sercli.training.unit import new_model
+from sercli.training.trainer import new_model
 
 TESTED = "s1a5"
 """An utterance with a turn before of each speaker."""
@@ -37,8 +37,8 @@ def _config(toy_config: Callable[..., Config], tmp_path_factory: pytest.TempPath
 
 @pytest.fixture(name="run", scope="module")
 def _run(config: Config, toy: Data) -> Record:
-    with Crew(toy) as crew:
-        return train_run(config, toy, crew)[0]
+    with FoldPool(toy) as pool:
+        return train_run(config, toy, pool)[0]
 
 
 def test_every_attention_over_time_pools_by_the_weights_that_it_tells() -> None:
@@ -60,20 +60,20 @@ def test_every_attention_over_time_pools_by_the_weights_that_it_tells() -> None:
 def test_the_model_that_was_tested_on_the_utterance_listens_to_it_again(
     run: Record, config: Config, toy: Data
 ) -> None:
-    heard = listen(run, config, toy, TESTED)
+    attention = attention_for(run, config, toy, TESTED)
     predictions = run.predictions()
     (row,) = predictions[
         (predictions["utterance"] == TESTED)
         & (predictions["part"] == "test")
         & (predictions["selection"] == "dev")
     ].to_dict("records")
-    assert heard.fold == row["fold"]
+    assert attention.fold == row["fold"]
     probabilities = [f"p_{name}" for name in toy.manifest.classes]
     for name in probabilities:
-        assert heard.predicted[name] == pytest.approx(row[name], abs=1e-6)
+        assert attention.predicted[name] == pytest.approx(row[name], abs=1e-6)
     turns = {"current": TESTED, **toy.context.loc[TESTED].to_dict()}
-    assert set(heard.weights) == set(turns)
-    for turn, weights in heard.weights.items():
+    assert set(attention.weights) == set(turns)
+    for turn, weights in attention.weights.items():
         assert len(weights) == toy.lengths[turns[turn]]
         assert weights.sum() == pytest.approx(1, abs=1e-5)
 
@@ -82,13 +82,13 @@ def test_a_context_turn_that_does_not_exist_has_no_weights(
     run: Record, config: Config, toy: Data
 ) -> None:
     first = toy.context.index[toy.context["own"].isna()][0]
-    assert "own" not in listen(run, config, toy, str(first)).weights
+    assert "own" not in attention_for(run, config, toy, str(first)).weights
 
 
 def test_a_model_is_watched_only_within_the_block(config: Config, toy: Data) -> None:
     model = new_model(config, toy).eval()
     batch = collate([TESTED], toy, torch.device("cpu"))
-    with watched_weights(model) as weights:
+    with recorded_weights(model) as weights:
         assert weights == {}
         model(batch)
     before = {turn: each.copy() for turn, each in weights.items()}
@@ -99,15 +99,15 @@ def test_a_model_is_watched_only_within_the_block(config: Config, toy: Data) -> 
 
 def test_the_figure_draws_the_weights_over_seconds(run: Record, config: Config, toy: Data) -> None:
     drawn = attention_figure(run, config, toy, TESTED)
-    heard = listen(run, config, toy, TESTED)
+    attention = attention_for(run, config, toy, TESTED)
     assert drawn.name == f"attention-{TESTED}"
     attended = [axes for axes in drawn.figure.axes if axes.get_ylabel() == "attention (%)"]
     for axes, turn in zip(attended, ("current", "own", "interlocutor"), strict=True):
         stairs = [each for each in axes.patches if isinstance(each, StepPatch)]
         values, edges, _ = stairs[0].get_data()
-        assert values == pytest.approx(100 * heard.weights[turn])
-        assert edges[-1] == pytest.approx(0.05 * len(heard.weights[turn]))
-    label, guess = heard.predicted["label"], heard.predicted["predicted"]
+        assert values == pytest.approx(100 * attention.weights[turn])
+        assert edges[-1] == pytest.approx(0.05 * len(attention.weights[turn]))
+    label, guess = attention.predicted["label"], attention.predicted["predicted"]
     assert any(
         text.startswith(f"{TESTED}: {label}, recognised as {guess}")
         for text in drawn_texts(drawn.figure)
@@ -131,17 +131,17 @@ def test_an_utterance_that_no_fold_tests_is_refused_with_the_nearest(
 
 def test_other_data_are_refused(run: Record, config: Config, toy: Data) -> None:
     with pytest.raises(RequestError, match="was trained on other data"):
-        listen(run, config, replace(toy, fingerprint="changed"), TESTED)
+        attention_for(run, config, replace(toy, fingerprint="changed"), TESTED)
 
 
 def test_a_model_without_attention_is_refused(run: Record, toy: Data) -> None:
     last = compose(["model=bilstm_att_small", "model.pooling=last"])
     with pytest.raises(RequestError, match="no attention over time"):
-        listen(run, last, toy, TESTED)
+        attention_for(run, last, toy, TESTED)
 
 
 def test_weights_of_another_model_are_no_traceback(
     run: Record, toy_config: Callable[..., Config], toy: Data
 ) -> None:
     with pytest.raises(SercliError, match="cannot be read"):
-        listen(run, toy_config("model.hidden=5"), toy, TESTED)
+        attention_for(run, toy_config("model.hidden=5"), toy, TESTED)

@@ -17,15 +17,15 @@ from helpers.run_factory import drawn_texts, make_history, make_run
 from sercli.reporting.figures.draw import draw_all
 from sercli.reporting.figures.plot import Plot, as_svg, file_name, save
 from sercli.reporting.figures.style import without_common_words
-from sercli.results.record import Record
-from sercli.results.sweep_page import SweepPage
+from sercli.results.run_record import Record
+from sercli.results.sweep_summary import SweepSummary
 
 ARELU = {"name": "arelu", "alpha_min": 0.01, "alpha_max": 0.99}
 LEARNED = {"activation/current.activations.l0.alpha": [0.1, 0.2, 0.3, 0.4]}
 
 
-def sweep(experiment: str) -> tuple[SweepPage, pd.DataFrame]:
-    page = SweepPage(experiment, "grid", ("dev_ua",), None, {}, [0], {"complete": 4})
+def sweep(experiment: str) -> tuple[SweepSummary, pd.DataFrame]:
+    page = SweepSummary(experiment, "grid", ("dev_ua",), None, {}, [0], {"complete": 4})
     trials = pd.DataFrame({"number": range(4), "state": "complete", "dev_ua": [0.5, 0.6, 0.7, 0.4]})
     return page, trials.assign(
         **{"param/arelu.alpha": [0, 0, 1, 1], "param/arelu.beta": [0, 1, 0, 1]}

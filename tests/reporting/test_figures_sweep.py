@@ -16,12 +16,12 @@ from matplotlib.patches import Rectangle
 from sercli.reporting.figures.history import draw_history
 from sercli.reporting.figures.smooth import smooth
 from sercli.reporting.figures.surface import draw_surface, find_surfaces
-from sercli.results.sweep_page import SweepPage
+from sercli.results.sweep_summary import SweepSummary
 
 
-def page(sampler: str = "grid", **more: Any) -> SweepPage:
-    return SweepPage(
-        "study", sampler, ("dev_ua",), None, **({"space": {}} | more), seeds=[0], points={}
+def summary(sampler: str = "grid", **more: Any) -> SweepSummary:
+    return SweepSummary(
+        "study", sampler, ("dev_ua",), None, **({"space": {}} | more), seeds=[0], states={}
     )
 
 
@@ -49,8 +49,8 @@ def offsets(axes: Axes, label: str) -> np.ndarray:
 
 
 def test_a_grid_is_a_heat_map_with_its_values_and_the_best_framed() -> None:
-    (surface,) = find_surfaces(page(), grid())
-    axes = draw_surface(page(), surface).figure.axes[0]
+    (surface,) = find_surfaces(summary(), grid())
+    axes = draw_surface(summary(), surface).figure.axes[0]
     assert [text.get_text() for text in axes.texts] == [
         "50.0",
         "51.0",
@@ -68,7 +68,7 @@ def test_a_grid_is_a_heat_map_with_its_values_and_the_best_framed() -> None:
 
 def test_a_diverged_cell_has_a_cross_and_no_value() -> None:
     states = ["complete"] * 5 + ["diverged"]
-    drawn = draw_surface(page(), next(find_surfaces(page(), grid(state=states))))
+    drawn = draw_surface(summary(), next(find_surfaces(summary(), grid(state=states))))
     texts = drawn.figure.axes[0].texts
     assert [text.get_text() for text in texts][-1] == "×"
     assert texts[-1].get_position() == (1.5, 2.5)
@@ -79,7 +79,7 @@ def test_a_diverged_cell_has_a_cross_and_no_value() -> None:
 def test_points_anywhere_get_contours_and_the_best_a_star() -> None:
     trials = scattered()
     trials.loc[3, "state"] = "diverged"
-    bayes = page("tpe")
+    bayes = summary("tpe")
     drawn = draw_surface(bayes, next(find_surfaces(bayes, trials)))
     axes = drawn.figure.axes[0]
     assert any(isinstance(each, QuadContourSet) for each in axes.collections)
@@ -93,14 +93,14 @@ def test_points_anywhere_get_contours_and_the_best_a_star() -> None:
 
 
 def test_few_points_are_drawn_without_contours() -> None:
-    bayes = page("random")
+    bayes = summary("random")
     drawn = draw_surface(bayes, next(find_surfaces(bayes, scattered(5))))
     assert all(isinstance(each, PathCollection) for each in drawn.figure.axes[0].collections)
     assert "Gaussian" not in drawn.caption
 
 
 def test_points_that_all_gave_the_same_are_no_obstacle() -> None:
-    bayes = page("tpe")
+    bayes = summary("tpe")
     drawn = draw_surface(bayes, next(find_surfaces(bayes, scattered().assign(dev_ua=0.5))))
     assert len(offsets(drawn.figure.axes[0], "point")) == 20
 
@@ -109,7 +109,7 @@ def test_a_setting_that_was_drawn_on_a_logarithmic_scale_is_shown_on_one() -> No
     trials = scattered()
     trials["param/optim.lr"] = 10 ** np.linspace(-4, -2, 20)
     trials = trials.drop(columns="param/arelu.beta")
-    bayes = page("tpe", space={"optim.lr": "tag(log, interval(1e-4, 1e-2))"})
+    bayes = summary("tpe", space={"optim.lr": "tag(log, interval(1e-4, 1e-2))"})
     axes = draw_surface(bayes, next(find_surfaces(bayes, trials))).figure.axes[0]
     assert (axes.get_xscale(), axes.get_yscale()) == ("linear", "log")
 
@@ -120,15 +120,15 @@ def test_every_choice_of_a_further_setting_has_a_surface() -> None:
          grid(**{"param/cell": "rnn"}).head(1)],
         ignore_index=True,
     )  # fmt: skip
-    found = list(find_surfaces(page(), trials))
+    found = list(find_surfaces(summary(), trials))
     assert [surface.fixed for surface in found] == ["cell=gru", "cell=lstm"]
     assert [len(surface.points) for surface in found] == [6, 6]
-    assert "cell=lstm" in drawn_texts(draw_surface(page(), found[1]).figure)
+    assert "cell=lstm" in drawn_texts(draw_surface(summary(), found[1]).figure)
 
 
 def test_a_third_setting_of_many_values_is_drawn_together() -> None:
     trials = scattered().assign(**{"param/optim.lr": np.linspace(0.001, 0.01, 20)})
-    bayes = page("tpe")
+    bayes = summary("tpe")
     (surface,) = find_surfaces(bayes, trials)
     assert (surface.x, surface.y, surface.together) == ("arelu.alpha", "arelu.beta", ("optim.lr",))
     assert "Drawn together whatever it is: optim.lr" in draw_surface(bayes, surface).caption
@@ -139,7 +139,7 @@ def test_of_other_settings_the_most_important_are_drawn() -> None:
         columns={"param/arelu.alpha": "param/a", "param/arelu.beta": "param/b"}
     )
     trials["param/c"] = np.linspace(0, 1, 20)
-    (surface,) = find_surfaces(page("tpe", importance={"a": 0.1, "b": 0.5, "c": 0.4}), trials)
+    (surface,) = find_surfaces(summary("tpe", importance={"a": 0.1, "b": 0.5, "c": 0.4}), trials)
     assert (surface.x, surface.y) == ("b", "c")
 
 
@@ -157,7 +157,7 @@ def test_of_other_settings_the_most_important_are_drawn() -> None:
 def test_without_two_numeric_settings_that_gave_something_there_is_no_surface(
     trials: pd.DataFrame,
 ) -> None:
-    assert list(find_surfaces(page(), trials)) == []
+    assert list(find_surfaces(summary(), trials)) == []
 
 
 def test_a_smooth_surface_comes_near_the_truth_behind_noise() -> None:
@@ -180,7 +180,7 @@ def test_history_shows_every_point_by_what_became_of_it_and_the_best_so_far() ->
             "dev_ua": [0.6, 0.5, 0.9, 0.4, 0.45, np.nan],
         }
     )
-    drawn = draw_history(page(), trials)
+    drawn = draw_history(summary(), trials)
     assert drawn is not None
     (axes,) = drawn.figure.axes
     (best,) = axes.lines
@@ -191,7 +191,7 @@ def test_history_shows_every_point_by_what_became_of_it_and_the_best_so_far() ->
 
 
 def test_importances_are_bars_the_most_important_on_top() -> None:
-    drawn = draw_history(page(importance={"arelu.alpha": 0.2, "optim.lr": 0.7}), grid())
+    drawn = draw_history(summary(importance={"arelu.alpha": 0.2, "optim.lr": 0.7}), grid())
     assert drawn is not None
     bars = drawn.figure.axes[1]
     assert [label.get_text() for label in bars.get_yticklabels()] == ["arelu.alpha", "optim.lr"]
@@ -200,4 +200,4 @@ def test_importances_are_bars_the_most_important_on_top() -> None:
 
 
 def test_a_sweep_that_has_found_nothing_yet_has_no_history() -> None:
-    assert draw_history(page(), grid(dev_ua=np.nan, state="waiting")) is None
+    assert draw_history(summary(), grid(dev_ua=np.nan, state="waiting")) is None

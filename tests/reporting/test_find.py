@@ -9,7 +9,7 @@ import pytest
 
 from sercli.errors import RequestError
 from sercli.reporting.find import find
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 
 Make = Callable[..., Record]
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from sercli.analysis.optimism import best_of, optimism
-from sercli.results.record import Record, write_record
-from sercli.results.unit import UnitResult
+from sercli.results.fold_result import FoldResult
+from sercli.results.run_record import Record, write_record
 
 SPEAKERS, CLASSES, EACH = 10, 4, 40
 
@@ -64,7 +64,7 @@ def test_classes_that_few_speakers_show_are_counted_where_they_occur() -> None:
 
 @pytest.fixture(name="point")
 def _point(
-    make_unit: Callable[..., UnitResult], tmp_path: Path
+    make_result: Callable[..., FoldResult], tmp_path: Path
 ) -> Callable[[str, Sequence[Sequence[int]]], Record]:
     """Write a run of two seeds or one: which of its 12 utterances of dev are wrong, per seed.
 
@@ -80,11 +80,11 @@ def _point(
         fold: str = "one",
         labels: Sequence[str] = LABELS,
     ) -> Record:
-        units = []
+        results = []
         for seed, places in enumerate(wrong):
             guesses = [WRONG[x] if n in places else x for n, x in enumerate(labels)]
-            unit = make_unit(["anger"], ["neutral"], seed=seed, fold=fold, dev=(labels, guesses))
-            units.append(unit)
+            unit = make_result(["anger"], ["neutral"], seed=seed, fold=fold, dev=(labels, guesses))
+            results.append(unit)
         names = [f"{fold}-dev{n}" for n in range(len(labels))]
         who = [f"s{n % speakers}" for n in range(len(labels))]
         return write_record(
@@ -94,7 +94,7 @@ def _point(
             folds={fold: {}},
             environment={},
             utterances=pd.DataFrame({"utterance": names, "speaker": who}),
-            units=units,
+            results=results,
         )
 
     return point

@@ -13,7 +13,7 @@ import pytest
 from sercli.reporting.report import ReportRequest, make_report
 from sercli.reporting.show import as_text
 from sercli.reporting.table import Table
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 
 Make = Callable[..., Record]
 

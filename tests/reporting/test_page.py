@@ -26,8 +26,8 @@ from sercli.reporting.formats.html.content import Card, Command, Failures, Machi
 from sercli.reporting.formats.html.render import render_page, render_table
 from sercli.reporting.table import Cell, Column, Table
 from sercli.results.environment import without_password
-from sercli.results.record import Record
-from sercli.results.sweep_page import SweepPage
+from sercli.results.run_record import Record
+from sercli.results.sweep_summary import SweepSummary
 
 Make = Callable[..., Record]
 
@@ -69,9 +69,9 @@ class Page(HTMLParser):
         return "\n".join(self.texts.get(tag, []))
 
 
-def sweep(points: dict[str, int], causes: list[str | None]) -> tuple[SweepPage, pd.DataFrame]:
+def sweep(points: dict[str, int], causes: list[str | None]) -> tuple[SweepSummary, pd.DataFrame]:
     """A sweep of which as many points failed as there are causes."""
-    page = SweepPage("search", "tpe", ["dev_ua"], None, {}, [0], points)
+    page = SweepSummary("search", "tpe", ["dev_ua"], None, {}, [0], points)
     states = ["failed"] * len(causes) + ["complete"]
     return page, pd.DataFrame({"state": states, "cause": [*causes, None]})
 

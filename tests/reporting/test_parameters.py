@@ -14,9 +14,9 @@ from sercli.config.schema import Config
 from sercli.errors import RequestError
 from sercli.reporting.report import ReportRequest, make_report
 from sercli.reporting.views.parameters import parameter_rows
-from sercli.results.record import Record
-from sercli.training.crew import Crew
+from sercli.results.run_record import Record
 from sercli.training.data import Data
+from sercli.training.fold_pool import FoldPool
 from sercli.training.run import train_run
 
 
@@ -24,8 +24,8 @@ from sercli.training.run import train_run
 def _train(toy: Data, toy_config: Callable[..., Config], tmp_path: Path) -> Callable[..., Record]:
     def train(*overrides: str) -> Record:
         fixed = ("trainer.steps=4", "trainer.eval_every=2", f"paths.runs={tmp_path}")
-        with Crew(toy) as crew:
-            return train_run(toy_config(*fixed, "experiment=one", *overrides), toy, crew)[0]
+        with FoldPool(toy) as pool:
+            return train_run(toy_config(*fixed, "experiment=one", *overrides), toy, pool)[0]
 
     return train
 
@@ -60,7 +60,7 @@ def test_each_layer_and_direction_has_a_row_with_its_start_and_where_it_went(
             for (seed, fold), step in steps.items()
         ]
         assert row["start"] == (0.5 if row["parameter"].endswith("alpha") else 1.0)
-        assert row["units"] == len(ends) == 8
+        assert row["fold_runs"] == len(ends) == 8
         assert row["mean"] == pytest.approx(sum(ends) / 8)
         assert (row["least"], row["most"]) == (min(ends), max(ends))
         assert row["least"] < row["most"]
@@ -70,7 +70,7 @@ def test_a_diverged_unit_shows_where_it_was_last(train: Callable[..., Record]) -
     rows = parameter_rows([train("activation=arelu", "optim.lr=1e20")])
 
     assert rows[0]["start"] == pytest.approx(0.01)
-    assert rows[0]["units"] == 1
+    assert rows[0]["fold_runs"] == 1
 
 
 def test_a_report_has_every_form(train: Callable[..., Record], tmp_path: Path) -> None:

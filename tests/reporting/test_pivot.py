@@ -11,7 +11,7 @@ import pytest
 from sercli.errors import RequestError
 from sercli.reporting.report import ReportRequest, make_report
 from sercli.reporting.table import Table
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 
 Make = Callable[..., Record]
 

@@ -9,7 +9,7 @@ import pytest
 from sercli.reporting.views.published import comparisons
 from sercli.reporting.views.rows import published_rows, run_rows
 from sercli.results.baselines import Baseline, read_baselines
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 
 Make = Callable[..., Record]
 

@@ -14,8 +14,8 @@ from sercli.reporting.find import find_one
 from sercli.reporting.table import Table
 from sercli.reporting.views.difference import difference_view
 from sercli.reporting.views.rerun import rerun_tables
-from sercli.results.record import Record
-from sercli.training.agreement import Rerun
+from sercli.results.agreement import Rerun
+from sercli.results.run_record import Record
 
 
 def texts(table: Table) -> list[list[str]]:

@@ -16,12 +16,12 @@ from sercli.reporting.find import find
 from sercli.reporting.formats import FORMS
 from sercli.reporting.report import ReportRequest, make_report
 from sercli.reporting.show import as_text
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 from sercli.results.seal import keep_sealed, shows_test
-from sercli.results.sweep_page import SweepPage, read_sweep
+from sercli.results.sweep_summary import SweepSummary, read_sweep
 
 Make = Callable[..., Record]
-Search = Callable[..., SweepPage]
+Search = Callable[..., SweepSummary]
 
 TEST = {
     "ua": 0.1234,
@@ -78,22 +78,22 @@ def test_the_winner_is_shown_and_that_is_noted(points: tuple[Record, Record], ru
     rows = json.loads(str(make_report(ReportRequest([], runs, "json")).content))["rows"]
 
     assert [(row["ua"], row["sealed"]) for row in rows[:2]] == [(0.81, False), (None, True)]
-    page = read_sweep(runs / "first")
-    assert page is not None
-    assert list(page.shown) == [points[0].key]
+    summary = read_sweep(runs / "first")
+    assert summary is not None
+    assert list(summary.shown) == [points[0].key]
 
 
 def test_a_search_that_goes_on_has_no_winner_yet(
     points: tuple[Record, Record], runs: Path, search: Search
 ) -> None:
-    search(points[0], points={"complete": 2, "waiting": 1})
+    search(points[0], states={"complete": 2, "waiting": 1})
 
     rows = json.loads(str(make_report(ReportRequest([], runs, "json")).content))["rows"]
 
     assert [row["ua"] for row in rows[:2]] == [None, None]
-    page = read_sweep(runs / "first")
-    assert page is not None
-    assert not page.shown
+    summary = read_sweep(runs / "first")
+    assert summary is not None
+    assert not summary.shown
 
 
 def test_the_table_says_how_many_are_sealed_and_how_to_open_them(
@@ -111,9 +111,9 @@ def test_opening_shows_all_and_the_page_says_so(points: tuple[Record, Record], r
 
     assert [row[1].text for row in report.tables[0].rows] == ["81.0", "12.3 ± 0.0"]
     assert report.tables[0].warning == ""
-    page = read_sweep(runs / "first")
-    assert page is not None
-    assert [each["how"] for each in page.opened] == ["report --unseal"]
+    summary = read_sweep(runs / "first")
+    assert summary is not None
+    assert [each["how"] for each in summary.opened] == ["report --unseal"]
 
 
 def test_a_page_that_cannot_be_read_keeps_its_runs_sealed(
@@ -134,7 +134,7 @@ def test_a_winner_that_cannot_be_noted_stays_sealed(
     def refuse(*arguments: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr("sercli.results.seal.show_winner", refuse)
+    monkeypatch.setattr("sercli.results.seal.record_shown_winner", refuse)
 
     records, lines = keep_sealed(find([], runs)[0])
 

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from sercli.reporting.report import Report, ReportRequest, make_report
-from sercli.results.record import Record
-from sercli.results.sweep_page import SweepPage
+from sercli.results.run_record import Record
+from sercli.results.sweep_summary import SweepSummary
 
 Make = Callable[..., Record]
-Search = Callable[..., SweepPage]
+Search = Callable[..., SweepSummary]
 
 
 @pytest.fixture(name="winner")

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from sercli.config.compose import Choice
 from sercli.reporting.show import as_text, groups_as_json, show_groups, show_run, show_sweep
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 
 Make = Callable[..., Record]
 

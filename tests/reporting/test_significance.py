@@ -11,8 +11,8 @@ import pytest
 from sercli.errors import RequestError
 from sercli.reporting.report import Report, ReportRequest, make_report
 from sercli.reporting.views.significance import BOLD, TOO_MANY
-from sercli.results.record import Record
-from sercli.results.unit import UnitResult
+from sercli.results.fold_result import FoldResult
+from sercli.results.run_record import Record
 
 Make = Callable[..., Record]
 Run = Callable[..., Record]
@@ -32,12 +32,12 @@ def right_in(part: float, shift: int = 0) -> list[str]:
 
 
 @pytest.fixture(name="run")
-def _run(record: Make, make_unit: Callable[..., UnitResult]) -> Run:
+def _run(record: Make, make_result: Callable[..., FoldResult]) -> Run:
     """Write a run that is right in that part of all utterances, with two seeds."""
 
     def run(*overrides: str, part: float, **more: object) -> Record:
-        units = [make_unit(TRUTH, right_in(part, shift=seed), seed=seed) for seed in (0, 1)]
-        return record(*overrides, units=units, speakers=WHO, ua=part, dev_ua=part, **more)
+        results = [make_result(TRUTH, right_in(part, shift=seed), seed=seed) for seed in (0, 1)]
+        return record(*overrides, results=results, speakers=WHO, ua=part, dev_ua=part, **more)
 
     return run
 

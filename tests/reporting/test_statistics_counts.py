@@ -11,24 +11,27 @@ import pytest
 
 from sercli.analysis.statistics.scores import ScoreReader
 from sercli.errors import SercliError
-from sercli.results.record import Record, write_record
-from sercli.results.unit import UnitResult
-from sercli.training.metrics import ua, wa
+from sercli.results.fold_result import FoldResult
+from sercli.results.metrics import ua, wa
+from sercli.results.run_record import Record, write_record
 
-Make = Callable[..., UnitResult]
+Make = Callable[..., FoldResult]
 
 
 def written(
-    path: Path, units: Sequence[UnitResult], speakers: dict[str, str], diverged: Sequence[int] = ()
+    path: Path,
+    results: Sequence[FoldResult],
+    speakers: dict[str, str],
+    diverged: Sequence[int] = (),
 ) -> Record:
     return write_record(
         path,
         {"key": path.name, "diverged": [{"seed": seed} for seed in diverged]},
         config_yaml="",
-        folds={unit.fold: {} for unit in units},
+        folds={unit.fold: {} for unit in results},
         environment={},
         utterances=pd.DataFrame({"utterance": list(speakers), "speaker": list(speakers.values())}),
-        units=units,
+        results=results,
     )
 
 
@@ -41,9 +44,9 @@ SPEAKERS = {f"one-test{i}": "xyx"[i % 3] for i in range(6)}
 
 
 @pytest.fixture(name="record")
-def _record(make_unit: Make, tmp_path: Path) -> Record:
-    units = [make_unit(TRUTH, guess, seed=seed) for seed, guess in enumerate(GUESSES)]
-    return written(tmp_path / "run", units, SPEAKERS)
+def _record(make_result: Make, tmp_path: Path) -> Record:
+    results = [make_result(TRUTH, guess, seed=seed) for seed, guess in enumerate(GUESSES)]
+    return written(tmp_path / "run", results, SPEAKERS)
 
 
 def test_right_predictions_are_counted_by_seed_speaker_and_class(record: Record) -> None:
@@ -63,14 +66,14 @@ def test_ua_and_wa_of_the_counts_are_those_of_the_predictions(record: Record) ->
 
 
 def test_who_is_right_does_not_depend_on_the_order_of_the_folds(
-    make_unit: Make, tmp_path: Path
+    make_result: Make, tmp_path: Path
 ) -> None:
     folds = zip(("one", "two"), GUESSES, strict=True)
-    units = [make_unit(TRUTH, guess, fold=fold) for fold, guess in folds]
+    results = [make_result(TRUTH, guess, fold=fold) for fold, guess in folds]
     speakers = {f"{fold}-test{i}": fold for fold in ("one", "two") for i in range(6)}
     forth, back = (
         ScoreReader().read(written(tmp_path / name, order, speakers))
-        for name, order in (("forth", units), ("back", units[::-1]))
+        for name, order in (("forth", results), ("back", results[::-1]))
     )
 
     assert np.array_equal(forth.utterances, back.utterances)
@@ -78,11 +81,11 @@ def test_who_is_right_does_not_depend_on_the_order_of_the_folds(
     assert forth.right.sum() == 3 + 4
 
 
-def test_a_speaker_knows_the_fold_that_tests_it(make_unit: Make, tmp_path: Path) -> None:
-    units = [make_unit(TRUTH, TRUTH, fold=fold) for fold in ("one", "two")]
+def test_a_speaker_knows_the_fold_that_tests_it(make_result: Make, tmp_path: Path) -> None:
+    results = [make_result(TRUTH, TRUTH, fold=fold) for fold in ("one", "two")]
     speakers = {f"{fold}-test{i}": f"{fold}{i % 2}" for fold in ("one", "two") for i in range(6)}
 
-    counts = ScoreReader().read(written(tmp_path / "run", units, speakers)).counts
+    counts = ScoreReader().read(written(tmp_path / "run", results, speakers)).counts
 
     assert dict(zip(counts.speakers, counts.fold.tolist(), strict=True)) == {
         "one0": 0,
@@ -92,32 +95,32 @@ def test_a_speaker_knows_the_fold_that_tests_it(make_unit: Make, tmp_path: Path)
     }
 
 
-def test_the_oracle_has_counts_of_its_own(make_unit: Make, tmp_path: Path) -> None:
-    record = written(tmp_path / "run", [make_unit(TRUTH, GUESSES[0], oracle=TRUTH)], SPEAKERS)
+def test_the_oracle_has_counts_of_its_own(make_result: Make, tmp_path: Path) -> None:
+    record = written(tmp_path / "run", [make_result(TRUTH, GUESSES[0], oracle=TRUTH)], SPEAKERS)
 
     assert ScoreReader("oracle").read(record).counts.ua.tolist() == [1.0]
     assert ScoreReader().read(record).counts.ua[0] < 1
 
 
-def test_a_seed_that_diverged_is_left_out(make_unit: Make, tmp_path: Path) -> None:
-    units = [make_unit(TRUTH, guess, seed=seed) for seed, guess in enumerate(GUESSES)]
-    units.append(make_unit(TRUTH[:2], TRUTH[:2], seed=2))  # it stopped after a part
-    record = written(tmp_path / "run", units, SPEAKERS, diverged=[2])
+def test_a_seed_that_diverged_is_left_out(make_result: Make, tmp_path: Path) -> None:
+    results = [make_result(TRUTH, guess, seed=seed) for seed, guess in enumerate(GUESSES)]
+    results.append(make_result(TRUTH[:2], TRUTH[:2], seed=2))  # it stopped after a part
+    record = written(tmp_path / "run", results, SPEAKERS, diverged=[2])
 
     assert len(ScoreReader().read(record).counts.correct) == 2
 
 
 def test_seeds_that_were_tested_on_different_utterances_are_refused(
-    make_unit: Make, tmp_path: Path
+    make_result: Make, tmp_path: Path
 ) -> None:
-    units = [make_unit(TRUTH, TRUTH, seed=0), make_unit(TRUTH[:2], TRUTH[:2], seed=1)]
+    results = [make_result(TRUTH, TRUTH, seed=0), make_result(TRUTH[:2], TRUTH[:2], seed=1)]
 
     with pytest.raises(SercliError, match="different utterances or labels"):
-        ScoreReader().read(written(tmp_path / "run", units, SPEAKERS))
+        ScoreReader().read(written(tmp_path / "run", results, SPEAKERS))
 
 
-def test_an_utterance_without_a_speaker_is_refused(make_unit: Make, tmp_path: Path) -> None:
-    record = written(tmp_path / "run", [make_unit(TRUTH, TRUTH)], {"one-test0": "x"})
+def test_an_utterance_without_a_speaker_is_refused(make_result: Make, tmp_path: Path) -> None:
+    record = written(tmp_path / "run", [make_result(TRUTH, TRUTH)], {"one-test0": "x"})
 
     with pytest.raises(SercliError, match="unknown speakers"):
         ScoreReader().read(record)

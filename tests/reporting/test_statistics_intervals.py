@@ -13,7 +13,7 @@ from sercli.analysis.statistics.aso import almost_stochastic_order
 from sercli.analysis.statistics.tests import detectable
 from sercli.results.bootstrap import Interval, difference_interval, interval
 from sercli.results.counts import Counts
-from sercli.results.trainings import shared_noise
+from sercli.results.variance import model_variance
 
 
 def drawn(design: Design, *better: float, seed: int = 0) -> list[Counts]:
@@ -91,18 +91,18 @@ def test_one_speaker_has_no_interval() -> None:
 def test_speakers_with_models_of_their_own_share_no_noise() -> None:
     a, b = drawn(Design(folds=10), 0.0, 0.0)
 
-    assert shared_noise([a, b]).variance == 0
+    assert model_variance([a, b]).variance == 0
 
 
 def test_one_seed_shows_no_noise() -> None:
-    assert shared_noise(drawn(Design(folds=1, seeds=1), 0.0)).variance == 0
+    assert model_variance(drawn(Design(folds=1, seeds=1), 0.0)).variance == 0
 
 
 def test_with_one_fold_the_shared_noise_is_what_seeds_do_beyond_single_speakers() -> None:
     (counts,) = drawn(Design(folds=1, seeds=4, training=0.5), 0.0)
     by_speaker = (counts.correct / counts.total.sum(axis=0)).mean(axis=2)
 
-    noise = shared_noise([counts])
+    noise = model_variance([counts])
 
     of_speakers = by_speaker.var(axis=0, ddof=1).sum()
     assert noise.variance == pytest.approx((counts.ua.var(ddof=1) - of_speakers) / 4)

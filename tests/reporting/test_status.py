@@ -11,31 +11,31 @@ import pytest
 
 from sercli.reporting.show import as_text
 from sercli.reporting.views.status import seconds_left, show_status, status_as_json
-from sercli.results.sweep_page import STATES, SweepPage
+from sercli.results.sweep_summary import STATES, SweepSummary
 
 Row = Mapping[str, Any]
 
 
 def point(state: str, **facts: Any) -> Row:
     """A point of a sweep: one that nobody has tried, unless told otherwise."""
-    blank = {"dev_ua": float("nan"), "seconds": float("nan"), "worker": None, "units": 0}
+    blank = {"dev_ua": float("nan"), "seconds": float("nan"), "worker": None, "fold_runs": 0}
     return {"state": state, "overrides": "activation=tanh", "cause": None, **blank, **facts}
 
 
-def sweep(*points: Row) -> tuple[SweepPage, pd.DataFrame]:
+def sweep(*points: Row) -> tuple[SweepSummary, pd.DataFrame]:
     trials = pd.DataFrame(
         [{"number": number, **each} for number, each in enumerate(points)],
         columns=["number", *point("waiting")],
     )
     counts = {state: int((trials["state"] == state).sum()) for state in STATES}
-    return SweepPage("lr", "tpe", ["dev_ua"], None, {}, [0], counts), trials
+    return SweepSummary("lr", "tpe", ["dev_ua"], None, {}, [0], counts), trials
 
 
 MIDST = (
     point("complete", dev_ua=0.612, seconds=100.0, overrides="optim.lr=0.1", worker="a"),
     point("complete", dev_ua=0.634, seconds=140.0, overrides="optim.lr=0.2", worker="b"),
     point("diverged", seconds=120.0, overrides="optim.lr=9", worker="a"),
-    point("running", worker="a", units=3, overrides="optim.lr=0.3"),
+    point("running", worker="a", fold_runs=3, overrides="optim.lr=0.3"),
     point("running", worker="b", overrides="optim.lr=0.4"),
     point("waiting"),
     point("waiting", cause="its worker was killed (out of memory?)"),
@@ -84,11 +84,11 @@ def test_days_are_told_in_hours() -> None:
     ],
 )
 def test_where_nothing_can_be_said_of_the_time_nothing_is(points: list[Row]) -> None:
-    page, trials = sweep(*points)
+    summary, trials = sweep(*points)
 
     assert seconds_left(trials) is None
-    assert "Time left" not in text(page, trials)
-    assert status_as_json(page, trials)["seconds_left"] is None
+    assert "Time left" not in text(summary, trials)
+    assert status_as_json(summary, trials)["seconds_left"] is None
 
 
 def test_failures_stand_by_cause_with_one_traceback_each() -> None:
@@ -131,8 +131,8 @@ def test_the_document_tells_the_same() -> None:
     }
     assert found["best"] == {"overrides": "optim.lr=0.2", "dev_ua": 0.634}
     assert found["running"] == [
-        {"number": 3, "overrides": "optim.lr=0.3", "worker": "a", "units": 3},
-        {"number": 4, "overrides": "optim.lr=0.4", "worker": "b", "units": 0},
+        {"number": 3, "overrides": "optim.lr=0.3", "worker": "a", "fold_runs": 3},
+        {"number": 4, "overrides": "optim.lr=0.4", "worker": "b", "fold_runs": 0},
     ]
     assert found["failures"] == [
         {

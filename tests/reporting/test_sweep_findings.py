@@ -12,22 +12,22 @@ import pytest
 
 from sercli.reporting.table import Table
 from sercli.reporting.views.sweep import sweep_tables
-from sercli.results.record import Record, write_record
-from sercli.results.sweep_page import SweepPage
-from sercli.results.unit import UnitResult
+from sercli.results.fold_result import FoldResult
+from sercli.results.run_record import Record, write_record
+from sercli.results.sweep_summary import SweepSummary
 
 LABELS = ("anger", "neutral") * 6
 WRONG = {"anger": "neutral", "neutral": "anger"}
 ALPHAS, BETAS = (0.01, 0.5), (0.0, 1.0)
 
-PAGE = SweepPage(
+SUMMARY = SweepSummary(
     experiment="bayes",
     sampler="tpe",
     objectives=("dev_ua",),
     pruner="wilcoxon",
     space={"arelu.alpha": "interval(0,1)", "arelu.beta": "interval(-4,4)"},
     seeds=[0],
-    points={"complete": 4, "pruned": 2, "failed": 3, "waiting": 0, "running": 0},
+    states={"complete": 4, "pruned": 2, "failed": 3, "waiting": 0, "running": 0},
     winner="p3",
     importance={"arelu.beta": 0.25, "arelu.alpha": 0.75},
 )
@@ -50,7 +50,7 @@ def _trials() -> pd.DataFrame:
 
 
 @pytest.fixture(name="records")
-def _records(make_unit: Callable[..., UnitResult], tmp_path: Path) -> list[Record]:
+def _records(make_result: Callable[..., FoldResult], tmp_path: Path) -> list[Record]:
     """Their runs: on test pN gives a UA of 0.9N."""
 
     def record(n: int) -> Record:
@@ -69,7 +69,7 @@ def _records(make_unit: Callable[..., UnitResult], tmp_path: Path) -> list[Recor
             folds={"one": {}},
             environment={},
             utterances=pd.DataFrame({"utterance": names, "speaker": who}),
-            units=[make_unit(["anger"], ["neutral"], dev=(LABELS, guesses))],
+            results=[make_result(["anger"], ["neutral"], dev=(LABELS, guesses))],
         )
 
     return [record(n) for n in range(4)]
@@ -103,7 +103,7 @@ def find(tables: list[Table], title: str) -> Table:
 def test_the_best_stands_with_its_dev_ua_what_is_left_of_it_and_its_test_ua(
     trials: pd.DataFrame, records: list[Record]
 ) -> None:
-    best = row(find(sweep_tables(PAGE, trials, records), "the best on dev"))
+    best = row(find(sweep_tables(SUMMARY, trials, records), "the best on dev"))
 
     assert (best["point"], best["run"]) == ("arelu.alpha=0.5 arelu.beta=1", "p3")
     assert (best["dev UA"], best["test UA"], best["test WA"]) == ("91.7", "93.0", "83.0")
@@ -113,7 +113,7 @@ def test_the_best_stands_with_its_dev_ua_what_is_left_of_it_and_its_test_ua(
 
 
 def test_what_became_of_the_points_is_counted(trials: pd.DataFrame, records: list[Record]) -> None:
-    table = find(sweep_tables(PAGE, trials, records), "the points")
+    table = find(sweep_tables(SUMMARY, trials, records), "the points")
 
     assert [tuple(row(table, n).values()) for n in range(3)] == [
         ("complete", "4"),
@@ -126,7 +126,7 @@ def test_what_became_of_the_points_is_counted(trials: pd.DataFrame, records: lis
 def test_of_a_sealed_sweep_only_the_winner_shows_test(
     trials: pd.DataFrame, records: list[Record]
 ) -> None:
-    seen = texts(sweep_tables(replace(PAGE, front=["p2", "p3"]), trials, records))
+    seen = texts(sweep_tables(replace(SUMMARY, front=["p2", "p3"]), trials, records))
 
     assert "93.0" in seen
     assert not any(other in seen for other in ("90.0", "91.0", "92.0", "80.0", "81.0", "82.0"))
@@ -138,9 +138,9 @@ def test_of_a_sealed_sweep_only_the_winner_shows_test(
 def test_before_the_end_no_figure_of_test_is_shown(
     trials: pd.DataFrame, records: list[Record], state: str, opened: list[dict[str, str]]
 ) -> None:
-    page = replace(PAGE, points={**PAGE.points, state: 1}, opened=opened)
+    summary = replace(SUMMARY, states={**SUMMARY.states, state: 1}, opened=opened)
 
-    seen = texts(sweep_tables(page, trials, records))
+    seen = texts(sweep_tables(summary, trials, records))
 
     assert not any(f"9{n}.0" in seen or f"8{n}.0" in seen for n in range(4))
     assert "1 still wait or run" in seen
@@ -150,9 +150,9 @@ def test_the_opening_and_earlier_winners_are_told(
     trials: pd.DataFrame, records: list[Record]
 ) -> None:
     opened = [{"time": "2026-11-20T12:00", "how": "report --unseal"}]
-    page = replace(PAGE, opened=opened, shown=["p1", "p3"])
+    summary = replace(SUMMARY, opened=opened, shown=["p1", "p3"])
 
-    notes = find(sweep_tables(page, trials, records), "the points").notes
+    notes = find(sweep_tables(summary, trials, records), "the points").notes
 
     assert "Test was opened for all points on 2026-11-20T12:00 by report --unseal." in notes
     assert any("1 earlier best" in note and "p1" in note for note in notes)
@@ -160,7 +160,7 @@ def test_the_opening_and_earlier_winners_are_told(
 
 
 def test_in_a_comparison_nothing_was_chosen(trials: pd.DataFrame, records: list[Record]) -> None:
-    tables = sweep_tables(replace(PAGE, comparison=True), trials, records)
+    tables = sweep_tables(replace(SUMMARY, comparison=True), trials, records)
 
     assert not any("the best on dev" in table.title for table in tables)
     assert any("none was chosen" in note for note in tables[0].notes)
@@ -169,7 +169,7 @@ def test_in_a_comparison_nothing_was_chosen(trials: pd.DataFrame, records: list[
 def test_settings_stand_by_importance_and_with_their_effects(
     trials: pd.DataFrame, records: list[Record]
 ) -> None:
-    tables = sweep_tables(PAGE, trials, records)
+    tables = sweep_tables(SUMMARY, trials, records)
 
     decisive = find(tables, "what decides")
     assert [row(decisive, n)["setting"] for n in range(2)] == ["arelu.alpha", "arelu.beta"]
@@ -186,7 +186,7 @@ def test_settings_stand_by_importance_and_with_their_effects(
 def test_failures_stand_by_cause_the_most_frequent_first(
     trials: pd.DataFrame, records: list[Record]
 ) -> None:
-    failures = find(sweep_tables(PAGE, trials, records), "Failures")
+    failures = find(sweep_tables(SUMMARY, trials, records), "Failures")
 
     assert row(failures) == {"cause": "out of memory", "points": "2", "one of them": "point 6"}
     assert row(failures, 1)["cause"] == "a bug"
@@ -195,9 +195,9 @@ def test_failures_stand_by_cause_the_most_frequent_first(
 def test_a_front_shows_every_objective_and_no_test(
     trials: pd.DataFrame, records: list[Record]
 ) -> None:
-    page = replace(PAGE, objectives=("dev_ua", "seconds"), front=["p0", "p3"])
+    summary = replace(SUMMARY, objectives=("dev_ua", "seconds"), front=["p0", "p3"])
 
-    front = find(sweep_tables(page, trials, records), "no other beats")
+    front = find(sweep_tables(summary, trials, records), "no other beats")
 
     assert [row(front, n) for n in range(2)] == [
         {"point": "arelu.alpha=0.5 arelu.beta=1", "run": "p3", "dev UA": "91.7", "seconds": "30"},
@@ -206,15 +206,15 @@ def test_a_front_shows_every_objective_and_no_test(
 
 
 def test_a_sweep_of_which_nothing_is_finished_has_its_points_alone(trials: pd.DataFrame) -> None:
-    page = replace(PAGE, points={"waiting": 2}, winner=None, importance=None)
+    summary = replace(SUMMARY, states={"waiting": 2}, winner=None, importance=None)
     waiting = trials.head(2).assign(state="waiting", dev_ua=float("nan"), run=None)
 
-    (table,) = sweep_tables(page, waiting, [])
+    (table,) = sweep_tables(summary, waiting, [])
 
     assert row(table) == {"what became of them": "waiting", "points": "2"}
 
 
 def test_a_winner_whose_record_is_gone_has_no_figures_of_test(trials: pd.DataFrame) -> None:
-    best = row(find(sweep_tables(PAGE, trials, []), "the best on dev"))
+    best = row(find(sweep_tables(SUMMARY, trials, []), "the best on dev"))
 
     assert (best["dev UA"], best["corrected"], best["test UA"]) == ("91.7", "–", "–")

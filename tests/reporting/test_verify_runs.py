@@ -12,8 +12,8 @@ import pytest
 
 from sercli.errors import RequestError
 from sercli.reporting.views.verify import verify_runs
-from sercli.results.record import Record
-from sercli.results.verify import Fault
+from sercli.results.run_record import Record
+from sercli.results.verify.files import Fault
 
 
 @pytest.fixture(name="verified", autouse=True)
@@ -23,16 +23,16 @@ def _verified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def verify_record(path: Path) -> list[Fault]:
         seen.append(path.name)
-        page = json.loads((path / "run.json").read_text())
-        return [Fault(path.name, "run.json", "is bad")] if page["status"] == "bad" else []
+        summary = json.loads((path / "run.json").read_text())
+        return [Fault(path.name, "run.json", "is bad")] if summary["status"] == "bad" else []
 
     monkeypatch.setattr("sercli.reporting.views.verify.verify_record", verify_record)
     return seen
 
 
 def spoil(record: Record) -> None:
-    page = json.loads((record.path / "run.json").read_text())
-    (record.path / "run.json").write_text(json.dumps({**page, "status": "bad"}))
+    summary = json.loads((record.path / "run.json").read_text())
+    (record.path / "run.json").write_text(json.dumps({**summary, "status": "bad"}))
 
 
 def test_by_default_every_record_is_looked_at(
@@ -93,7 +93,7 @@ def test_what_a_sweep_left_is_verified_with_its_experiment(
     record: Callable[..., Record], search: Callable[..., Any], runs: Path
 ) -> None:
     run = record()
-    search(run, points={"complete": 7})
+    search(run, states={"complete": 7})
 
     found = verify_runs(["first"], runs)
 

@@ -13,26 +13,26 @@ import pytest
 from safetensors.numpy import load_file
 
 from sercli.errors import SercliError
-from sercli.results.record import FORMAT, Record, adopt, find_records, read_record, write_record
-from sercli.results.unit import UnitResult
+from sercli.results.fold_result import FoldResult
+from sercli.results.run_record import FORMAT, Record, adopt, find_records, read_record, write_record
 
 KEY = "0123456789"
-PAGE: dict[str, Any] = {"key": KEY, "status": "complete", "metrics": {"ua": np.float64(0.5)}}
+SUMMARY: dict[str, Any] = {"key": KEY, "status": "complete", "metrics": {"ua": np.float64(0.5)}}
 
 
 @pytest.fixture(name="write")
-def _write(make_unit: Callable[..., UnitResult], tmp_path: Path) -> Callable[..., Record]:
+def _write(make_result: Callable[..., FoldResult], tmp_path: Path) -> Callable[..., Record]:
     """Write a record of two units below ``tmp_path``."""
 
-    def write(experiment: str = "first", key: str = KEY, **page: Any) -> Record:
+    def write(experiment: str = "first", key: str = KEY, **summary: Any) -> Record:
         return write_record(
             tmp_path / experiment / key,
-            {**PAGE, "key": key, **page},
+            {**SUMMARY, "key": key, **summary},
             config_yaml="seeds: [7]\n",
             folds={"one": {"train": ("a",)}, "two": {"train": ("b",)}},
             environment={"sercli": "1"},
             utterances=pd.DataFrame({"utterance": ["one-test0"], "speaker": ["s"]}),
-            units=[make_unit(["x"], ["x"], fold=fold, seed=7) for fold in ("one", "two")],
+            results=[make_result(["x"], ["x"], fold=fold, seed=7) for fold in ("one", "two")],
         )
 
     return write
@@ -47,7 +47,7 @@ def test_what_is_written_is_read_again(write: Callable[..., Record]) -> None:
 
     record = read_record(written.path)
 
-    assert record.page == {"format": FORMAT, **PAGE}
+    assert record.summary == {"format": FORMAT, **SUMMARY}
     assert (record.key, record.experiment, record.status) == (KEY, "first", "complete")
     assert record.metrics == {"ua": 0.5}
     assert set(record.predictions()["fold"]) == {"one", "two"}
@@ -113,7 +113,7 @@ def test_a_damaged_page_is_an_error_that_names_the_record(
 
 def test_a_record_of_another_version_is_refused_by_name(write: Callable[..., Record]) -> None:
     record = write()
-    damage(record, json.dumps({**record.page, "format": FORMAT + 1}))
+    damage(record, json.dumps({**record.summary, "format": FORMAT + 1}))
 
     with pytest.raises(
         SercliError, match=f"record format {FORMAT + 1}; this sercli reads {FORMAT}"

@@ -15,12 +15,12 @@ import pytest
 from sercli.config.schema import Config
 from sercli.errors import Interrupted, RequestError, SercliError
 from sercli.progress import SILENT
-from sercli.results.record import Record
-from sercli.results.sweep_page import read_sweep, read_trials
+from sercli.results.run_record import Record
+from sercli.results.sweep_summary import read_sweep, read_trials
 from sercli.search.plan.plan import Plan, make_plan
 from sercli.search.sweep import SweepOptions, SweepResult, default_workers, run_sweep
-from sercli.training.crew import Crew
 from sercli.training.data import Data
+from sercli.training.fold_pool import FoldPool
 from sercli.training.run import train_run
 
 STEPS = 2
@@ -38,7 +38,7 @@ def _reads(toy: Data, monkeypatch: pytest.MonkeyPatch) -> list[Config]:
         return toy
 
     monkeypatch.setattr("sercli.search.worker.runner.read_data", read)
-    monkeypatch.setattr("sercli.search.worker.runner.crew_size", lambda config, workers: 1)
+    monkeypatch.setattr("sercli.search.worker.runner.pool_size", lambda config, workers: 1)
     return reads
 
 
@@ -62,11 +62,11 @@ def sweep(plan: Plan, progress: Any = SILENT) -> SweepResult:
 
 
 def activations(records: Sequence[Record]) -> list[str]:
-    return [record.page["configuration"]["activation"]["name"] for record in records]
+    return [record.summary["configuration"]["activation"]["name"] for record in records]
 
 
 def states(result: SweepResult) -> dict[str, int]:
-    return {state: n for state, n in result.page.points.items() if n}
+    return {state: n for state, n in result.summary.states.items() if n}
 
 
 def test_every_point_gets_a_record_and_dev_ua_is_the_objective(
@@ -92,11 +92,11 @@ def test_the_winner_is_the_best_on_dev_and_stands_on_the_page(
     result = sweep(plan("activation=tanh,relu"))
 
     best = max(result.records, key=lambda record: record.metrics["dev_ua"])
-    page = read_sweep(tmp_path / "study")
-    assert page == result.page
-    assert page is not None
-    assert page.sealed
-    winner = next(record for record in result.records if record.key == page.winner)
+    summary = read_sweep(tmp_path / "study")
+    assert summary == result.summary
+    assert summary is not None
+    assert summary.sealed
+    winner = next(record for record in result.records if record.key == summary.winner)
     assert winner.metrics["dev_ua"] == best.metrics["dev_ua"]
     trials = read_trials(tmp_path / "study")
     assert trials["run"].tolist() == [record.key for record in result.records]
@@ -111,7 +111,9 @@ def test_a_finished_sweep_runs_nothing_again(plan: Callable[..., Plan], watching
 
     assert second.finished_now == 0
     assert progress.steps == 0
-    assert [record.page for record in second.records] == [record.page for record in first.records]
+    assert [record.summary for record in second.records] == [
+        record.summary for record in first.records
+    ]
 
 
 def test_a_sweep_may_grow(plan: Callable[..., Plan], watching: Any) -> None:
@@ -122,7 +124,7 @@ def test_a_sweep_may_grow(plan: Callable[..., Plan], watching: Any) -> None:
 
     assert (states(result), result.finished_now) == ({"complete": 3}, 1)
     assert progress.steps == RUN_STEPS
-    assert result.page.space == {"activation": "tanh,relu; tanh,relu,leaky_relu"}
+    assert result.summary.space == {"activation": "tanh,relu; tanh,relu,leaky_relu"}
 
 
 def test_a_stopped_sweep_goes_on_where_it_was(plan: Callable[..., Plan], watching: Any) -> None:
@@ -216,7 +218,7 @@ def test_a_diverged_point_is_a_result_and_is_not_tried_again(
     first = sweep(planned)
     assert [record.status for record in first.records] == ["diverged", "complete"]
     assert (first.finished_now, first.failed, first.all_well) == (2, (), False)
-    assert first.page.winner == first.records[1].key
+    assert first.summary.winner == first.records[1].key
 
     progress = watching()
     second = sweep(planned, progress)
@@ -234,15 +236,17 @@ def test_a_point_whose_record_was_removed_is_run_again(
     second = sweep(plan("activation=tanh,relu"), progress)
 
     assert progress.steps == RUN_STEPS
-    assert [record.page for record in second.records] == [record.page for record in first.records]
+    assert [record.summary for record in second.records] == [
+        record.summary for record in first.records
+    ]
 
 
 def test_a_run_that_was_trained_before_is_taken_into_the_sweep(
     plan: Callable[..., Plan], toy: Data, watching: Any
 ) -> None:
     planned = plan("activation=tanh,relu")
-    with Crew(toy) as crew:
-        train_run(planned.space.thaw(planned.points[0]), toy, crew)
+    with FoldPool(toy) as pool:
+        train_run(planned.space.thaw(planned.points[0]), toy, pool)
     progress = watching()
 
     result = sweep(planned, progress)
@@ -257,7 +261,7 @@ def test_points_of_two_corpora_are_each_run_on_their_own(
     result = sweep(plan("features.pool=1,5", "activation=tanh,relu"))
 
     assert result.all_well
-    pools = [record.page["configuration"]["features"]["pool"] for record in result.records]
+    pools = [record.summary["configuration"]["features"]["pool"] for record in result.records]
     assert pools == [1, 1, 5, 5]
     assert {config.features.pool for config in reads} == {1, 5}
 
@@ -301,7 +305,7 @@ def test_a_search_spends_its_budget_and_a_larger_one_goes_on(
     assert (states(first), states(second)) == ({"complete": 3}, {"complete": 5})
     assert second.finished_now == 2
     assert progress.steps == 2 * RUN_STEPS
-    drawn = [record.page["configuration"]["activation"] for record in second.records]
+    drawn = [record.summary["configuration"]["activation"] for record in second.records]
     assert len({(each["alpha"], each["beta"]) for each in drawn}) == 5
     assert [each.key for each in second.records[:3]] == [each.key for each in first.records]
 
@@ -326,10 +330,10 @@ def test_excluded_proposals_do_not_count(plan: Callable[..., Plan], tmp_path: Pa
     )
     result = sweep(plan(plan=str(file)))
 
-    alphas = [r.page["configuration"]["activation"]["alpha"] for r in result.records]
-    assert len(alphas) == result.page.points["complete"] == 4
+    alphas = [r.summary["configuration"]["activation"]["alpha"] for r in result.records]
+    assert len(alphas) == result.summary.states["complete"] == 4
     assert max(alphas) <= 0.5
-    assert result.page.points["excluded"] > 0
+    assert result.summary.states["excluded"] > 0
 
 
 def test_a_search_where_everything_is_excluded_stops(
@@ -358,8 +362,8 @@ def test_what_a_sampler_proposes_where_nothing_can_be_is_excluded(
     result = sweep(plan(*space, sampler="random", trials=3), progress)
 
     assert result.all_well
-    assert result.page.points["complete"] == 3
-    assert result.page.points["excluded"] > 0
+    assert result.summary.states["complete"] == 3
+    assert result.summary.states["excluded"] > 0
     (note,) = [note for note in progress.notes if note.startswith("a part of the space makes no")]
     assert "arelu.alpha=0.99 lies outside its clamp" in note
 
@@ -388,10 +392,10 @@ def test_a_search_with_a_cost_has_a_front(plan: Callable[..., Plan], tmp_path: P
 
     trials = read_trials(tmp_path / "study")
     assert trials["parameters"].is_monotonic_increasing
-    front = trials[trials["run"].isin(list(result.page.front))]
+    front = trials[trials["run"].isin(list(result.summary.front))]
     assert front["dev_ua"].is_monotonic_increasing  # each that costs more is better
-    assert trials["run"][0] in result.page.front  # the cheapest
-    assert result.page.winner in result.page.front
+    assert trials["run"][0] in result.summary.front  # the cheapest
+    assert result.summary.winner in result.summary.front
 
 
 @pytest.mark.parametrize(

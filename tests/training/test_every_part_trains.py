@@ -11,7 +11,7 @@ from sercli.config.schema import Config
 from sercli.nn.recurrence.backend import use_backend
 from sercli.training.data import Data
 from sercli.training.folds import make_folds
-from sercli.training.unit import train_unit
+from sercli.training.trainer import train_fold
 
 ACTIVATIONS = [choice.name for choice in list_choices("activation")]
 CELLS = [choice.name for choice in list_choices("cell")]
@@ -37,7 +37,7 @@ def test_a_short_run_trains_and_is_finite(
         "trainer.eval_every=3",
         "optim.lr=0.003",
     )
-    unit = train_unit(config, toy, make_folds(toy.manifest, config.protocol)[0], seed=0)
+    unit = train_fold(config, toy, make_folds(toy.manifest, config.protocol)[0], seed=0)
     assert unit.diverged_at is None
     assert list(unit.history["step"]) == [0, 3, 6]
     assert unit.history["loss"].dropna().between(0, 10).all()
@@ -58,7 +58,7 @@ def test_what_is_learned_can_be_shared_in_every_way(
         "trainer.steps=2",
         "trainer.eval_every=2",
     )
-    unit = train_unit(config, toy, make_folds(toy.manifest, config.protocol)[0], seed=0)
+    unit = train_fold(config, toy, make_folds(toy.manifest, config.protocol)[0], seed=0)
     alphas = [
         name
         for name in map(str, unit.history)

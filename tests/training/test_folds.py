@@ -17,7 +17,8 @@ from sercli.config.schema import ProtocolConfig
 from sercli.corpora.manifest import Manifest, build_manifest
 from sercli.errors import RequestError
 from sercli.resources import packaged
-from sercli.training.folds import Fold, make_folds, shared_speakers
+from sercli.results.folds import Fold, shared_speakers
+from sercli.training.folds import make_folds
 
 SESSION = ProtocolConfig(name="loso_session", unit="session")
 SPEAKER = ProtocolConfig(name="loso_speaker", unit="speaker")

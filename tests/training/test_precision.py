@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from sercli.config.schema import Config
+from sercli.results.folds import Fold
 from sercli.training.data import Data
-from sercli.training.folds import Fold, make_folds
-from sercli.training.unit import new_model, predict, train_unit
+from sercli.training.folds import make_folds
+from sercli.training.trainer import new_model, predict, train_fold
 
 
 @pytest.fixture(name="fold")
@@ -25,8 +26,8 @@ def test_training_in_bf16_is_near_that_in_float32_and_keeps_weights_in_float32(
     toy: Data, toy_config: Callable[..., Config], fold: Fold, activation: str, backend: str
 ) -> None:
     settings = f"activation={activation}", f"recurrence.backend={backend}"
-    plain = train_unit(toy_config(*settings), toy, fold, seed=0)
-    rough = train_unit(toy_config(*settings, "precision=bf16"), toy, fold, seed=0)
+    plain = train_fold(toy_config(*settings), toy, fold, seed=0)
+    rough = train_fold(toy_config(*settings, "precision=bf16"), toy, fold, seed=0)
 
     losses = [unit.history["loss"].dropna().to_numpy() for unit in (plain, rough)]
     np.testing.assert_allclose(losses[1], losses[0], rtol=0.03)

@@ -14,22 +14,22 @@ import pytest
 
 from sercli.config.schema import Config
 from sercli.errors import RequestError, SercliError
-from sercli.results.record import Record, find_records, read_record
-from sercli.training.agreement import TOLERANCE, Rerun, compare_runs
-from sercli.training.crew import Crew
+from sercli.results.agreement import TOLERANCE, Rerun, compare_runs
+from sercli.results.run_record import Record, find_records, read_record
 from sercli.training.data import Data
+from sercli.training.fold_pool import FoldPool
 from sercli.training.rerun import configuration_of, rerun, rerun_on
 from sercli.training.run import train_run
 
 
 def train(config: Config, data: Data) -> Record:
-    with Crew(data) as crew:
-        return train_run(config, data, crew)[0]
+    with FoldPool(data) as pool:
+        return train_run(config, data, pool)[0]
 
 
 def repeat(record: Record, data: Data, *overrides: str) -> Rerun:
-    with Crew(data) as crew:
-        return rerun_on(record, configuration_of(record, overrides), data, crew)
+    with FoldPool(data) as pool:
+        return rerun_on(record, configuration_of(record, overrides), data, pool)
 
 
 @pytest.fixture(name="trained", scope="module")
@@ -56,9 +56,9 @@ def _record(trained: Path, tmp_path: Path) -> Record:
 
 
 def edit(record: Record, change: Callable[[Any], object], name: str = "run.json") -> Record:
-    page = json.loads((record.path / name).read_text())
-    change(page)
-    (record.path / name).write_text(json.dumps(page))
+    summary = json.loads((record.path / name).read_text())
+    change(summary)
+    (record.path / name).write_text(json.dumps(summary))
     return read_record(record.path)
 
 
@@ -67,7 +67,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def on_another_machine(record: Record) -> Record:
-    return edit(record, lambda page: page.update(processor="another"), "environment.json")
+    return edit(record, lambda summary: summary.update(processor="another"), "environment.json")
 
 
 def test_on_the_same_machine_every_digit_is_the_same(toy: Data, record: Record) -> None:
@@ -76,10 +76,10 @@ def test_on_the_same_machine_every_digit_is_the_same(toy: Data, record: Record) 
     assert made.exact
     assert made.agrees
     assert made.changed == ()
-    assert list(made.units["fold"]) == [f"session{number}" for number in range(1, 5)]
-    assert (made.units["farthest"] == 0).all()
-    assert (made.units["same"] == 1).all()
-    assert made.units["ua"].mean() == pytest.approx(
+    assert list(made.fold_runs["fold"]) == [f"session{number}" for number in range(1, 5)]
+    assert (made.fold_runs["farthest"] == 0).all()
+    assert (made.fold_runs["same"] == 1).all()
+    assert made.fold_runs["ua"].mean() == pytest.approx(
         sum(unit["ua"] for unit in record.metrics["by_fold"]) / 4
     )
 
@@ -101,7 +101,7 @@ def test_another_rerun_takes_nothing_over(toy: Data, record: Record) -> None:
     (first.again.path / "mark").touch()
     left = first.again.path.with_name(f".{record.key}.partial") / "seed0-fold0"
     left.mkdir(parents=True)
-    (left / "unit.json").write_text("of another machine")
+    (left / "fold.json").write_text("of another machine")
 
     assert repeat(record, toy).agrees
 
@@ -124,7 +124,7 @@ def test_a_record_with_another_prediction_does_not_agree(again: Record, record: 
 
 
 def test_a_record_with_another_step_does_not_agree(again: Record, record: Record) -> None:
-    record = edit(record, lambda page: page["metrics"]["by_fold"][2].update(selected_step=3))
+    record = edit(record, lambda summary: summary["metrics"]["by_fold"][2].update(selected_step=3))
 
     (reason,) = compare_runs(record, again).reasons
 
@@ -146,7 +146,9 @@ def test_on_another_machine_the_figures_agree_within_the_tolerance(
     again: Record, record: Record, off: float, agrees: bool
 ) -> None:
     record = on_another_machine(record)
-    record = edit(record, lambda page: page["metrics"].update(wa=page["metrics"]["wa"] + off))
+    record = edit(
+        record, lambda summary: summary["metrics"].update(wa=summary["metrics"]["wa"] + off)
+    )
 
     made = compare_runs(record, again)
 
@@ -162,8 +164,8 @@ def test_on_another_machine_the_figures_agree_within_the_tolerance(
 
 
 def test_on_a_gpu_no_digit_is_promised(again: Record, record: Record, tmp_path: Path) -> None:
-    def on_gpu(page: Any) -> None:
-        page.update(device="cuda (any)")
+    def on_gpu(summary: Any) -> None:
+        summary.update(device="cuda (any)")
 
     copy = read_record(shutil.copytree(again.path, tmp_path / "again"))
     here, there = (edit(run, on_gpu, "environment.json") for run in (copy, record))
@@ -178,7 +180,7 @@ def test_on_a_gpu_no_digit_is_promised(again: Record, record: Record, tmp_path: 
 def test_settings_that_are_not_those_of_the_record_never_agree(
     again: Record, record: Record
 ) -> None:
-    record = edit(record, lambda page: page["configuration"]["optim"].update(lr=0.5))
+    record = edit(record, lambda summary: summary["configuration"]["optim"].update(lr=0.5))
     assert compare_runs(record, again).reasons == [
         "configuration.optim.lr is not what the record says"
     ]
@@ -187,7 +189,7 @@ def test_settings_that_are_not_those_of_the_record_never_agree(
 def test_a_setting_that_the_record_does_not_know_only_loosens_the_rule(
     again: Record, record: Record
 ) -> None:
-    record = edit(record, lambda page: page["configuration"]["optim"].pop("weight_decay"))
+    record = edit(record, lambda summary: summary["configuration"]["optim"].pop("weight_decay"))
 
     made = compare_runs(record, again)
 
@@ -203,7 +205,7 @@ def test_a_run_that_diverged_diverges_again(
     made = repeat(record, toy)
     assert made.agrees
 
-    elsewhere = edit(record, lambda page: page["diverged"][0].update(step=33))
+    elsewhere = edit(record, lambda summary: summary["diverged"][0].update(step=33))
 
     assert compare_runs(elsewhere, made.again).reasons == [
         "the two do not diverge at the same seeds, folds and steps"
@@ -285,7 +287,7 @@ def test_the_data_are_read_as_the_record_says(
 
     (config,) = read
     assert config.dataset.root == "/elsewhere"
-    assert config.dataset.name == record.page["configuration"]["dataset"]["name"]
+    assert config.dataset.name == record.summary["configuration"]["dataset"]["name"]
 
 
 def test_what_is_written_of_a_sealed_run_has_no_figure_of_test(
@@ -295,9 +297,14 @@ def test_what_is_written_of_a_sealed_run_has_no_figure_of_test(
 
     whole, sealed = made.to_json(), made.to_json(shows_test=False)
 
-    assert json.loads(json.dumps(whole))["units"][0]["ua"] == pytest.approx(
+    assert json.loads(json.dumps(whole))["fold_runs"][0]["ua"] == pytest.approx(
         record.metrics["by_fold"][0]["ua"]
     )
     assert whole["agrees"]
     assert whole["tolerance"] == 0
-    assert set(whole["units"][0]) - set(sealed["units"][0]) == {"ua", "wa", "ua_again", "wa_again"}
+    assert set(whole["fold_runs"][0]) - set(sealed["fold_runs"][0]) == {
+        "ua",
+        "wa",
+        "ua_again",
+        "wa_again",
+    }

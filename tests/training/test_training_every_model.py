@@ -15,9 +15,10 @@ from sercli.config.schema import Config, ContextConfig
 from sercli.corpora.context import find_context
 from sercli.errors import RequestError
 from sercli.resources import packaged
+from sercli.results.folds import Fold
 from sercli.training.data import Data
-from sercli.training.folds import Fold, make_folds
-from sercli.training.unit import new_model, train_unit
+from sercli.training.folds import make_folds
+from sercli.training.trainer import new_model, train_fold
 
 MULTI_TASK = {
     "mdnn": ("model.groups=[[0-1],[2-4]]",),
@@ -54,14 +55,14 @@ def test_every_model_trains_on_a_corpus_without_dialogues(
     choice: str, gendered: Data, fold: Fold
 ) -> None:
     context = find_context(gendered.manifest, ContextConfig(choose="none"))
-    unit = train_unit(config_of(choice), replace(gendered, context=context), fold, seed=0)
+    unit = train_fold(config_of(choice), replace(gendered, context=context), fold, seed=0)
     assert unit.diverged_at is None
     assert unit.selected_step == 2
 
 
 @pytest.mark.parametrize("choice", small_models())
 def test_every_model_trains_in_bf16(choice: str, gendered: Data, fold: Fold) -> None:
-    unit = train_unit(config_of(choice, "precision=bf16"), gendered, fold, seed=0)
+    unit = train_fold(config_of(choice, "precision=bf16"), gendered, fold, seed=0)
     assert unit.diverged_at is None
     assert {value.dtype for value in unit.weights.values()} == {np.dtype(np.float32)}
 
@@ -72,7 +73,7 @@ def test_a_model_with_several_tasks_learns_and_a_seed_repeats_it(
 ) -> None:
     longer = ("trainer.steps=60", "trainer.eval_every=20", "optim.lr=0.01", "model.dropout=0")
     config = config_of(f"{name}_small", *longer)
-    unit, again = (train_unit(config, gendered, fold, seed=0) for _ in range(2))
+    unit, again = (train_fold(config, gendered, fold, seed=0) for _ in range(2))
     assert unit.history["loss"].dropna().is_monotonic_decreasing
     assert unit.history["test_ua"].iloc[-1] > 0.7
     pd.testing.assert_frame_equal(unit.history, again.history, check_exact=True)
@@ -81,7 +82,7 @@ def test_a_model_with_several_tasks_learns_and_a_seed_repeats_it(
 def test_every_task_of_a_model_moves_its_training(gendered: Data, fold: Fold) -> None:
     def first_loss(*overrides: str) -> float:
         config = config_of("a_lstm_small", *overrides, "trainer.label_smoothing=0")
-        return float(train_unit(config, gendered, fold, seed=0).history["loss"].iloc[-1])
+        return float(train_fold(config, gendered, fold, seed=0).history["loss"].iloc[-1])
 
     losses = {
         first_loss(f"model.speaker_weight={speaker}", f"model.gender_weight={gender}")
@@ -107,7 +108,7 @@ def test_a_class_missing_from_a_training_set_stops_nothing(
     setting: str, gendered: Data, fold: Fold
 ) -> None:
     train = tuple(name for name in fold.train if gendered.labels[name] != "sadness")
-    unit = train_unit(
+    unit = train_fold(
         config_of("mdnn_small", setting), gendered, replace(fold, train=train), seed=0
     )
     assert unit.diverged_at is None

@@ -7,7 +7,7 @@ at least as much as they do. Whole speakers are swapped, because utterances of o
 independent.
 
 That takes the trained models as they are. The models of another seed would move all speakers of a
-fold together (`sercli.results.trainings`), which is added to every swap as noise with Student's
+fold together (`sercli.results.variance`), which is added to every swap as noise with Student's
 t distribution. This is our extension: without it, where one model tests all speakers, 36 to 58 %
 of equal systems come out as different; with it 3 to 5 % (benchmarks/statistics.md). One seed does
 not show that noise, so that then whole folds are swapped.
@@ -20,7 +20,7 @@ from functools import lru_cache
 import numpy as np
 
 from sercli.results.counts import Counts, Floats
-from sercli.results.trainings import SharedNoise, independent, shared_noise
+from sercli.results.variance import ModelVariance, model_variance, resampling_units
 
 EXACT = 13
 """Up to so many speakers all swaps are counted, 2¹³ at most; else some are drawn (our choice)."""
@@ -31,11 +31,11 @@ SWAPS = 10_000
 
 def permutation_p(a: Counts, b: Counts) -> float:
     """Return the two-sided p-value of UA(a) − UA(b); both are tested on the same utterances."""
-    a, b = independent(a, b)
+    a, b = resampling_units(a, b)
     each = _of_each_speaker(a, b)
     swapped = _swaps(len(each)) @ each
     observed = abs(float(each.sum()))
-    noise = shared_noise([a, b])
+    noise = model_variance([a, b])
     share = float(_beyond(swapped, observed, noise).mean())
     return min(1.0, max(share, smallest_p(len(each))))
 
@@ -51,7 +51,7 @@ def _of_each_speaker(a: Counts, b: Counts) -> Floats:
     return np.asarray(difference.mean(axis=1))
 
 
-def _beyond(swapped: Floats, observed: float, noise: SharedNoise) -> Floats:
+def _beyond(swapped: Floats, observed: float, noise: ModelVariance) -> Floats:
     """How probable it is after each swap to be at least as far from zero as was observed."""
     if noise.variance == 0:
         return np.asarray(np.abs(swapped) >= observed - 1e-12, dtype=np.float64)

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 from sercli.errors import RequestError, nearest
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 
 BEST = "best"
 """Instead of the key of a reference: the run of the task with the best dev UA."""
@@ -49,7 +49,7 @@ _FACTS = ("corpus", "classes", "protocol", "step selected on")
 
 
 def _task(run: Record) -> tuple[Hashable, ...]:
-    card = run.page["card"]
+    card = run.summary["card"]
     return (
         f"{card['dataset']} (SYNTHETIC)" if card["synthetic"] else card["dataset"],
         tuple(sorted(card["mapping"].items())),
@@ -60,7 +60,7 @@ def _task(run: Record) -> tuple[Hashable, ...]:
 
 def _design(run: Record) -> tuple[Hashable, ...]:
     """What two runs share that differ in their activation alone, as far as it matters here."""
-    configuration = run.page["configuration"]
+    configuration = run.summary["configuration"]
     return (*_task(run), configuration["model"]["name"], configuration["cell"]["name"])
 
 
@@ -72,7 +72,7 @@ def _best(runs: Iterable[Record]) -> dict[Any, str]:
 def _plain(runs: Iterable[Record]) -> dict[Any, str]:
     found: dict[Any, list[str]] = {}
     for run in runs:
-        if run.page["configuration"]["activation"]["name"] == "tanh":
+        if run.summary["configuration"]["activation"]["name"] == "tanh":
             found.setdefault(_design(run), []).append(run.key)
     return {design: keys[0] for design, keys in found.items() if len(keys) == 1}
 

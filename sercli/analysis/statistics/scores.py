@@ -12,7 +12,7 @@ import pandas as pd
 
 from sercli.errors import SercliError
 from sercli.results.counts import Counts, count, is_right
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 
 _NAMES = ["utterance", "label", "predicted", "fold", "part", "selection"]
 
@@ -62,7 +62,7 @@ class ScoreReader:
         return self._scored[record.key]
 
     def _speakers_of(self, record: Record) -> Mapping[Any, str]:
-        data = record.page.get("fingerprint", record.key)
+        data = record.summary.get("fingerprint", record.key)
         if data not in self._speakers:
             table = pd.read_parquet(
                 record.path / "utterances.parquet", columns=["utterance", "speaker"]
@@ -81,7 +81,7 @@ def _read_test(record: Record, selection: str) -> pd.DataFrame:
         read_dictionary=_NAMES,
         filters=[("part", "==", "test"), ("selection", "==", selection)],
     ).to_pandas()
-    diverged = {where["seed"] for where in record.page.get("diverged", [])}
+    diverged = {where["seed"] for where in record.summary.get("diverged", [])}
     return table[~table["seed"].isin(diverged)] if diverged else table
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sercli.config.difference import flatten
 from sercli.errors import RequestError, SercliError
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 from sercli.results.seal import shows_test
 
 Curve = list[tuple[int, float]]
@@ -42,9 +42,9 @@ def facts(record: Record) -> Facts:
     Raises:
         SercliError: Its history is missing or damaged.
     """
-    page = record.page
-    settings = flatten({"run": record.key, "dataset": page["card"]["dataset"]})
-    settings |= {"status": record.status, **flatten(page["configuration"])}
+    summary = record.summary
+    settings = flatten({"run": record.key, "dataset": summary["card"]["dataset"]})
+    settings |= {"status": record.status, **flatten(summary["configuration"])}
     return Facts(
         {name: _parameter(value) for name, value in settings.items()},
         dict(_figures(record)),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sercli.errors import RequestError
 from sercli.reporting.export.facts import Facts, facts, lacking
 from sercli.results.environment import without_password
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sercli.errors import RequestError
 from sercli.reporting.export.facts import Facts, facts, lacking
-from sercli.results.record import Record, is_record
+from sercli.results.run_record import Record, is_record
 
 
 def export_tensorboard(records: Sequence[Record], folder: Path) -> list[Path]:

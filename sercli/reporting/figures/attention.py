@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 
 from sercli.config.schema import Config
 from sercli.features.sets import column_names
-from sercli.reporting.figures.listening import Listening, listen
 from sercli.reporting.figures.plot import Plot, file_name
 from sercli.reporting.figures.style import (
     BLUE,
@@ -21,7 +20,8 @@ from sercli.reporting.figures.style import (
     new_figure,
     styled,
 )
-from sercli.results.record import Record
+from sercli.results.run_record import Record
+from sercli.training.attention_weights import UtteranceAttention, attention_for
 from sercli.training.data import Data
 
 FRAME_SECONDS = 0.01
@@ -54,7 +54,7 @@ def attention_figure(record: Record, config: Config, data: Data, utterance: str)
             model has no attention over time.
         SercliError: The weights cannot be read.
     """
-    heard = listen(record, config, data, utterance)
+    heard = attention_for(record, config, data, utterance)
     seconds = FRAME_SECONDS * config.features.pool
     loudness = _loudness(config, data, utterance)
     context = [turn for turn in ("own", "interlocutor") if turn in heard.weights]
@@ -106,7 +106,7 @@ def _loudness(config: Config, data: Data, utterance: str) -> np.ndarray | None:
     return None
 
 
-def _verdict(heard: Listening) -> str:
+def _verdict(heard: UtteranceAttention) -> str:
     row = heard.predicted
     probability = row[f"p_{row['predicted']}"]
     return (
@@ -115,7 +115,7 @@ def _verdict(heard: Listening) -> str:
     )
 
 
-def _caption(heard: Listening, config: Config, data: Data, loudness: bool) -> str:
+def _caption(heard: UtteranceAttention, config: Config, data: Data, loudness: bool) -> str:
     step = 1000 * FRAME_SECONDS * config.features.pool
     parts = [
         f"How much each step of {step:g} ms counts when {config.model['name']} pools the states "

@@ -19,7 +19,7 @@ from sercli.reporting.figures.style import (
     without_common_words,
     wrapped,
 )
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 
 SYSTEMS = 12
 """Matrices that a page of print holds (our choice)."""
@@ -74,7 +74,7 @@ def confusion(record: Record) -> pd.DataFrame | None:
         the metrics. None where no seed is left or the predictions cannot be read.
     """
     seeds = [row["seed"] for row in record.metrics.get("by_seed", [])]
-    classes = record.page["card"]["classes"]
+    classes = record.summary["card"]["classes"]
     try:
         found = record.predictions()
         test = found[

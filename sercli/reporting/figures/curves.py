@@ -19,7 +19,7 @@ from sercli.reporting.figures.style import (
     styled,
     wrapped,
 )
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 
 ROWS = 4
 """Systems of one figure: a page of print holds no more."""

@@ -16,8 +16,8 @@ from sercli.reporting.figures.history import draw_history
 from sercli.reporting.figures.plot import Plot
 from sercli.reporting.figures.surface import SURFACES, draw_surface, find_surfaces
 from sercli.reporting.figures.trajectories import draw_trajectories
-from sercli.results.record import Record
-from sercli.results.sweep_page import SweepPage
+from sercli.results.run_record import Record
+from sercli.results.sweep_summary import SweepSummary
 
 SYSTEMS = 12
 """Systems of a task whose training is drawn, the best on dev (our choice)."""
@@ -25,7 +25,7 @@ SYSTEMS = 12
 
 def draw_all(
     records: Sequence[Record],
-    sweeps: Sequence[tuple[SweepPage, pd.DataFrame]],
+    sweeps: Sequence[tuple[SweepSummary, pd.DataFrame]],
     *,
     systems: Mapping[str, str],
     shows_test: Callable[[Record], bool],
@@ -56,7 +56,7 @@ def draw_all(
 
 def _draw(
     records: Sequence[Record],
-    sweeps: Sequence[tuple[SweepPage, pd.DataFrame]],
+    sweeps: Sequence[tuple[SweepSummary, pd.DataFrame]],
     systems: Mapping[str, str],
     shows_test: Callable[[Record], bool],
     published: Mapping[str, float],
@@ -64,8 +64,8 @@ def _draw(
     tasks = _tasks(records)
     for task in tasks:
         yield from _draw_results([x for x in task if shows_test(x)], systems, published)
-    for page, trials in sweeps:
-        yield from _draw_sweep(page, trials, records)
+    for summary, trials in sweeps:
+        yield from _draw_sweep(summary, trials, records)
     for task in tasks:
         yield from _draw_training(task, systems, shows_test)
 
@@ -82,11 +82,13 @@ def _draw_results(
             yield drawn
 
 
-def _draw_sweep(page: SweepPage, trials: pd.DataFrame, records: Sequence[Record]) -> Iterator[Plot]:
-    warning = _warning([each for each in records if each.experiment == page.experiment])
-    for surface in islice(find_surfaces(page, trials), SURFACES):
-        yield draw_surface(page, surface, warning)
-    if (drawn := draw_history(page, trials, warning)) is not None:
+def _draw_sweep(
+    summary: SweepSummary, trials: pd.DataFrame, records: Sequence[Record]
+) -> Iterator[Plot]:
+    warning = _warning([each for each in records if each.experiment == summary.experiment])
+    for surface in islice(find_surfaces(summary, trials), SURFACES):
+        yield draw_surface(summary, surface, warning)
+    if (drawn := draw_history(summary, trials, warning)) is not None:
         yield drawn
 
 
@@ -116,7 +118,7 @@ def _tasks(records: Sequence[Record]) -> list[list[Record]]:
     tasks: dict[tuple[Any, ...], list[Record]] = {}
     once = {record.key: record for record in reversed(records)}
     for record in sorted(once.values(), key=_on_dev):
-        card = record.page["card"]
+        card = record.summary["card"]
         division = card.get("division", card["protocol"])
         task = card["dataset"], card["synthetic"], tuple(card["classes"]), division
         tasks.setdefault(task, []).append(record)
@@ -129,7 +131,7 @@ def _on_dev(record: Record) -> tuple[float, str]:
 
 def _warning(records: Sequence[Record]) -> str:
     """What a reader of a figure of these runs may not overlook."""
-    cards = [record.page["card"] for record in records]
+    cards = [record.summary["card"] for record in records]
     warnings = {
         "SYNTHETIC SPEECH": any(card["synthetic"] for card in cards),
         "TEST-SELECTED": any(card.get("selected_on") == "test" for card in cards),

@@ -21,7 +21,7 @@ from sercli.reporting.figures.style import (
     without_common_words,
     wrapped,
 )
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 
 ROWS = 60
 """Systems that a page of print holds (our choice)."""
@@ -62,7 +62,7 @@ def draw_forest(
     axes = figure.subplots()
     for place, record in enumerate(shown):
         _draw_row(axes, place, record, published.get(record.key))
-    chance = 100 / len(shown[0].page["card"]["classes"])
+    chance = 100 / len(shown[0].summary["card"]["classes"])
     axes.axvline(chance, color=GREY, linestyle="--", linewidth=0.8, label="chance")
     _label(axes, [wrapped(name, 2 * _LETTERS) for name in names], shown)
     legend_below(figure, axes)

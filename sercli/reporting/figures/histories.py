@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
 from sercli.reporting.figures.style import BLUE, PALE
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 
 _MANY = 1500
 """Points of a panel beyond which thin lines are stored as pixels (our choice)."""

@@ -19,7 +19,7 @@ from sercli.reporting.figures.style import (
     styled,
     wrapped,
 )
-from sercli.results.sweep_page import SweepPage
+from sercli.results.sweep_summary import SweepSummary
 
 _MARKS = {"complete": ("o", BLUE), "diverged": ("x", VERMILLION), "pruned": ("v", PURPLE),
           "failed": ("+", "black")}  # fmt: skip
@@ -30,12 +30,12 @@ _MANY = 1000
 
 
 @styled()
-def draw_history(page: SweepPage, trials: pd.DataFrame, warning: str = "") -> Plot | None:
+def draw_history(summary: SweepSummary, trials: pd.DataFrame, warning: str = "") -> Plot | None:
     """Draw dev UA by the number of the point, the best so far, and the importances.
 
     Args:
-        page: The sweep.
-        trials: Its points (`sercli.results.sweep_page.write_sweep`).
+        summary: The sweep.
+        trials: Its points (`sercli.results.sweep_summary.write_sweep`).
         warning: What nobody may overlook.
 
     Returns:
@@ -43,7 +43,7 @@ def draw_history(page: SweepPage, trials: pd.DataFrame, warning: str = "") -> Pl
     """
     if trials["dev_ua"].notna().sum() == 0:
         return None
-    importance = dict(page.importance or {})
+    importance = dict(summary.importance or {})
     figure = new_figure(DOUBLE, 62, warning)
     if importance:
         points, bars = figure.subplots(1, 2, width_ratios=[5, 2])
@@ -53,9 +53,9 @@ def draw_history(page: SweepPage, trials: pd.DataFrame, warning: str = "") -> Pl
     _draw_points(points, trials.sort_values("number"))
     legend_below(figure, points)
     return Plot(
-        file_name("history", page.experiment),
-        f"What the sweep {page.experiment} found",
-        _caption(page, bool(importance)),
+        file_name("history", summary.experiment),
+        f"What the sweep {summary.experiment} found",
+        _caption(summary, bool(importance)),
         figure,
     )
 
@@ -100,10 +100,10 @@ def _draw_importance(axes: Axes, importance: dict[str, float]) -> None:
     axes.set_xlabel("importance (share)")
 
 
-def _caption(page: SweepPage, importance: bool) -> str:
+def _caption(summary: SweepSummary, importance: bool) -> str:
     parts = [
-        f"Dev UA of every point of the sweep {page.experiment} (sampler: {page.sampler}) by its "
-        "number, and the best so far. A point that diverged, failed or was pruned without a UA "
+        f"Dev UA of every point of the sweep {summary.experiment} (sampler: {summary.sampler}) by "
+        "its number, and the best so far. A point that diverged, failed or was pruned without a UA "
         "stands on the lower edge. Test plays no part."
     ]
     if importance:

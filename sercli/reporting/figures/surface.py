@@ -20,7 +20,7 @@ from sercli.reporting.figures.style import (
     styled,
     wrapped,
 )
-from sercli.results.sweep_page import PARAMETER, SweepPage
+from sercli.results.sweep_summary import PARAMETER, SweepSummary
 
 SURFACES = 4
 """Surfaces of a sweep. Of a further number with more values all are drawn together (our choice)."""
@@ -50,21 +50,21 @@ class Surface:
     together: tuple[str, ...]
 
 
-def find_surfaces(page: SweepPage, trials: pd.DataFrame) -> Iterator[Surface]:
+def find_surfaces(summary: SweepSummary, trials: pd.DataFrame) -> Iterator[Surface]:
     """Yield a surface over α and β, else over the two numeric settings that matter most.
 
     There is one for every choice of further settings.
 
     Args:
-        page: The sweep.
-        trials: Its points (`sercli.results.sweep_page.write_sweep`).
+        summary: The sweep.
+        trials: Its points (`sercli.results.sweep_summary.write_sweep`).
     """
     settings = {
         name.removeprefix(PARAMETER): trials[name]
         for name in trials.columns
         if name.startswith(PARAMETER) and _varies(trials[name])
     }
-    numeric = _numeric(settings, page.importance or {})
+    numeric = _numeric(settings, summary.importance or {})
     if len(numeric) < 2:
         return
     x, y = sorted(list(numeric)[:2])
@@ -101,11 +101,11 @@ def _in_words(settings: Mapping[str, pd.Series], rows: pd.Index) -> pd.Series:
 
 
 @styled()
-def draw_surface(page: SweepPage, surface: Surface, warning: str = "") -> Plot:
+def draw_surface(summary: SweepSummary, surface: Surface, warning: str = "") -> Plot:
     """Draw a heat map where all pairs of values were tried, else contours and the points.
 
     Args:
-        page: The sweep.
+        summary: The sweep.
         surface: Its points.
         warning: What nobody may overlook.
     """
@@ -113,11 +113,14 @@ def draw_surface(page: SweepPage, surface: Surface, warning: str = "") -> Plot:
     axes = figure.subplots()
     points = surface.points
     shades = Normalize(points["dev_ua"].min(), points["dev_ua"].max())
-    lattice = _is_lattice(page, points)
+    lattice = _is_lattice(summary, points)
     if lattice:
         draw_heatmap(axes, points, shades)
     else:
-        logarithmic = [_is_log(page, surface.x, points["x"]), _is_log(page, surface.y, points["y"])]
+        logarithmic = [
+            _is_log(summary, surface.x, points["x"]),
+            _is_log(summary, surface.y, points["y"]),
+        ]
         draw_contours(axes, points, shades, logarithmic)
         legend_below(figure, axes)
     axes.set_xlabel(_NAMES.get(surface.x, surface.x))
@@ -126,8 +129,8 @@ def draw_surface(page: SweepPage, surface: Surface, warning: str = "") -> Plot:
     bar = figure.colorbar(ScalarMappable(shades, COLOURS), ax=axes, label="dev UA (%)")
     bar.outline.set_visible(False)
     title = f"Dev UA over {surface.x} and {surface.y}"
-    caption = _caption(page, surface, lattice)
-    return Plot(file_name("surface", page.experiment), title, caption, figure)
+    caption = _caption(summary, surface, lattice)
+    return Plot(file_name("surface", summary.experiment), title, caption, figure)
 
 
 def _varies(values: pd.Series) -> bool:
@@ -141,24 +144,24 @@ def _numbers(values: pd.Series) -> pd.Series:
     return pd.to_numeric(values.where(plain), errors="coerce").astype(float)
 
 
-def _is_lattice(page: SweepPage, points: pd.DataFrame) -> bool:
+def _is_lattice(summary: SweepSummary, points: pd.DataFrame) -> bool:
     pairs = points["x"].nunique() * points["y"].nunique()
-    return page.sampler == "grid" or len(points.groupby(["x", "y"])) >= _FILLED * pairs
+    return summary.sampler == "grid" or len(points.groupby(["x", "y"])) >= _FILLED * pairs
 
 
-def _is_log(page: SweepPage, key: str, values: pd.Series) -> bool:
+def _is_log(summary: SweepSummary, key: str, values: pd.Series) -> bool:
     """Whether the setting was drawn on a logarithmic scale, and can be shown on one."""
-    return "log" in page.space.get(key, "") and bool((values > 0).all())
+    return "log" in summary.space.get(key, "") and bool((values > 0).all())
 
 
-def _caption(page: SweepPage, surface: Surface, lattice: bool) -> str:
+def _caption(summary: SweepSummary, surface: Surface, lattice: bool) -> str:
     measured = int(surface.points["dev_ua"].notna().sum())
     smoothed = (
         " Contours: the mean of a Gaussian process with noise through them, which helps to read "
         "and is no measurement."
     )
     parts = [
-        f"Dev UA of {measured} points of the sweep {page.experiment} ({page.sampler}).",
+        f"Dev UA of {measured} points of the sweep {summary.experiment} ({summary.sampler}).",
         "A cell for each pair of values; framed: the best."
         if lattice
         else "Dots: the points, in the colour of what they gave; star: the best."

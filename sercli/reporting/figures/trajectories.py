@@ -20,7 +20,7 @@ from sercli.reporting.figures.style import (
     new_figure,
     styled,
 )
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 
 _PREFIX, _INSIDE = "activation/", ".activations."
 _LAYERS, _NUMBERS = 6, 6
@@ -53,7 +53,7 @@ def draw_trajectories(record: Record, system: str, warning: str = "") -> Plot | 
     width = SINGLE if len(shown) == 1 else DOUBLE
     figure = new_figure(width, 14 + 34 * len(rows), warning)
     grid = figure.subplots(len(rows), len(shown), sharex=True, sharey="row", squeeze=False)
-    bounds = _bounds(record.page["configuration"]["activation"])
+    bounds = _bounds(record.summary["configuration"]["activation"])
     for number, row in zip(rows, grid, strict=True):
         for layer, axes in zip(shown, row, strict=True):
             if (column := numbers[number].get(layer)) is not None:

@@ -23,7 +23,7 @@ from sercli.reporting.table import (
 )
 from sercli.reporting.views.published import task_warnings
 from sercli.reporting.views.rows import system_names
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 from sercli.results.seal import seal_warning, shows_test
 
 UTTERANCES = 20
@@ -88,7 +88,7 @@ def _of_task(runs: Sequence[Predicted]) -> tuple[Sequence[Predicted], list[Row]]
 
 
 def _group_table(run: Predicted, rows: Sequence[Row]) -> Table:
-    classes = len(run.record.page["card"]["classes"])
+    classes = len(run.record.summary["card"]["classes"])
     columns: list[_Laid] = [
         text_column("by", lambda row: row["by"]),
         text_column("group", lambda row: row["group"]),
@@ -166,5 +166,5 @@ def _share(part: int, whole: int) -> Cell:
 
 
 def _warnings(run: Predicted) -> list[str]:
-    card = run.record.page["card"]
+    card = run.record.summary["card"]
     return task_warnings({"synthetic": card["synthetic"], "card": card})

@@ -11,7 +11,7 @@ import yaml
 from sercli.config.difference import ABSENT, Difference, differences
 from sercli.errors import SercliError
 from sercli.reporting.table import NOTHING, Cell, Column, Table, View, make_table, text_column
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 
 _LONG = 60
 """Characters of a value that a table shows (our choice); JSON has all of it."""
@@ -47,8 +47,8 @@ def differences_table(title: str, found: Sequence[Difference], left: str, right:
 
 
 def _described(record: Record, everything: bool) -> dict[str, Any]:
-    settings = dict(record.page["configuration"])
-    settings["fingerprint of the data"] = record.page.get("fingerprint")
+    settings = dict(record.summary["configuration"])
+    settings["fingerprint of the data"] = record.summary.get("fingerprint")
     if not everything:
         return settings
     try:
@@ -57,7 +57,7 @@ def _described(record: Record, everything: bool) -> dict[str, Any]:
     except (OSError, ValueError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise SercliError(f"{record.path}: {reason}; `sercli verify` says more") from error
-    card = {name: x for name, x in record.page["card"].items() if name != "paragraph"}
+    card = {name: x for name, x in record.summary["card"].items() if name != "paragraph"}
     return {**config, **settings, "environment": environment, "card": card}
 
 

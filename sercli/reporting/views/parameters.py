@@ -9,7 +9,7 @@ import pandas as pd
 from sercli.errors import RequestError
 from sercli.reporting.table import Row, View, make_table, number_cell, number_column, text_column
 from sercli.reporting.views.rows import system_names
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 
 _PREFIX = "activation/"
 
@@ -34,7 +34,7 @@ def parameters_view(records: Sequence[Record]) -> View:
             number_column("mean", lambda row: number_cell(row["mean"], ".4g")),
             number_column("least", lambda row: number_cell(row["least"], ".4g")),
             number_column("most", lambda row: number_cell(row["most"], ".4g")),
-            number_column("units", lambda row: number_cell(row["units"])),
+            number_column("fold runs", lambda row: number_cell(row["fold_runs"])),
         ],
         rows,
     )
@@ -83,7 +83,7 @@ def _of_run(record: Record, system: str) -> Iterator[Row]:
             "mean": float(end.mean()),
             "least": float(end.min()),
             "most": float(end.max()),
-            "units": len(units),
+            "fold_runs": len(units),
         }
 
 

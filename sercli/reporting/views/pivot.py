@@ -12,7 +12,7 @@ from sercli.errors import RequestError, nearest
 from sercli.reporting.table import NOTHING, Cell, Column, Row, Table, View, percent_cell
 from sercli.reporting.views.published import task_warnings
 from sercli.reporting.views.rows import flat, task_of, task_title
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 from sercli.results.seal import seal_warning
 
 _APART = ("dataset", "protocol")
@@ -74,7 +74,7 @@ def pivot_view(rows: Sequence[Row], records: Sequence[Record], axes: Axes) -> Vi
 
 def _settings(record: Record) -> dict[str, Any]:
     """Every key, every group by the name of its choice, and ``arelu.*`` where AReLU is used."""
-    configuration = record.page["configuration"]
+    configuration = record.summary["configuration"]
     groups = {
         group: node["name"]
         for group, node in configuration.items()

@@ -18,7 +18,7 @@ from sercli.reporting.table import (
     text_column,
 )
 from sercli.reporting.views.difference import differences_table
-from sercli.training.agreement import TOLERANCE, Rerun
+from sercli.results.agreement import TOLERANCE, Rerun
 
 
 def rerun_tables(made: Rerun, *, shows_test: bool = True) -> list[Table]:
@@ -40,7 +40,7 @@ def rerun_tables(made: Rerun, *, shows_test: bool = True) -> list[Table]:
         number_column("alike", lambda unit: percent_cell(_known(unit["same"]))),
         number_column("farthest", lambda unit: number_cell(_known(unit["farthest"]), ".2g")),
     ]
-    units = made.units.to_dict("records")
+    units = made.fold_runs.to_dict("records")
     title = f"{made.record.experiment}/{made.record.key} and its rerun: {verdict(made)}"
     table = make_table(title, columns, units, notes=_notes(made))
     changed = differences_table("What differs between the two", made.changed, "record", "rerun")

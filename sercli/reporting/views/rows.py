@@ -9,7 +9,7 @@ from typing import Any
 from sercli.analysis.comparability import caveat, published_match, why_incomparable
 from sercli.reporting.table import Row
 from sercli.results.baselines import Baseline
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 from sercli.results.seal import shows_test
 
 _METRICS = (
@@ -43,7 +43,7 @@ def published_rows(baselines: Sequence[Baseline], records: Sequence[Record]) -> 
 
 def system_names(records: Sequence[Record]) -> list[str]:
     """Name each run by its model, cell and activation, and by what else differs among them."""
-    settings = [flat(record.page["configuration"]) for record in records]
+    settings = [flat(record.summary["configuration"]) for record in records]
     varying = [key for key in _differing(settings) if key not in _SHOWN]
     return [
         _name(record, {key: setting[key] for key in varying if key in setting})
@@ -85,16 +85,16 @@ _SHOWN = ("activation.alpha", "activation.beta")
 
 
 def _name(record: Record, varying: Mapping[str, Any]) -> str:
-    configuration = record.page["configuration"]
+    configuration = record.summary["configuration"]
     names = [configuration["model"]["name"]]
-    if record.page["card"].get("recurrent", True):  # else cell and activation mean nothing
+    if record.summary["card"].get("recurrent", True):  # else cell and activation mean nothing
         names += [configuration["cell"]["name"], _named(configuration["activation"])]
     return " ".join([*names, *(f"{key}={value}" for key, value in varying.items())])
 
 
 def _run_row(record: Record, name: str, baselines: Sequence[Baseline]) -> Row:
-    page = record.page
-    configuration, card = page["configuration"], page["card"]
+    summary = record.summary
+    configuration, card = summary["configuration"], summary["card"]
     activation = configuration["activation"]
     obstacles = [why_incomparable(card, baseline) for baseline in baselines]
     return {
@@ -119,7 +119,7 @@ def _run_row(record: Record, name: str, baselines: Sequence[Baseline]) -> Row:
         "recall": record.metrics.get("recall", {}),
         **_published(published_match(configuration, baselines)),
         "comparable": None in obstacles,
-        "reason": _why_diverged(page)
+        "reason": _why_diverged(summary)
         or (None if None in obstacles else next(iter(obstacles), None)),
         "runs": [record.key],
         "card": card,
@@ -127,7 +127,7 @@ def _run_row(record: Record, name: str, baselines: Sequence[Baseline]) -> Row:
 
 
 def _published_row(baseline: Baseline, records: Sequence[Record]) -> Row:
-    obstacles = [why_incomparable(record.page["card"], baseline) for record in records]
+    obstacles = [why_incomparable(record.summary["card"], baseline) for record in records]
     comparable = None in obstacles
     figures = {"ua": baseline.ua / 100, "wa": baseline.wa / 100}
     after = "_oracle" if baseline.selection == "test" else ""
@@ -183,11 +183,11 @@ def _texts(obstacles: Sequence[str | None]) -> list[str]:
     return [text for text in obstacles if text]
 
 
-def _why_diverged(page: Mapping[str, Any]) -> str | None:
-    where = [f"seed {x['seed']}, fold {x['fold']}, step {x['step']}" for x in page["diverged"]]
+def _why_diverged(summary: Mapping[str, Any]) -> str | None:
+    where = [f"seed {x['seed']}, fold {x['fold']}, step {x['step']}" for x in summary["diverged"]]
     if not where:
         return None
-    others = "; the figures are those of the other seeds" if page["metrics"] else ""
+    others = "; the figures are those of the other seeds" if summary["metrics"] else ""
     return f"diverged: {'; '.join(where)}{others}"
 
 

@@ -10,12 +10,12 @@ import pandas as pd
 
 from sercli.errors import SercliError
 from sercli.reporting.table import View
-from sercli.results.record import Record
-from sercli.results.sweep_page import SweepPage, read_sweep, read_trials
+from sercli.results.run_record import Record
+from sercli.results.sweep_summary import SweepSummary, read_sweep, read_trials
 
 _COLUMNS = ("number", "state", "run", "overrides", "dev_ua", "seconds", "attempts", "cause")
 
-Sweep = tuple[SweepPage, pd.DataFrame]
+Sweep = tuple[SweepSummary, pd.DataFrame]
 """What a search left behind: its page and its points."""
 
 
@@ -28,8 +28,8 @@ def find_sweeps(records: Sequence[Record]) -> tuple[list[Sweep], list[str]]:
     sweeps, damaged = [], []
     for folder in dict.fromkeys(record.path.parent for record in records):
         try:
-            if (page := read_sweep(folder)) is not None:
-                sweeps.append((page, _trials(folder)))
+            if (summary := read_sweep(folder)) is not None:
+                sweeps.append((summary, _trials(folder)))
         except SercliError as error:
             damaged.append(str(error))
         except (OSError, ValueError, KeyError) as error:
@@ -45,9 +45,11 @@ def with_sweeps(view: View, sweeps: Sequence[Sweep], records: Sequence[Record]) 
     from sercli.reporting.views.sweep import sweep_tables
 
     found = [
-        table for page, trials in sweeps for table in sweep_tables(page, trials, _of(page, records))
+        table
+        for summary, trials in sweeps
+        for table in sweep_tables(summary, trials, _of(summary, records))
     ]
-    data = {**view.data, "sweeps": [asdict(page) for page, _ in sweeps]}
+    data = {**view.data, "sweeps": [asdict(summary) for summary, _ in sweeps]}
     return View((*view.tables, *found), data)
 
 
@@ -58,5 +60,5 @@ def _trials(folder: Path) -> pd.DataFrame:
     return trials
 
 
-def _of(page: SweepPage, records: Sequence[Record]) -> list[Record]:
-    return [record for record in records if record.experiment == page.experiment]
+def _of(summary: SweepSummary, records: Sequence[Record]) -> list[Record]:
+    return [record for record in records if record.experiment == summary.experiment]

@@ -24,7 +24,7 @@ from sercli.reporting.table import (
 )
 from sercli.reporting.views.published import SYNTHETIC
 from sercli.reporting.views.rows import task_of, task_title, tasks
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 
 UNASKED = 50
 """Runs of a task that are tested without being asked for (our choice: a few seconds)."""

@@ -11,11 +11,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sercli.results.sweep_page import SweepPage, settings_of
+from sercli.results.sweep_summary import SweepSummary, settings_of
 
 
 def show_status(
-    page: SweepPage,
+    summary: SweepSummary,
     trials: pd.DataFrame,
     stopped: str | None = None,
     tracebacks: Mapping[str, str] | None = None,
@@ -23,17 +23,17 @@ def show_status(
     """Lay out the state of a sweep: counts, what runs, failures by cause, the best so far on dev.
 
     Args:
-        page: The sweep in short.
-        trials: Its points (`sercli.results.sweep_page.write_sweep`), with the ``units`` that are
-            finished of each.
+        summary: The sweep in short.
+        trials: Its points (`sercli.results.sweep_summary.write_sweep`), with the finished
+            ``fold_runs`` of each.
         stopped: Why no more points are claimed, if so.
         tracebacks: Cause → where it happened.
     """
-    return Group(*_parts(page, trials, stopped, tracebacks or {}))
+    return Group(*_parts(summary, trials, stopped, tracebacks or {}))
 
 
 def status_as_json(
-    page: SweepPage,
+    summary: SweepSummary,
     trials: pd.DataFrame,
     stopped: str | None = None,
     tracebacks: Mapping[str, str] | None = None,
@@ -41,13 +41,13 @@ def status_as_json(
     """The same as one document."""
     best = _best(trials)
     return {
-        "experiment": page.experiment,
-        "sampler": page.sampler,
-        "states": dict(page.points),
-        "complete": page.complete,
+        "experiment": summary.experiment,
+        "sampler": summary.sampler,
+        "states": dict(summary.states),
+        "complete": summary.complete,
         "best": None if best is None else {name: best[name] for name in ("overrides", "dev_ua")},
         "running": [
-            {name: row[name] for name in ("number", "overrides", "worker", "units")}
+            {name: row[name] for name in ("number", "overrides", "worker", "fold_runs")}
             for row in _of_state(trials, "running")
         ],
         "failures": [
@@ -71,12 +71,12 @@ def seconds_left(trials: pd.DataFrame) -> float | None:
 
 
 def _parts(
-    page: SweepPage, trials: pd.DataFrame, stopped: str | None, tracebacks: Mapping[str, str]
+    summary: SweepSummary, trials: pd.DataFrame, stopped: str | None, tracebacks: Mapping[str, str]
 ) -> Iterator[RenderableType]:
-    yield Text.assemble((page.experiment, "bold"), f": {page.sampler}, {len(trials)} points")
+    yield Text.assemble((summary.experiment, "bold"), f": {summary.sampler}, {len(trials)} points")
     counts = Table("state", box=box.SIMPLE)
     counts.add_column("points", justify="right")
-    for state, n in page.points.items():
+    for state, n in summary.states.items():
         if n or state in ("waiting", "running", "complete"):
             counts.add_row(state, str(n))
     yield counts
@@ -91,7 +91,9 @@ def _parts(
 def _course(trials: pd.DataFrame) -> Iterator[Text]:
     """Who is at what, how good the best is, and how long the rest takes."""
     for row in _of_state(trials, "running"):
-        yield Text(f"{row['worker']}: {settings_of(row)}, {row['units']} folds × seeds finished")
+        yield Text(
+            f"{row['worker']}: {settings_of(row)}, {row['fold_runs']} folds × seeds finished"
+        )
     best, left = _best(trials), seconds_left(trials)
     if best is not None:
         yield Text(f"Best so far on dev: {100 * best['dev_ua']:.1f} % UA, {settings_of(best)}")

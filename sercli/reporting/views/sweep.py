@@ -23,8 +23,8 @@ from sercli.reporting.table import (
     text_column,
 )
 from sercli.reporting.views.published import SYNTHETIC
-from sercli.results.record import Record
-from sercli.results.sweep_page import STATES, SweepPage, settings_of
+from sercli.results.run_record import Record
+from sercli.results.sweep_summary import STATES, SweepSummary, settings_of
 
 _ALPHA, _BETA = "arelu.alpha", "arelu.beta"
 
@@ -34,14 +34,16 @@ _RESAMPLED = 300
 others there too, hardly one would ever be chosen."""
 
 
-def sweep_tables(page: SweepPage, trials: pd.DataFrame, records: Sequence[Record]) -> list[Table]:
+def sweep_tables(
+    summary: SweepSummary, trials: pd.DataFrame, records: Sequence[Record]
+) -> list[Table]:
     """Tabulate what a sweep found.
 
     The only figures of test are those of the winner, and only once nothing waits or runs.
 
     Args:
-        page: The sweep in short.
-        trials: Its points (`sercli.results.sweep_page.write_sweep`).
+        summary: The sweep in short.
+        trials: Its points (`sercli.results.sweep_summary.write_sweep`).
         records: The runs of its experiment; of all but the winner only dev is read.
 
     Returns:
@@ -49,49 +51,49 @@ def sweep_tables(page: SweepPage, trials: pd.DataFrame, records: Sequence[Record
         of several objectives; importance and effect of every setting; failures by cause. What
         there is nothing to say about is left out.
     """
-    best = [] if page.comparison or page.winner is None else [_best(page, trials, records)]
-    measured = [*best, *_front(page, trials), *_effects(trials)]
-    tables = [_states(page), *measured, *_importance(page), *_failures(trials)]
-    if not any(record.page["card"]["synthetic"] for record in records):
+    best = [] if summary.comparison or summary.winner is None else [_best(summary, trials, records)]
+    measured = [*best, *_front(summary, trials), *_effects(trials)]
+    tables = [_states(summary), *measured, *_importance(summary), *_failures(trials)]
+    if not any(record.summary["card"]["synthetic"] for record in records):
         return tables
     return [replace(table, warning=SYNTHETIC) if table in measured else table for table in tables]
 
 
-def _states(page: SweepPage) -> Table:
-    known = [state for state in STATES if page.points.get(state)]
+def _states(summary: SweepSummary) -> Table:
+    known = [state for state in STATES if summary.states.get(state)]
     return make_table(
-        f"{page.experiment}: the points",
+        f"{summary.experiment}: the points",
         [
             text_column("what became of them", lambda state: state),
-            number_column("points", lambda state: number_cell(page.points[state])),
+            number_column("points", lambda state: number_cell(summary.states[state])),
         ],
         known,
-        notes=_notes(page),
+        notes=_notes(summary),
     )
 
 
-def _n(page: SweepPage, state: str) -> int:
-    return page.points.get(state, 0)
+def _n(summary: SweepSummary, state: str) -> int:
+    return summary.states.get(state, 0)
 
 
-def _notes(page: SweepPage) -> Iterator[str]:
-    yield f"{_counted(_n(page, 'complete'), 'point')} compared on dev."
-    if page.pruner is not None:
-        yield f"Pruned points were stopped early by '{page.pruner}' and have no dev UA."
-    if page.comparison:
+def _notes(summary: SweepSummary) -> Iterator[str]:
+    yield f"{_counted(_n(summary, 'complete'), 'point')} compared on dev."
+    if summary.pruner is not None:
+        yield f"Pruned points were stopped early by '{summary.pruner}' and have no dev UA."
+    if summary.comparison:
         yield "The plan names what it compares: all points are results, and none was chosen."
-    elif page.sealed:
+    elif summary.sealed:
         yield "Sealed: of all points but the winner, what they gave on test is not shown."
-    for opening in page.opened:
+    for opening in summary.opened:
         yield f"Test was opened for all points on {opening['time']} by {opening['how']}."
-    earlier = [key for key in page.shown if key != page.winner]
+    earlier = [key for key in summary.shown if key != summary.winner]
     if earlier:
         yield (
             f"The test figures of {len(earlier)} earlier best were shown before: "
             f"{', '.join(earlier)}. Those shown now are another look at test."
         )
-    if not page.complete:
-        waiting = _n(page, "waiting") + _n(page, "running")
+    if not summary.complete:
+        waiting = _n(summary, "waiting") + _n(summary, "running")
         yield f"{waiting} still wait or run; no test figure is shown before they end."
 
 
@@ -99,21 +101,21 @@ def _counted(count: int, thing: str) -> str:
     return f"{count} {thing} was" if count == 1 else f"{count} {thing}s were"
 
 
-def _best(page: SweepPage, trials: pd.DataFrame, records: Sequence[Record]) -> Table:
+def _best(summary: SweepSummary, trials: pd.DataFrame, records: Sequence[Record]) -> Table:
     compared = trials[trials["state"] == "complete"]
     best = compared.nlargest(_RESAMPLED, "dev_ua")
     found = optimism([record for record in records if record.key in set(best["run"])])
     facts = asdict(found) if found else {}
-    for point in compared[compared["run"] == page.winner].to_dict("records"):
+    for point in compared[compared["run"] == summary.winner].to_dict("records"):
         facts |= {"point": settings_of(point), "dev_ua": point["dev_ua"]}
-    if page.complete:
-        of_winner = (record.metrics for record in records if record.key == page.winner)
+    if summary.complete:
+        of_winner = (record.metrics for record in records if record.key == summary.winner)
         facts["test"] = next(of_winner, {})
     return make_table(
-        f"{page.experiment}: the best on dev",
+        f"{summary.experiment}: the best on dev",
         [
             text_column("point", lambda row: row.get("point")),
-            text_column("run", lambda row: page.winner),
+            text_column("run", lambda row: summary.winner),
             number_column("dev UA", lambda row: percent_cell(row.get("dev_ua"))),
             number_column("corrected", lambda row: percent_cell(row.get("corrected"))),
             number_column("95 %", lambda row: interval_cell(row.get("interval"))),
@@ -142,13 +144,13 @@ def _on_optimism(found: Optimism | None, points: int) -> str:
     )
 
 
-def _front(page: SweepPage, trials: pd.DataFrame) -> Iterator[Table]:
-    chosen = trials[trials["run"].isin(list(page.front))].sort_values("dev_ua", ascending=False)
+def _front(summary: SweepSummary, trials: pd.DataFrame) -> Iterator[Table]:
+    chosen = trials[trials["run"].isin(list(summary.front))].sort_values("dev_ua", ascending=False)
     if chosen.empty:
         return
-    costs = [name for name in page.objectives if name != "dev_ua" and name in trials]
+    costs = [name for name in summary.objectives if name != "dev_ua" and name in trials]
     yield make_table(
-        f"{page.experiment}: points that no other beats in {' and '.join(page.objectives)}",
+        f"{summary.experiment}: points that no other beats in {' and '.join(summary.objectives)}",
         [
             text_column("point", settings_of),
             text_column("run", lambda row: row["run"]),
@@ -163,15 +165,15 @@ def _cost(name: str) -> tuple[Column, Callable[[Mapping[Hashable, Any]], Cell]]:
     return number_column(name, lambda row: number_cell(_known(row[name]), ".4g"))
 
 
-def _importance(page: SweepPage) -> Iterator[Table]:
-    if page.importance:
+def _importance(summary: SweepSummary) -> Iterator[Table]:
+    if summary.importance:
         yield make_table(
-            f"{page.experiment}: what decides whether a point is among the best",
+            f"{summary.experiment}: what decides whether a point is among the best",
             [
                 text_column("setting", lambda item: item[0]),
                 number_column("share", lambda item: number_cell(item[1], ".2f")),
             ],
-            sorted(page.importance.items(), key=lambda item: -item[1]),
+            sorted(summary.importance.items(), key=lambda item: -item[1]),
             notes=["PED-ANOVA; the shares sum to 1."],
         )
 

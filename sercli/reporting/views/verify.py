@@ -12,10 +12,10 @@ from sercli.processes import stop_workers, worker_pool
 from sercli.progress import SILENT, Progress
 from sercli.reporting.find import find_folders
 from sercli.reporting.table import Cell, Column, Table, make_table, text_column
-from sercli.results.record import is_record
-from sercli.results.verify import Fault, record_name
-from sercli.results.verify_sweep import verify_sweep
-from sercli.training.verify import verify_record
+from sercli.results.run_record import is_record
+from sercli.results.verify.files import Fault, record_name
+from sercli.results.verify.record import verify_record
+from sercli.results.verify.sweep import verify_sweep
 
 
 @dataclass(frozen=True)

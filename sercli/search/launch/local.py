@@ -56,7 +56,7 @@ def share(options: WorkerOptions, workers: int, gpus: Sequence[str] = ()) -> lis
     return [
         replace(
             options,
-            crew=options.crew or max(1, (cores + workers - 1 - place) // workers),
+            fold_workers=options.fold_workers or max(1, (cores + workers - 1 - place) // workers),
             name=f"{options.name}-{place + 1}" if options.name and workers > 1 else options.name,
         )
         for place in range(workers)

@@ -50,7 +50,9 @@ def submit(
         SercliError: The cluster does not take the jobs.
     """
     _check(options, launcher)
-    own = replace(options, crew=options.crew or (1 if launcher.gpus else launcher.cpus))
+    own = replace(
+        options, fold_workers=options.fold_workers or (1 if launcher.gpus else launcher.cpus)
+    )
     private = folder / ".slurm"
     private.mkdir(parents=True, exist_ok=True, mode=0o700)
     executor = _executor(launcher, private)

@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import create_trial
 from pandas.api.types import is_numeric_dtype
 
-from sercli.results.sweep_page import PARAMETER
+from sercli.results.sweep_summary import PARAMETER
 
 LEAST_POINTS = 10
 """Complete points below which nothing is said (our choice)."""
@@ -32,7 +32,7 @@ def importance(trials: pd.DataFrame) -> dict[str, float] | None:
     of all: a setting whose values are spread alike in both decides nothing.
 
     Args:
-        trials: The points of a sweep (`sercli.results.sweep_page.write_sweep`). A setting that
+        trials: The points of a sweep (`sercli.results.sweep_summary.write_sweep`). A setting that
             holds numbers is a range, on a logarithmic scale where they are positive and span
             `DECADES`; any other is a choice. A point without a value of a setting has none.
 

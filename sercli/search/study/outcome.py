@@ -7,27 +7,27 @@ from dataclasses import replace
 
 import pandas as pd
 
-from sercli.results.sweep_page import SweepPage
+from sercli.results.sweep_summary import SweepSummary
 from sercli.search.study.importance import importance
 
 
-def with_outcome(page: SweepPage, trials: pd.DataFrame) -> SweepPage:
+def with_outcome(summary: SweepSummary, trials: pd.DataFrame) -> SweepSummary:
     """Add to a page what its points say, once nothing waits or runs.
 
     Args:
-        page: The page of a sweep.
-        trials: Its points (`sercli.results.sweep_page.write_sweep`); where there are costs, with
+        summary: The page of a sweep.
+        trials: Its points (`sercli.results.sweep_summary.write_sweep`); where there are costs, with
             a column for each.
     """
-    if not page.complete:
-        return page
+    if not summary.complete:
+        return summary
     complete = trials[trials["state"] == "complete"].sort_values("number")
     if complete.empty:
-        return page
+        return summary
     return replace(
-        page,
+        summary,
         winner=str(complete.iloc[int(complete["dev_ua"].argmax())]["run"]),
-        front=_front(complete, page.objectives) if len(page.objectives) > 1 else (),
+        front=_front(complete, summary.objectives) if len(summary.objectives) > 1 else (),
         importance=importance(trials),
     )
 

@@ -33,8 +33,8 @@ from sercli.config.frozen import overrides_of, thaw
 from sercli.config.schema import Config
 from sercli.errors import RequestError, nearest
 from sercli.results.environment import describe_code
-from sercli.results.record import is_record
-from sercli.results.sweep_page import STATES, SweepPage, write_sweep
+from sercli.results.run_record import is_record
+from sercli.results.sweep_summary import STATES, SweepSummary, write_sweep
 from sercli.search.plan.plan import GRID, Plan, identity
 from sercli.search.plan.space import Point, Space
 from sercli.search.samplers import make_sampler
@@ -70,7 +70,7 @@ class StudySpec:
         seed: Seed of the sampler.
         objectives: ``dev_ua``, which is maximised, and perhaps costs, which are minimised.
         pruner: Its name, if there is one.
-        comparison: Whether all points are results (`sercli.results.sweep_page.SweepPage`).
+        comparison: Whether all points are results (`sercli.results.sweep_summary.SweepSummary`).
         seeds: Seeds of the points.
         code: The code that planned them.
     """
@@ -318,9 +318,11 @@ class Study:
         Returns:
             Whether it is so bad that it should be stopped.
         """
-        if len(dev_uas) > claim.attributes.get("units", 0):
+        if len(dev_uas) > claim.attributes.get("fold_runs", 0):
             self.with_retry(
-                lambda: self._queue.set_trial_attrs(claim, {"units": len(dev_uas), "attempts": 0})
+                lambda: self._queue.set_trial_attrs(
+                    claim, {"fold_runs": len(dev_uas), "attempts": 0}
+                )
             )
         name = self.spec.pruner
         pruner = make_pruner(name, len(self.spec.objectives))
@@ -447,8 +449,8 @@ class Study:
         """Name of a state of Optuna's → number of points."""
         return self.with_retry(self._queue.counts)
 
-    def describe(self) -> tuple[SweepPage, pd.DataFrame]:
-        """Return the page and the table of the study (`sercli.results.sweep_page`)."""
+    def describe(self) -> tuple[SweepSummary, pd.DataFrame]:
+        """Return the page and the table of the study (`sercli.results.sweep_summary`)."""
         spec = self.spec
         causes = {
             name.removeprefix(_CAUSE): cause["text"]
@@ -456,29 +458,29 @@ class Study:
         }
         trials = tabulate(self.with_retry(self._queue.trials), spec.objectives, causes)
         states = trials["state"].value_counts()
-        page = SweepPage(
+        summary = SweepSummary(
             experiment=self.name,
             sampler=spec.sampler,
             objectives=spec.objectives,
             pruner=spec.pruner,
             space={axis.key: axis.text for axis in self.space.axes},
             seeds=spec.seeds,
-            points={state: int(states.get(state, 0)) for state in STATES},
+            states={state: int(states.get(state, 0)) for state in STATES},
             comparison=spec.comparison,
             code=spec.code,
         )
-        return page, trials
+        return summary, trials
 
-    def outcome(self) -> tuple[SweepPage, pd.DataFrame]:
+    def outcome(self) -> tuple[SweepSummary, pd.DataFrame]:
         """Return the same, and once nothing waits or runs the winner and what decided."""
-        page, trials = self.describe()
-        return with_outcome(page, trials), trials
+        summary, trials = self.describe()
+        return with_outcome(summary, trials), trials
 
-    def write_page(self) -> tuple[SweepPage, pd.DataFrame]:
+    def write_summary(self) -> tuple[SweepSummary, pd.DataFrame]:
         """Write both beside the records, for a report, and return them."""
-        page, trials = self.outcome()
-        write_sweep(self.folder, page, trials)
-        return page, trials
+        summary, trials = self.outcome()
+        write_sweep(self.folder, summary, trials)
+        return summary, trials
 
     def tracebacks(self) -> dict[str, str]:
         """Cause in words → where it happened, once for all failures that are alike."""

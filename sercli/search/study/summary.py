@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from sercli.results.sweep_page import PARAMETER
+from sercli.results.sweep_summary import PARAMETER
 from sercli.search.study.trial_queue import EXCLUDED, POINT, WORKER, TrialRow
 
 _COLUMNS = (
@@ -20,7 +20,7 @@ _COLUMNS = (
     "seconds",
     "worker",
     "attempts",
-    "units",
+    "fold_runs",
     "cause",
 )
 
@@ -36,8 +36,8 @@ def tabulate(
         causes: Name of a cause → its words.
 
     Returns:
-        The columns of `sercli.results.sweep_page.write_sweep`, and ``units``: how many folds ×
-        seeds of a point are finished.
+        The columns of `sercli.results.sweep_summary.write_sweep`, and ``fold_runs``: finished
+        folds × seeds of a point.
     """
     rows = [_row(trial, objectives, causes) for trial in trials]
     table = pd.DataFrame(rows) if rows else pd.DataFrame(columns=list(_COLUMNS))
@@ -66,7 +66,7 @@ def _row(trial: TrialRow, objectives: Sequence[str], causes: Mapping[str, str]) 
         "seconds": about.get("seconds", math.nan),
         "worker": about.get(WORKER, {}).get("name"),
         "attempts": about.get("attempts", 0),
-        "units": about.get("units", 0),
+        "fold_runs": about.get("fold_runs", 0),
         "cause": causes.get(about["cause"]) if "cause" in about else about.get(EXCLUDED),
         **(dict(zip(objectives, trial.values, strict=True)) if state == "complete" else {}),
         **{f"{PARAMETER}{key}": value for key, value in trial.parameters.items()},

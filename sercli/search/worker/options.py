@@ -20,7 +20,7 @@ class WorkerOptions:
         runs: Where the records lie (``paths.runs``).
         storage: URL of the storage; None: ``study.db`` in the folder of the experiment.
         name: What the worker is called; None: host and process.
-        crew: Processes that train the folds of a point; None: one per core.
+        fold_workers: Processes that train the folds of a point; None: one per core.
         overrides: How to run on this machine (``device=…``, ``dataset.root=…``, ``paths.…=…``,
             ``recurrence.…=…``); nothing in them changes a result.
         grace: Seconds from SIGTERM to the moment when an unfinished fold is given up.
@@ -31,7 +31,7 @@ class WorkerOptions:
     runs: Path
     storage: str | None = None
     name: str | None = None
-    crew: int | None = None
+    fold_workers: int | None = None
     overrides: Sequence[str] = ()
     grace: float = GRACE_SECONDS
     quiet: bool = False

@@ -1,4 +1,4 @@
-"""What trains points one after the other: the data and the crew stay as long as they fit."""
+"""What trains points one after the other: the data and the pool stay as long as they fit."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any, Protocol, Self
 from sercli.config.schema import Config
 from sercli.errors import Interrupted
 from sercli.progress import Progress
-from sercli.training.crew import Crew, crew_size
 from sercli.training.data import Data, read_data
+from sercli.training.fold_pool import FoldPool, pool_size
 from sercli.training.run import Watching, train_run
-from sercli.training.unit import new_model
+from sercli.training.trainer import new_model
 
 _ELSEWHERE = ("root", "expected")
 """Settings of a corpus that do not say what is read."""
@@ -71,31 +71,32 @@ class TrialRunner:
     """Reads what configurations need and trains them; a context manager.
 
     Args:
-        crew: Processes that extract features and train folds; None: one per core, on a GPU one.
+        fold_workers: Processes that extract features and train folds; None: one per core, on a
+            GPU one.
         progress: Where bars and notes go.
     """
 
-    def __init__(self, crew: int | None, progress: Progress) -> None:
-        self._size = crew
+    def __init__(self, fold_workers: int | None, progress: Progress) -> None:
+        self._size = fold_workers
         self._progress = progress
-        self._crews = ExitStack()
+        self._pools = ExitStack()
         self._settings: Any = None
         self._data: Data
-        self._crew: Crew | None = None
+        self._pool: FoldPool | None = None
 
     def __enter__(self) -> Self:
         """Nothing is read before it is needed."""
         return self
 
     def __exit__(self, *error: Any) -> None:
-        """Let the crew go; at an error, without waiting for its units. The data stay."""
-        self._crews.__exit__(*error)
-        self._crew = None
+        """Shut the pool down; at an error, without waiting for its folds. The data stay."""
+        self._pools.__exit__(*error)
+        self._pool = None
 
     def cancel(self) -> None:
-        """Stop the crew in the midst of its units."""
-        self._crews.__exit__(Interrupted, None, None)
-        self._settings = self._crew = None
+        """Stop the pool in the midst of its folds."""
+        self._pools.__exit__(Interrupted, None, None)
+        self._settings = self._pool = None
 
     def check(self, config: Config) -> str:
         """Build the model of a configuration, and return the fingerprint of its data.
@@ -120,11 +121,11 @@ class TrialRunner:
     ) -> TrialResult:
         """Train a run, or find it (`sercli.training.run.train_run`)."""
         data = self._read(config)
-        if self._crew is None:
-            size = crew_size(config, self._size)
-            self._crew = self._crews.enter_context(Crew(data, size))
+        if self._pool is None:
+            size = pool_size(config, self._size)
+            self._pool = self._pools.enter_context(FoldPool(data, size))
         record, _ = train_run(
-            config, data, self._crew, progress=self._progress, finished=finished, origin=origin
+            config, data, self._pool, progress=self._progress, finished=finished, origin=origin
         )
         whole = record.status == "complete"  # a seed that is left over is no answer
         seconds = float(record.environment().get("seconds", 0.0))
@@ -133,9 +134,9 @@ class TrialRunner:
     def _read(self, config: Config) -> Data:
         settings = asdict(config.dataset), asdict(config.features), asdict(config.paths)
         if settings != self._settings:
-            self._crews.close()
-            self._crew = None
-            size = crew_size(config, self._size)
+            self._pools.close()
+            self._pool = None
+            size = pool_size(config, self._size)
             self._data = read_data(config, workers=size, progress=self._progress)
             self._settings = settings
         return self._data

@@ -81,12 +81,12 @@ def work(
         study = Study(options.study, options.runs, options.storage, note=progress.note)
         with register_worker(study.folder, options.name) as worker:
             try:
-                with open_runner(options.crew, progress) as runner:
+                with open_runner(options.fold_workers, progress) as runner:
                     _WorkerLoop(study, worker, shutdown, options, progress, runner).work()
             except GraceExpired:
                 progress.note("shutdown requested: the unfinished fold was discarded")
             shutdown.disarm()
-            study.write_page()
+            study.write_summary()
     return 0
 
 

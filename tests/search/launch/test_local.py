@@ -147,23 +147,29 @@ def test_whoever_starts_workers_does_not_import_torch() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cores", "workers", "crews"),
+    ("cores", "workers", "fold_workers"),
     [(8, 2, [4, 4]), (5, 2, [3, 2]), (2, 4, [1, 1, 1, 1]), (7, 3, [3, 2, 2]), (4, 1, [4])],
 )
 def test_the_cores_are_divided_among_the_workers(
-    cores: int, workers: int, crews: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    cores: int,
+    workers: int,
+    fold_workers: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setattr("sercli.search.launch.local.available_cores", lambda: cores)
     shared = share(WorkerOptions("study", tmp_path, name="me"), workers)
-    assert [options.crew for options in shared] == crews
+    assert [options.fold_workers for options in shared] == fold_workers
     assert len({options.name for options in shared}) == workers
 
 
 def test_a_worker_on_a_gpu_is_one_process_unless_the_user_says_otherwise(tmp_path: Path) -> None:
     options = WorkerOptions("study", tmp_path)
-    assert [each.crew for each in share(options, 2, gpus=("0",))] == [1, 1]
-    assert [each.crew for each in share(WorkerOptions("study", tmp_path, crew=3), 2)] == [3, 3]
-    assert share(options, 1) == [WorkerOptions("study", tmp_path, crew=available_cores())]
+    assert [each.fold_workers for each in share(options, 2, gpus=("0",))] == [1, 1]
+    assert [
+        each.fold_workers for each in share(WorkerOptions("study", tmp_path, fold_workers=3), 2)
+    ] == [3, 3]
+    assert share(options, 1) == [WorkerOptions("study", tmp_path, fold_workers=available_cores())]
 
 
 @pytest.mark.parametrize(

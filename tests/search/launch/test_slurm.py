@@ -171,7 +171,7 @@ def test_a_cancelled_job_of_a_real_slurm_is_asked_to_leave_and_its_processes_are
     for name, value in cluster.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PYTHONPATH", TESTS)
-    told = options(tmp_path, "crew")
+    told = options(tmp_path, "pool")
     (job,) = submit(work, told, launcher("array=1", "cpus=1", "memory_gb=1"), tmp_path)
     assert eventually((tmp_path / "w.ready").exists)
     cluster("scancel", job)

@@ -40,7 +40,7 @@ def planned(runs: Path, points: int, name: str = "grid", url: str | None = None)
 
 
 def number(study: Study, state: str) -> int:
-    return study.describe()[0].points[state]
+    return study.describe()[0].states[state]
 
 
 def claimed(study: Study, worker: Worker = ME) -> ClaimedTrial:

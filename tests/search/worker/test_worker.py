@@ -14,7 +14,7 @@ import pytest
 from sercli.bench.sweep import StandIn
 from sercli.config.schema import Config
 from sercli.errors import BusyError, Interrupted, RequestError, SercliError
-from sercli.results.sweep_page import read_sweep, read_trials
+from sercli.results.sweep_summary import read_sweep, read_trials
 from sercli.search.plan.plan import make_plan
 from sercli.search.study.liveness import register_worker
 from sercli.search.study.study import Study
@@ -78,7 +78,7 @@ def _do(tmp_path: Path, study: Study, watching: Any, notes: list[str]) -> Callab
         progress = watching()
         told = WorkerOptions("grid", tmp_path, overrides=overrides, **options)
         try:
-            return work(told, lambda crew, progress: runner, progress)
+            return work(told, lambda fold_workers, progress: runner, progress)
         finally:
             notes.extend(progress.notes)
 
@@ -86,7 +86,7 @@ def _do(tmp_path: Path, study: Study, watching: Any, notes: list[str]) -> Callab
 
 
 def states(study: Study) -> dict[str, int]:
-    return {state: n for state, n in study.describe()[0].points.items() if n}
+    return {state: n for state, n in study.describe()[0].states.items() if n}
 
 
 def signalled(*numbers: signal.Signals, dev_uas: int = 0, seconds: float = 0.0) -> Act:
@@ -121,10 +121,10 @@ def test_a_worker_works_until_nothing_waits_and_leaves_a_page(
 
     assert runner.steps == [1, 2, 3]
     assert states(study) == {"complete": 3}
-    page = read_sweep(tmp_path / "grid")
-    assert page is not None
+    summary = read_sweep(tmp_path / "grid")
+    assert summary is not None
     trials = read_trials(tmp_path / "grid")
-    assert page.winner == trials["run"][0]  # of equal ones the first
+    assert summary.winner == trials["run"][0]  # of equal ones the first
     assert set(trials["worker"]) == {"steady"}
     assert {(origin["sweep"], origin["worker"]) for origin in runner.origins} == {
         ("grid", "steady")
@@ -142,7 +142,7 @@ def test_asked_to_leave_it_finishes_the_fold_and_hands_the_point_back(
     assert not runner.cancelled
     assert states(study) == {"waiting": 3}
     _, trials = study.describe()
-    assert trials["units"].tolist() == [2, 0, 0]
+    assert trials["fold_runs"].tolist() == [2, 0, 0]
     assert trials["attempts"].tolist() == [0, 0, 0]
     assert do(runner) == 0
     assert runner.steps == [1, 1, 2, 3]
@@ -187,9 +187,9 @@ def test_a_fold_that_takes_longer_than_the_grace_is_given_up(
     assert states(study) == {"waiting": 2, "complete": 1}
     assert notes == ["shutdown requested: the unfinished fold was discarded"]
     assert study.describe()[1]["attempts"].tolist() == [0, 0, 0]
-    page = read_sweep(tmp_path / "grid")
-    assert page is not None
-    assert page.points["waiting"] == 2
+    summary = read_sweep(tmp_path / "grid")
+    assert summary is not None
+    assert summary.states["waiting"] == 2
 
 
 def test_signals_mean_after_it_what_they_meant_before(

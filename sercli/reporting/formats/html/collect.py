@@ -25,10 +25,10 @@ from sercli.reporting.formats.html.provenance import (
 )
 from sercli.reporting.formats.html.words import in_words
 from sercli.reporting.table import Cell, Column, Table, number_cell
-from sercli.results.record import Record
-from sercli.results.sweep_page import SweepPage
+from sercli.results.run_record import Record
+from sercli.results.sweep_summary import SweepSummary
 
-Sweep = tuple[SweepPage, pd.DataFrame]
+Sweep = tuple[SweepSummary, pd.DataFrame]
 """A sweep's page and its trials."""
 
 
@@ -76,13 +76,13 @@ def _title(records: Sequence[Record]) -> str:
 
 
 def _subtitle(records: Sequence[Record]) -> str:
-    corpora = dict.fromkeys(str(record.page["card"]["dataset"]) for record in records)
+    corpora = dict.fromkeys(str(record.summary["card"]["dataset"]) for record in records)
     on = f" on {', '.join(corpora)}" if corpora else ""
     return f"Speech emotion recognition: {_count(len(records), 'run')}{on}"
 
 
 def _warnings(records: Sequence[Record]) -> Iterable[Warned]:
-    cards = [record.page["card"] for record in records]
+    cards = [record.summary["card"] for record in records]
     synthetic = sum(bool(card["synthetic"]) for card in cards)
     if synthetic:
         yield Warned(
@@ -102,7 +102,7 @@ def _warnings(records: Sequence[Record]) -> Iterable[Warned]:
 def _cards(records: Sequence[Record]) -> Iterable[Card]:
     found: dict[tuple[str, tuple[tuple[str, str], ...]], list[str]] = {}
     for record in records:
-        card = dict(record.page["card"])
+        card = dict(record.summary["card"])
         paragraph = str(card.pop("paragraph", ""))
         facts = tuple((name.replace("_", " "), in_words(value)) for name, value in card.items())
         found.setdefault((paragraph, facts), []).append(record.key)
@@ -123,22 +123,22 @@ def _failures(
 
 
 def _diverged(record: Record) -> Iterable[str]:
-    lost = record.page["diverged"]
+    lost = record.summary["diverged"]
     where = [f"seed {x['seed']}, fold {x['fold']}, step {x['step']}" for x in lost]
     if where:
         yield f"{record.experiment}/{record.key}: {'; '.join(where)}"
 
 
-def _failed(page: SweepPage, trials: pd.DataFrame) -> Iterable[str]:
+def _failed(page: SweepSummary, trials: pd.DataFrame) -> Iterable[str]:
     causes = trials.loc[trials["state"] == "failed", "cause"]
     for cause, times in Counter(causes.fillna("no cause was noted")).most_common():
         yield f"{page.experiment}: {_count(times, 'point')}: {cause}"
 
 
-def _unfinished(page: SweepPage) -> Iterable[str]:
+def _unfinished(page: SweepSummary) -> Iterable[str]:
     if not page.complete:
-        left = [f"{page.points.get(state, 0)} {state}" for state in ("waiting", "running")]
-        points = _count(sum(page.points.values()), "point")
+        left = [f"{page.states.get(state, 0)} {state}" for state in ("waiting", "running")]
+        points = _count(sum(page.states.values()), "point")
         yield f"{page.experiment}: {' and '.join(left)} of {points}"
 
 

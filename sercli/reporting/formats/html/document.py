@@ -70,8 +70,8 @@ def _published(material: Material) -> dict[str, float]:
     """Key of a run → UA published for the system that it repeats, where the two compare."""
     found = {}
     for record in material.records:
-        baseline = published_match(record.page["configuration"], material.baselines)
-        if baseline is not None and why_incomparable(record.page["card"], baseline) is None:
+        baseline = published_match(record.summary["configuration"], material.baselines)
+        if baseline is not None and why_incomparable(record.summary["card"], baseline) is None:
             found[record.key] = baseline.ua / 100
     return found
 

@@ -10,7 +10,7 @@ from typing import Any
 from sercli.reporting.formats.html.content import Command, Machine
 from sercli.reporting.formats.html.words import in_words
 from sercli.results.environment import without_password
-from sercli.results.record import Record
+from sercli.results.run_record import Record
 
 Environment = Mapping[str, Any]
 """What ``environment.json`` says (`sercli.results.environment.describe_environment`)."""

@@ -1,0 +1,92 @@
+"""The result of one fold with one seed, and its folder on disk.
+
+A run is many units. Each is written whole as soon as it is done, so that a run that is
+stopped goes on with the units that it lacks.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import load_file, save_file
+
+from sercli.files import folder_written_whole
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What training one fold with one seed gave.
+
+    Attributes:
+        seed: The seed.
+        fold: Name of the fold.
+        diverged_at: Step at which the loss or an output was not finite, if there was one.
+        selected_step: Step with the best dev UA, the first of equals.
+        oracle_step: Step with the best test UA, as much of the literature selects.
+        history: What was seen, in rows of seed, fold and step: one for the start (step 0),
+            with the initial numbers of the activations and NaN for the rest; one per look; and
+            one for a divergence, with what there was to see. Columns:
+
+            - ``loss``, the mean since the row before;
+            - ``dev_ua``, ``dev_wa``, ``test_ua``, ``test_wa``;
+            - ``grad_norm``, the norm over all parameters of the gradient of the row's own
+              step, before clipping;
+            - ``max_state``, the largest |h| of all recurrent layers on dev and test;
+            - ``activation/<path>.<parameter>`` for every number that an activation learns
+              (`sercli.training.monitoring.activation_numbers`);
+            - ``setting``, of a model that is fitted once for each of its settings instead of
+              trained: a row and a step for each (`sercli.training.svm_fit`).
+        predictions: One row per utterance of each part (dev, test) under each selection
+            (dev, oracle): seed, fold, part, selection, utterance, label, predicted, and the
+            probability of every class. With ``protocol.refit``, test under dev is predicted by
+            the model that was trained on train and dev.
+        weights: State dict of the model at the selected step.
+        seconds: How long training took.
+    """
+
+    seed: int
+    fold: str
+    diverged_at: int | None
+    selected_step: int | None
+    oracle_step: int | None
+    history: pd.DataFrame
+    predictions: pd.DataFrame
+    weights: dict[str, np.ndarray]
+    seconds: float = 0.0
+
+    @property
+    def dev_ua(self) -> float:
+        """UA on dev at the selected step; NaN without one."""
+        at = self.history.loc[self.history["step"] == self.selected_step, "dev_ua"]
+        return float("nan") if at.empty else float(at.iloc[0])
+
+
+def write_fold_result(folder: Path, unit: FoldResult) -> None:
+    """Write a unit to ``folder``, whole or not at all."""
+    facts = {
+        "seed": unit.seed,
+        "fold": unit.fold,
+        "diverged_at": unit.diverged_at,
+        "selected_step": unit.selected_step,
+        "oracle_step": unit.oracle_step,
+        "seconds": unit.seconds,
+    }
+    with folder_written_whole(folder) as temporary:
+        unit.history.to_parquet(temporary / "history.parquet")
+        unit.predictions.to_parquet(temporary / "predictions.parquet")
+        save_file(unit.weights, temporary / "weights.safetensors")
+        (temporary / "fold.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
+
+
+def read_fold_result(folder: Path) -> FoldResult:
+    """Read what `write_fold_result` wrote."""
+    return FoldResult(
+        **json.loads((folder / "fold.json").read_text(encoding="utf-8")),
+        history=pd.read_parquet(folder / "history.parquet"),
+        predictions=pd.read_parquet(folder / "predictions.parquet"),
+        weights=load_file(folder / "weights.safetensors"),
+    )

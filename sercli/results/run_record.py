@@ -1,0 +1,223 @@
+"""The record of a run: a folder that exists only when the run is complete.
+
+    runs/<experiment>/<key>/
+      run.json             key, status, configuration, protocol card, metrics: one page
+      config.yaml          the resolved configuration, to read and to run again
+      folds.json           the utterances of train, dev and test of every fold
+      utterances.parquet   speaker, session, transcript, … of every utterance of the task
+      predictions.parquet  every utterance of dev and test, dev-selected and oracle
+      history.parquet      UA, WA and the signs of stability at every evaluation
+      environment.json     versions, git commit, hardware, backend, command, time
+      weights/             one safetensors file per seed and fold
+
+While a run is at work its finished units lie in ``.<key>.partial`` beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import save_file
+
+from sercli.errors import SercliError
+from sercli.files import folder_written_whole
+from sercli.results.fold_result import FoldResult
+
+FORMAT = 3
+"""Version of the form; a record of another version is refused by name."""
+
+
+OF_MANIFEST = (
+    "utterance",
+    "speaker",
+    "gender",
+    "session",
+    "dialogue",
+    "emotion",
+    "label",
+    "improvised",
+    "transcript",
+)
+"""What ``utterances.parquet`` takes from the manifest."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finished run.
+
+    Attributes:
+        path: Its folder.
+        summary: What ``run.json`` says.
+    """
+
+    path: Path
+    summary: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """The run's key."""
+        return str(self.summary["key"])
+
+    @property
+    def experiment(self) -> str:
+        """The experiment whose folder the record lies in."""
+        return self.path.parent.name
+
+    @property
+    def status(self) -> str:
+        """``complete`` or ``diverged``."""
+        return str(self.summary["status"])
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        """UA, WA and the others; fractions."""
+        metrics: Mapping[str, Any] = self.summary["metrics"]
+        return metrics
+
+    def environment(self) -> dict[str, Any]:
+        """Read where the result came from, and how many ``seconds`` its training took."""
+        environment: dict[str, Any] = json.loads(
+            (self.path / "environment.json").read_text(encoding="utf-8")
+        )
+        return environment
+
+    def predictions(self) -> pd.DataFrame:
+        """Read the predictions of every utterance."""
+        return pd.read_parquet(self.path / "predictions.parquet")
+
+    def utterances(self) -> pd.DataFrame:
+        """Read what is known of every utterance (`sercli.training.utterances`)."""
+        return pd.read_parquet(self.path / "utterances.parquet")
+
+    def history(self) -> pd.DataFrame:
+        """Read what was seen at every look (`sercli.results.fold_result.FoldResult`)."""
+        return pd.read_parquet(self.path / "history.parquet")
+
+
+def write_record(
+    path: Path,
+    summary: Mapping[str, Any],
+    *,
+    config_yaml: str,
+    folds: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    utterances: pd.DataFrame,
+    results: Sequence[FoldResult],
+) -> Record:
+    """Write a record, whole or not at all; an older record of the same run gives way to it."""
+    with folder_written_whole(path) as folder:
+        _write_json(folder / "run.json", {"format": FORMAT, **summary})
+        _write_json(folder / "folds.json", folds)
+        _write_json(folder / "environment.json", environment)
+        (folder / "config.yaml").write_text(config_yaml, encoding="utf-8")
+        utterances.to_parquet(folder / "utterances.parquet")
+        for name in ("predictions", "history"):
+            table = pd.concat([getattr(result, name) for result in results], ignore_index=True)
+            table.to_parquet(folder / f"{name}.parquet")
+        (folder / "weights").mkdir()
+        fold_names = list(folds)
+        for result in results:
+            save_file(
+                result.weights,
+                folder
+                / "weights"
+                / f"{fold_run_name(result.seed, fold_names.index(result.fold))}.safetensors",
+            )
+        if path.exists():
+            _remove_at_once(path)
+    return read_record(path)
+
+
+def read_record(path: Path) -> Record:
+    """Read the first page of a record.
+
+    Raises:
+        SercliError: It is not a record, is damaged, or has another version of the form.
+    """
+    try:
+        summary = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        version = summary["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SercliError(f"{path} is not a run record ({error}); remove or restore it") from error
+    if version != FORMAT:
+        raise SercliError(f"{path} has record format {version}; this sercli reads {FORMAT}")
+    return Record(path, summary)
+
+
+def is_record(path: Path) -> bool:
+    """Whether a folder holds a finished run: the page is there only when all else is."""
+    return (path / "run.json").is_file()
+
+
+def find_records(folder: Path) -> Iterator[Path]:
+    """Yield the folders of the finished runs directly in an experiment's folder, sorted."""
+    if folder.is_dir():
+        for path in sorted(folder.iterdir()):
+            if not path.name.startswith(".") and is_record(path):
+                yield path
+
+
+def adopt(runs: Path, experiment: str, key: str) -> Record | None:
+    """Return the finished run ``key``, if there is one.
+
+    One that was computed for another experiment is taken into this one by hard links: what is
+    known already is not computed twice, and removing one experiment leaves the other whole.
+    """
+    path = runs / experiment / key
+    if is_record(path):
+        return read_record(path)
+    for file in sorted(runs.glob(f"*/{key}/run.json")):
+        if _is_readable(file.parent):
+            with folder_written_whole(path) as folder:
+                shutil.copytree(
+                    file.parent, folder, copy_function=_link_or_copy, dirs_exist_ok=True
+                )
+            return read_record(path)
+    return None
+
+
+def fold_run_name(seed: int, fold: int) -> str:
+    """Return the name of a unit's files; folds count from 0."""
+    return f"seed{seed}-fold{fold}"
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        read_record(path)
+    except SercliError:
+        return False
+    return True
+
+
+def _remove_at_once(path: Path) -> None:
+    """Take a record out of sight in one step: removed file by file, it could be left half."""
+    gone = path.with_name(f".{path.name}.old")
+    shutil.rmtree(gone, ignore_errors=True)
+    path.rename(gone)
+    shutil.rmtree(gone)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    text = json.dumps(content, indent=2, ensure_ascii=False, default=_plain)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} has no JSON form")

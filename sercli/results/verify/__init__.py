@@ -1,0 +1,1 @@
+"""Verification: a record is whole, and its numbers follow from its predictions."""

@@ -1,0 +1,135 @@
+"""Whether a record is whole: every file is there and can be read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from safetensors import safe_open
+
+from sercli.errors import SercliError
+from sercli.results.run_record import read_record
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something in a record that is not as it should be.
+
+    Attributes:
+        record: Experiment and key of the run, or the experiment of a sweep.
+        file: Which of its files is at fault.
+        reason: What is wrong.
+    """
+
+    record: str
+    file: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.record}: {self.file}: {self.reason}"
+
+
+Finding = tuple[str, str]
+"""A file, and what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """All that a record holds, read into memory; of the weights only what there is.
+
+    Attributes:
+        name: Experiment and key.
+        summary: ``run.json``.
+        config: ``config.yaml``.
+        folds: ``folds.json``: fold → ``train``, ``dev`` and ``test`` → utterance ids.
+        environment: ``environment.json``.
+        utterances: ``utterances.parquet``.
+        predictions: ``predictions.parquet``.
+        history: ``history.parquet``.
+        weights: File of weights → how many tensors it has.
+    """
+
+    name: str
+    summary: Mapping[str, Any]
+    config: Mapping[str, Any]
+    folds: Mapping[str, Mapping[str, list[str]]]
+    environment: Mapping[str, Any]
+    utterances: pd.DataFrame
+    predictions: pd.DataFrame
+    history: pd.DataFrame
+    weights: Mapping[str, int]
+
+
+def read_whole(path: Path) -> tuple[Contents | None, list[Fault]]:
+    """Read every file of a record.
+
+    Args:
+        path: Its folder.
+
+    Returns:
+        What it holds, if all of it could be read, and the files that are missing or damaged.
+    """
+    name = record_name(path)
+    try:
+        summary = read_record(path).summary
+    except SercliError as error:
+        return None, [Fault(name, "run.json", str(error))]
+    read: dict[str, Any] = {}
+    faults = []
+    for file, reader in _READERS.items():
+        try:
+            read[Path(file).stem] = reader(path / file)
+        except FileNotFoundError:
+            faults.append(Fault(name, file, "is missing; restore it, or train the run again"))
+        except Exception as error:  # whatever its reader raises, the file is damaged
+            faults.append(Fault(name, file, f"cannot be read ({_in_one_line(error)})"))
+    return (None if faults else Contents(name=name, summary=summary, **read)), faults
+
+
+def record_name(path: Path) -> str:
+    """Return experiment and key of the record in a folder."""
+    return "/".join(path.absolute().parts[-2:])
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
+    return _mapping(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _read_yaml(path: Path) -> Mapping[str, Any]:
+    return _mapping(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def _mapping(content: Any) -> Mapping[str, Any]:
+    if not isinstance(content, Mapping):
+        raise ValueError("it holds no keys and values")
+    return content
+
+
+def _count_tensors(folder: Path) -> dict[str, int]:
+    """Open every file of weights; its header says how long the file must be."""
+    found = {}
+    for path in sorted(folder.iterdir()):
+        with safe_open(path, framework="numpy") as file:
+            found[path.name] = len(file.keys())
+    return found
+
+
+_READERS: Mapping[str, Callable[[Path], Any]] = {
+    "config.yaml": _read_yaml,
+    "folds.json": _read_json,
+    "environment.json": _read_json,
+    "utterances.parquet": pd.read_parquet,
+    "predictions.parquet": pd.read_parquet,
+    "history.parquet": pd.read_parquet,
+    "weights": _count_tensors,
+}
+"""File → how it is read; its name without an ending is that of an attribute of `Contents`."""

@@ -1,0 +1,228 @@
+"""The pool: processes that train units side by side, one core each.
+
+A small recurrent network gains nothing from a second thread, and on a busy machine it loses
+most of its time waiting for it. So the cores work on different units, and each unit runs on
+one thread: its result then depends on its seed alone, not on the machine's number of cores.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from multiprocessing.queues import SimpleQueue
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import torch
+
+from sercli.config.schema import Config
+from sercli.errors import SercliError
+from sercli.processes import available_cores, stop_workers, worker_pool
+from sercli.progress import SILENT, Progress
+from sercli.results.fold_result import write_fold_result
+from sercli.results.folds import Fold
+from sercli.training.data import Data
+from sercli.training.device import device_name
+from sercli.training.svm_fit import fit_fold, is_fitted
+from sercli.training.trainer import train_fold
+
+_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class FoldJob:
+    """What to train, and the folder where the result goes."""
+
+    config: Config
+    fold: Fold
+    seed: int
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a unit, in short: whether it diverged, and its UA on dev."""
+
+    diverged: bool
+    dev_ua: float
+
+
+Finished = Callable[[FoldJob, Outcome], None]
+
+
+def pool_size(config: Config, workers: int | None) -> int:
+    """Return ``workers``, or as many as there are cores; on a GPU one."""
+    if workers is not None:
+        return workers
+    return 1 if device_name(config.device).startswith("cuda") else available_cores()
+
+
+class FoldPool:
+    """Trains units, in this process or in several; a context manager.
+
+    Args:
+        data: The corpus that all units are trained on.
+        workers: Number of processes; with 1, units are trained in this one.
+    """
+
+    def __init__(self, data: Data, workers: int = 1) -> None:
+        self._data = data
+        self._workers = workers
+        self._pool: ProcessPoolExecutor | None = None
+        self._steps: SimpleQueue[int]
+
+    def __enter__(self) -> Self:
+        """Workers start with the first order."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Let the workers go; at an error, without waiting for their units."""
+        if self._pool is not None:
+            if kind is not None:
+                stop_workers(self._pool)
+            self._pool.shutdown(cancel_futures=True)
+
+    def train(
+        self,
+        jobs: Sequence[FoldJob],
+        progress: Progress = SILENT,
+        finished: Finished = lambda job, outcome: None,
+    ) -> None:
+        """Train units and write each to its folder.
+
+        Where one diverges, the other folds of its seed are left: without it their seed has no
+        result. Those of other seeds go on.
+
+        Args:
+            jobs: The fold runs.
+            progress: Where the bar goes.
+            finished: Called here after each unit is written. What it raises ends the work: no
+                further unit is begun.
+
+        Raises:
+            SercliError: A worker was killed; finished units are kept.
+        """
+        total = sum(job.config.trainer.steps for job in jobs)
+        if not jobs:
+            return
+        with progress.task(f"training {len(jobs)} folds × seeds, steps", total) as task:
+            if self._workers == 1:
+                self._train_here(jobs, task.advance, finished)
+            else:
+                self._train_in_workers(jobs, task.advance, finished)
+
+    def _train_here(
+        self, jobs: Sequence[FoldJob], stepped: Callable[[int], None], finished: Finished
+    ) -> None:
+        torch.set_num_threads(1)
+        diverged: set[int] = set()
+        for job in jobs:
+            if job.seed not in diverged:
+                outcome = _train_and_write(job, self._data, stepped)
+                if outcome.diverged:
+                    diverged.add(job.seed)
+                finished(job, outcome)
+
+    def _train_in_workers(
+        self, jobs: Sequence[FoldJob], stepped: Callable[[int], None], finished: Finished
+    ) -> None:
+        if self._pool is None:
+            self._steps = get_context("spawn").SimpleQueue()
+            self._pool = worker_pool(self._workers, _prepare_worker, self._data, self._steps)
+        try:
+            with _listening(self._steps, stepped):
+                futures = {self._pool.submit(_train_in_worker, job): job for job in jobs}
+                try:
+                    for future in as_completed(futures):
+                        if not future.cancelled():
+                            _take(futures[future], future.result(), futures, finished)
+                except BaseException as error:
+                    for future in futures:
+                        future.cancel()
+                    if isinstance(error, Exception):  # else there is no time: they are stopped
+                        wait(futures)
+                    raise
+        except BrokenProcessPool:
+            self._pool.shutdown()
+            self._pool = None  # it takes no more work; the next orders start another
+            raise SercliError(
+                "a training process was killed (out of memory?); finished folds are kept: "
+                "run the same command again, perhaps with fewer --workers"
+            ) from None
+
+
+def _take(
+    job: FoldJob,
+    outcome: Outcome,
+    futures: Mapping[Future[Outcome], FoldJob],
+    finished: Finished,
+) -> None:
+    if outcome.diverged:
+        for other, its in futures.items():
+            if its.seed == job.seed:
+                other.cancel()
+    finished(job, outcome)
+
+
+@contextmanager
+def _listening(steps: SimpleQueue[int], stepped: Callable[[int], None]) -> Iterator[None]:
+    """Move the bar on as the workers report steps.
+
+    The queue is polled: a killed worker may take the lock on its writing end into the grave, so
+    that no last message could be put there.
+    """
+    done = threading.Event()
+
+    def listen() -> None:
+        while not done.wait(_POLL_SECONDS):
+            _drain(steps, stepped)
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    try:
+        yield
+    finally:
+        done.set()
+        listener.join()
+        _drain(steps, stepped)
+
+
+def _drain(steps: SimpleQueue[int], stepped: Callable[[int], None]) -> None:
+    while not steps.empty():
+        stepped(steps.get())
+
+
+def _train_and_write(job: FoldJob, data: Data, stepped: Callable[[int], None]) -> Outcome:
+    make = fit_fold if is_fitted(job.config) else train_fold
+    started = time.perf_counter()
+    result = make(job.config, data, job.fold, job.seed, stepped)
+    write_fold_result(job.folder, replace(result, seconds=time.perf_counter() - started))
+    return Outcome(result.diverged_at is not None, result.dev_ua)
+
+
+_worker: tuple[Data, SimpleQueue[int]]
+
+
+def _prepare_worker(data: Data, steps: SimpleQueue[int]) -> None:
+    global _worker  # noqa: PLW0603 - a process pool has no other place for what workers share
+    torch.set_num_threads(1)
+    logging.getLogger("sercli").setLevel(logging.ERROR)  # the parent warns, once for all
+    _worker = data, steps
+
+
+def _train_in_worker(job: FoldJob) -> Outcome:
+    data, steps = _worker
+    return _train_and_write(job, data, steps.put)

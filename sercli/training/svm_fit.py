@@ -1,0 +1,80 @@
+"""One unit of work of a model that is fitted, not trained by gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, cast
+
+import numpy as np
+import torch
+
+from sercli.config.schema import Config
+from sercli.models import MODELS
+from sercli.results.fold_result import FoldResult
+from sercli.results.folds import Fold
+from sercli.training.batches import targets
+from sercli.training.data import Data
+from sercli.training.selection import Selection
+from sercli.training.trainer import NOTHING_MEASURED, new_model, predict
+
+_CPU = torch.device("cpu")
+
+
+class Fitted(Protocol):
+    """A module that is fitted in trials.
+
+    Attributes:
+        trials: The settings that are tried.
+    """
+
+    trials: Sequence[float]
+
+    def fit(self, rows: np.ndarray, labels: np.ndarray, trial: float, seed: int) -> None:
+        """Fit to rows (utterances, inputs) and class indices (utterances,)."""
+
+
+def is_fitted(config: Config) -> bool:
+    """Whether the model of a configuration is fitted rather than trained."""
+    return hasattr(MODELS[config.model["system"]], "fit")
+
+
+def fit_fold(
+    config: Config,
+    data: Data,
+    fold: Fold,
+    seed: int,
+    stepped: Callable[[int], None] = lambda steps: None,
+) -> FoldResult:
+    """Fit a model to one fold once for each of its trials; dev chooses among them.
+
+    A trial takes the place of a training step: the first is step 1 of the history, which has its
+    setting in the column ``setting``. With ``protocol.refit`` the chosen setting is fitted to
+    train and dev together, and tested.
+
+    Args:
+        config: The configuration.
+        data: The corpus, with one row per utterance.
+        fold: The division.
+        seed: Seed of the fit.
+        stepped: Called with all steps of training at once.
+    """
+    model = new_model(config, data)
+    fitted = cast("Fitted", model)
+    selection = Selection(patience=None)
+    history: list[dict[str, Any]] = []
+    for step, setting in enumerate(fitted.trials, start=1):
+        fitted.fit(*_examples(data, fold.train), setting, seed)
+        dev, test = (predict(model, side, data, _CPU) for side in (fold.dev, fold.test))
+        scores = selection.look(step, dev, test, model)
+        history.append({"step": step} | NOTHING_MEASURED | scores | {"setting": setting})
+    if config.protocol.refit and selection.selected_step is not None:
+        setting = fitted.trials[selection.selected_step - 1]
+        fitted.fit(*_examples(data, fold.train + fold.dev), setting, seed)
+        selection.refitted(predict(model, fold.test, data, _CPU), model)
+    stepped(config.trainer.steps)
+    return selection.result(seed, fold.name, history)
+
+
+def _examples(data: Data, utterances: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    rows = np.stack([data.steps[name][0] for name in utterances])
+    return rows, targets(utterances, data, _CPU).numpy()

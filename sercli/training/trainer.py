@@ -1,0 +1,274 @@
+"""One unit of work: train one fold with one seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from sercli.config.schema import Config, TrainerConfig
+from sercli.errors import RequestError
+from sercli.features.sets import column_names
+from sercli.models import MODELS, build_model
+from sercli.models.corpus_info import CorpusInfo
+from sercli.models.output import as_output
+from sercli.nn.recurrence.backend import use_backend
+from sercli.results.fold_result import FoldResult
+from sercli.results.folds import Fold
+from sercli.training.batches import (
+    CUT_TO_LAST,
+    collate,
+    evaluation_batches,
+    training_batches,
+)
+from sercli.training.data import Data
+from sercli.training.device import autocast, choose_device
+from sercli.training.loss import TrainingLoss
+from sercli.training.monitoring import activation_numbers, gradient_norm, watched_states
+from sercli.training.selection import Selection
+from sercli.training.task_targets import column_values
+
+EVALUATION_BATCH = 128
+
+
+def train_fold(
+    config: Config,
+    data: Data,
+    fold: Fold,
+    seed: int,
+    stepped: Callable[[int], None] = lambda steps: None,
+) -> FoldResult:
+    """Train one fold with one seed, looking at dev and test every ``eval_every`` steps.
+
+    Test is only recorded: the step is chosen on dev, and training stops when dev UA has not
+    risen for ``patience`` looks. With ``protocol.refit`` a new model is then trained on train and
+    dev up to that step and tested. A loss or an output that is not finite ends training as
+    diverged. On one CPU thread the result depends on the seed alone.
+
+    Args:
+        config: The configuration.
+        data: The corpus.
+        fold: The division.
+        seed: Seed of initial weights, dropout and the order of batches.
+        stepped: Called after each step with 1, and at an early stop with the steps saved.
+
+    Raises:
+        RequestError: The device or the backend of the recurrence cannot be had here.
+    """
+    trainer = config.trainer
+    training, batches = _start(config, data, fold, seed)
+    selection = training.selection
+    diverged_at = None
+    for step in range(1, trainer.steps + 1):
+        finite = training.step(next(batches))
+        stepped(1)
+        if finite and step % trainer.eval_every and step < trainer.steps:
+            continue
+        if not training.look(step):
+            diverged_at = step
+            break
+        if selection.out_of_patience:
+            stepped(trainer.steps - step)
+            break
+    if config.protocol.refit and diverged_at is None:
+        diverged_at = _refit(config, data, fold, seed, selection)
+    return selection.result(seed, fold.name, training.history, diverged_at)
+
+
+def _start(
+    config: Config, data: Data, fold: Fold, seed: int
+) -> tuple[_Training, Iterator[list[str]]]:
+    """Make a new model and the batches it is trained on; the same of the same seed."""
+    use_backend(config.recurrence.backend)
+    random = np.random.default_rng([seed, *fold.name.encode()])
+    torch.manual_seed(int(random.integers(2**62)))
+    training = _Training(config, data, fold)
+    trainer = config.trainer
+    return training, training_batches(fold.train, data, trainer.batch_size, random, trainer.batches)
+
+
+def _refit(config: Config, data: Data, fold: Fold, seed: int, selection: Selection) -> int | None:
+    """Train anew on train and dev up to the selected step, and let that model be tested.
+
+    Returns:
+        The step at which this diverged; None: it did not.
+    """
+    assert selection.selected_step is not None
+    both = replace(fold, train=fold.train + fold.dev)
+    training, batches = _start(config, data, both, seed)
+    for step in range(1, selection.selected_step + 1):
+        if not training.step(next(batches)):
+            return step
+    test = training.predict(fold.test)
+    if not is_finite(test):
+        return selection.selected_step
+    selection.refitted(test, training.model)
+    return None
+
+
+_MEASURES = ("loss", "dev_ua", "dev_wa", "test_ua", "test_wa", "grad_norm", "max_state")
+NOTHING_MEASURED = dict.fromkeys(_MEASURES, math.nan)
+"""The columns of a history that every look fills, empty."""
+
+
+class _Training:
+    """A model on its way, and what was seen of it.
+
+    Attributes:
+        model: The model.
+        selection: The best steps.
+        history: A row for the start (step 0) and for each look.
+    """
+
+    def __init__(self, config: Config, data: Data, fold: Fold) -> None:
+        self._config, self._data, self._fold = config, data, fold
+        self._device = choose_device(config.device)
+        self.model = new_model(config, data).to(self._device)
+        self._optimiser = torch.optim.Adam(
+            self.model.parameters(),
+            lr=config.optim.lr,
+            weight_decay=config.optim.weight_decay,
+            fused=True,  # one pass over each parameter instead of ten
+        )
+        self._objective = TrainingLoss(config.trainer, data, fold.train, self._device)
+        self._losses: list[float] = []
+        self._norm_before_clipping: Tensor | None = None
+        self.selection = Selection(config.trainer.patience)
+        self.history = [{"step": 0} | NOTHING_MEASURED | self._activation_numbers()]
+
+    def step(self, utterances: list[str]) -> bool:
+        """Take one step, and return whether its loss was finite."""
+        self.model.train()
+        with autocast(self._device, self._config.precision):
+            rule = self._config.trainer.batches
+            output = self.model(collate(utterances, self._data, self._device, rule))
+            loss = self._objective(output, utterances)
+        self._optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if (largest := self._config.optim.clip_norm) is not None:
+            parameters = self.model.parameters()
+            self._norm_before_clipping = nn.utils.clip_grad_norm_(parameters, largest)
+        self._optimiser.step()
+        self._losses.append(loss.item())
+        return math.isfinite(self._losses[-1])
+
+    def look(self, step: int) -> bool:
+        """Record where training stands, and return whether loss and outputs are finite."""
+        measured = {"loss": float(np.mean(self._losses)), "grad_norm": self._gradient_norm()}
+        finite = math.isfinite(self._losses[-1])
+        if finite:
+            with watched_states(self.model) as states:
+                dev, test = self.predict(self._fold.dev), self.predict(self._fold.test)
+            measured["max_state"] = states.value
+            finite = is_finite(dev) and is_finite(test)
+        if finite:
+            measured |= self.selection.look(step, dev, test, self.model)
+        row = {"step": step} | NOTHING_MEASURED | measured | self._activation_numbers()
+        self.history.append(row)
+        self._losses.clear()
+        return finite
+
+    def predict(self, utterances: tuple[str, ...]) -> pd.DataFrame:
+        """Classify utterances with the model as it is; see the function of that name."""
+        precision, trainer = self._config.precision, self._config.trainer
+        return predict(self.model, utterances, self._data, self._device, precision, trainer)
+
+    def _gradient_norm(self) -> float:
+        """Norm of the last gradient before it was clipped."""
+        norm = self._norm_before_clipping
+        return gradient_norm(self.model) if norm is None else norm.item()
+
+    def _activation_numbers(self) -> dict[str, float]:
+        per_unit = bool(self._config.activation.get("per_unit"))
+        return activation_numbers(self.model, per_unit=per_unit)
+
+
+def new_model(config: Config, data: Data) -> nn.Module:
+    """Build the model of a configuration for a corpus.
+
+    Raises:
+        RequestError: The model, cell or activation, or one of their settings, is unknown; or the
+            corpus lacks what the model learns from.
+    """
+    _check_level(config)
+    corpus = CorpusInfo(
+        name=data.manifest.dataset,
+        model=config.model["name"],
+        values=partial(column_values, data),
+        columns=partial(column_names, config.features),
+    )
+    return build_model(
+        config.model,
+        config.cell,
+        config.activation,
+        inputs=data.features,
+        classes=len(data.manifest.classes),
+        corpus=corpus,
+    )
+
+
+def _check_level(config: Config) -> None:
+    """Refuse frames where a model reads one row per utterance."""
+    needed = getattr(MODELS[config.model["system"]], "level", config.features.level)
+    if config.features.level != needed:
+        raise RequestError(
+            f"model {config.model['name']} reads one row per utterance, and features.level="
+            f"{config.features.level} has a row per frame; set features.level={needed} with "
+            "features=eGeMAPSv02, emobase or ComParE_2016"
+        )
+
+
+def predict(
+    model: nn.Module,
+    utterances: tuple[str, ...],
+    data: Data,
+    device: torch.device,
+    precision: str = "float32",
+    trainer: TrainerConfig = TrainerConfig(),  # noqa: B008 - nobody changes a configuration
+) -> pd.DataFrame:
+    """Classify utterances.
+
+    Args:
+        model: The model; it is left in evaluation mode.
+        utterances: Which.
+        data: The corpus.
+        device: Where the model is.
+        precision: ``float32`` or ``bf16``.
+        trainer: Its rule of batches is followed.
+
+    Returns:
+        One row per utterance: ``utterance``, ``label``, ``predicted``, and the probability
+        of each class in a column ``p_<class>``.
+    """
+    model.eval()
+    rule = trainer.batches
+    size = 2 * trainer.batch_size if rule == CUT_TO_LAST else EVALUATION_BATCH
+    names: list[str] = []
+    parts = []
+    with torch.inference_mode(), autocast(device, precision):
+        for batch in evaluation_batches(utterances, data, size, rule):
+            names += batch
+            logits = as_output(model(collate(batch, data, device, rule))).logits.float()
+            parts.append(logits.softmax(dim=-1).cpu().numpy())
+    probabilities = np.concatenate(parts)
+    classes = np.array(data.manifest.classes, dtype=object)
+    columns = {
+        "utterance": names,
+        "label": [data.labels[name] for name in names],
+        "predicted": classes[probabilities.argmax(axis=1)],
+    }
+    return pd.DataFrame(
+        columns | {f"p_{name}": probabilities[:, i] for i, name in enumerate(classes)}
+    )
+
+
+def is_finite(predictions: pd.DataFrame) -> bool:
+    """Whether all probabilities are finite."""
+    probabilities = predictions.filter(regex="^p_").to_numpy()
+    return bool(np.isfinite(probabilities).all())

@@ -1,0 +1,400 @@
+"""A run: complete or absent, trained once, resumed where it stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file
+
+from sercli.config.compose import to_yaml
+from sercli.config.schema import Config
+from sercli.errors import Interrupted, RequestError
+from sercli.results.run_record import Record, find_records
+from sercli.training.data import Data
+from sercli.training.fold_pool import FoldPool
+from sercli.training.folds import make_folds
+from sercli.training.run import train_run
+
+STEPS = 4
+UNITS = 4
+DIVERGING = ("activation=relu", "optim.lr=1e20")
+
+
+@pytest.fixture(name="config")
+def _config(toy_config: Callable[..., Config], tmp_path: Path) -> Callable[..., Config]:
+    """Compose a short run of four folds; its record goes below ``tmp_path``."""
+    return lambda *overrides: toy_config(
+        f"trainer.steps={STEPS}",
+        "trainer.eval_every=2",
+        "experiment=first",
+        f"paths.runs={tmp_path}",
+        *overrides,
+    )
+
+
+def train(config: Config, data: Data, **options: Any) -> tuple[Record, bool]:
+    with FoldPool(data) as pool:
+        return train_run(config, data, pool, **options)
+
+
+def assert_same_results(one: Record, other: Record) -> None:
+    assert one.summary == other.summary
+    for name in ("predictions", "history"):
+        left, right = (pd.read_parquet(record.path / f"{name}.parquet") for record in (one, other))
+        pd.testing.assert_frame_equal(left, right, check_exact=True)
+    weights = sorted(path.name for path in (one.path / "weights").iterdir())
+    assert weights == sorted(path.name for path in (other.path / "weights").iterdir())
+    for name in weights:
+        values = [load_file(record.path / "weights" / name) for record in (one, other)]
+        assert all((values[0][key] == values[1][key]).all() for key in values[0])
+
+
+def test_a_record_holds_everything_that_a_reader_needs(
+    toy: Data, config: Callable[..., Config], tmp_path: Path
+) -> None:
+    record, new = train(config("seeds=[0,1]"), toy)
+
+    assert new
+    assert record.status == "complete"
+    assert record.path == tmp_path / "first" / record.key
+    assert list(find_records(tmp_path / "first")) == [record.path]
+    assert (record.path / "config.yaml").read_text() == to_yaml(config("seeds=[0,1]"))
+    folds = json.loads((record.path / "folds.json").read_text())
+    for fold in make_folds(toy.manifest, config().protocol):
+        parts = {"train": fold.train, "dev": fold.dev, "test": fold.test}
+        assert folds[fold.name] == {part: list(names) for part, names in parts.items()}
+    weights = sorted(path.name for path in (record.path / "weights").iterdir())
+    assert weights == [f"seed{s}-fold{f}.safetensors" for s in (0, 1) for f in range(4)]
+    environment = json.loads((record.path / "environment.json").read_text())
+    assert {"command", "git", "packages", "processor"} <= set(environment)
+    assert record.summary["card"]["folds"] == 4
+    assert record.summary["configuration"]["trainer"]["steps"] == STEPS
+    assert record.summary["diverged"] == []
+
+
+def test_the_backend_is_said_once_and_recorded(
+    toy: Data, config: Callable[..., Config], watching: Any
+) -> None:
+    progress = watching()
+
+    for settings in (("seeds=[1]",), ("seeds=[2]",), ("seeds=[2]", "precision=bf16")):
+        record, new = train(config("recurrence.backend=eager", *settings), toy, progress=progress)
+        assert new
+        environment = json.loads((record.path / "environment.json").read_text())
+        assert environment["recurrence"] == "eager"
+
+    assert progress.notes == ["recurrence: eager"]
+
+
+def test_a_run_that_another_backend_finished_is_known(
+    toy: Data, config: Callable[..., Config], watching: Any
+) -> None:
+    record, _ = train(config("recurrence.backend=auto"), toy)
+    progress = watching()
+
+    again, new = train(config("recurrence.backend=eager"), toy, progress=progress)
+
+    assert not new
+    assert again.key == record.key
+    assert progress.notes == []  # nothing runs
+
+
+def test_a_device_that_is_not_there_is_refused_before_any_work(
+    toy: Data, config: Callable[..., Config], watching: Any
+) -> None:
+    progress = watching()
+    with pytest.raises(RequestError, match="device=toaster cannot be used here"):
+        train(config("device=toaster"), toy, progress=progress)
+    assert progress.steps == 0
+
+
+def test_every_target_is_predicted_once_under_each_seed_and_selection(
+    toy: Data, config: Callable[..., Config]
+) -> None:
+    record, _ = train(config("seeds=[0,1]"), toy)
+    predictions = record.predictions()
+
+    for (part, _, _), group in predictions.groupby(["part", "selection", "seed"]):
+        assert part in ("dev", "test")
+        assert sorted(group["utterance"]) == sorted(toy.labels)
+    assert len(predictions) == 2 * 2 * 2 * len(toy.labels)
+    assert record.metrics["n"] == len(toy.labels)
+
+
+def test_a_finished_run_is_not_trained_again(
+    toy: Data, config: Callable[..., Config], watching: Any
+) -> None:
+    record, _ = train(config(), toy)
+    progress = watching()
+
+    again, new = train(config(), toy, progress=progress)
+
+    assert not new
+    assert progress.steps == 0
+    assert_same_results(again, record)
+
+
+def test_other_data_make_another_run(toy: Data, config: Callable[..., Config]) -> None:
+    record, _ = train(config(), toy)
+    other, new = train(config(), replace(toy, fingerprint="other"))
+
+    assert new
+    assert other.key != record.key
+
+
+def test_a_stopped_run_goes_on_with_the_units_that_it_lacks(
+    toy: Data, config: Callable[..., Config], tmp_path: Path, watching: Any
+) -> None:
+    whole, _ = train(config(f"paths.runs={tmp_path / 'undisturbed'}"), toy)
+
+    def stop_in_the_third_unit(task: str, count: float) -> None:
+        if count == 2 * STEPS + 2:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        train(config(), toy, progress=watching(stop_in_the_third_unit))
+    assert list(find_records(tmp_path / "first")) == []
+
+    progress = watching()
+    record, new = train(config(), toy, progress=progress)
+    assert new
+    assert progress.steps == (UNITS - 2) * STEPS
+    assert progress.notes[1:] == [f"2 of {UNITS} folds × seeds were done before: going on"]
+    assert_same_results(record, whole)
+    assert not list((tmp_path / "first").glob("*.partial"))
+
+
+KILLED = """
+import os, runpy, signal, sys
+from sercli.training.fold_pool import FoldPool
+from sercli.training.run import train_run
+
+shared = runpy.run_path(sys.argv[1])
+data = shared["toy_data"]()
+
+def kill(task, count):
+    if count == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+with FoldPool(data) as pool:
+    config = shared["toy_config"](*sys.argv[3:])
+    train_run(config, data, pool, progress=shared["Watching"](kill))
+"""
+
+
+def test_a_killed_process_leaves_units_and_no_lock(
+    toy: Data, config: Callable[..., Config], tmp_path: Path, watching: Any
+) -> None:
+    settings = [f"trainer.steps={STEPS}", "trainer.eval_every=2"]
+    settings += ["experiment=first", f"paths.runs={tmp_path}"]
+    shared = Path(__file__).parents[1] / "conftest.py"
+    command = [sys.executable, "-c", KILLED, str(shared), str(3 * STEPS + 1), *settings]
+    killed = subprocess.run(command, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert list(find_records(tmp_path / "first")) == []
+
+    progress = watching()
+    record, _ = train(config(), toy, progress=progress)
+    assert progress.steps == (UNITS - 3) * STEPS
+    assert record.status == "complete"
+
+
+def test_a_run_of_another_experiment_is_taken_over_by_links(
+    toy: Data, config: Callable[..., Config], watching: Any
+) -> None:
+    record, _ = train(config(), toy)
+    progress = watching()
+
+    adopted, new = train(config("experiment=second"), toy, progress=progress)
+
+    assert not new
+    assert progress.steps == 0
+    assert adopted.experiment == "second"
+    for name in ("run.json", "weights/seed0-fold0.safetensors"):
+        assert (adopted.path / name).samefile(record.path / name)
+    shutil.rmtree(record.path.parent)
+    assert not adopted.predictions().empty
+
+
+def test_force_trains_again_and_replaces_the_record(
+    toy: Data, config: Callable[..., Config], tmp_path: Path, watching: Any
+) -> None:
+    record, _ = train(config(), toy)
+    (record.path / "mark").touch()
+    progress = watching()
+
+    again, new = train(config(), toy, force=True, progress=progress)
+
+    assert new
+    assert progress.steps == UNITS * STEPS
+    assert again.path == record.path
+    assert not (again.path / "mark").exists()
+    assert_same_results(again, record)
+    remains = [path.name for path in (tmp_path / "first").iterdir() if path != record.path]
+    assert remains == [f".{record.key}.lock"]
+
+
+def test_a_run_that_another_process_trains_is_refused(
+    toy: Data, config: Callable[..., Config], watching: Any
+) -> None:
+    refused = []
+
+    def train_it_too(task: str, count: float) -> None:
+        if count == 1:
+            with pytest.raises(RequestError, match="is being trained by another process") as error:
+                train(config(), toy)
+            refused.append(error)
+
+    record, _ = train(config(), toy, progress=watching(train_it_too))
+    assert len(refused) == 1
+    assert record.status == "complete"
+
+
+def test_a_diverged_run_is_a_record_without_metrics_and_is_not_trained_again(
+    toy: Data, config: Callable[..., Config], watching: Any
+) -> None:
+    record, new = train(config(*DIVERGING), toy)
+
+    assert new
+    assert record.status == "diverged"
+    assert record.metrics == {}
+    (where,) = record.summary["diverged"]
+    assert (where["seed"], where["fold"]) == (0, "session1")
+    assert where["step"] >= 1
+    progress = watching()
+    assert train(config(*DIVERGING), toy, progress=progress)[1] is False
+    assert progress.steps == 0
+
+
+def test_a_run_that_diverges_in_the_middle_keeps_the_units_before(
+    toy: Data, config: Callable[..., Config], watching: Any
+) -> None:
+    steps = dict(toy.steps)
+
+    def poison_the_third_unit(task: str, count: float) -> None:
+        if count == 2 * STEPS + 1:
+            steps["s2b3"] = steps["s2b3"] * float("nan")
+
+    progress = watching(poison_the_third_unit)
+    record, _ = train(config(), replace(toy, steps=steps), progress=progress)
+
+    assert record.status == "diverged"
+    assert [(where["seed"], where["fold"]) for where in record.summary["diverged"]] == [
+        (0, "session3")
+    ]
+    kept = record.predictions()[["seed", "fold"]].drop_duplicates().to_numpy().tolist()
+    assert kept == [[0, "session1"], [0, "session2"]]
+    assert progress.steps < 3 * STEPS
+
+
+def test_a_seed_that_diverges_leaves_the_figures_of_the_others(
+    toy: Data, config: Callable[..., Config], watching: Any
+) -> None:
+    alone, _ = train(config("seeds=[1]"), toy)
+    steps = dict(toy.steps)
+    healthy = steps["s2b3"]
+
+    def poison_one_unit(task: str, count: float) -> None:
+        poisoned = STEPS < count < 2 * STEPS
+        steps["s2b3"] = healthy * float("nan") if poisoned else healthy
+
+    record, _ = train(
+        config("seeds=[0,1]"), replace(toy, steps=steps), progress=watching(poison_one_unit)
+    )
+
+    assert record.status == "diverged"
+    assert {where["seed"] for where in record.summary["diverged"]} == {0}
+    assert [row["seed"] for row in record.metrics["by_seed"]] == [1]
+    assert record.metrics == alone.metrics
+    kept = record.predictions()[["seed", "fold"]].drop_duplicates()
+    assert kept["seed"].value_counts().to_dict() == {0: 1, 1: 4}
+
+
+def test_a_refit_is_trained_on_train_and_dev_for_the_chosen_steps(
+    toy: Data, config: Callable[..., Config]
+) -> None:
+    plain, _ = train(config(), toy)
+    record, _ = train(config("protocol.refit=true"), toy)
+
+    assert [row["selected_step"] for row in record.metrics["by_fold"]] == [
+        row["selected_step"] for row in plain.metrics["by_fold"]
+    ]
+    tables = [each.predictions() for each in (plain, record)]
+    for part, selection, same in (
+        ("dev", "dev", True),
+        ("test", "oracle", True),
+        ("test", "dev", False),
+    ):
+        one, other = (
+            table[(table["part"] == part) & (table["selection"] == selection)] for table in tables
+        )
+        assert one.reset_index(drop=True).equals(other.reset_index(drop=True)) is same
+    assert record.metrics["dev_ua"] == plain.metrics["dev_ua"]
+
+
+def test_a_context_model_on_a_corpus_without_dialogues_trains_with_one_warning(
+    toy: Data, config: Callable[..., Config], watching: Any
+) -> None:
+    progress = watching()
+    alone = replace(toy, context=toy.context.mask(toy.context.notna()))
+
+    record, _ = train(config(), alone, progress=progress)
+
+    assert record.status == "complete"
+    assert [note for note in progress.notes if "context" in note] == [
+        "toy has no context turns for model iaan_small: a pad turn of zeros stands for each"
+    ]
+
+
+def test_what_is_doubtful_about_the_folds_is_noted_and_stays_on_the_card(
+    toy: Data, config: Callable[..., Config], watching: Any
+) -> None:
+    progress = watching()
+
+    record, _ = train(config("protocol=iaan_repo"), toy, progress=progress)
+
+    (caveat,) = record.summary["card"]["caveats"]
+    assert "TEST-SELECTED" in caveat
+    assert caveat in progress.notes
+    assert record.metrics["ua"] == record.metrics["ua_oracle"] == record.metrics["dev_ua"]
+
+
+def test_a_stop_after_a_divergence_does_not_train_the_other_units(
+    toy: Data, config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch, watching: Any
+) -> None:
+    def stop(*arguments: object, **named: object) -> Record:
+        raise Interrupted
+
+    with monkeypatch.context() as patched:
+        patched.setattr("sercli.training.run.write_record", stop)
+        with pytest.raises(Interrupted):
+            train(config(*DIVERGING), toy)
+
+    progress = watching()
+    record, new = train(config(*DIVERGING), toy, progress=progress)
+    assert new
+    assert progress.steps == 0
+    assert record.status == "diverged"
+
+
+def test_a_corpus_that_does_not_fit_the_protocol_leaves_nothing_behind(
+    toy: Data, config: Callable[..., Config], tmp_path: Path
+) -> None:
+    table = toy.manifest.table.drop(columns="session").assign(session=np.nan)
+    data = replace(toy, manifest=replace(toy.manifest, table=table))
+
+    with pytest.raises(RequestError, match="state no session"):
+        train(config(), data)
+    assert os.listdir(tmp_path) == []  # noqa: PTH208 - a name is all that matters
