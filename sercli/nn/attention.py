@@ -1,4 +1,4 @@
-"""Attention over time that never looks at padding."""
+"""Attention over the real steps of padded sequences."""
 
 from __future__ import annotations
 
@@ -12,24 +12,34 @@ def masked_softmax(scores: Tensor, valid: Tensor) -> Tensor:
     Args:
         scores: (B, T).
         valid: Boolean (B, T) with at least one true per row.
+
+    >>> import torch
+    >>> masked_softmax(torch.zeros(1, 3), torch.tensor([[True, True, False]]))
+    tensor([[0.5000, 0.5000, 0.0000]])
     """
     return scores.masked_fill(~valid, -torch.inf).softmax(dim=-1)
 
 
 def weighted_sum(weights: Tensor, states: Tensor) -> Tensor:
-    """Σ_t w_t h_t, for weights (B, T) and states (B, T, H): (B, H)."""
+    """Return Σ_t w_t h_t for weights (B, T) and states (B, T, H): (B, H)."""
     return torch.bmm(weights.unsqueeze(1), states).squeeze(1)
 
 
 class SelfAttention(nn.Module):
     """Pool states by s_t = u·tanh(W h_t + b), softmax over time, weighted sum.
 
-    IAAN's pooling of a context turn (Yeh et al. 2019; official code, with the padding masked,
-    which the official code does not do). Initial values N(0, 0.1) as in that code.
+    IAAN's pooling of a context turn (Yeh et al. 2019). Unlike in the official code, padding is
+    masked. Initial values are N(0, 0.1), as in that code.
 
     Args:
         size: Features H of a state.
         attention: Features of the attention space (IAAN: 16).
+
+    >>> import torch
+    >>> from sercli.nn.attention import SelfAttention
+    >>> states, valid = torch.randn(2, 5, 8), torch.ones(2, 5, dtype=torch.bool)
+    >>> SelfAttention(8, 16)(states, valid).shape
+    torch.Size([2, 8])
     """
 
     def __init__(self, size: int, attention: int) -> None:
@@ -43,7 +53,7 @@ class SelfAttention(nn.Module):
         return weighted_sum(self.weights(states, valid), states)
 
     def weights(self, states: Tensor, valid: Tensor) -> Tensor:
-        """How much each state counts, (B, T)."""
+        """Return the weight of each state, (B, T)."""
         scores = self.score(torch.tanh(self.project(states))).squeeze(-1)
         return masked_softmax(scores, valid)
 
@@ -51,14 +61,21 @@ class SelfAttention(nn.Module):
 class InteractionAttention(nn.Module):
     """IAAN's interaction-aware attention: v_t = tanh(W_c H_t + W_p h_p + W_r h_r + b).
 
-    The scores u·v_t of the current turn's states H_t depend on what the same speaker (p) and
-    the interlocutor (r) said before (Yeh et al. 2019; official code).
+    The scores u·v_t of the current turn's states H_t depend on the previous turns of the same
+    speaker (p) and of the interlocutor (r) (Yeh et al. 2019; official code).
 
     Args:
         size: Features of a state of the current turn.
         own: Features of h_p.
         interlocutor: Features of h_r.
         attention: Features of the attention space (IAAN: 16).
+
+    >>> import torch
+    >>> from sercli.nn.attention import InteractionAttention
+    >>> states, valid = torch.randn(2, 5, 8), torch.ones(2, 5, dtype=torch.bool)
+    >>> attend = InteractionAttention(8, own=4, interlocutor=4, attention=16)
+    >>> attend(states, valid, torch.randn(2, 4), torch.randn(2, 4)).shape
+    torch.Size([2, 8])
     """
 
     def __init__(self, size: int, own: int, interlocutor: int, attention: int) -> None:
@@ -74,7 +91,7 @@ class InteractionAttention(nn.Module):
         return weighted_sum(self.weights(states, valid, own, interlocutor), states)
 
     def weights(self, states: Tensor, valid: Tensor, own: Tensor, interlocutor: Tensor) -> Tensor:
-        """How much each state counts, (B, T)."""
+        """Return the weight of each state, (B, T)."""
         context = self.project_own(own) + self.project_interlocutor(interlocutor)
         features = torch.tanh(self.project(states) + context.unsqueeze(1))
         return masked_softmax(self.score(features).squeeze(-1), valid)
@@ -84,10 +101,16 @@ class DotAttention(nn.Module):
     """Pool states by s_t = u·h_t, softmax over time, weighted sum.
 
     Weighted pooling of Mirsamadi, Barsoum and Zhang (ICASSP 2017) and of Tao and Liu (ICASSP
-    2018). u starts as torch starts a linear layer (our choice).
+    2018). u has the initial values of a linear layer of torch (our choice).
 
     Args:
         size: Features H of a state.
+
+    >>> import torch
+    >>> from sercli.nn.attention import DotAttention
+    >>> states, valid = torch.randn(2, 5, 8), torch.ones(2, 5, dtype=torch.bool)
+    >>> DotAttention(8)(states, valid).shape
+    torch.Size([2, 8])
     """
 
     def __init__(self, size: int) -> None:
@@ -99,7 +122,7 @@ class DotAttention(nn.Module):
         return weighted_sum(self.weights(states, valid), states)
 
     def weights(self, states: Tensor, valid: Tensor) -> Tensor:
-        """How much each state counts, (B, T)."""
+        """Return the weight of each state, (B, T)."""
         return masked_softmax(self.score(states).squeeze(-1), valid)
 
 
@@ -110,6 +133,12 @@ class TimeAttention(nn.Module):
 
     Args:
         size: Features H of a state.
+
+    >>> import torch
+    >>> from sercli.nn.attention import TimeAttention
+    >>> states, valid = torch.randn(2, 5, 8), torch.ones(2, 5, dtype=torch.bool)
+    >>> TimeAttention(8)(states, valid, last=states[:, -1]).shape
+    torch.Size([2, 8])
     """
 
     def __init__(self, size: int) -> None:
@@ -121,17 +150,17 @@ class TimeAttention(nn.Module):
         return weighted_sum(self.weights(states, valid, last), states)
 
     def weights(self, states: Tensor, valid: Tensor, last: Tensor) -> Tensor:
-        """How much each state counts, (B, T)."""
+        """Return the weight of each state, (B, T)."""
         scores = torch.bmm(self.project(states), last.unsqueeze(-1)).squeeze(-1)
         return masked_softmax(scores, valid)
 
 
 OverTime = SelfAttention | InteractionAttention | DotAttention | TimeAttention
-"""Attentions that weigh the steps; their ``weights`` take what ``forward`` takes."""
+"""Attention over the steps; ``weights`` has the arguments of ``forward``."""
 
 
 class FeatureAttention(nn.Module):
-    """Weigh the features of each state by softmax(V tanh(W h_t)), and sum over time.
+    """Weight the features of each state by softmax(V tanh(W h_t)), and sum over time.
 
     Attention along features of Xie et al. (2019). The softmax runs over the H features of a
     step; the sum over time is not divided by the number of steps. V and W are H × H without
@@ -139,6 +168,12 @@ class FeatureAttention(nn.Module):
 
     Args:
         size: Features H of a state.
+
+    >>> import torch
+    >>> from sercli.nn.attention import FeatureAttention
+    >>> states, valid = torch.randn(2, 5, 8), torch.ones(2, 5, dtype=torch.bool)
+    >>> FeatureAttention(8)(states, valid).shape
+    torch.Size([2, 8])
     """
 
     def __init__(self, size: int) -> None:
@@ -154,7 +189,7 @@ class FeatureAttention(nn.Module):
 
 
 class BottleneckAttention(nn.Module):
-    """Raise features by a gate that sees them all through a narrow layer: x + x∘σ(V ReLU(W x)).
+    """Gate each feature by all of them, through a narrow layer: x + x∘σ(V ReLU(W x)).
 
     The channel branch of Park et al. (BMVC 2018, arXiv 1807.06514), without their batch
     normalisation.
@@ -162,6 +197,11 @@ class BottleneckAttention(nn.Module):
     Args:
         size: Features of a vector.
         bottleneck: Features of the narrow layer.
+
+    >>> import torch
+    >>> from sercli.nn.attention import BottleneckAttention
+    >>> BottleneckAttention(8, bottleneck=2)(torch.randn(3, 8)).shape
+    torch.Size([3, 8])
     """
 
     def __init__(self, size: int, bottleneck: int) -> None:

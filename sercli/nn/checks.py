@@ -1,4 +1,4 @@
-"""Refuse settings of parts of networks that make no sense, by their full name."""
+"""Check settings of parts of networks, and name them in full in errors."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def check_finite(setting: str, value: float) -> None:
     """Refuse infinity and NaN.
 
     Args:
-        setting: Its name in a configuration ("activation.slope").
-        value: What it was set to.
+        setting: The name of the setting in a configuration ("activation.slope").
+        value: Its value.
 
     Raises:
         RequestError: The value is not a finite number.
@@ -26,14 +26,14 @@ def check_at_least(setting: str, value: float, bound: float) -> None:
     """Refuse a value below ``bound``, infinity and NaN.
 
     Raises:
-        RequestError: The value is none of a finite number from ``bound`` on.
+        RequestError: The value is not a finite number from ``bound`` up.
     """
     if not bound <= value < math.inf:
         raise RequestError(f"{setting}={value}: must be {bound:g} or more, and finite")
 
 
 def check_positive(setting: str, value: float) -> None:
-    """Refuse zero, what lies below it, infinity and NaN.
+    """Refuse zero, negative numbers, infinity and NaN.
 
     Raises:
         RequestError: The value is not a finite number above 0.
@@ -43,7 +43,7 @@ def check_positive(setting: str, value: float) -> None:
 
 
 def check_choice(setting: str, value: str, choices: Iterable[str]) -> None:
-    """Refuse what is not among ``choices``.
+    """Refuse a value that is not among ``choices``.
 
     Raises:
         RequestError: The value is unknown; the message names the nearest choice.
@@ -54,7 +54,7 @@ def check_choice(setting: str, value: str, choices: Iterable[str]) -> None:
 
 
 def check_one_of(setting: str, value: str, choices: Sequence[str]) -> None:
-    """Refuse what is not among a few choices, all of which the message lists.
+    """Refuse a value that is not among a few choices, and list them all.
 
     Raises:
         RequestError: The value is none of them.
@@ -67,11 +67,11 @@ def check_sizes(prefix: str = "", /, **sizes: int) -> None:
     """Refuse sizes below 1.
 
     Args:
-        prefix: What stands before the names in a configuration ("model.").
+        prefix: The prefix of the names in a configuration ("model.").
         sizes: The sizes, by name.
 
     Raises:
-        RequestError: Names the size.
+        RequestError: A size is below 1; the message names it.
     """
     for name, size in sizes.items():
         if size < 1:

@@ -1,4 +1,4 @@
-"""What the layers of all recurrent cells share."""
+"""Stacks of recurrent layers, of any cell with any activation."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from sercli.nn.activations import ACTIVATIONS
 from sercli.nn.checks import check_one_of, check_sizes
 from sercli.nn.init import INITS, init_weights, uniform
 from sercli.nn.recurrence import Cell, Recurrence, State, Weights
-from sercli.nn.sequences import read
+from sercli.nn.sequences import read_sequences
 from sercli.nn.stack_pass import FinalState, StackPass, run_parallel, split_state, stack_states
 
 MakeActivation = str | nn.Module | Callable[[], nn.Module]
-"""A name that `sercli.nn.activations` knows, a module, or what makes one."""
+"""A name in `sercli.nn.activations`, a module, or a function that makes one."""
 
 _STANDARD = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 _HALF = (torch.bfloat16, torch.float16)
@@ -42,43 +42,55 @@ class RecurrentLayer(nn.Module):
     """A stack of recurrent layers, uni- or bidirectional, of any cell with any activation.
 
     It takes the arguments of ``torch.nn.GRU`` and behaves like it: parameters have the same
-    names, shapes and initial values; input can be a batch, a single sequence or packed. Beside
-    that it takes the ``lengths`` of a padded batch. The activation replaces only that of the
+    names, shapes and initial values; input can be a batch, a single sequence or packed. In
+    addition it takes the ``lengths`` of a padded batch. The activation replaces only that of the
     candidate state; the gates keep their sigmoid (Rajamani et al. 2021).
 
-    A layer of a certain cell is a subclass. It says which `Cell` it runs, and may override
-    `parameter_shapes` and `operands`.
+    The layer of a cell is a subclass that passes its `Cell`. It may set `num_states`,
+    `biased_gates` and `init_groups`, and override `parameter_shapes` and `operands`.
 
     Args:
-        cell: What happens in a step.
+        cell: The cell.
         input_size: Features I of a step.
         hidden_size: Features H of a state in one direction.
         num_layers: Levels of the stack.
-        bias: Whether there are biases.
-        batch_first: Whether a batch is (B, T, I) rather than (T, B, I).
+        bias: Learn biases.
+        batch_first: Batches are (B, T, I) instead of (T, B, I).
         dropout: Share of the output of every level but the last that is dropped in training.
-        bidirectional: Whether a second recurrence runs from the end to the beginning.
-        device: Of the weights.
-        dtype: Of the weights. In bfloat16 and float16 a layer computes in float32.
-        activation: A name, or a function that makes a module: every level (see ``share``)
-            gets its own. A module: it is used everywhere.
-        share: Whether the two directions of a level share one (``layer``) or each has its own
-            (``direction``). Our choice: the AR-GRU paper does not say.
-        init: How the weights start: `sercli.nn.init.init_weights`. Biases start like the weights
-            with ``torch``, else at zero.
+        bidirectional: Run a second recurrence from the end to the beginning.
+        device: Device of the weights.
+        dtype: Dtype of the weights. In bfloat16 and float16 a layer computes in float32.
+        activation: A name, or a function that makes a module: every level (see ``share``) gets
+            its own. A module is used everywhere.
+        share: ``layer``: the two directions of a level share an activation; ``direction``: each
+            has its own. Our choice: the AR-GRU paper does not say.
+        init: Initial weights: `sercli.nn.init.init_weights`. Biases start like the weights with
+            ``torch``, else at zero.
         gate_bias: Added to the initial biases of the gates ``biased_gates``.
+
+    Attributes:
+        output_size: Features of the output, D·H.
+        activations: The activation of each recurrence, by the suffix of its parameters.
+        on_states: Hooks, called with the states (T, B, H) of every recurrence.
 
     Raises:
         RequestError: A size, share or choice is out of range.
+
+    >>> import torch
+    >>> from sercli.nn import LSTM
+    >>> layer = LSTM(45, 64, num_layers=2, bidirectional=True, activation="relu")
+    >>> output, (h_n, c_n) = layer(torch.randn(9, 3, 45), lengths=[9, 4, 7])
+    >>> output.shape, h_n.shape
+    (torch.Size([9, 3, 128]), torch.Size([4, 3, 64]))
     """
 
     weight_hh_l0: Tensor
     num_states = 1
-    """How many tensors of the state, h first, a caller gives and gets."""
+    """Number of tensors, h first, in the states that a caller passes and receives."""
     biased_gates: tuple[int, ...] = ()
-    """The gates that ``gate_bias`` raises, by the position of their block in the weights."""
+    """The gates to which ``gate_bias`` is added, by the position of their block in the weights."""
     init_groups: tuple[int, ...] = ()
-    """How TensorFlow's cell groups the gates; empty: each on its own (our choice)."""
+    """Number of gates in each kernel of TensorFlow's cell; empty: one each (our choice)."""
 
     def __init__(
         self,
@@ -105,7 +117,7 @@ class RecurrentLayer(nn.Module):
         _check_dropout(dropout, num_layers)
         if gate_bias and not (bias and self.biased_gates):
             raise RequestError(
-                f"gate_bias={gate_bias:g}: the layer has no bias that it could raise"
+                f"gate_bias={gate_bias:g}: the layer has no bias to which it could be added"
             )
         self.cell = cell
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
@@ -127,16 +139,16 @@ class RecurrentLayer(nn.Module):
         self.on_states: list[Callable[[Tensor], None]] = []
 
     def parameter_shapes(self, inputs: int) -> dict[str, tuple[int, ...]]:
-        """The parameters of one recurrence: those of torch, then what else the cell needs."""
+        """Return the shapes of the parameters of one recurrence, by name; torch's come first."""
         rows = self.cell.gates * self.hidden_size
         biases = {"bias_ih": (rows,), "bias_hh": (rows,)} if self.bias else {}
         return {"weight_ih": (rows, inputs), "weight_hh": (rows, self.hidden_size), **biases}
 
     def operands(self, suffix: str, steps: Tensor, lengths: Tensor) -> tuple[Tensor, Weights]:
-        """The inputs of one recurrence and its weights, in the dtype of the computation.
+        """Return the inputs of one recurrence and its weights, in the dtype of the computation.
 
         Args:
-            suffix: Which recurrence.
+            suffix: The recurrence, by the suffix of its parameters.
             steps: Output of the level below, (T, B, I).
             lengths: (B,).
         """
@@ -152,19 +164,19 @@ class RecurrentLayer(nn.Module):
         )
 
     def suffixes(self, level: int) -> tuple[str, ...]:
-        """The names of the recurrences of a level, which end the names of their parameters."""
+        """Return the suffixes of the parameters of a level, one for each direction."""
         return (f"l{level}", f"l{level}_reverse") if self.bidirectional else (f"l{level}",)
 
     def all_suffixes(self) -> list[str]:
-        """The names of all recurrences, from the first level up."""
+        """Return the suffixes of the parameters of all levels, from the first up."""
         return [suffix for level in range(self.num_layers) for suffix in self.suffixes(level)]
 
     def weights(self, suffix: str) -> dict[str, Tensor]:
-        """The parameters of one recurrence, by their names without the suffix."""
+        """Return the parameters of one recurrence, by their names without the suffix."""
         return {name: getattr(self, f"{name}_{suffix}") for name in self._names}
 
     def reset_parameters(self) -> None:
-        """Draw all weights anew. What torch's layers do not have starts from U(±1/√H)."""
+        """Draw all weights anew. Parameters that torch's layers lack are drawn from U(±1/√H)."""
         uniform(1 / math.sqrt(self.hidden_size), *self.parameters(recurse=False))
         for own in map(self.weights, self.all_suffixes()):
             if self.init != "torch":
@@ -185,20 +197,20 @@ class RecurrentLayer(nn.Module):
     ) -> tuple[Any, Any]:
         """Run over sequences.
 
-        Under autocast, input of any dtype is taken; the result has the dtype of the weights.
+        Under autocast the input may have any dtype; the result has the dtype of the weights.
 
         Args:
             input: A batch (T, B, I), with ``batch_first`` (B, T, I); a single sequence (T, I);
                 or packed.
-            hx: The state before the first step: h (D·L, B, H), or a tuple (h, c) of such where
-                the cell has both; of a single sequence without the axis B. None: zeros.
+            hx: The state before the first step: h (D·L, B, H), or a tuple (h, c) if the cell has
+                both; without the axis B for a single sequence. None: zeros.
             lengths: Number of real steps of each sequence of a padded batch, (B,); None: all.
-                What stands in the padding never counts.
+                The padding may hold anything.
 
         Returns:
             The output of the last level in the form of the input, with D·H features and zero
             at padded steps; and the final state of each level and direction in the form of
-            ``hx``: after the last real step, of the reverse direction after the first.
+            ``hx``: after the last real step, or after the first in the reverse direction.
 
         Raises:
             RequestError: Shapes, lengths or dtypes do not fit.
@@ -213,21 +225,21 @@ class RecurrentLayer(nn.Module):
         lengths: Tensor | Sequence[int] | None = None,
     ) -> StackPass:
         """Prepare a pass for `sercli.nn.run_parallel`; the arguments are those of `forward`."""
-        batch = read(input, lengths, batch_first=self.batch_first)
+        batch = read_sequences(input, lengths, batch_first=self.batch_first)
         steps = self._checked(batch.steps, "input")
         if steps.shape[-1] != self.input_size:
             raise RequestError(
                 f"input has {steps.shape[-1]} features: the layer reads {self.input_size}"
             )
-        initial = self._initial(hx, steps.shape[1], batch.alone)
+        initial = self._initial(hx, steps.shape[1], batch.unbatched)
         levels = [
             partial(self._level, level, batch.lengths, initial) for level in range(self.num_layers)
         ]
 
         def finish(output: Tensor, finals: list[State]) -> tuple[Any, Any]:
             dtype = self.weight_hh_l0.dtype
-            final = stack_states(finals, self.num_states, batch.alone, dtype)
-            return batch.returned(output.to(dtype)), final
+            final = stack_states(finals, self.num_states, batch.unbatched, dtype)
+            return batch.like_input(output.to(dtype)), final
 
         return StackPass(self.cell, levels, steps, finish, self.on_states)
 
@@ -246,15 +258,15 @@ class RecurrentLayer(nn.Module):
             )
         return recurrences
 
-    def _initial(self, hx: FinalState | None, batch: int, alone: bool) -> list[State]:
+    def _initial(self, hx: FinalState | None, batch: int, unbatched: bool) -> list[State]:
         if hx is None:
             return []
         shape = len(self.all_suffixes()), batch, self.hidden_size
-        states = split_state(hx, self.num_states, shape, alone)
+        states = split_state(hx, self.num_states, shape, unbatched)
         return [tuple(self._checked(part, "hx") for part in state) for state in states]
 
     def _checked(self, given: Tensor, what: str) -> Tensor:
-        """``given`` in the dtype of the computation."""
+        """Convert ``given`` to the dtype of the computation."""
         own = self.weight_hh_l0.dtype
         if given.dtype is not own and not torch.is_autocast_enabled(given.device.type):
             raise RequestError(
@@ -266,7 +278,7 @@ class RecurrentLayer(nn.Module):
         return suffix if self.share == "direction" else suffix.removesuffix("_reverse")
 
     def extra_repr(self) -> str:
-        """Show the sizes, and what differs from the defaults."""
+        """Show the sizes, and the settings that differ from the defaults."""
         shown = [str(self.input_size), str(self.hidden_size)]
         for name, default in _DEFAULTS.items():
             if (value := getattr(self, name)) != default:
@@ -275,7 +287,7 @@ class RecurrentLayer(nn.Module):
 
 
 def recurrent_layers(model: nn.Module) -> Iterator[RecurrentLayer]:
-    """Give the recurrent layers of a model."""
+    """Iterate over the recurrent layers of a model."""
     return (module for module in model.modules() if isinstance(module, RecurrentLayer))
 
 
@@ -287,7 +299,13 @@ def last_state(layer: RecurrentLayer, final: FinalState) -> Tensor:
         final: The final state as the layer returned it.
 
     Returns:
-        (B, D·H); of a single sequence (D·H,).
+        (B, D·H), or (D·H,) for a single sequence.
+
+    >>> import torch
+    >>> from sercli.nn import LSTM, last_state
+    >>> layer = LSTM(45, 64, num_layers=2, bidirectional=True)
+    >>> last_state(layer, layer(torch.randn(9, 3, 45))[1]).shape
+    torch.Size([3, 128])
     """
     visible = final if isinstance(final, Tensor) else final[0]
     directions = 2 if layer.bidirectional else 1
@@ -299,7 +317,7 @@ def _check_dropout(dropout: float, num_layers: int) -> None:
         raise RequestError(f"dropout={dropout:g}: must be in [0, 1]")
     if dropout and num_layers == 1:
         warnings.warn(
-            f"dropout={dropout:g} acts between the layers of a stack: it does nothing with one",
+            f"dropout={dropout:g} acts between the layers of a stack, and num_layers=1",
             stacklevel=4,
         )
 
@@ -314,7 +332,7 @@ def _maker(
     def new() -> nn.Module:
         module = make()
         if not isinstance(module, nn.Module):
-            raise RequestError(f"activation={activation!r} made no module but {module!r}")
+            raise RequestError(f"activation={activation!r} returned {module!r}, not a module")
         return module.to(device=device, dtype=dtype)
 
     return new

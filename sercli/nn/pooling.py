@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 Pooling = Callable[[Tensor, Tensor], Tensor]
-"""Makes (B, H) of states (B, T, H) and valid (B, T)."""
+"""From states (B, T, H) and valid (B, T) to (B, H)."""
 
 
 def valid_steps(lengths: Tensor, steps: int) -> Tensor:
@@ -20,12 +20,23 @@ def valid_steps(lengths: Tensor, steps: int) -> Tensor:
 
     Returns:
         Boolean (B, T), true where a step is real.
+
+    >>> import torch
+    >>> valid_steps(torch.tensor([2, 3]), 3)
+    tensor([[ True,  True, False],
+            [ True,  True,  True]])
     """
     return torch.arange(steps, device=lengths.device) < lengths.unsqueeze(1)
 
 
 def mean_over_time(states: Tensor, valid: Tensor) -> Tensor:
-    """Return the mean over the real steps, (B, H)."""
+    """Return the mean over the real steps, (B, H).
+
+    >>> import torch
+    >>> states, valid = torch.arange(6.0).view(1, 3, 2), torch.tensor([[True, True, False]])
+    >>> mean_over_time(states, valid)
+    tensor([[1., 2.]])
+    """
     real = states.masked_fill(~valid.unsqueeze(-1), 0.0)
     return real.sum(dim=1) / valid.sum(dim=1, keepdim=True)
 
@@ -33,22 +44,38 @@ def mean_over_time(states: Tensor, valid: Tensor) -> Tensor:
 def deviation_over_time(states: Tensor, valid: Tensor) -> Tensor:
     """Return the standard deviation over the real steps, dividing by their number, (B, H).
 
-    Of a feature that does not change it is 10⁻⁶, because the slope of a root at 0 is infinite.
+    It is at least 10⁻⁶, since the slope of a root at 0 is infinite.
+
+    >>> import torch
+    >>> states, valid = torch.arange(6.0).view(1, 3, 2), torch.tensor([[True, True, False]])
+    >>> deviation_over_time(states, valid)
+    tensor([[1., 1.]])
     """
     away = states - mean_over_time(states, valid).unsqueeze(1)
     return mean_over_time(away.square(), valid).clamp(min=1e-12).sqrt()
 
 
 def largest_over_time(states: Tensor, valid: Tensor) -> Tensor:
-    """Return the largest value of each feature over the real steps, (B, H)."""
+    """Return the largest value of each feature over the real steps, (B, H).
+
+    >>> import torch
+    >>> states, valid = torch.arange(6.0).view(1, 3, 2), torch.tensor([[True, True, False]])
+    >>> largest_over_time(states, valid)
+    tensor([[2., 3.]])
+    """
     return states.masked_fill(~valid.unsqueeze(-1), -torch.inf).amax(dim=1)
 
 
 def ends_of_directions(states: Tensor, valid: Tensor) -> Tensor:
-    """Return where the two directions of a bidirectional layer end, (B, H).
+    """Return the last states of both directions of a bidirectional layer, (B, H).
 
     The first half of the features runs forward and ends at the last real step; the second half
-    runs back and ends at the first one.
+    runs backward and ends at the first one.
+
+    >>> import torch
+    >>> states, valid = torch.arange(6.0).view(1, 3, 2), torch.tensor([[True, True, False]])
+    >>> ends_of_directions(states, valid)
+    tensor([[2., 1.]])
     """
     forward, backward = states.chunk(2, dim=-1)
     rows = torch.arange(len(states), device=states.device)

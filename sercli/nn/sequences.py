@@ -1,4 +1,4 @@
-"""The forms in which a recurrent layer takes and returns sequences."""
+"""Batched, single and packed sequences as inputs and outputs of a recurrent layer."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from sercli.errors import RequestError
 
 @dataclass(frozen=True)
 class Sequences:
-    """Sequences of the one form in which they are computed, and the form in which they came.
+    """A padded batch, and the form in which it was given.
 
     Attributes:
         steps: (T, B, I).
         lengths: Number of real steps of each sequence, (B,).
-        batch_first: Whether they came as (B, T, I).
-        alone: Whether it came as one sequence (T, I).
-        packed: What they came as, if packed.
+        batch_first: True if it was given as (B, T, I).
+        unbatched: True if it was given as one sequence (T, I).
+        packed: The packed sequence that was given, if any.
     """
 
     steps: Tensor
     lengths: Tensor
     batch_first: bool = False
-    alone: bool = False
+    unbatched: bool = False
     packed: PackedSequence | None = None
 
-    def returned(self, steps: Tensor) -> Tensor | PackedSequence:
-        """Bring an output (T, B, O) to the form in which the input came."""
+    def like_input(self, steps: Tensor) -> Tensor | PackedSequence:
+        """Convert an output (T, B, O) to the form of the input."""
         if self.packed is not None:
             return _packed_like(self.packed, steps, self.lengths)
-        if self.alone:
+        if self.unbatched:
             return steps.squeeze(1)
         return steps.transpose(0, 1) if self.batch_first else steps
 
 
-def read(
+def read_sequences(
     given: Tensor | PackedSequence, lengths: Tensor | Sequence[int] | None, *, batch_first: bool
 ) -> Sequences:
-    """Take sequences in any form that the layers of torch take, or padded with lengths.
+    """Read sequences in any form that the layers of torch take, or padded with lengths.
 
     Args:
         given: (T, B, I) or, with ``batch_first``, (B, T, I); one sequence (T, I); or packed.
@@ -50,8 +50,8 @@ def read(
         batch_first: Whether a batch is (B, T, I).
 
     Raises:
-        RequestError: There is no step, a length does not fit, or lengths come with something
-            that has its own.
+        RequestError: There is no step, a length does not fit, or lengths are given for sequences
+            that have their own.
     """
     if isinstance(given, PackedSequence):
         _check_no_lengths(lengths, "a packed sequence")
@@ -61,7 +61,7 @@ def read(
         raise RequestError(f"input of shape {tuple(given.shape)}: expected (T, B, I) or (T, I)")
     if given.dim() == 2:
         _check_no_lengths(lengths, "a single sequence")
-        return replace(read(given.unsqueeze(1), None, batch_first=False), alone=True)
+        return replace(read_sequences(given.unsqueeze(1), None, batch_first=False), unbatched=True)
     steps = given.transpose(0, 1) if batch_first else given
     return Sequences(steps, _checked(lengths, steps), batch_first=batch_first)
 

@@ -111,7 +111,7 @@ def test_what_does_not_learn_has_no_gradient_but_stays_in_the_state() -> None:
     ],
 )
 def test_an_alpha_outside_its_clamp_is_refused_with_the_remedy(settings: dict[str, Any]) -> None:
-    with pytest.raises(RequestError, match=r"arelu\.alpha=.* outside its clamp .*alpha_min"):
+    with pytest.raises(RequestError, match=r"activation\.alpha=.* outside its clamp .*alpha_min"):
         AReLU(**settings)
 
 

@@ -249,7 +249,7 @@ def test_the_gate_bias_is_added_to_the_gates(
         ({"num_layers": 0}, "num_layers=0: must be 1 or more"),
         ({"dropout": 1.5}, "dropout=1.5: must be in"),
         ({"activation": "than"}, "unknown activation 'than'. Did you mean 'tanh'?"),
-        ({"activation": int}, "made no module but 0"),
+        ({"activation": int}, "returned 0, not a module"),
         ({"share": "model"}, "share=model: must be one of layer, direction"),
         ({"init": "xavier"}, "init=xavier: must be one of torch, glorot, orthogonal"),
         ({"reset": "never"}, "reset=never: must be one of after, before"),

@@ -365,7 +365,7 @@ def test_what_a_sampler_proposes_where_nothing_can_be_is_excluded(
     assert result.summary.states["complete"] == 3
     assert result.summary.states["excluded"] > 0
     (note,) = [note for note in progress.notes if note.startswith("a part of the space makes no")]
-    assert "arelu.alpha=0.99 lies outside its clamp" in note
+    assert "activation.alpha=0.99 lies outside its clamp" in note
 
 
 def test_a_bad_point_is_pruned_between_its_folds(

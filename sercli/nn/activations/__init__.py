@@ -1,9 +1,8 @@
-"""Activations that can stand in the candidate state of a recurrent cell, by name.
+"""Activations of the candidate state of a recurrent cell, by name.
 
 To add one, write a class in a module of this folder, register it, and give it a file in
-``conf/activation/``. From its formula every backend makes what it needs: the eager loop calls
-it, the fused kernel is compiled from it together with its derivative
-(`sercli.nn.recurrence.cpp.generate`).
+``conf/activation/``. Its formula serves every backend: the eager loop calls it, kernels are
+compiled from it and its derivative (`sercli.nn.recurrence.cpp.generate`).
 """
 
 from __future__ import annotations
@@ -15,18 +14,28 @@ from sercli.registry import Registry
 
 
 class Activation(nn.Module):
-    """A function of one number with coefficients, applied to every element of a tensor.
+    """An element-wise function with coefficients.
 
-    It is written in two parts. `coefficients` does, once for a whole sequence, everything that
-    does not depend on the input: clamping what is learned, normalising it, drawing noise.
-    `formula` is what happens to each element, and nothing else.
+    It has two parts. `coefficients` does, once for a whole sequence, everything that does not
+    depend on the input: clamping and normalising learned numbers, drawing noise. `formula` is
+    applied to each element at every step.
+
+    >>> import torch
+    >>> from sercli.nn import GRU
+    >>> from sercli.nn.activations import Activation
+    >>> class Squareplus(Activation):
+    ...     def formula(self, x, *coefficients):
+    ...         return (x + torch.sqrt(x * x + 4)) / 2
+    >>> Squareplus()(torch.tensor([-1.5, 0.0, 1.5]))
+    tensor([0.5000, 1.0000, 2.0000])
+    >>> layer = GRU(45, 64, activation=Squareplus())
     """
 
     def coefficients(self, shape: torch.Size) -> tuple[Tensor, ...]:
-        """Return the numbers that the formula uses, at this moment.
+        """Return the current coefficients of the formula.
 
         Args:
-            shape: Shape of the input; in a recurrent cell, of one step: (B, H).
+            shape: Shape of the input; in a recurrent cell that of one step, (B, H).
 
         Returns:
             Tensors that broadcast to ``shape``: (), (H,) or (B, H) in a cell.
@@ -36,8 +45,8 @@ class Activation(nn.Module):
     def formula(self, x: Tensor, *coefficients: Tensor) -> Tensor:
         """Apply the activation element by element, with torch's functions.
 
-        It uses no tensor but its arguments and does not branch on their values, so that it can
-        be traced.
+        It must be traceable: it uses no tensors but its arguments and does not branch on their
+        values.
         """
         raise NotImplementedError
 

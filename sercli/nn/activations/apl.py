@@ -15,15 +15,20 @@ class APL(Activation):
 
     Agostinelli, Hoffman, Sadowski, Baldi: "Learning Activation Functions to Improve Deep
     Neural Networks" (2014), arXiv 1412.6830. Initially a_s ~ U(−0.2, 0.2) and b_s ~ N(0, 0.5),
-    as in the example of the authors' published code. They learn hinges for every unit.
+    as in the example of the authors' published code, which learns hinges for every unit.
 
     Args:
-        hinges: S; 5 is that of the same example.
-        learn: Whether the hinges are trained; else they stay as drawn.
-        units: H, where every unit has hinges of its own; None: one set for all.
+        hinges: S; 5 as in the same example.
+        learn: Train the hinges; else they stay as drawn.
+        units: H, if every unit has hinges of its own; None: one set for all.
 
     Raises:
         RequestError: There is no hinge.
+
+    >>> import torch
+    >>> from sercli.nn.activations import ACTIVATIONS
+    >>> ACTIVATIONS["apl"](hinges=2)(torch.randn(3, 4)).shape
+    torch.Size([3, 4])
     """
 
     def __init__(self, hinges: int = 5, learn: bool = True, units: int | None = None) -> None:
@@ -34,11 +39,9 @@ class APL(Activation):
         self.b = nn.Parameter(torch.empty(shape).normal_(0.0, 0.5), requires_grad=learn)
 
     def coefficients(self, shape: torch.Size) -> tuple[Tensor, ...]:
-        """Return the slopes a_1 … a_S, then the offsets b_1 … b_S."""
         return *self.a.unbind(), *self.b.unbind()
 
     def formula(self, x: Tensor, *coefficients: Tensor) -> Tensor:
-        """Add the hinges to ReLU."""
         half = len(coefficients) // 2
         total = torch.relu(x)
         for slope, offset in zip(coefficients[:half], coefficients[half:], strict=True):

@@ -16,7 +16,7 @@ class AReLU(Activation):
     """AReLU: relu(x)·(1 + σ(β)) − relu(−x)·clamp(α).
 
     Chen, Li, Xu: "AReLU: Attention-based Rectified Linear Unit" (2020), arXiv 2006.13858.
-    One α and one β per module. A clamped α receives no gradient, so an α that starts at
+    There is one α and one β per module. A clamped α receives no gradient, so an α that starts at
     ``alpha_min`` is frozen by its first step downwards, as in the published code.
 
     Args:
@@ -25,11 +25,17 @@ class AReLU(Activation):
         beta: Initial β. Chen et al.: 2.0; AR-GRU (V): 1.0.
         alpha_min: Lower clamp of α. Chen et al.: 0.01; AR-GRU (II): 0.
         alpha_max: Upper clamp of α. Chen et al.: 0.99.
-        learn: Whether α and β are trained; else they stay as they are.
-        units: H, where every unit has an α and a β of its own; None: one for all.
+        learn: Train α and β.
+        units: H, if every unit has an α and a β of its own; None: one for all.
 
     Raises:
         RequestError: The clamp is empty, alpha lies outside of it, or beta is not finite.
+
+    >>> import torch
+    >>> from sercli.nn import GRU, AReLU
+    >>> AReLU(alpha=0.5, beta=0.0)(torch.tensor([-2.0, 2.0]))
+    tensor([-1.,  3.], grad_fn=<MulBackward0>)
+    >>> layer = GRU(45, 64, activation=lambda: AReLU(alpha=0.01, beta=1.0))
     """
 
     def __init__(
@@ -44,11 +50,12 @@ class AReLU(Activation):
         super().__init__()
         if not alpha_min <= alpha <= alpha_max:
             raise RequestError(
-                f"arelu.alpha={alpha:g} lies outside its clamp [{alpha_min:g}, {alpha_max:g}]: "
-                "move arelu.alpha_min or arelu.alpha_max (AR-GRU II: arelu.alpha_min=0)"
+                f"activation.alpha={alpha:g} lies outside its clamp "
+                f"[{alpha_min:g}, {alpha_max:g}]: change alpha_min or alpha_max "
+                "(AR-GRU II: alpha_min=0)"
             )
-        check_finite("arelu.alpha", alpha)
-        check_finite("arelu.beta", beta)
+        check_finite("activation.alpha", alpha)
+        check_finite("activation.beta", beta)
         self.alpha_min = single(alpha_min)
         self.alpha_max = single(alpha_max)
         self.alpha = learned(alpha, units, learn)
@@ -59,10 +66,8 @@ class AReLU(Activation):
         return 1 + torch.sigmoid(self.beta), self.alpha.clamp(self.alpha_min, self.alpha_max)
 
     def formula(self, x: Tensor, *coefficients: Tensor) -> Tensor:
-        """Scale each part by its slope."""
         gain, slope = coefficients
         return x * torch.where(x > 0, gain, slope)
 
     def extra_repr(self) -> str:
-        """Show the current parameters, where each unit has its own, their means."""
         return f"alpha={self.alpha.mean().item():.4g}, beta={self.beta.mean().item():.4g}"

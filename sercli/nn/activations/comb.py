@@ -24,19 +24,24 @@ class Comb(Activation):
     """Comb: Σ c_i·f_i(x) with learned c_i that sum to 1.
 
     Manessi, Rozza: "Learning Combinations of Activation Functions" (2018), arXiv 1801.09403.
-    The weights span the affine hull of the basis, or its convex hull, where none is below 0.
-    Our choice, as no source states it: all start equal, at 1/n; the affine weights are the
+    The weights span the affine hull of the basis, or its convex hull, in which none is below 0.
+    Our choice, as no source states it: all weights start at 1/n; the affine ones are the
     orthogonal projection of free numbers, the convex ones their softmax.
 
     Args:
         basis: Names joined by ``+``, of ``identity``, ``relu`` and ``tanh``. Manessi and Rozza
             try all three and every pair.
         hull: ``affine`` or ``convex``.
-        learn: Whether the weights are trained.
-        units: H, where every unit has weights of its own; None: one set for all.
+        learn: Train the weights.
+        units: H, if every unit has weights of its own; None: one set for all.
 
     Raises:
-        RequestError: The hull or a function is unknown, or a function stands twice.
+        RequestError: The hull or a function is unknown, or a function is named twice.
+
+    >>> import torch
+    >>> from sercli.nn.activations import ACTIVATIONS
+    >>> ACTIVATIONS["comb"]("identity+relu")(torch.tensor([-2.0, 2.0])).detach()
+    tensor([-1.,  2.])
     """
 
     def __init__(
@@ -54,13 +59,11 @@ class Comb(Activation):
         self.free = learned([start] * len(self.basis), units, learn)
 
     def coefficients(self, shape: torch.Size) -> tuple[Tensor, ...]:
-        """Return the weights, one for each function."""
         if self.hull == "convex":
             return torch.softmax(self.free, dim=0).unbind()
         return (self.free + (1 - self.free.sum(dim=0)) / len(self.basis)).unbind()
 
     def formula(self, x: Tensor, *coefficients: Tensor) -> Tensor:
-        """Combine the functions of the basis."""
         first, *others = (
             weight * _BASES[name](x) for name, weight in zip(self.basis, coefficients, strict=True)
         )
@@ -69,7 +72,6 @@ class Comb(Activation):
         return first
 
     def extra_repr(self) -> str:
-        """Show what is combined."""
         return f"{self.hull}, {'+'.join(self.basis)}"
 
 

@@ -15,20 +15,25 @@ class EELU(Activation):
     """EELU: k·x where x ≥ 0, else a·(exp(b·x) − 1), with learned a, b ≥ 0 and a noisy k.
 
     Kim, Kim, Kim: "Elastic exponential linear units for convolutional neural networks"
-    (2020). Where training, every other call is noisy: k ~ N(1, s) clamped to [0, 2] with
-    s ~ U(0, ε) drawn once for the call. Else k = 1. As in the published code the first call
-    is noisy, a noisy call trains neither a nor b, and a or b below 0 counts as 0 but keeps its
+    (2020). In training every other call is noisy: k ~ N(1, s) clamped to [0, 2], with
+    s ~ U(0, ε) drawn once per call. Else k = 1. As in the published code the first call is
+    noisy, a noisy call trains neither a nor b, and an a or b below 0 counts as 0 but keeps its
     gradient.
 
     Args:
-        a: Initial a, what the negative part tends to is −a; 0.25 is that of Kim et al.
-        b: Initial b; 1.0 is that of Kim et al.
-        epsilon: ε, the largest spread of k; 1.0 is that of Kim et al.; 0: no noise.
-        learn: Whether a and b are trained.
-        units: H, where every unit has an a and a b of its own; None: one for all.
+        a: Initial a; the negative part tends to −a. Kim et al.: 0.25.
+        b: Initial b. Kim et al.: 1.0.
+        epsilon: ε, the largest spread of k. Kim et al.: 1.0; 0: no noise.
+        learn: Train a and b.
+        units: H, if every unit has an a and a b of its own; None: one for all.
 
     Raises:
         RequestError: a, b or epsilon is below 0.
+
+    >>> import torch
+    >>> from sercli.nn.activations import ACTIVATIONS
+    >>> ACTIVATIONS["eelu"]().eval()(torch.tensor([-100.0, 2.0])).detach()
+    tensor([-0.2500,  2.0000])
     """
 
     def __init__(
@@ -49,7 +54,6 @@ class EELU(Activation):
         self._noisy = False
 
     def coefficients(self, shape: torch.Size) -> tuple[Tensor, ...]:
-        """Return k, a and b; of two calls in training, one draws a k for every element."""
         a, b = (straight_through(number, number.clamp(min=0)) for number in (self.a, self.b))
         if self.training:
             self._noisy = not self._noisy
@@ -63,6 +67,5 @@ class EELU(Activation):
         return (1 + spread * torch.randn(shape, device=device, dtype=dtype)).clamp(0, 2)
 
     def formula(self, x: Tensor, *coefficients: Tensor) -> Tensor:
-        """Scale the positive part and bend the negative one."""
         k, a, b = coefficients
         return torch.where(x >= 0, k * x, a * torch.expm1(b * x.clamp(max=0)))

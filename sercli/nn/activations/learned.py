@@ -1,4 +1,4 @@
-"""What the activations with learned numbers have in common."""
+"""Learned parameters of activations."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 
 def learned(values: float | Sequence[float], units: int | None, learn: bool) -> nn.Parameter:
-    """Make a parameter of one or several numbers, for all units or for each.
+    """Make a parameter of one or several numbers, shared by all units or one per unit.
 
     Args:
         values: The initial number, or n of them. They are rounded to single precision, so that
-            a module made in double precision equals one that ``.double()`` turned into it.
-        units: H, where every unit has numbers of its own; None: all share them.
-        learn: Whether it is trained.
+            a module made in double precision equals one converted by ``.double()``.
+        units: H, if every unit has numbers of its own; None: all share them.
+        learn: Train it.
 
     Returns:
         A parameter of shape () or (n,); with ``units`` (H,) or (n, H).
@@ -29,8 +29,8 @@ def learned(values: float | Sequence[float], units: int | None, learn: bool) -> 
 def single(number: float) -> float:
     """Round to single precision, as `learned` does.
 
-    A bound of a clamp must be rounded like the parameter that may start on it: 0.01 in single
-    precision, read in double precision, lies below 0.01 and would be frozen.
+    A bound of a clamp must be rounded like a parameter that starts on it: 0.01 in single
+    precision lies below 0.01 in double precision, and would be frozen.
     """
     return torch.tensor(number, dtype=torch.float32).item()
 
@@ -38,6 +38,6 @@ def single(number: float) -> float:
 def straight_through(parameter: Tensor, value: Tensor) -> Tensor:
     """Return ``value`` with the gradient of ``parameter``.
 
-    So a bound holds a learned number without freezing it: its gradient can lead it back.
+    A learned number beyond a bound is not frozen: its gradient can lead it back.
     """
     return parameter + (value - parameter).detach()

@@ -21,8 +21,8 @@ _INITIAL = {
         (-0.00130271812, 0.428349017, 1.45243041e-9, 0.0107966481),
     ),
 }
-"""Coefficients a_0 … a_5 and b_1 … b_4, as the authors publish them. Those that are nearly 0
-must not be 0: |b_k| would then have no gradient."""
+"""Coefficients a_0 … a_5 and b_1 … b_4, as the authors publish them. Those close to 0 must not be
+0, since |b_k| would then have no gradient."""
 
 
 @ACTIVATIONS.register("pau")
@@ -30,19 +30,25 @@ class PAU(Activation):
     """PAU: P(x)/Q(x) with learned P = a_0 + … + a_5 x⁵ and Q ≥ 1 of degree 4.
 
     Molina, Schramowski, Kersting: "Padé Activation Units" (2020), arXiv 1907.06732. It starts
-    as an approximation that holds on [−3, 3] only: there it is within 0.034 of leaky ReLU
-    (slope 0.01), within 0.002 of tanh with the paper's denominator and within 5e-5 with the
-    code's. Far out it grows as (a_5/b_4)·x on both sides.
+    as an approximation on [−3, 3], within 0.034 of leaky ReLU (slope 0.01), and of tanh within
+    0.002 with the paper's denominator and within 5e-5 with the code's. Far out it grows as
+    (a_5/b_4)·x on both sides.
 
     Args:
         init: ``leaky_relu`` or ``tanh``.
         denominator: Q = 1 + |Σ b_k x^k| as in the ``paper``, or 1 + Σ |b_k|·|x|^k as in the
             published ``code``.
-        learn: Whether the coefficients are trained.
-        units: H, where every unit has coefficients of its own; None: one set for all.
+        learn: Train the coefficients.
+        units: H, if every unit has coefficients of its own; None: one set for all.
 
     Raises:
         RequestError: The initial function or the denominator is unknown.
+
+    >>> import torch
+    >>> from sercli.nn.activations import ACTIVATIONS
+    >>> x = torch.linspace(-3, 3, 7)
+    >>> torch.allclose(ACTIVATIONS["pau"]("tanh")(x), torch.tanh(x), atol=2e-3)
+    True
     """
 
     def __init__(
@@ -61,12 +67,10 @@ class PAU(Activation):
         self.b = learned(b, units, learn)
 
     def coefficients(self, shape: torch.Size) -> tuple[Tensor, ...]:
-        """Return a_0 … a_5 and b_1 … b_4, in the code's form without their signs."""
         b = self.b if self.denominator == "paper" else self.b.abs()
         return *self.a.unbind(), *b.unbind()
 
     def formula(self, x: Tensor, *coefficients: Tensor) -> Tensor:
-        """Divide the two polynomials."""
         a, b = coefficients[:6], coefficients[6:]
         if self.denominator == "paper":
             return _polynomial(x, a) / (1 + torch.abs(x * _polynomial(x, b)))

@@ -18,11 +18,16 @@ class PReLU(Activation):
 
     Args:
         slope: Initial slope of the negative part; 0.25 is that of He et al.
-        learn: Whether the slope is trained.
-        units: H, where every unit has a slope of its own; None: one for all.
+        learn: Train the slope.
+        units: H, if every unit has a slope of its own; None: one for all.
 
     Raises:
         RequestError: The slope is not finite.
+
+    >>> import torch
+    >>> from sercli.nn.activations import ACTIVATIONS
+    >>> ACTIVATIONS["prelu"]()(torch.tensor([-2.0, 2.0])).detach()
+    tensor([-0.5000,  2.0000])
     """
 
     def __init__(self, slope: float = 0.25, learn: bool = True, units: int | None = None) -> None:
@@ -31,10 +36,8 @@ class PReLU(Activation):
         self.slope = learned(slope, units, learn)
 
     def coefficients(self, shape: torch.Size) -> tuple[Tensor, ...]:
-        """Return the slope."""
         return (self.slope,)
 
     def formula(self, x: Tensor, *coefficients: Tensor) -> Tensor:
-        """Flatten the negative part."""
         (slope,) = coefficients
         return torch.where(x > 0, x, slope * x)

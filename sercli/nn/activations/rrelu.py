@@ -15,15 +15,20 @@ class RReLU(Activation):
     """RReLU: x where x > 0, else slope·x with a random slope.
 
     Xu et al.: "Empirical Evaluation of Rectified Activations" (2015), arXiv 1505.00853. In
-    training the slope is drawn from U(lower, upper); else it is the mean of both. Unlike
-    torch's, a slope stays as drawn for all steps of a sequence.
+    training a slope is drawn from U(lower, upper) for each unit and sequence, and stays the same
+    for all of its steps, unlike with torch's module. In evaluation it is the mean of both.
 
     Args:
         lower: Smallest slope; 1/8 is torch's.
         upper: Largest slope; 1/3 is torch's.
 
     Raises:
-        RequestError: A bound is not finite, or lower lies above upper.
+        RequestError: A bound is not finite, or lower is above upper.
+
+    >>> import torch
+    >>> from sercli.nn.activations import ACTIVATIONS
+    >>> ACTIVATIONS["rrelu"](0.0, 1.0).eval()(torch.tensor([-2.0, 2.0]))
+    tensor([-1.,  2.])
     """
 
     bounds: Tensor
@@ -36,11 +41,10 @@ class RReLU(Activation):
             raise RequestError(
                 f"activation.lower={lower:g} lies above activation.upper={upper:g}: swap them"
             )
-        # A buffer, so that slopes are drawn on the device and in the precision of the module.
+        # A buffer, so that slopes are drawn on the device and in the dtype of the module.
         self.register_buffer("bounds", torch.tensor([lower, upper]), persistent=False)
 
     def coefficients(self, shape: torch.Size) -> tuple[Tensor, ...]:
-        """Draw a slope for every element of ``shape``; in evaluation, return the mean one."""
         lower, upper = self.bounds.unbind()
         if not self.training:
             return ((lower + upper) / 2,)
@@ -48,6 +52,5 @@ class RReLU(Activation):
         return (lower + (upper - lower) * drawn,)
 
     def formula(self, x: Tensor, *coefficients: Tensor) -> Tensor:
-        """Flatten the negative part."""
         (slope,) = coefficients
         return torch.where(x > 0, x, slope * x)

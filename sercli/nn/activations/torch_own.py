@@ -1,6 +1,8 @@
-"""Fixed activations that torch has already."""
+"""Fixed activations that torch has."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -10,49 +12,48 @@ from sercli.nn.activations import ACTIVATIONS, Activation
 from sercli.nn.checks import check_finite, check_positive
 
 
-@ACTIVATIONS.register("identity")
-class Identity(Activation):
-    """x: the candidate becomes linear."""
+def _fixed(name: str, function: Callable[[Tensor], Tensor], doc: str) -> type[Activation]:
+    """Make and register the class of an activation without settings."""
 
-    def formula(self, x: Tensor, *coefficients: Tensor) -> Tensor:
-        """Return ``x``."""
-        return x
+    def formula(self: Activation, x: Tensor, *coefficients: Tensor) -> Tensor:
+        return function(x)
 
-
-@ACTIVATIONS.register("tanh")
-class Tanh(Activation):
-    """tanh(x), the candidate activation of the original GRU (Cho et al. 2014)."""
-
-    def formula(self, x: Tensor, *coefficients: Tensor) -> Tensor:
-        """Apply tanh."""
-        return torch.tanh(x)
+    members = {"formula": formula, "__doc__": doc, "__module__": __name__}
+    return ACTIVATIONS.register(name.lower())(type(name, (Activation,), members))
 
 
-@ACTIVATIONS.register("hardtanh")
-class Hardtanh(Activation):
-    """min(1, max(−1, x)), tanh in three straight pieces (Collobert 2004)."""
+Identity = _fixed("Identity", lambda x: x, "x: the candidate becomes linear.")
+Tanh = _fixed("Tanh", torch.tanh, "tanh(x), as in the original GRU (Cho et al. 2014).")
+Hardtanh = _fixed(
+    "Hardtanh", F.hardtanh, "min(1, max(−1, x)), tanh in three straight pieces (Collobert 2004)."
+)
+Softsign = _fixed(
+    "Softsign",
+    F.softsign,
+    "x / (1 + |x|), which saturates more slowly than tanh (Bergstra et al. 2009).",
+)
+ReLU = _fixed("ReLU", torch.relu, "max(0, x): the R-GRU of Rajamani et al. (2021), Table 1.")
+SELU = _fixed(
+    "SELU",
+    F.selu,
+    """SELU: λ·x where x > 0, else λ·a·(eˣ − 1) (Klambauer et al. 2017, arXiv 1706.02515).
 
-    def formula(self, x: Tensor, *coefficients: Tensor) -> Tensor:
-        """Cut ``x`` off at −1 and 1."""
-        return F.hardtanh(x)
-
-
-@ACTIVATIONS.register("softsign")
-class Softsign(Activation):
-    """x / (1 + |x|), which saturates more slowly than tanh (Bergstra et al. 2009)."""
-
-    def formula(self, x: Tensor, *coefficients: Tensor) -> Tensor:
-        """Apply softsign."""
-        return F.softsign(x)
-
-
-@ACTIVATIONS.register("relu")
-class ReLU(Activation):
-    """max(0, x): the R-GRU of Rajamani et al. (2021), Table 1."""
-
-    def formula(self, x: Tensor, *coefficients: Tensor) -> Tensor:
-        """Cut ``x`` off at 0."""
-        return torch.relu(x)
+    λ = 1.0507009873554805 and a = 1.6732632423543772 keep mean 0 and variance 1 from layer to
+    layer, as Klambauer et al. derive.
+    """,
+)
+GELU = _fixed(
+    "GELU",
+    F.gelu,
+    "GELU: x·Φ(x), Φ the normal distribution (Hendrycks, Gimpel 2016, arXiv 1606.08415).",
+)
+SiLU = _fixed("SiLU", F.silu, "SiLU or swish: x·σ(x) (Elfwing et al. 2017, arXiv 1702.03118).")
+Softplus = _fixed(
+    "Softplus",
+    F.softplus,
+    "Softplus: log(1 + eˣ), a smooth ReLU (Dugas et al. 2000); torch returns x above 20.",
+)
+Mish = _fixed("Mish", F.mish, "Mish: x·tanh(softplus(x)) (Misra 2020, arXiv 1908.08681).")
 
 
 @ACTIVATIONS.register("leaky_relu")
@@ -64,6 +65,11 @@ class LeakyReLU(Activation):
 
     Raises:
         RequestError: The slope is not finite.
+
+    >>> import torch
+    >>> from sercli.nn.activations import ACTIVATIONS
+    >>> ACTIVATIONS["leaky_relu"](slope=0.1)(torch.tensor([-2.0, 3.0]))
+    tensor([-0.2000,  3.0000])
     """
 
     def __init__(self, slope: float = 0.01) -> None:
@@ -72,7 +78,6 @@ class LeakyReLU(Activation):
         self.slope = slope
 
     def formula(self, x: Tensor, *coefficients: Tensor) -> Tensor:
-        """Flatten the negative part."""
         return F.leaky_relu(x, self.slope)
 
 
@@ -81,7 +86,7 @@ class ELU(Activation):
     """ELU: x where x > 0, else α·(eˣ − 1) (Clevert et al. 2016, arXiv 1511.07289).
 
     Args:
-        alpha: What the negative part tends to is −α; 1.0 is the value of Clevert et al.
+        alpha: α; the negative part tends to −α. 1.0 is the value of Clevert et al.
 
     Raises:
         RequestError: alpha is not above 0.
@@ -93,7 +98,6 @@ class ELU(Activation):
         self.alpha = alpha
 
     def formula(self, x: Tensor, *coefficients: Tensor) -> Tensor:
-        """Bend the negative part."""
         return F.elu(x, self.alpha)
 
 
@@ -104,7 +108,7 @@ class CELU(Activation):
     Unlike ELU it has no kink at 0, whatever α is.
 
     Args:
-        alpha: What the negative part tends to is −α; 1.0 is torch's, where CELU equals ELU.
+        alpha: α; the negative part tends to −α. 1.0 is torch's, with which CELU equals ELU.
 
     Raises:
         RequestError: alpha is not above 0.
@@ -116,54 +120,4 @@ class CELU(Activation):
         self.alpha = alpha
 
     def formula(self, x: Tensor, *coefficients: Tensor) -> Tensor:
-        """Bend the negative part."""
         return F.celu(x, self.alpha)
-
-
-@ACTIVATIONS.register("selu")
-class SELU(Activation):
-    """SELU: λ·x where x > 0, else λ·a·(eˣ − 1) (Klambauer et al. 2017, arXiv 1706.02515).
-
-    λ = 1.0507009873554805 and a = 1.6732632423543772 keep mean 0 and variance 1 from layer to
-    layer, as Klambauer et al. derive.
-    """
-
-    def formula(self, x: Tensor, *coefficients: Tensor) -> Tensor:
-        """Scale, and bend the negative part."""
-        return F.selu(x)
-
-
-@ACTIVATIONS.register("gelu")
-class GELU(Activation):
-    """GELU: x·Φ(x), Φ the normal distribution (Hendrycks, Gimpel 2016, arXiv 1606.08415)."""
-
-    def formula(self, x: Tensor, *coefficients: Tensor) -> Tensor:
-        """Apply GELU itself, not its approximation by tanh."""
-        return F.gelu(x)
-
-
-@ACTIVATIONS.register("silu")
-class SiLU(Activation):
-    """SiLU or swish: x·σ(x) (Elfwing et al. 2017, arXiv 1702.03118)."""
-
-    def formula(self, x: Tensor, *coefficients: Tensor) -> Tensor:
-        """Apply SiLU."""
-        return F.silu(x)
-
-
-@ACTIVATIONS.register("softplus")
-class Softplus(Activation):
-    """Softplus: log(1 + eˣ), a smooth ReLU (Dugas et al. 2000); torch returns x above 20."""
-
-    def formula(self, x: Tensor, *coefficients: Tensor) -> Tensor:
-        """Apply softplus."""
-        return F.softplus(x)
-
-
-@ACTIVATIONS.register("mish")
-class Mish(Activation):
-    """Mish: x·tanh(softplus(x)) (Misra 2020, arXiv 1908.08681)."""
-
-    def formula(self, x: Tensor, *coefficients: Tensor) -> Tensor:
-        """Apply Mish."""
-        return F.mish(x)

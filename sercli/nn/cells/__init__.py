@@ -1,8 +1,8 @@
 """Recurrent cells, by name.
 
-To add one, write its step and its layer in a module of this folder, register the layer and
-give it a file in ``conf/cell/``. Stacks, directions, lengths, activations and initial weights
-are the same for all: `sercli.nn.layer.RecurrentLayer`.
+To add one, write its step and its layer in a module of this folder, register the layer and give
+it a file in ``conf/cell/``. `sercli.nn.layer.RecurrentLayer` adds stacks, directions, lengths,
+activations and initial weights.
 """
 
 from __future__ import annotations

@@ -37,27 +37,35 @@ BEFORE = Cell("gru_before", (2, 1), (2, 1), states=1, step=_reset_before, fused=
 
 @CELLS.register("gru")
 class GRU(RecurrentLayer):
-    """Gated recurrent units (Cho et al. 2014) whose candidate takes any activation φ.
+    """The gated recurrent unit (Cho et al. 2014) with any activation φ of the candidate.
 
-    With r and z the reset and the update gate, and with the reset after the product, as in
-    ``torch.nn.GRU`` and cuDNN, where W x and U h are the blocks of one matrix product each:
+    r and z are the reset and the update gate. The reset comes after the product, as in
+    ``torch.nn.GRU`` and cuDNN, where all gates share one product of each of x and h:
 
         c_t = φ(W x_t + b + r_t ∘ (U h_{t−1} + d)),   h_t = z_t ∘ h_{t−1} + (1 − z_t) ∘ c_t
 
-    or with the reset before it, as Cho et al. write and as TensorFlow's ``GRUCell`` and so the
-    code of IAAN compute (there without d):
+    or before it, as in Cho et al. and in TensorFlow's ``GRUCell``, which the code of IAAN uses
+    (there without d):
 
         c_t = φ(W x_t + b + U (r_t ∘ h_{t−1}) + d)
 
-    With tanh and the reset after the product the layer equals ``torch.nn.GRU``, and with either
-    order it exchanges state dicts with it. The blocks of the weights stand in the order r, z, c.
+    With tanh and the reset after the product the layer equals ``torch.nn.GRU``; with either
+    order their state dicts are interchangeable. The blocks of the weights are in the order r, z,
+    c.
 
     Args:
-        layer: Everything that `RecurrentLayer` takes.
+        layer: Arguments of `RecurrentLayer`.
         reset: ``after`` or ``before`` the product.
-        init: How the weights start: `sercli.nn.init.init_weights`.
+        init: Initial weights: `sercli.nn.init.init_weights`.
         gate_bias: Added to the initial bias of both gates (TensorFlow's ``GRUCell``: 1.0).
-        settings: Everything that `RecurrentLayer` takes, by name.
+        settings: Keyword arguments of `RecurrentLayer`.
+
+    >>> import torch
+    >>> from sercli.nn import GRU, AReLU
+    >>> layer = GRU(45, 64, bidirectional=True, activation=AReLU(alpha=0.01, beta=1.0))
+    >>> output, h_n = layer(torch.randn(9, 3, 45), lengths=[9, 4, 7])
+    >>> output.shape
+    torch.Size([9, 3, 128])
     """
 
     biased_gates = (0, 1)

@@ -26,25 +26,32 @@ CELL = Cell("li_gru", (2,), (2,), states=1, step=_step, fused=True)
 
 @CELLS.register("li_gru")
 class LiGRU(RecurrentLayer):
-    """Light gated recurrent units (Ravanelli, Brakel, Omologo, Bengio 2018, arXiv 1803.10225).
+    """The light gated recurrent unit (Ravanelli, Brakel, Omologo, Bengio 2018, arXiv 1803.10225).
 
-    A GRU without reset gate, whose input is normalised; their φ is ReLU:
+    A GRU without reset gate and with a normalised input; the φ of the paper is ReLU:
 
         z_t = σ(N(W_z x_t) + U_z h_{t−1}),   c_t = φ(N(W_c x_t) + U_c h_{t−1}),
         h_t = z_t ∘ h_{t−1} + (1 − z_t) ∘ c_t
 
-    N is a batch normalisation over the real frames of a batch; padding never enters its
-    statistics, and in evaluation it uses running ones. Its shift takes the place of the bias;
-    only without normalisation there is one. Recurrent blocks start orthogonal, as theirs. The
-    blocks of the weights stand in the order z, c.
+    N is a batch normalisation over the real frames of a batch, without padding; in evaluation it
+    uses running statistics. Its shift replaces the bias, which exists only without
+    normalisation. Recurrent blocks start orthogonal, as in the paper. The blocks of the weights
+    are in the order z, c.
 
     Args:
-        layer: Everything that `RecurrentLayer` takes.
+        layer: Arguments of `RecurrentLayer`.
         norm: ``batch``; ``layer``: each frame over all features of W x; ``none``.
-        settings: Everything that `RecurrentLayer` takes, by name.
+        settings: Keyword arguments of `RecurrentLayer`.
 
     Raises:
-        RequestError: In training, a batch normalisation meets fewer than two real frames.
+        RequestError: In training, a batch has fewer than two real frames to normalise.
+
+    >>> import torch
+    >>> from sercli.nn.cells import CELLS
+    >>> layer = CELLS["li_gru"](45, 64, activation="relu")
+    >>> output, final = layer(torch.randn(9, 3, 45), lengths=[9, 4, 7])
+    >>> output.shape
+    torch.Size([9, 3, 64])
     """
 
     def __init__(self, *layer: Any, norm: str = "batch", **settings: Any) -> None:
@@ -58,13 +65,11 @@ class LiGRU(RecurrentLayer):
         ).to(self.weight_hh_l0)
 
     def parameter_shapes(self, inputs: int) -> dict[str, tuple[int, ...]]:
-        """Those of torch, without the biases that N makes needless."""
         shapes = super().parameter_shapes(inputs)
-        needless = {"bias_hh"} if self._norm == "none" else {"bias_ih", "bias_hh"}
-        return {name: shape for name, shape in shapes.items() if name not in needless}
+        unused = {"bias_hh"} if self._norm == "none" else {"bias_ih", "bias_hh"}
+        return {name: shape for name, shape in shapes.items() if name not in unused}
 
     def operands(self, suffix: str, steps: Tensor, lengths: Tensor) -> tuple[Tensor, Weights]:
-        """The normalised projections of the input, and the recurrent weights."""
         steps, weights = super().operands(suffix, steps, lengths)
         if weights.input is None or suffix not in self.norms:
             return steps, weights
@@ -78,6 +83,8 @@ class LiGRU(RecurrentLayer):
 
     def _normalised(self, norm: nn.Module, frames: Tensor) -> Tensor:
         if isinstance(norm, nn.BatchNorm1d) and self.training and len(frames) < 2:
-            raise RequestError(f"li_gru: {len(frames)} real frames have no batch statistics")
+            raise RequestError(
+                f"li_gru: {len(frames)} real frames are too few for batch statistics"
+            )
         normal: Tensor = norm(frames.to(self.weight_hh_l0.dtype)).to(frames.dtype)
         return normal

@@ -1,4 +1,4 @@
-"""The long short-term memory."""
+"""Long short-term memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sercli.nn.recurrence import Cell, Phi, State, StepWeights, affine
 
 
 def lstm_step(x: tuple[Tensor, ...], state: State, weights: StepWeights, phi: Phi) -> State:
-    """Compute h_t and c_t from h_{t−1} and c_{t−1}."""
+    """Return h_t and c_t."""
     h, c = state
     hidden = h.shape[-1]
     gates = affine(x[0], h, weights.hidden[0])
@@ -30,19 +30,26 @@ CELL = Cell("lstm", (4,), (4,), states=2, step=lstm_step, fused=True)
 class LSTM(RecurrentLayer):
     """Long short-term memory (Hochreiter, Schmidhuber 1997; Gers et al. 2000), any activation φ.
 
-    With i, f and o the input, forget and output gate, each σ(W x_t + b + U h_{t−1} + d):
+    i, f and o are the input, forget and output gate, each σ(W x_t + b + U h_{t−1} + d):
 
         g_t = φ(W x_t + b + U h_{t−1} + d),   c_t = f_t ∘ c_{t−1} + i_t ∘ g_t,
         h_t = o_t ∘ tanh(c_t)
 
-    φ replaces the tanh of the candidate g only. With tanh the layer equals ``torch.nn.LSTM``,
-    and it exchanges state dicts with it. The blocks of the weights stand in the order i, f, g, o.
+    φ replaces only the tanh of the candidate g. With tanh the layer equals ``torch.nn.LSTM``, and
+    their state dicts are interchangeable. The blocks of the weights are in the order i, f, g, o.
 
     Args:
-        layer: Everything that `RecurrentLayer` takes.
-        init: How the weights start: `sercli.nn.init.init_weights`.
+        layer: Arguments of `RecurrentLayer`.
+        init: Initial weights: `sercli.nn.init.init_weights`.
         gate_bias: Added to the initial bias of the forget gate (TensorFlow's cells: 1.0).
-        settings: Everything that `RecurrentLayer` takes, by name.
+        settings: Keyword arguments of `RecurrentLayer`.
+
+    >>> import torch
+    >>> from sercli.nn import LSTM
+    >>> layer = LSTM(45, 64, activation="softsign", gate_bias=1.0)
+    >>> output, (h_n, c_n) = layer(torch.randn(9, 3, 45))
+    >>> output.shape, c_n.shape
+    (torch.Size([9, 3, 64]), torch.Size([1, 3, 64]))
     """
 
     num_states = 2

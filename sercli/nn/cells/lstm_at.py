@@ -1,4 +1,4 @@
-"""The long short-term memory whose forget gate attends to the memory."""
+"""The LSTM of Xie et al., with an attention-based forget gate."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from sercli.nn.recurrence import Cell, Phi, State, StepWeights, affine, product
 
 def _step(x: tuple[Tensor, ...], state: State, weights: StepWeights, phi: Phi) -> State:
     h, c = state
-    look, judge = weights.extra
+    w, v = weights.extra
     to_entered, to_candidate, to_output = affine(x[0], h, weights.hidden[0]).chunk(3, dim=-1)
-    forgotten = torch.sigmoid(product(torch.tanh(product(c, look)), judge))
+    forgotten = torch.sigmoid(product(torch.tanh(product(c, w)), v))
     c = torch.addcmul(torch.sigmoid(to_entered) * phi(to_candidate), forgotten, c)
     return torch.sigmoid(to_output) * torch.tanh(c), c
 
@@ -26,19 +26,27 @@ CELL = Cell("lstm_at", (3,), (3,), states=2, step=_step)
 
 @CELLS.register("lstm_at")
 class LSTMAT(RecurrentLayer):
-    """The LSTM of Xie et al. (2019, TASLP), whose forget gate sees the memory alone.
+    """The LSTM of Xie et al. (2019, TASLP), whose forget gate depends on the cell state alone.
 
         f_t = σ(V tanh(W c_{t−1}))
 
-    takes the place of the forget gate of an LSTM; the rest is as in `sercli.nn.cells.lstm`. V
-    and W are H × H and have no bias (our reading); they are kept transposed, as ``weight_V``
-    and ``weight_W``. The blocks of the other weights stand in the order i, g, o.
+    replaces the forget gate of an LSTM; the rest is as in `sercli.nn.cells.lstm`. V and W are
+    H × H without bias (our reading); the parameters ``weight_V`` and ``weight_W`` are their
+    transposes. The blocks of the other weights are in the order i, g, o.
 
-    Their attention over the outputs, along time and along features, is no part of the cell.
+    The paper's attention over the outputs, along time and along features, is not part of the
+    cell: see `sercli.nn.attention`.
 
     Args:
-        layer: Everything that `RecurrentLayer` takes.
-        settings: Everything that `RecurrentLayer` takes, by name.
+        layer: Arguments of `RecurrentLayer`.
+        settings: Keyword arguments of `RecurrentLayer`.
+
+    >>> import torch
+    >>> from sercli.nn.cells import CELLS
+    >>> layer = CELLS["lstm_at"](45, 64)
+    >>> output, final = layer(torch.randn(9, 3, 45), lengths=[9, 4, 7])
+    >>> output.shape
+    torch.Size([9, 3, 64])
     """
 
     num_states = 2
@@ -48,6 +56,5 @@ class LSTMAT(RecurrentLayer):
         super().__init__(CELL, *layer, **settings)
 
     def parameter_shapes(self, inputs: int) -> dict[str, tuple[int, ...]]:
-        """Those of torch, and W and V."""
         square = self.hidden_size, self.hidden_size
         return super().parameter_shapes(inputs) | {"weight_W": square, "weight_V": square}

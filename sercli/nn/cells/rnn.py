@@ -22,11 +22,16 @@ CELL = Cell("rnn", (1,), (1,), states=1, step=_step, fused=True)
 class RNN(RecurrentLayer):
     """The network of Elman (1990), h_t = φ(W x_t + b + U h_{t−1} + d), with any activation φ.
 
-    With tanh or ReLU it equals ``torch.nn.RNN``, and it exchanges state dicts with it.
+    With tanh or ReLU it equals ``torch.nn.RNN``, and their state dicts are interchangeable.
 
     Args:
-        layer: Everything that `RecurrentLayer` takes.
-        settings: Everything that `RecurrentLayer` takes, by name.
+        layer: Arguments of `RecurrentLayer`.
+        settings: Keyword arguments of `RecurrentLayer`.
+
+    >>> import torch
+    >>> from sercli.nn import RNN
+    >>> RNN(45, 64, activation="relu")(torch.randn(9, 3, 45))[0].shape
+    torch.Size([9, 3, 64])
     """
 
     def __init__(self, *layer: Any, **settings: Any) -> None:

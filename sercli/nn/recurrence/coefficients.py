@@ -1,4 +1,4 @@
-"""The coefficients of the activations, asked once for a whole sequence."""
+"""The activations of a loop over time: coefficients once per sequence, a formula per step."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from sercli.nn.recurrence.operands import Phi, Recurrence
 
 
 def coefficients(recurrences: Sequence[Recurrence]) -> list[tuple[Tensor, ...]]:
-    """Ask the activation of every recurrence for the coefficients of its formula.
+    """Compute the coefficients of the activation of every recurrence.
 
-    An activation that several recurrences share is asked once for each shape of a step, so
-    that they share its noise as well.
+    An activation that several recurrences share is computed once for each shape of a step, so
+    that they share its noise too.
 
     Returns:
-        For each recurrence the coefficients, in the dtype of its weights, each of a shape that
+        For each recurrence its coefficients, in the dtype of its weights, each of a shape that
         broadcasts to (B, H); none for a module that is no `Activation`.
 
     Raises:
@@ -41,8 +41,8 @@ def formula(activation: nn.Module, numbers: Sequence[tuple[Tensor, ...]]) -> Phi
     """Return the activation of a group as a function of ([G,] B, H).
 
     Args:
-        activation: That of any member: their formulas are the same.
-        numbers: The coefficients of each.
+        activation: The activation of any member; their formulas are the same.
+        numbers: The coefficients of each member.
     """
     if not isinstance(activation, Activation):
         return _checked(activation)
@@ -74,8 +74,8 @@ def _checked(activation: nn.Module) -> Phi:
         out: Tensor = activation(x)
         if out.shape != x.shape:
             raise RequestError(
-                f"activation {type(activation).__name__}: makes {tuple(out.shape)} of "
-                f"{tuple(x.shape)}, but must work element by element"
+                f"activation {type(activation).__name__}: returns {tuple(out.shape)} for "
+                f"{tuple(x.shape)}: it must work element by element"
             )
         return out
 

@@ -1,11 +1,11 @@
 """The loop over time in plain PyTorch, on any device and for every cell.
 
-Recurrences of equal shapes run side by side, each step computing all of them.
+Recurrences of equal shapes run in parallel: each step computes all of them.
 
-A padded step computes on zeros in place of its input and state, and what it computes is thrown
-away: the state is held. So neither its value nor its gradient reaches a real step, whatever
-stood there, and no 0 · ∞ arises where the held state is huge. A reversed recurrence meets its
-padding first, and holds its initial state through it.
+A padded step computes on zeros in place of its input and state, and its result is discarded: the
+state stays as it was. So neither its value nor its gradient reaches a real step, whatever the
+padding holds, and no 0 · ∞ arises next to a huge state. A reversed recurrence passes its padding
+first, in its initial state.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from sercli.nn.recurrence.operands import Cell, Phi, Recurrence, State, Unrolled
 
 
 def unroll(cell: Cell, recurrences: Sequence[Recurrence]) -> list[Unrolled]:
-    """Run a cell over several batches; see `sercli.nn.recurrence.recur.recur`.
+    """Run a cell over several batches, as `sercli.nn.recurrence.recur`.
 
     Under autocast the products are computed in its dtype, and all sums and states in the dtype
     of the weights, which is also that of the result.
@@ -47,11 +47,11 @@ def unroll(cell: Cell, recurrences: Sequence[Recurrence]) -> list[Unrolled]:
 
 def _run(cell: Cell, group: Sequence[Recurrence], phi: Phi) -> list[Unrolled]:
     padding = [Padding.of(recurrence) for recurrence in group]
-    rounds = projected_inputs(cell, group, padding)
+    inputs = projected_inputs(cell, group, padding)
     weights = step_weights(cell, group)
     state = initial_state(cell, group)
     states = []
-    for x, padded in zip(rounds, Padding.rounds(group, padding), strict=True):
+    for x, padded in zip(inputs, Padding.by_step(group, padding), strict=True):
         if padded is None:
             state = cell.step(x, state, weights, phi)
         else:

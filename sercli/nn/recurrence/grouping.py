@@ -1,8 +1,8 @@
-"""The operands of a loop over time, of one recurrence or of G side by side.
+"""Group recurrences that run in parallel, and stack their operands for the eager loop.
 
-The tensors of several recurrences are stacked on an axis G in front; a recurrence alone has no
-such axis. Time is taken apart once by ``unbind``: indexing a step inside the loop would make
-the backward pass quadratic in T.
+The tensors of G recurrences are stacked on an axis G in front; a single recurrence has no such
+axis. Time is split once by ``unbind``: indexing a step inside the loop would make the backward
+pass quadratic in T.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Padding:
     """The padding of one recurrence.
 
     Attributes:
-        first: The first step at which any sequence is padded; T: none is.
-        mask: Boolean (T, B, 1), true where a step is padding; None: nowhere.
+        first: The first step at which any sequence is padded; T if none is.
+        mask: Boolean (T, B, 1), true where a step is padding; None if none is.
     """
 
     first: int
@@ -51,12 +51,12 @@ class Padding:
         return x if self.mask is None else x.masked_fill(self.mask, 0.0)
 
     @staticmethod
-    def rounds(group: Sequence[Recurrence], padding: Sequence[Padding]) -> list[Tensor | None]:
-        """Say for each round of the loop over a group which rows are padding.
+    def by_step(group: Sequence[Recurrence], padding: Sequence[Padding]) -> list[Tensor | None]:
+        """Return the mask of each step of the loop over a group.
 
         Returns:
-            For each round boolean ([G,] B, 1); None where none is, so that most rounds of a
-            batch of similar lengths do without masks.
+            Boolean ([G,] B, 1), or None if no row is padding, so that most steps of a batch of
+            similar lengths need no mask.
         """
         steps, batch, _ = group[0].inputs.shape
         if all(each.mask is None for each in padding):
@@ -74,10 +74,10 @@ class Padding:
 
 
 def group_key(recurrence: Recurrence) -> tuple[Hashable, ...] | None:
-    """Say what recurrences must have in common to run side by side; None: this one runs alone.
+    """Return a key that is equal for recurrences that can run in parallel; None: it runs alone.
 
-    Modules that are no `Activation` run alone: to some of them axes mean something, and so
-    they only ever see (B, H).
+    Modules that are no `Activation` run alone: axes have a meaning to some of them, so they
+    always receive (B, H).
     """
     inputs, weights = recurrence.inputs, recurrence.weights
     if not isinstance(recurrence.activation, Activation):
@@ -93,7 +93,7 @@ def group_key(recurrence: Recurrence) -> tuple[Hashable, ...] | None:
 
 
 def _structure(activation: Activation) -> Hashable:
-    """What the formula of an activation can depend on beside its coefficients."""
+    """Everything that the formula of an activation depends on but its coefficients."""
     settings = {name: value for name, value in vars(activation).items() if not name.startswith("_")}
     if all(isinstance(value, str | int | float | tuple | None) for value in settings.values()):
         return type(activation), tuple(settings.items())
@@ -103,13 +103,13 @@ def _structure(activation: Activation) -> Hashable:
 def projected_inputs(
     cell: Cell, group: Sequence[Recurrence], padding: Sequence[Padding]
 ) -> list[tuple[Tensor, ...]]:
-    """Compute W x_t + b for all rounds, in the blocks that the cell wants, ([G,] B, n·H) each."""
-    x = _side_by_side(
+    """Return W x_t + b for all steps of the loop, in the blocks of the cell, ([G,] B, n·H) each."""
+    x = _stacked(
         [in_running_order(r, p.zeroed(r.inputs)) for r, p in zip(group, padding, strict=True)]
     )
     if group[0].weights.input is not None:
-        weight = _side_by_side([for_products(_input_weight(r).t()) for r in group])
-        bias = _side_by_side([_input_bias(cell, r) for r in group])
+        weight = _stacked([for_products(_input_weight(r).t()) for r in group])
+        bias = _stacked([_input_bias(cell, r) for r in group])
         flat = affine(bias, x.flatten(-3, -2), weight)
         x = flat.reshape(*x.shape[:-1], flat.shape[-1])
     blocks = _blocks(x, cell.inputs, group[0].weights.hidden.shape[1])
@@ -117,33 +117,33 @@ def projected_inputs(
 
 
 def in_running_order(recurrence: Recurrence, x: Tensor) -> Tensor:
-    """Turn (T, B, n) between the order of time and that of the loop."""
+    """Convert (T, B, n) between the order of time and that of the loop."""
     return x.flip(0) if recurrence.reverse else x
 
 
 def step_weights(cell: Cell, group: Sequence[Recurrence]) -> StepWeights:
-    """Bring the weights of a group to the form in which a step uses them."""
+    """Return the weights of a group in the form that a step uses."""
     weights = [recurrence.weights for recurrence in group]
-    hidden = _side_by_side([for_products(each.hidden.t()) for each in weights])
+    hidden = _stacked([for_products(each.hidden.t()) for each in weights])
     extra = zip(*(each.extra for each in weights), strict=True)
     return StepWeights(
         hidden=_blocks(hidden, cell.products, hidden.shape[-2]),
-        bias=_side_by_side([_bias(each.hidden_bias, each.hidden) for each in weights]),
-        extra=tuple(_side_by_side([for_products(part) for part in parts]) for parts in extra),
+        bias=_stacked([_bias(each.hidden_bias, each.hidden) for each in weights]),
+        extra=tuple(_stacked([for_products(part) for part in parts]) for parts in extra),
     )
 
 
 def initial_state(cell: Cell, group: Sequence[Recurrence]) -> State:
-    """The state before the first round, each ([G,] B, H)."""
+    """Return the state before the first step of the loop, each ([G,] B, H)."""
     hidden = group[0].weights.hidden
     zeros = hidden.new_zeros(group[0].inputs.shape[1], hidden.shape[1])
     return tuple(
-        _side_by_side([r.initial[i] if i < len(r.initial) else zeros for r in group])
+        _stacked([r.initial[i] if i < len(r.initial) else zeros for r in group])
         for i in range(cell.states)
     )
 
 
-def _side_by_side(tensors: Sequence[Tensor]) -> Tensor:
+def _stacked(tensors: Sequence[Tensor]) -> Tensor:
     return tensors[0] if len(tensors) == 1 else torch.stack(list(tensors))
 
 
@@ -157,7 +157,7 @@ def _input_weight(recurrence: Recurrence) -> Tensor:
 
 
 def _input_bias(cell: Cell, recurrence: Recurrence) -> Tensor:
-    """All bias that does not meet the state, (1, gates·H)."""
+    """The biases that are added before the loop, (1, gates·H)."""
     weights = recurrence.weights
     bias = _bias(weights.input_bias, weights.hidden)
     return bias if cell.inner_bias else bias + _bias(weights.hidden_bias, weights.hidden)

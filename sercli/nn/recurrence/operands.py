@@ -1,4 +1,4 @@
-"""What a loop over time is given, and what it returns."""
+"""The operands and results of a loop over time, and the products of its steps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 State = tuple[Tensor, ...]
-"""What a cell carries from step to step, the visible state h first; each (…, B, H)."""
+"""The tensors that a cell carries from step to step, the output h first; each (…, B, H)."""
 
 Phi = Callable[[Tensor], Tensor]
 """The activation of the candidate."""
@@ -17,12 +17,12 @@ Phi = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class StepWeights:
-    """The weights as one step uses them: of one recurrence, or of G side by side.
+    """The weights as one step uses them: of one recurrence, or of G in parallel.
 
     Attributes:
         hidden: Recurrent weights, transposed: for each product of the cell ([G,] H, n·H).
-        bias: Recurrent bias, ([G,] 1, gates·H); counts only where ``Cell.inner_bias``.
-        extra: What else the cell needs, as in `Weights`, each with the G in front.
+        bias: Recurrent bias, ([G,] 1, gates·H); used only with ``Cell.inner_bias``.
+        extra: Further weights of the cell, as in `Weights`, each with the G in front.
     """
 
     hidden: tuple[Tensor, ...]
@@ -31,28 +31,27 @@ class StepWeights:
 
 
 Step = Callable[[tuple[Tensor, ...], State, StepWeights, Phi], State]
-"""One step in plain PyTorch, for one recurrence or for G side by side.
+"""One step in plain PyTorch, for one recurrence or for G in parallel.
 
 From the projected input (a block ([G,] B, n·H) for each entry of ``Cell.inputs``), the state
-(each ([G,] B, H)), the weights and the activation to the next state. It knows nothing of
-padding.
+(each ([G,] B, H)), the weights and the activation to the next state. Padding is handled outside.
 """
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What happens in one step, as a description that every backend understands.
+    """A cell, described so that every backend can run it.
 
     Attributes:
-        name: What it is called in messages and in the fused kernel.
-        inputs: How the gates' blocks of H rows, the candidate's included, are grouped in the
-            projected input W x_t + b that a step receives.
-        products: How they are grouped in the products of the state with recurrent weights.
-        states: How many tensors it carries from step to step.
-        step: What a step computes.
-        inner_bias: Whether the recurrent bias takes part in the step itself; else it is added
-            to that of the input, once for the whole sequence.
-        fused: Whether the fused CPU kernel has it.
+        name: Its name in messages and in the kernels.
+        inputs: The number of gates, the candidate included, in each block of the projected input
+            W x_t + b that a step receives.
+        products: The same for the products of the state with recurrent weights.
+        states: Number of tensors in its state.
+        step: The step.
+        inner_bias: True if the step adds the recurrent bias itself; else it is added to that of
+            the input, once for the whole sequence.
+        fused: True if the fused CPU kernel has it.
     """
 
     name: str
@@ -65,20 +64,20 @@ class Cell:
 
     @property
     def gates(self) -> int:
-        """Blocks of H rows in the weights."""
+        """Number of blocks of H rows in the weights."""
         return sum(self.inputs)
 
 
 @dataclass(frozen=True)
 class Weights:
-    """The weights of one recurrence, as the modules of torch lay them out.
+    """The weights of one recurrence, laid out as in the modules of torch.
 
     Attributes:
         input: (gates·H, I); None: the inputs are projected already, I = gates·H.
         hidden: (gates·H, H).
         input_bias: (gates·H,), or None.
         hidden_bias: (gates·H,), or None.
-        extra: What else the cell needs, each a matrix.
+        extra: Further weights of the cell, each a matrix.
     """
 
     input: Tensor | None
@@ -93,12 +92,12 @@ class Recurrence:
     """One cell run over one padded batch in one direction.
 
     Attributes:
-        inputs: (T, B, I) of any strides; what stands in the padding never counts.
+        inputs: (T, B, I) of any strides; the padding may hold anything.
         lengths: Number of real steps of each sequence, (B,), each in 1 … T.
         weights: The weights, of the dtype of the inputs.
         activation: The activation of the candidate.
-        initial: The state before the first step, each (B, H); what is missing is zero.
-        reverse: Whether time runs from the last real step to the first.
+        initial: The state before the first step, each (B, H); missing tensors are zero.
+        reverse: True if time runs from the last real step to the first.
     """
 
     inputs: Tensor
@@ -111,11 +110,11 @@ class Recurrence:
 
 @dataclass(frozen=True)
 class Unrolled:
-    """What came of a `Recurrence`.
+    """The result of a `Recurrence`.
 
     Attributes:
-        states: h at every step, in the order of the inputs also where time ran backwards,
-            zero at padded steps: (T, B, H).
+        states: h at every step, (T, B, H), in the order of the inputs even if time ran backwards,
+            zero at padded steps.
         final: The state after the last real step (backwards: after the first), each (B, H).
     """
 

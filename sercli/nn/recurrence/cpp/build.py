@@ -1,12 +1,11 @@
-"""Compile a C++ library on first use and keep it.
+"""Compile a C++ library on first use and cache it.
 
-The library's name is a hash of its sources, of the compiler's flags and of torch's version, so
-that a cache on a shared disk serves different processors and versions side by side. Only one
-process compiles; a killed one leaves neither a lock nor half a library behind.
+A library's name ends in a hash of its sources, of the compiler's flags and of torch's version, so
+that a cache on a shared disk serves different processors and versions. Only one process compiles;
+a killed one leaves neither a lock nor half a library behind.
 
-torch tells where its headers and libraries are (`torch.utils.cpp_extension`). Its own loader is
-not used: it needs ninja, and a process that is killed while it compiles leaves a lock file for
-which all later ones wait.
+Headers and libraries are torch's (`torch.utils.cpp_extension`), the loader is not: that needs
+ninja, and when it is killed while it compiles, its lock file blocks all later processes.
 """
 
 from __future__ import annotations
@@ -32,15 +31,15 @@ _CAPABILITIES = {
     "AVX512": ("-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mfma", "-mf16c"),
     "AVX2": ("-mavx2", "-mfma", "-mf16c"),
 }
-"""What torch itself is compiled with for a processor that has them."""
+"""The flags with which torch itself is compiled for these instructions."""
 
 
 class NoKernelError(Exception):
-    """There is no fused kernel for this; the message says why, in part of a sentence.
+    """There is no fused kernel for a cell, an activation or a machine.
 
     Args:
-        message: Why.
-        worth_saying: Whether the user could do something about it.
+        message: The reason, part of a sentence.
+        worth_saying: True if the user can do something about it.
     """
 
     def __init__(self, message: str, *, worth_saying: bool = False) -> None:
@@ -48,16 +47,16 @@ class NoKernelError(Exception):
         self.worth_saying = worth_saying
 
     def again(self) -> NoKernelError:
-        """Return the same error without the way that it has come."""
+        """Return the same error without its traceback."""
         return NoKernelError(str(self), worth_saying=self.worth_saying)
 
 
 def library(name: str, source: str) -> ctypes.CDLL:
-    """Load a library, compiling it if this machine never did. A failure is remembered.
+    """Load a library, compiled on first use. A failure is remembered.
 
     Args:
-        name: Its name in the cache.
-        source: C++; it may include what stands in ``kernel/``.
+        name: The beginning of its file name in the cache.
+        source: C++; it may include the headers in ``kernel/``.
 
     Raises:
         NoKernelError: There is no compiler, it fails, or the cache cannot be written.
@@ -88,14 +87,14 @@ def _load_or_compile(path: Path, source: str) -> ctypes.CDLL:
 
 
 def cache_folder() -> Path:
-    """Return where compiled libraries are kept: ``$XDG_CACHE_HOME/sercli`` (``~/.cache``)."""
+    """Return the folder of compiled libraries: ``sercli/kernels`` in the user's cache."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "sercli" / "kernels"
 
 
 @cache
 def capability() -> str:
-    """Name the vector instructions that kernels are compiled for ("AVX512")."""
+    """Return the name of the vector instructions of the kernels ("AVX512")."""
     return str(torch.backends.cpu.get_cpu_capability())
 
 

@@ -1,4 +1,4 @@
-"""The fused backend as `recur` calls it."""
+"""The fused backend: check that a loop can run in the kernel, and run it there."""
 
 from __future__ import annotations
 
@@ -14,10 +14,20 @@ from sercli.nn.recurrence.coefficients import coefficients
 from sercli.nn.recurrence.cpp.build import NoKernelError, library
 from sercli.nn.recurrence.cpp.generate import source
 from sercli.nn.recurrence.cpp.launch import kernel, unroll
-from sercli.nn.recurrence.cpp.problem import MOST_COEFFICIENTS, Operands, Part, Plan
+from sercli.nn.recurrence.cpp.problem import (
+    MAX_COEFFICIENTS,
+    KernelCall,
+    KernelRecurrence,
+    Operands,
+)
 from sercli.nn.recurrence.operands import Cell, Recurrence, Unrolled
 
 _KINDS = {torch.float32: "float", torch.float64: "double"}
+
+_Addresses = dict[str, tuple[int, int]]
+"""Addresses of the value and of the derivative of an activation, by type of number."""
+
+_compiled: WeakKeyDictionary[nn.Module, _Addresses | NoKernelError] = WeakKeyDictionary()
 
 
 def run(cell: Cell, recurrences: Sequence[Recurrence]) -> list[Unrolled]:
@@ -27,32 +37,35 @@ def run(cell: Cell, recurrences: Sequence[Recurrence]) -> list[Unrolled]:
     states stay float32.
 
     Raises:
-        NoKernelError: The kernel lacks the cell, the activation or the type of number; the
-            message says why, in part of a sentence.
+        NoKernelError: The kernel lacks the cell, the activation or the dtype; the message is
+            part of a sentence.
         RequestError: An activation does not fit the states.
     """
     kind = _kind(cell, recurrences)
     kernel()
     for each in recurrences:
-        _refuse_again(each.activation)
-    numbers = coefficients(recurrences)  # asked only if the eager loop will not ask again: noise
-    given = list(zip(recurrences, numbers, strict=True))
-    plan = Plan(
+        _raise_if_failed(each.activation)
+    numbers = coefficients(recurrences)  # last, since it may draw noise, and eager would again
+    operands = [_operands(*each) for each in zip(recurrences, numbers, strict=True)]
+    call = KernelCall(
         cell.name,
-        tuple(_part(each, kind, own) for each, own in given),
+        tuple(
+            _kernel_recurrence(each, own, kind)
+            for each, own in zip(recurrences, operands, strict=True)
+        ),
         keep=torch.is_grad_enabled(),
-        pairs=kind == "float" and _bfloat16_wanted(),
+        bfloat16=kind == "float" and _bfloat16_autocast(),
     )
-    outputs = unroll(plan, [tensor for each, own in given for tensor in _row(each, own)])
-    n = plan.outputs
+    outputs = unroll(call, operands)
+    n = call.outputs
     return [Unrolled(outputs[i], tuple(outputs[i + 1 : i + n])) for i in range(0, len(outputs), n)]
 
 
 def prepare(cell: Cell, activation: nn.Module, device: str) -> None:
-    """Compile what a layer will need.
+    """Compile the kernel of a cell and an activation.
 
     Raises:
-        NoKernelError: It cannot run here.
+        NoKernelError: There is none on this device.
     """
     _check(cell, device)
     kernel()
@@ -69,7 +82,7 @@ def _check(cell: Cell, device: str) -> None:
 
 
 def _kind(cell: Cell, recurrences: Sequence[Recurrence]) -> str:
-    """Return the type of number, as it ends the names of the kernel's functions."""
+    """Return the type of number as the names of the kernel's functions end in it."""
     weights = [each.weights.hidden for each in recurrences]
     for device in {each.device.type for each in weights}:
         _check(cell, device)
@@ -79,24 +92,11 @@ def _kind(cell: Cell, recurrences: Sequence[Recurrence]) -> str:
     return _KINDS[dtypes.pop()]
 
 
-def _bfloat16_wanted() -> bool:
+def _bfloat16_autocast() -> bool:
     return torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") is torch.bfloat16
 
 
-def _part(recurrence: Recurrence, kind: str, numbers: tuple[Tensor, ...]) -> Part:
-    weights = recurrence.weights
-    return Part(
-        reverse=recurrence.reverse,
-        input=weights.input is not None,
-        input_bias=weights.input_bias is not None,
-        hidden_bias=weights.hidden_bias is not None,
-        initial=len(recurrence.initial),
-        coefficients=len(numbers),
-        activation=_addresses(recurrence.activation, len(numbers))[kind],
-    )
-
-
-def _row(recurrence: Recurrence, numbers: tuple[Tensor, ...]) -> list[Tensor]:
+def _operands(recurrence: Recurrence, numbers: tuple[Tensor, ...]) -> Operands:
     weights = recurrence.weights
     return Operands(
         recurrence.inputs,
@@ -107,16 +107,24 @@ def _row(recurrence: Recurrence, numbers: tuple[Tensor, ...]) -> list[Tensor]:
         weights.hidden_bias,
         recurrence.initial,
         numbers,
-    ).listed()
+    )
 
 
-_Addresses = dict[str, tuple[int, int]]
-"""Where the value and the derivative of an activation are, by type of number."""
+def _kernel_recurrence(recurrence: Recurrence, operands: Operands, kind: str) -> KernelRecurrence:
+    count = len(operands.coefficients)
+    return KernelRecurrence(
+        reverse=recurrence.reverse,
+        activation=_addresses(recurrence.activation, count)[kind],
+        input=operands.input is not None,
+        input_bias=operands.input_bias is not None,
+        hidden_bias=operands.hidden_bias is not None,
+        initial=len(operands.initial),
+        coefficients=count,
+    )
 
-_compiled: WeakKeyDictionary[nn.Module, _Addresses | NoKernelError] = WeakKeyDictionary()
 
-
-def _refuse_again(activation: nn.Module) -> None:
+def _raise_if_failed(activation: nn.Module) -> None:
+    """Raise the error of an earlier attempt to compile an activation."""
     known = _compiled.get(activation)
     if isinstance(known, NoKernelError):
         raise known.again()
@@ -137,9 +145,9 @@ def _addresses(activation: nn.Module, count: int) -> _Addresses:
 
 def _compile(activation: nn.Module, count: int) -> _Addresses:
     name = type(activation).__name__
-    if count > MOST_COEFFICIENTS:
+    if count > MAX_COEFFICIENTS:
         raise NoKernelError(
-            f"activation {name} has {count} coefficients, the kernel takes {MOST_COEFFICIENTS}"
+            f"activation {name} has {count} coefficients, the kernel takes {MAX_COEFFICIENTS}"
         )
     if not count and any(True for _ in activation.parameters()):
         raise NoKernelError(f"activation {name} has parameters but is no sercli Activation")

@@ -4,70 +4,70 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 CELLS = {"gru": 0, "gru_before": 1, "li_gru": 2, "lstm": 3, "rnn": 4}
-"""The cells that the kernel has, as ``kernel/problem.h`` numbers them."""
+"""The cells of the kernel, as ``kernel/problem.h`` numbers them."""
 
-MOST_COEFFICIENTS = 16
+MAX_COEFFICIENTS = 16
 
 
 @dataclass(frozen=True)
-class Part:
-    """What of one recurrence is no tensor.
+class KernelRecurrence:
+    """The properties of one recurrence beside its tensors.
 
     Attributes:
-        reverse: Whether time runs backwards.
-        input: Whether there are input weights.
-        input_bias: Whether there is an input bias.
-        hidden_bias: Whether there is a hidden bias.
-        initial: How many initial states there are.
-        coefficients: How many coefficients the activation has.
+        reverse: True if time runs backwards.
         activation: Addresses of its value and of its derivative in C++.
+        input: True if there are input weights.
+        input_bias: True if there is an input bias.
+        hidden_bias: True if there is a hidden bias.
+        initial: Number of initial states.
+        coefficients: Number of coefficients of the activation.
     """
 
     reverse: bool
+    activation: tuple[int, int]
     input: bool
     input_bias: bool
     hidden_bias: bool
     initial: int
     coefficients: int
-    activation: tuple[int, int]
 
     @property
     def tensors(self) -> int:
-        """How many tensors the recurrence takes."""
+        """The number of its operands."""
         optional = self.input + self.input_bias + self.hidden_bias
         return 3 + optional + self.initial + self.coefficients
 
 
 @dataclass(frozen=True)
-class Plan:
+class KernelCall:
     """One call of the kernel.
 
     Attributes:
         cell: Name of the cell.
-        parts: The recurrences.
-        keep: Whether there will be a way back.
-        pairs: Whether products are taken in bfloat16; sums and states stay float32.
+        recurrences: The recurrences.
+        keep: True if the forward pass keeps what a backward pass needs.
+        bfloat16: True if products are taken in bfloat16; sums and states stay float32.
     """
 
     cell: str
-    parts: tuple[Part, ...]
+    recurrences: tuple[KernelRecurrence, ...]
     keep: bool
-    pairs: bool
+    bfloat16: bool
 
     @property
     def outputs(self) -> int:
-        """How many tensors each recurrence returns: all states, and what it carries at the end."""
+        """Tensors that each recurrence returns: the states of all steps, and the final ones."""
         return 3 if self.cell == "lstm" else 2
 
-    def times(self, n: int) -> Plan:
+    def times(self, n: int) -> KernelCall:
         """Return the call for an ensemble of ``n``."""
-        return Plan(self.cell, self.parts * n, self.keep, self.pairs)
+        return replace(self, recurrences=self.recurrences * n)
 
 
 @dataclass(frozen=True)
@@ -88,37 +88,37 @@ class Operands:
         """T, B and H."""
         return self.inputs.shape[0], self.inputs.shape[1], self.hidden.shape[1]
 
-    def listed(self) -> list[Tensor]:
-        """Return the tensors in a row."""
+    def flat(self) -> list[Tensor]:
+        """Return the tensors that are there as a list, for autograd."""
         optional = (self.input, self.input_bias, self.hidden_bias)
         given = (each for each in optional if each is not None)
         return [self.inputs, self.lengths, self.hidden, *given, *self.initial, *self.coefficients]
 
 
-def operands_of(plan: Plan, tensors: Sequence[Tensor]) -> list[Operands]:
-    """Take a row of tensors apart, each laid out as the kernel reads it."""
-    row = iter(tensors)
-    return [_operands(part, row) for part in plan.parts]
+def unflatten(call: KernelCall, tensors: Sequence[Tensor]) -> list[Operands]:
+    """Undo `Operands.flat` for all recurrences, each tensor laid out as the kernel reads it."""
+    remaining = iter(tensors)
+    return [_next_operands(each, remaining) for each in call.recurrences]
 
 
-def _operands(part: Part, row: Iterator[Tensor]) -> Operands:
-    def maybe(there: bool) -> Tensor | None:
-        return next(row).contiguous() if there else None
+def _next_operands(recurrence: KernelRecurrence, tensors: Iterator[Tensor]) -> Operands:
+    def optional(present: bool) -> Tensor | None:
+        return next(tensors).contiguous() if present else None
 
     return Operands(
-        inputs=side_by_side(next(row)),
-        lengths=next(row).contiguous(),
-        hidden=next(row).contiguous(),
-        input=maybe(part.input),
-        input_bias=maybe(part.input_bias),
-        hidden_bias=maybe(part.hidden_bias),
-        initial=tuple(next(row).contiguous() for _ in range(part.initial)),
-        coefficients=tuple(next(row) for _ in range(part.coefficients)),
+        inputs=dense_rows(next(tensors)),
+        lengths=next(tensors).contiguous(),
+        hidden=next(tensors).contiguous(),
+        input=optional(recurrence.input),
+        input_bias=optional(recurrence.input_bias),
+        hidden_bias=optional(recurrence.hidden_bias),
+        initial=tuple(next(tensors).contiguous() for _ in range(recurrence.initial)),
+        coefficients=tuple(next(tensors) for _ in range(recurrence.coefficients)),
     )
 
 
-def side_by_side(tensor: Tensor) -> Tensor:
-    """Return a tensor whose last axis lies side by side in memory."""
+def dense_rows(tensor: Tensor) -> Tensor:
+    """Return a tensor whose last axis is contiguous in memory."""
     return tensor if tensor.stride(-1) == 1 else tensor.contiguous()
 
 
@@ -135,29 +135,29 @@ class Problem(ctypes.Structure):
             (ctypes.c_int64, "state_step state_row"),
             (ctypes.c_void_p, "h_final c_final kept value differentiate"),
             (ctypes.c_int64, "coefficients"),
-            (ctypes.c_void_p * MOST_COEFFICIENTS, "coefficient"),
-            (ctypes.c_int64 * MOST_COEFFICIENTS, "coefficient_row coefficient_unit"),
+            (ctypes.c_void_p * MAX_COEFFICIENTS, "coefficient"),
+            (ctypes.c_int64 * MAX_COEFFICIENTS, "coefficient_row coefficient_unit"),
             (ctypes.c_void_p, "d_states"),
             (ctypes.c_int64, "d_step d_row"),
             (ctypes.c_void_p, "d_h_final d_c_final dx"),
             (ctypes.c_int64, "dx_step dx_row"),
             (ctypes.c_void_p, "d_input_weight d_hidden_weight d_input_bias d_hidden_bias dh0 dc0"),
-            (ctypes.c_void_p * MOST_COEFFICIENTS, "d_coefficient"),
+            (ctypes.c_void_p * MAX_COEFFICIENTS, "d_coefficient"),
         )
         for name in names.split()
     )
 
 
-def problem_of(plan: Plan, part: Part, tensors: Operands) -> Problem:
-    """Describe the operands of a recurrence."""
+def make_problem(cell: str, recurrence: KernelRecurrence, tensors: Operands) -> Problem:
+    """Describe a recurrence and its operands."""
     steps, batch, hidden = tensors.shape
     problem = Problem(
-        cell=CELLS[plan.cell],
+        cell=CELLS[cell],
         steps=steps,
         batch=batch,
         inputs=tensors.inputs.shape[2],
         hidden=hidden,
-        reverse=part.reverse,
+        reverse=recurrence.reverse,
         lengths=tensors.lengths.data_ptr(),
         x=tensors.inputs.data_ptr(),
         x_step=tensors.inputs.stride(0),
@@ -166,9 +166,9 @@ def problem_of(plan: Plan, part: Part, tensors: Operands) -> Problem:
         hidden_weight=_address(tensors.hidden),
         input_bias=_address(tensors.input_bias),
         hidden_bias=_address(tensors.hidden_bias),
-        value=part.activation[0],
-        differentiate=part.activation[1],
-        coefficients=part.coefficients,
+        value=recurrence.activation[0],
+        differentiate=recurrence.activation[1],
+        coefficients=recurrence.coefficients,
     )
     for name, each in zip(("h0", "c0"), tensors.initial, strict=False):
         setattr(problem, name, each.data_ptr())
@@ -179,15 +179,15 @@ def problem_of(plan: Plan, part: Part, tensors: Operands) -> Problem:
     return problem
 
 
-def point_at_states(problem: Problem, states: Tensor) -> None:
-    """Say where the states of all steps are."""
+def set_state_ptrs(problem: Problem, states: Tensor) -> None:
+    """Set the address of the states of all steps."""
     problem.states = states.data_ptr()
     problem.state_step, problem.state_row = states.stride()[:2]
 
 
-def point_at_gradients(problem: Problem, gradients: Sequence[Tensor | None]) -> None:
-    """Say where the gradients of the outputs are: all states, then what is carried."""
-    states, *final = gradients
+def set_output_grad_ptrs(problem: Problem, grads: Sequence[Tensor | None]) -> None:
+    """Set the addresses of the gradients of the outputs: all states, then the final ones."""
+    states, *final = grads
     if states is not None:
         problem.d_states = states.data_ptr()
         problem.d_step, problem.d_row = states.stride()[:2]
@@ -195,28 +195,28 @@ def point_at_gradients(problem: Problem, gradients: Sequence[Tensor | None]) -> 
         setattr(problem, name, _address(each))
 
 
-def point_at_answers(problem: Problem, answers: Operands, inputs_wanted: bool) -> None:
-    """Say where the gradients of the operands go."""
-    if inputs_wanted:
-        problem.dx = answers.inputs.data_ptr()
-        problem.dx_step, problem.dx_row = answers.inputs.stride()[:2]
-    problem.d_hidden_weight = answers.hidden.data_ptr()
-    problem.d_input_weight = _address(answers.input)
-    problem.d_input_bias = _address(answers.input_bias)
-    problem.d_hidden_bias = _address(answers.hidden_bias)
-    for name, each in zip(("dh0", "dc0"), answers.initial, strict=False):
+def set_grad_ptrs(problem: Problem, grads: Operands, needs_inputs: bool) -> None:
+    """Set the addresses to which the gradients of the operands are written."""
+    if needs_inputs:
+        problem.dx = grads.inputs.data_ptr()
+        problem.dx_step, problem.dx_row = grads.inputs.stride()[:2]
+    problem.d_hidden_weight = grads.hidden.data_ptr()
+    problem.d_input_weight = _address(grads.input)
+    problem.d_input_bias = _address(grads.input_bias)
+    problem.d_hidden_bias = _address(grads.hidden_bias)
+    for name, each in zip(("dh0", "dc0"), grads.initial, strict=False):
         setattr(problem, name, each.data_ptr())
-    for i, each in enumerate(answers.coefficients):
+    for i, each in enumerate(grads.coefficients):
         problem.d_coefficient[i] = each.data_ptr()
 
 
-def room_for_states(tensors: Operands) -> Tensor:
-    """Return room for all states (T, B, H), which lie in memory as the inputs do."""
+def alloc_states(tensors: Operands) -> Tensor:
+    """Allocate the states of all steps (T, B, H), in the memory order of the inputs."""
     return _like_inputs(tensors, tensors.shape[2])
 
 
-def room_for_answers(tensors: Operands) -> Operands:
-    """Return room for the gradients; sums over slices begin at zero."""
+def alloc_grads(tensors: Operands) -> Operands:
+    """Allocate the gradients of the operands; sums over slices start at zero."""
 
     def zeros(tensor: Tensor | None) -> Tensor | None:
         return None if tensor is None else torch.zeros_like(tensor)

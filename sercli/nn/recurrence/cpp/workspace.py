@@ -1,7 +1,7 @@
-"""Memory that one training step hands on to the next.
+"""Memory that training steps reuse.
 
-What a forward pass keeps for the way back is large: as fresh memory, the system would have to
-hand out and clear its pages at every step.
+A forward pass keeps a lot for the backward pass. In fresh memory, the operating system would have
+to map and clear its pages at every step.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 _free: list[NDArray[Any]] = []
-"""Changed only by operations of one step, so that threads and finalisers cannot meet in them."""
+"""Changed by atomic operations only, so that threads and finalisers need no lock."""
 
 
 def take(size: int, dtype: torch.dtype) -> Tensor:
-    """Return a tensor of ``size`` numbers of any value; its memory comes back when it is gone.
+    """Return an uninitialised tensor of ``size`` numbers, whose memory is reused when it is freed.
 
-    As many blocks are kept as were in use at the same time, each as large as the largest that
-    stood in its place.
+    There are as many blocks as were ever in use at the same time, each as large as the largest
+    tensor in its place.
     """
     if not size:
         return torch.empty(0, dtype=dtype)
@@ -35,7 +35,7 @@ def take(size: int, dtype: torch.dtype) -> Tensor:
 
 
 def _found(wanted: int) -> NDArray[Any]:
-    """Return the smallest free block that is large enough; else a new one in place of another."""
+    """Return the smallest free block that is large enough, or a new one in place of the largest."""
     blocks = sorted(_all_free(), key=lambda each: each.nbytes)
     fitting = next((i for i, each in enumerate(blocks) if each.nbytes >= wanted), None)
     if fitting is not None:
