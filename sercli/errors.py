@@ -1,7 +1,7 @@
-"""What sercli raises when it can tell the user what to do about it.
+"""Errors with a remedy for the user.
 
-A message is one line that names the thing, the place and the remedy. The command
-line prints it without a traceback and leaves with the status of its class.
+A message is one line: what is wrong, where, and how to mend it. The command line prints it without
+a traceback and exits with the status of its class.
 """
 
 from __future__ import annotations
@@ -11,30 +11,45 @@ from collections.abc import Iterable
 
 
 class SercliError(Exception):
-    """The work failed, or was done only in part (exit status 1)."""
+    """The work failed or is incomplete (exit status 1)."""
 
     exit_status = 1
 
 
 class RequestError(SercliError):
-    """The request makes no sense as it stands (exit status 2)."""
+    """The request is invalid (exit status 2)."""
 
     exit_status = 2
 
 
 class BusyError(RequestError):
-    """Another process is at work on the same thing."""
+    """Another process holds the resource (exit status 2)."""
 
 
 _LISTED = 30
+"""Known names that a message lists."""
+
+
+def one_line(error: object) -> str:
+    r"""Return the message of an exception on one line, or its type if it has none.
+
+    >>> one_line(ValueError("line 3:  expected a number\n  got 'x'"))
+    "line 3: expected a number got 'x'"
+    """
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def nearest(wrong: str, known: Iterable[str]) -> str:
-    """Say which known name the user may have meant.
+    """Suggest the known name that the user may have meant.
 
     Returns:
-        " Did you mean 'x'?", else " Known: a, b, c." – with the leading space, ready to append;
-        nothing when nothing is known.
+        A hint with a leading space, ready to append: the closest name, else a list of the known
+        ones; empty if there are none.
+
+    >>> nearest("relou", ["relu", "tanh"])
+    " Did you mean 'relu'?"
+    >>> nearest("x", ["relu", "tanh"])
+    ' Known: relu, tanh.'
     """
     names = sorted(known)
     by_lower = {name.casefold(): name for name in names}
@@ -46,7 +61,7 @@ def nearest(wrong: str, known: Iterable[str]) -> str:
 
 
 class Interrupted(BaseException):
-    """The user or a scheduler asked the program to stop (Ctrl-C, SIGTERM).
+    """The user or a scheduler stops the program (Ctrl-C, SIGTERM).
 
-    No `Exception`, so that nothing that handles failures takes it for one.
+    Not an `Exception`: handlers of failures must not catch it.
     """

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from sercli.errors import SercliError
+from sercli.errors import SercliError, one_line
 from sercli.results.run_record import Record
 
 _KNOWN = (
@@ -69,7 +69,7 @@ def read_predicted(record: Record, system: str) -> Predicted | None:
             return None
         table = table[(table["part"] == "test") & (table["selection"] == "dev")]
     except (OSError, KeyError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise SercliError(f"{record.path}: {reason}; `sercli verify` says more") from error
     unknown = set(table["utterance"]) - set(utterances.index)
     if unknown:

@@ -21,7 +21,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sercli.config.key import run_key
+from sercli.config.run_key import run_key
 from sercli.config.schema import Config
 from sercli.progress import SILENT, Progress
 from sercli.search.launch.local import run_local, share

@@ -1,21 +1,21 @@
-"""Completion of overrides on the command line."""
+"""Shell completion of overrides."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sercli.config.compose import GROUPS, default_value, known_keys, list_choices
+from sercli.config.compose import GROUPS, default_settings, list_choices
 
 
 def complete(incomplete: str, key: str | None = None) -> list[str]:
-    """Propose overrides that begin like ``incomplete``.
+    """Return the overrides that start with ``incomplete``.
 
-    A group is proposed with each of its choices, a key with its default value.
+    They are each group with each of its choices, and each key with its default value.
 
     Args:
-        incomplete: What was typed of the last word.
-        key: The key that the shell has cut off the word (`key_cut_off`); only values are
-            proposed then, because the shell keeps what stands before them.
+        incomplete: The typed part of the last word.
+        key: Key that the shell has cut off the word (`key_cut_off`); values alone are returned
+            then, because the shell keeps the text before them.
     """
     before = "" if key is None else f"{key}="
     return [
@@ -24,10 +24,10 @@ def complete(incomplete: str, key: str | None = None) -> list[str]:
 
 
 def key_cut_off(environment: Mapping[str, str]) -> str | None:
-    """Return the key of the override that is being typed, where the shell has cut it off.
+    """Return the key of the override being typed, if the shell has cut it off.
 
-    Bash takes ``key``, ``=`` and ``value`` for three words. It tells all words of the line, and
-    which one is being typed, through COMP_WORDS and COMP_CWORD.
+    Bash splits ``key=value`` into three words. It passes all words of the line, and the index of
+    the current one, in COMP_WORDS and COMP_CWORD.
     """
     words = environment.get("COMP_WORDS", "").split("\n")
     typed = words[: int(environment.get("COMP_CWORD", "0")) + 1]
@@ -39,20 +39,11 @@ def key_cut_off(environment: Mapping[str, str]) -> str | None:
 
 def _overrides() -> list[str]:
     choices = [f"{group}={choice.name}" for group in GROUPS for choice in list_choices(group)]
-    return choices + [f"{key}={_written(default_value(key))}" for key in _leaves()]
-
-
-def _leaves() -> list[str]:
-    keys = known_keys()
-    return [
-        key
-        for key in keys
-        if not any(other.startswith(f"{key}.") for other in keys) and key not in GROUPS
-    ]
+    return choices + [f"{key}={_written(value)}" for key, value in default_settings().items()]
 
 
 def _written(value: object) -> str:
-    """Write a default as an override would."""
+    """Return a default as an override writes it."""
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, cast
@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sercli.config.check import check
 from sercli.config.compose import compose_unresolved, refused_in_one_line
+from sercli.config.keys import flatten
 from sercli.config.schema import Config
 from sercli.errors import RequestError, nearest
 
@@ -81,8 +82,7 @@ def choices_of(text: str) -> Mapping[str, str]:
 
 def leaves_of(text: str) -> tuple[str, ...]:
     """Return the keys of a frozen configuration that have no keys below them, in order."""
-    leaves = (key.partition("[")[0] for key, _ in _leaves(_content(text)["configuration"]))
-    return tuple(dict.fromkeys(leaves))
+    return tuple(flatten(_content(text)["configuration"]))
 
 
 def number_kind(text: str, key: str) -> type[int] | type[float] | None:
@@ -128,7 +128,7 @@ def _read(text: str) -> _Frozen:
     with refused_in_one_line():
         node = cast("DictConfig", OmegaConf.merge(_schema(), page["configuration"]))
         OmegaConf.set_struct(node, True)  # as Hydra does: else a misspelt key would be a new one
-        missing = [key for key, value in _leaves(page["configuration"]) if value == "???"]
+        missing = [key for key, value in flatten(page["configuration"]).items() if value == "???"]
         for key in missing:  # what merging would have taken for "as the schema says"
             OmegaConf.update(node, key, "???")
         config = None if missing else cast("Config", OmegaConf.to_object(node))
@@ -224,7 +224,7 @@ _WHOLE = re.compile(r"\$\{([\w.-]*\w)\}")
 
 
 def _refuse_resolvers(content: Any) -> None:
-    for key, value in _leaves(content):
+    for key, value in flatten(content, lists=True).items():
         if isinstance(value, str) and "${" in _REFERENCE.sub("", value):
             raise RequestError(
                 f"{key}={value}: a sweep keeps values, and calls nothing to find them; "
@@ -242,7 +242,7 @@ def _followers(text: str, keys: tuple[str, ...]) -> dict[str, str] | None:
     """
     links = {
         key: value
-        for key, value in _leaves(_content(text)["configuration"])
+        for key, value in flatten(_content(text)["configuration"], lists=True).items()
         if isinstance(value, str) and "${" in value and key not in keys
     }
     followers: dict[str, str] = {}
@@ -263,18 +263,6 @@ def _refers(value: str, key: str) -> bool:
         name.startswith(".") or "[" in name or f"{key}.".startswith(f"{name}.")
         for name in _REFERENCE.findall(value)
     )
-
-
-def _leaves(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Each value that is neither a mapping nor a list, and its key; empty ones are leaves too."""
-    if isinstance(content, Mapping) and content:
-        for name, value in content.items():
-            yield from _leaves(value, f"{prefix}.{name}" if prefix else str(name))
-    elif isinstance(content, list) and content:
-        for position, value in enumerate(content):
-            yield from _leaves(value, f"{prefix}[{position}]")
-    else:
-        yield prefix, content
 
 
 def _stands_for_itself(leaf: Node, value: Any) -> bool:

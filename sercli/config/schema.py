@@ -5,7 +5,7 @@ Hydra composes a configuration from ``conf/`` and holds it to these dataclasses.
 its YAML file lists and the class that it names checks (`sercli.config.component`).
 
 Everything here can change a result, except ``experiment``, ``paths``, ``device``,
-``recurrence`` and ``launcher`` (`sercli.config.key`).
+``recurrence`` and ``launcher`` (`sercli.config.run_key`).
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sercli.config.difference import Difference, differences
-from sercli.errors import SercliError
+from sercli.config.keys import Difference, differences
+from sercli.errors import SercliError, one_line
 from sercli.results.metrics import ua, wa
 from sercli.results.run_record import Record
 
@@ -121,7 +121,7 @@ def compare_runs(record: Record, again: Record) -> Rerun:
         found = _predictions_compared(record, again)
         changed = differences(_made_by(record), _made_by(again))
     except (OSError, KeyError, ValueError, TypeError) as error:
-        what = " ".join(str(error).split())
+        what = one_line(error)
         raise SercliError(f"{record.path}: {what}; `sercli verify` says more") from error
     off = {
         name: abs(record.metrics.get(name, np.nan) - again.metrics.get(name, np.nan))

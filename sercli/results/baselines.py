@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from sercli.errors import SercliError
+from sercli.errors import SercliError, one_line
 
 PACKAGED = Path(__file__).with_name("baselines.yaml")
 
@@ -88,7 +88,7 @@ def read_baselines(path: Path = PACKAGED) -> list[Baseline]:
             raise TypeError("expected a list of results")
         return [_baseline(entry) for entry in entries]
     except (OSError, yaml.YAMLError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise SercliError(f"published baselines {path}: {reason}") from error
 
 

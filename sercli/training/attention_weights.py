@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from sercli.config.schema import Config
-from sercli.errors import RequestError, SercliError, nearest
+from sercli.errors import RequestError, SercliError, nearest, one_line
 from sercli.nn.attention import OverTime
 from sercli.nn.recurrence.backend import use_backend
 from sercli.results.run_record import Record, fold_run_name
@@ -125,5 +125,5 @@ def _load(model: nn.Module, record: Record, unit: str) -> None:
     try:
         model.load_state_dict(load_file(path))
     except (OSError, RuntimeError, SafetensorError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise SercliError(f"{path} cannot be read: {reason}; restore it or train again") from error

@@ -11,9 +11,9 @@ import yaml
 
 from sercli.config.compose import parse
 from sercli.config.frozen import thaw
-from sercli.config.key import run_key
+from sercli.config.run_key import run_key
 from sercli.config.schema import Config
-from sercli.errors import RequestError, SercliError
+from sercli.errors import RequestError, SercliError, one_line
 from sercli.files import held_alone
 from sercli.progress import SILENT, Progress
 from sercli.results.agreement import Rerun, compare_runs
@@ -97,7 +97,7 @@ def configuration_of(record: Record, overrides: Sequence[str] = ()) -> Config:
     try:
         content = yaml.safe_load((record.path / "config.yaml").read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise RequestError(f"{record.path}: config.yaml cannot be read: {reason}") from error
     summary = {"overrides": [], "choices": {}, "configuration": content}
     try:

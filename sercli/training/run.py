@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from sercli.config.compose import to_yaml
-from sercli.config.key import result_relevant, run_key
+from sercli.config.run_key import result_relevant, run_key
 from sercli.config.schema import Config
 from sercli.files import held_alone
 from sercli.nn.recurrence.backend import describe_backend, use_backend

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sercli.config.compose import compose
-from sercli.config.key import run_key
+from sercli.config.run_key import run_key
 from sercli.errors import RequestError
 
 

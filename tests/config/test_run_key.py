@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sercli.config.compose import compose
-from sercli.config.key import run_key
+from sercli.config.run_key import run_key
 from sercli.config.schema import Config
 
 WITHOUT_INFLUENCE = (

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sercli.config.compose import compose
-from sercli.config.key import run_key
+from sercli.config.run_key import run_key
 from sercli.config.schema import FeaturesConfig
 from sercli.corpora.manifest import Manifest
 from sercli.errors import RequestError

@@ -21,7 +21,7 @@ from helpers.simulated_runs import (
     draw_system,
 )
 from sercli.config.compose import compose, to_yaml
-from sercli.config.key import key_of, result_relevant
+from sercli.config.run_key import key_of, result_relevant
 from sercli.config.schema import Config
 from sercli.results.bootstrap import interval
 from sercli.results.counts import count

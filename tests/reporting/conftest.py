@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from sercli.config.compose import compose, to_yaml
-from sercli.config.key import result_relevant, run_key
+from sercli.config.run_key import result_relevant, run_key
 from sercli.config.schema import Config
 from sercli.results.fold_result import FoldResult
 from sercli.results.run_record import Record, find_records, read_record, write_record

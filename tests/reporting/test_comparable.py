@@ -10,7 +10,7 @@ import pytest
 
 from sercli.analysis.comparability import caveat, published_match, why_incomparable
 from sercli.config.compose import compose
-from sercli.config.key import result_relevant
+from sercli.config.run_key import result_relevant
 from sercli.results.baselines import Baseline, read_baselines
 from sercli.results.run_record import Record
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sercli.config.difference import Difference
+from sercli.config.keys import Difference
 from sercli.errors import RequestError, SercliError
 from sercli.reporting.find import find_one
 from sercli.reporting.table import Table

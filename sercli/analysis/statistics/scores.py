@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from sercli.errors import SercliError
+from sercli.errors import SercliError, one_line
 from sercli.results.counts import Counts, count, is_right
 from sercli.results.run_record import Record
 
@@ -55,7 +55,7 @@ class ScoreReader:
                 test = _read_test(record, self._selection)
                 self._scored[record.key] = _count(test, self._speakers_of(record))
             except (OSError, ValueError, KeyError) as error:
-                reason = " ".join(str(error).split())
+                reason = one_line(error)
                 raise SercliError(
                     f"the predictions of {record.path} cannot be read: {reason}"
                 ) from error

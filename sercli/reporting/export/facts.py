@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from sercli.config.difference import flatten
-from sercli.errors import RequestError, SercliError
+from sercli.config.keys import flatten
+from sercli.errors import RequestError, SercliError, one_line
 from sercli.results.run_record import Record
 from sercli.results.seal import shows_test
 
@@ -87,7 +87,7 @@ def _curves(record: Record) -> dict[str, dict[str, Curve]]:
             for (seed, fold), unit in history.groupby(["seed", "fold"])
         }
     except (OSError, KeyError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise SercliError(f"{record.path}: {reason}; `sercli verify` says more") from error
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sercli.errors import RequestError
+from sercli.errors import RequestError, one_line
 from sercli.reporting.export.facts import Facts, facts, lacking
 from sercli.results.environment import without_password
 from sercli.results.run_record import Record
@@ -52,7 +52,7 @@ def export_mlflow(records: Sequence[Record], uri: str) -> list[str]:
         client = MlflowClient(uri)
         return [_log(client, record, each) for record, each in found]
     except (MlflowException, OSError) as error:
-        reason = without_password(" ".join(str(error).split())[:_REASON])
+        reason = without_password(one_line(error)[:_REASON])
         raise RequestError(
             f"MLflow cannot store at {without_password(uri)}: {reason}; try sqlite:///mlflow.db"
         ) from error

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
+from sercli.config.keys import ALPHA, BETA
 from sercli.reporting.figures.contours import FEWEST, draw_contours
 from sercli.reporting.figures.heatmap import draw_heatmap
 from sercli.reporting.figures.plot import Plot, file_name
@@ -28,7 +29,7 @@ SURFACES = 4
 _FILLED = 2 / 3
 """Share of all pairs of values that makes a heat map; else points lie anywhere (our choice)."""
 
-_NAMES = {"arelu.alpha": "initial α", "arelu.beta": "initial β"}
+_NAMES = {ALPHA: "initial α", BETA: "initial β"}
 
 
 @dataclass(frozen=True)

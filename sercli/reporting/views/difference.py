@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from sercli.config.difference import ABSENT, Difference, differences
-from sercli.errors import SercliError
+from sercli.config.keys import ABSENT, Difference, differences
+from sercli.errors import SercliError, one_line
 from sercli.reporting.table import NOTHING, Cell, Column, Table, View, make_table, text_column
 from sercli.results.run_record import Record
 
@@ -55,7 +55,7 @@ def _described(record: Record, everything: bool) -> dict[str, Any]:
         config = yaml.safe_load((record.path / "config.yaml").read_text(encoding="utf-8"))
         environment = record.environment()
     except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise SercliError(f"{record.path}: {reason}; `sercli verify` says more") from error
     card = {name: x for name, x in record.summary["card"].items() if name != "paragraph"}
     return {**config, **settings, "environment": environment, "card": card}

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
+from sercli.config.keys import arelu_aliases, flatten
 from sercli.errors import RequestError, nearest
 from sercli.reporting.table import NOTHING, Cell, Column, Row, Table, View, percent_cell
 from sercli.reporting.views.published import task_warnings
-from sercli.reporting.views.rows import flat, task_of, task_title
+from sercli.reporting.views.rows import task_of, task_title
 from sercli.results.run_record import Record
 from sercli.results.seal import seal_warning
 
@@ -80,9 +81,8 @@ def _settings(record: Record) -> dict[str, Any]:
         for group, node in configuration.items()
         if isinstance(node, Mapping) and "name" in node
     }
-    arelu = configuration["activation"] if groups["activation"] == "arelu" else {}
-    aliases = {f"arelu.{key}": value for key, value in arelu.items() if key != "name"}
-    return {"experiment": record.experiment, **flat(configuration), **aliases, **groups}
+    settings = {**flatten(configuration), **arelu_aliases(configuration["activation"])}
+    return {"experiment": record.experiment, **settings, **groups}
 
 
 def _parts(runs: Sequence[_Run], axes: Axes) -> Iterable[list[_Run]]:

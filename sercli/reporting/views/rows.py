@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sercli.analysis.comparability import caveat, published_match, why_incomparable
+from sercli.config.keys import flatten
 from sercli.reporting.table import Row
 from sercli.results.baselines import Baseline
 from sercli.results.run_record import Record
@@ -43,7 +44,7 @@ def published_rows(baselines: Sequence[Baseline], records: Sequence[Record]) -> 
 
 def system_names(records: Sequence[Record]) -> list[str]:
     """Name each run by its model, cell and activation, and by what else differs among them."""
-    settings = [flat(record.summary["configuration"]) for record in records]
+    settings = [_settings(record.summary["configuration"]) for record in records]
     varying = [key for key in _differing(settings) if key not in _SHOWN]
     return [
         _name(record, {key: setting[key] for key in varying if key in setting})
@@ -69,15 +70,8 @@ def task_title(row: Row) -> str:
     return f"{row['dataset']}, {row['protocol']}, {len(row['card']['classes'])} classes"
 
 
-def flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten nested settings to dotted keys."""
-    found: dict[str, Any] = {}
-    for key, value in node.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found
+def _settings(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in flatten(configuration).items() if value != {}}
 
 
 _SHOWN = ("activation.alpha", "activation.beta")

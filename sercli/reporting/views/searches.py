@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from sercli.errors import SercliError
+from sercli.errors import SercliError, one_line
 from sercli.reporting.table import View
 from sercli.results.run_record import Record
 from sercli.results.sweep_summary import SweepSummary, read_sweep, read_trials
@@ -33,7 +33,7 @@ def find_sweeps(records: Sequence[Record]) -> tuple[list[Sweep], list[str]]:
         except SercliError as error:
             damaged.append(str(error))
         except (OSError, ValueError, KeyError) as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             damaged.append(f"{folder / 'trials.parquet'} cannot be read ({reason}); restore it")
     return sweeps, damaged
 

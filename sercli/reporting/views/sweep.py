@@ -10,6 +10,7 @@ import pandas as pd
 
 from sercli.analysis.effects import effects, effects_of_pair, level_text, swept
 from sercli.analysis.optimism import Optimism, optimism
+from sercli.config.keys import ALPHA, BETA
 from sercli.reporting.table import (
     Cell,
     Column,
@@ -25,9 +26,6 @@ from sercli.reporting.table import (
 from sercli.reporting.views.published import SYNTHETIC
 from sercli.results.run_record import Record
 from sercli.results.sweep_summary import STATES, SweepSummary, settings_of
-
-_ALPHA, _BETA = "arelu.alpha", "arelu.beta"
-
 
 _RESAMPLED = 300
 """Points, best on dev, among which the choice is repeated (our choice: some four seconds). Were the
@@ -185,10 +183,10 @@ def _effects(trials: pd.DataFrame) -> Iterator[Table]:
     notes = []
     if found["paired"].any():
         notes.append("± is one sd; where a grid is complete, without what other settings do.")
-    if {_ALPHA, _BETA} <= set(swept(trials[trials["state"] == "complete"])):
-        cell = effects_of_pair(trials, _ALPHA, _BETA).iloc[0]
+    if {ALPHA, BETA} <= set(swept(trials[trials["state"] == "complete"])):
+        cell = effects_of_pair(trials, ALPHA, BETA).iloc[0]
         notes.append(
-            f"Best together: α = {cell[_ALPHA]} and β = {cell[_BETA]}, mean dev UA "
+            f"Best together: α = {cell[ALPHA]} and β = {cell[BETA]}, mean dev UA "
             f"{100 * cell['mean']:.1f} of {cell['n']}."
         )
     yield make_table(

@@ -12,7 +12,7 @@ import pandas as pd
 import yaml
 from safetensors import safe_open
 
-from sercli.errors import SercliError
+from sercli.errors import SercliError, one_line
 from sercli.results.run_record import read_record
 
 
@@ -97,7 +97,7 @@ def record_name(path: Path) -> str:
 
 
 def _in_one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return one_line(error)
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:

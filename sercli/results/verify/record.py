@@ -1,6 +1,6 @@
 """Whether a record agrees with itself: what it says follows from what it holds.
 
-key          is that of its settings and its data (`sercli.config.key`)
+key          is that of its settings and its data (`sercli.config.run_key`)
 settings     of ``config.yaml`` and of the card are those of ``run.json``
 units        every fold with every seed, unless it diverged, has history, predictions, weights
 predictions  every utterance of dev and test once per seed and selection; true labels;
@@ -20,8 +20,8 @@ from typing import Any
 
 import pandas as pd
 
-from sercli.config.difference import differences
-from sercli.config.key import key_of
+from sercli.config.keys import differences
+from sercli.config.run_key import key_of
 from sercli.results.fold_result import FoldResult
 from sercli.results.run_record import fold_run_name
 from sercli.results.summary import summarise

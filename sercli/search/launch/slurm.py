@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sercli.config.schema import LauncherConfig
-from sercli.errors import RequestError, SercliError
+from sercli.errors import RequestError, SercliError, one_line
 from sercli.search.worker.options import WorkerOptions
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def submit(
         with redirect_stderr(io.StringIO()):  # what sbatch says there is in the error, too
             jobs = executor.map_array(target, [own] * launcher.array)
     except Exception as error:  # submitit has no class for what sbatch refuses
-        said = " ".join(str(error).split())
+        said = one_line(error)
         raise SercliError(f"submitit could not submit the workers: {said}") from error
     return [job.job_id for job in jobs]
 

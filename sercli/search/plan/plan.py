@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from sercli.config.frozen import freeze, number_kind
 from sercli.config.grammar import MOST_VALUES, Axis, read_sweep
-from sercli.config.key import result_relevant
+from sercli.config.run_key import result_relevant
 from sercli.config.schema import Config
 from sercli.errors import RequestError, nearest
 from sercli.search.plan.plan_file import PlanFile, PlanSchema, read_plan_file

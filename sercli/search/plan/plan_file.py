@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from sercli.config.compose import user_folders
-from sercli.errors import RequestError, nearest
+from sercli.errors import RequestError, nearest, one_line
 from sercli.resources import packaged
 
 
@@ -82,7 +82,7 @@ def read_plan_file(name: str, overrides: Sequence[str] = ()) -> PlanFile:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise RequestError(f"plan {path} cannot be read: {reason}") from error
     form = _check_form(path, content)
     texts, added = _chosen(path, form.variables, overrides)

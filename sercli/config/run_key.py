@@ -1,4 +1,4 @@
-"""The key of a run: a short hash of whatever can change its result."""
+"""The key of a run: a short hash of everything that can change its result."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from sercli.config.keys import ARELU
 from sercli.config.schema import Config
 
 KEY_LENGTH = 10
 
 
 def result_relevant(config: Config) -> dict[str, Any]:
-    """Return the configuration without what cannot change a result.
+    """Return the settings that can change a result.
 
-    Left out: where things lie, the device, the backend of the recurrence, the launcher, the name
-    of the experiment; ``arelu``, because an activation that uses it carries its values (so α means
-    nothing to tanh); the corpus' folder and its expected counts, because the data fingerprint
-    says what was really read; likewise the path of an own openSMILE configuration, and what would
-    clip and pool frames where there are none.
+    Left out are: locations, the device, the backend of the recurrence, the launcher and the name
+    of the experiment; ``arelu``, because the activation that uses it holds its values (α means
+    nothing to tanh); the corpus' folder and expected counts, and the path of a custom openSMILE
+    configuration, because the data fingerprint covers what was read; ``max_frames`` and ``pool``
+    of functionals, which have no frames.
     """
     settings = asdict(config)
-    for name in ("experiment", "paths", "device", "recurrence", "launcher", "arelu"):
+    for name in ("experiment", "paths", "device", "recurrence", "launcher", ARELU):
         del settings[name]
     for name in ("root", "expected", "expected_in"):
         del settings["dataset"][name]
@@ -35,11 +36,11 @@ def result_relevant(config: Config) -> dict[str, Any]:
 
 
 def run_key(config: Config, fingerprint: str) -> str:
-    """Return the key of the run of ``config`` on the data with this fingerprint."""
+    """Return the key of the run of ``config`` on data with this fingerprint."""
     return key_of(result_relevant(config), fingerprint)
 
 
 def key_of(settings: Mapping[str, Any], fingerprint: str) -> str:
-    """Return the key of a run by its result-relevant settings, as its record keeps them too."""
+    """Return the key of a run from its result-relevant settings, as its record holds them."""
     content = json.dumps([settings, fingerprint], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:KEY_LENGTH]

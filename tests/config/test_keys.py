@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sercli.config.difference import ABSENT, Difference, differences, flatten
+from sercli.config.keys import ABSENT, Difference, differences, flatten
 
 LEAVES: st.SearchStrategy[Any] = (
     st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.just([])
