@@ -115,7 +115,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "dataset.context.order": ("transcript", "start_time"),
     "trainer.class_weights": ("none", "balanced"),
     "precision": ("float32", "bf16"),
-    "recurrence.backend": ("auto", "eager", "cpp"),
+    "recurrence.backend": ("auto", "eager", "cpp", "triton"),
     "arelu.share": ("direction", "layer", "model"),
     "launcher.name": ("local", "submitit"),
     "launcher.executor": ("slurm", "local"),

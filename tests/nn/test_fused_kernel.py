@@ -362,7 +362,7 @@ def test_a_formula_that_cannot_be_compiled_runs_in_eager_and_says_so(
 def test_the_generated_derivative_uses_the_value_where_it_can() -> None:
     text = source(ACTIVATIONS["tanh"](), 0)
     assert "v0.store(value + j);" in text
-    assert "(V(T(1)) - v0 * v0)" in text
+    assert "(V(T(1.0)) - v0 * v0)" in text
 
 
 def test_an_unknown_backend_is_refused_with_the_nearest() -> None:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+import torch
 from torch import nn
 
 from sercli.errors import RequestError, nearest
 from sercli.nn.recurrence import eager
-from sercli.nn.recurrence.cpp import fused
+from sercli.nn.recurrence.cpp import fused as cpp
 from sercli.nn.recurrence.cpp.build import NoKernelError, capability
 from sercli.nn.recurrence.operands import Cell, Recurrence, Unrolled
+from sercli.nn.recurrence.triton import fused as triton
 
-BACKENDS = ("auto", "eager", "cpp")
-"""``eager``: plain PyTorch, anywhere. ``cpp``: the fused CPU kernel. ``auto``: the fused kernel
-where it can run, else eager."""
+BACKENDS = ("auto", "eager", "cpp", "triton")
+"""``eager``: plain PyTorch, anywhere. ``cpp``: the fused CPU kernel. ``triton``: the fused GPU
+kernels. ``auto``: the fused kernel of the device where it can run, else eager."""
+
+_FUSED = {"cpp": cpp, "triton": triton}
 
 _log = logging.getLogger("sercli")
 _chosen = "auto"
@@ -60,7 +64,8 @@ def recur(cell: Cell, recurrences: Sequence[Recurrence]) -> list[Unrolled]:
     """
     if chosen_backend() != "eager":
         try:
-            return fused.run(cell, recurrences)
+            device = recurrences[0].weights.hidden.device if recurrences else "cpu"
+            return _FUSED[_fused_for(device)].run(cell, recurrences)
         except NoKernelError as error:
             _fall_back(error)
     return eager.unroll(cell, recurrences)
@@ -76,7 +81,11 @@ def describe_backend(model: nn.Module, device: str = "cpu") -> str:
         return "eager"
     reasons = why_not_fused(model, device)
     _reported.update(reasons)
-    return f"eager ({'; '.join(reasons)})" if reasons else f"cpp ({capability()})"
+    if reasons:
+        return f"eager ({'; '.join(reasons)})"
+    if _fused_for(device) == "cpp":
+        return f"cpp ({capability()})"
+    return f"triton ({torch.cuda.get_device_name(device) if device != 'cpu' else 'interpreted'})"
 
 
 def why_not_fused(model: nn.Module, device: str = "cpu") -> list[str]:
@@ -93,11 +102,18 @@ def why_not_fused(model: nn.Module, device: str = "cpu") -> list[str]:
             continue
         for activation in layer.get_submodule("activations").children():
             try:
-                fused.prepare(cell, activation, device)
+                _FUSED[_fused_for(device)].prepare(cell, activation, device)
             except NoKernelError as error:
                 _refuse_if_requested(error)
                 reasons[str(error)] = None
     return list(reasons)
+
+
+def _fused_for(device: torch.device | str) -> str:
+    """Return the fused backend to try on a device: ``cpp`` or ``triton``."""
+    if _chosen in _FUSED:
+        return _chosen
+    return "triton" if torch.device(device).type == "cuda" else "cpp"
 
 
 def _fall_back(error: NoKernelError) -> None:
@@ -109,5 +125,6 @@ def _fall_back(error: NoKernelError) -> None:
 
 
 def _refuse_if_requested(error: NoKernelError) -> None:
-    if _chosen == "cpp":
-        raise RequestError(f"recurrence.backend=cpp: {error} (auto runs it in eager)") from None
+    if _chosen in _FUSED:
+        message = f"recurrence.backend={_chosen}: {error} (auto runs it in eager)"
+        raise RequestError(message) from None

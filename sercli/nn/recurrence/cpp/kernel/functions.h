@@ -1,4 +1,5 @@
-// Functions that formulas of activations are made of, beside those that vectors have themselves.
+// Functions that formulas of activations are made of: those of formula.py's rules.
+// maximum, minimum and clamp are torch's own (at::vec).
 #pragma once
 
 #include <ATen/cpu/vec/vec.h>
@@ -8,15 +9,47 @@
 
 namespace {
 
-// Self-normalising networks (Klambauer et al. 2017), as torch.nn.SELU.
-constexpr double SELU_SCALE = 1.0507009873554804934193349852946;
-constexpr double SELU_ALPHA = 1.6732632423543772848170429916717;
-
 template <class V>
 V one() { return V(typename V::value_type(1)); }
 
 template <class V>
 V number(double x) { return V(static_cast<typename V::value_type>(x)); }
+
+template <class V>
+V neg(V x) { return x.neg(); }
+
+template <class V>
+V absolute(V x) { return x.abs(); }
+
+template <class V>
+V sqrt(V x) { return x.sqrt(); }
+
+template <class V>
+V exp(V x) { return x.exp(); }
+
+template <class V>
+V expm1(V x) { return x.expm1(); }
+
+template <class V>
+V log(V x) { return x.log(); }
+
+template <class V>
+V log1p(V x) { return x.log1p(); }
+
+template <class V>
+V sin(V x) { return x.sin(); }
+
+template <class V>
+V cos(V x) { return x.cos(); }
+
+template <class V>
+V tanh(V x) { return x.tanh(); }
+
+template <class V>
+V atan(V x) { return x.atan(); }
+
+template <class V>
+V erf(V x) { return x.erf(); }
 
 template <class V>
 V choose(V mask, V yes, V no) { return V::blendv(no, yes, mask); }

@@ -1,0 +1,232 @@
+"""The Triton backend as `recur` calls it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Hashable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sercli.nn.activations import Activation
+from sercli.nn.pooling import valid_steps
+from sercli.nn.recurrence.coefficients import coefficients
+from sercli.nn.recurrence.cpp.build import NoKernelError
+from sercli.nn.recurrence.operands import Cell, Recurrence, Unrolled
+from sercli.nn.recurrence.grouping import group_key
+
+if TYPE_CHECKING:
+    from sercli.nn.recurrence.triton.generate import TritonActivation
+
+_OLDEST = (8, 0)
+"""Compute capability that the kernels are written for: tensor cores for float32 and bfloat16."""
+
+
+def run(cell: Cell, recurrences: Sequence[Recurrence]) -> list[Unrolled]:
+    """Run recurrences on a GPU; those of equal shapes in one launch.
+
+    Products of float32 are as precise as ``torch.set_float32_matmul_precision`` says. Under
+    bfloat16 autocast, their numbers are bfloat16; sums and states stay float32.
+
+    Raises:
+        NoKernelError: The kernels lack the cell, the activation, the type of number, or do not
+            run on the device; the message says why, in part of a sentence.
+        RequestError: An activation does not fit the states.
+    """
+    for each in recurrences:
+        weight = each.weights.hidden
+        _check(cell, weight.device)
+        if weight.dtype is not torch.float32:
+            raise NoKernelError(f"the kernel has no {weight.dtype}")
+        _check_size(cell, weight.shape[1], weight.device)
+        if isinstance(known := _loaded.get(each.activation), NoKernelError):
+            raise known.again()
+    numbers = coefficients(recurrences)  # asked only if the eager loop will not ask again: noise
+    groups: dict[Hashable, list[int]] = {}
+    for i, each in enumerate(recurrences):
+        _activation(each.activation, len(numbers[i]))
+        biases = each.weights.input_bias is None, each.weights.hidden_bias is None
+        groups.setdefault((group_key(each) or i, biases), []).append(i)
+    done: dict[int, Unrolled] = {}
+    for members in groups.values():
+        members.sort(key=lambda i: recurrences[i].reverse)
+        group = [recurrences[i] for i in members]
+        done |= zip(members, _run(cell, group, [numbers[i] for i in members]), strict=True)
+    return [done[i] for i in range(len(recurrences))]
+
+
+def prepare(cell: Cell, activation: nn.Module, device: str) -> None:
+    """Generate what a layer will need.
+
+    Raises:
+        NoKernelError: It cannot run on the device.
+    """
+    _check(cell, torch.device(device))
+    shape = torch.Size((1, 1))
+    given = activation.coefficients(shape) if isinstance(activation, Activation) else ()
+    _activation(activation, len(given))
+
+
+def _check(cell: Cell, device: torch.device) -> None:
+    if not cell.fused:
+        raise NoKernelError(f"the kernel has no cell '{cell.name}'")
+    reason, worth_saying = _obstacle(device)
+    if reason:
+        raise NoKernelError(reason, worth_saying=worth_saying)
+
+
+def _check_size(cell: Cell, hidden: int, device: torch.device) -> None:
+    from sercli.nn.recurrence.triton.launch import layout_for
+
+    layout = layout_for(cell.name, 1, 1, hidden, _precision(device), device)
+    if layout.slices > 1 and device.type == "cpu" and not _INTERPRETER_WAITS:
+        raise NoKernelError(f"Triton's interpreter runs one program at a time, not {hidden} units")
+
+
+_INTERPRETER_WAITS = False
+"""True where programs of the interpreter can wait for each other."""
+
+
+@cache
+def _obstacle(device: torch.device) -> tuple[str, bool]:
+    """Say what keeps the kernels from a device, and whether the user could do something."""
+    interpreted = os.environ.get("TRITON_INTERPRET") == "1"
+    if device.type != ("cpu" if interpreted else "cuda"):
+        return f"the kernel is for NVIDIA GPUs, not for {device.type}", False
+    if importlib.util.find_spec("triton") is None:
+        return "triton is not installed (pip install triton)", True
+    if interpreted:
+        return "", False
+    if torch.version.hip is not None:
+        return "the kernel is for NVIDIA GPUs", False
+    if torch.cuda.get_device_capability(device) < _OLDEST:
+        has = ".".join(map(str, torch.cuda.get_device_capability(device)))
+        name = torch.cuda.get_device_name(device)
+        return f"{name} has compute capability {has}: the kernel needs 8.0", True
+    return "", False
+
+
+def _precision(device: torch.device) -> str:
+    kind = device.type
+    if torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) is torch.bfloat16:
+        return "bf16"
+    return "ieee" if torch.get_float32_matmul_precision() == "highest" else "tf32"
+
+
+_loaded: WeakKeyDictionary[nn.Module, TritonActivation | NoKernelError] = WeakKeyDictionary()
+
+
+def _activation(activation: nn.Module, count: int) -> TritonActivation:
+    found = _loaded.get(activation)
+    if found is None:
+        try:
+            found = _load(activation, count)
+        except NoKernelError as error:
+            found = error
+        _loaded[activation] = found
+    if isinstance(found, NoKernelError):
+        raise found.again()
+    return found
+
+
+def _load(activation: nn.Module, count: int) -> TritonActivation:
+    from sercli.nn.recurrence.triton.generate import load
+
+    if not count and any(True for _ in activation.parameters()):
+        name = type(activation).__name__
+        raise NoKernelError(f"activation {name} has parameters but is no sercli Activation")
+    return load(activation, count)
+
+
+def _run(
+    cell: Cell, group: Sequence[Recurrence], numbers: Sequence[tuple[Tensor, ...]]
+) -> list[Unrolled]:
+    from sercli.nn.recurrence.triton import launch
+
+    weights = [each.weights for each in group]
+    hidden = _stack([each.hidden for each in weights])
+    lengths = _stack([each.lengths for each in group]).to(torch.int32)
+    x = _projected(cell, group)
+    zeros = hidden.new_zeros(len(group), x.shape[2], hidden.shape[2])
+    starts = [
+        _stack([r.initial[i] if i < len(r.initial) else zeros[0] for r in group])
+        if any(i < len(r.initial) for r in group)
+        else zeros
+        for i in range(cell.states)
+    ]
+    inner = [each.hidden_bias for each in weights if cell.inner_bias]
+    biases = [bias for bias in inner if bias is not None]
+    call = launch.KernelCall(
+        cell.name,
+        _activation(group[0].activation, len(numbers[0])),
+        forwards=sum(not each.reverse for each in group),
+        precision=_precision(hidden.device),
+        dtype=x.dtype,
+        keep=torch.is_grad_enabled(),
+        started=any(each.initial for each in group),
+    )
+    operands = launch.Operands(
+        hidden,
+        _stack(biases) if biases else hidden.new_empty(len(group), 0),
+        starts[0],
+        starts[-1],
+        _stacked(numbers, hidden),
+        lengths,
+    )
+    states, *final = launch.unroll(call, x, operands)
+    outputs = zip(states, *(part for part in final[: cell.states]), strict=True)
+    return [Unrolled(own, tuple(ends)) for own, *ends in outputs]
+
+
+def _projected(cell: Cell, group: Sequence[Recurrence]) -> Tensor:
+    """Compute W x + b for all steps, (G, T, B, gates·H), with one product for a shared input."""
+    first = group[0]
+    steps, batch, _ = first.inputs.shape
+    if first.weights.input is None:
+        return _stack([each.inputs for each in group])
+    weight = [each.weights.input for each in group if each.weights.input is not None]
+    bias = [_bias(cell, each) for each in group]
+    present = [each for each in bias if each is not None]
+    if all(r.inputs is first.inputs and r.lengths is first.lengths for r in group):
+        x = F.linear(_real(first), torch.cat(weight), torch.cat(present) if present else None)
+        return x.view(steps, batch, len(group), -1).permute(2, 0, 1, 3)
+    x = torch.stack([_real(each) for each in group]).flatten(1, 2)
+    right = torch.stack(weight).transpose(1, 2)
+    if present:
+        projected = torch.baddbmm(torch.stack(present).unsqueeze(1), x, right)
+    else:
+        projected = torch.bmm(x, right)
+    return projected.unflatten(1, (steps, batch))
+
+
+def _bias(cell: Cell, recurrence: Recurrence) -> Tensor | None:
+    """All bias that does not meet the state, (gates·H,)."""
+    own, recurrent = recurrence.weights.input_bias, recurrence.weights.hidden_bias
+    if cell.inner_bias or recurrent is None:
+        return own
+    return recurrent if own is None else own + recurrent
+
+
+def _real(recurrence: Recurrence) -> Tensor:
+    """The inputs with zeros in the padding, so that its gradient is zero whatever stood there."""
+    inputs = recurrence.inputs
+    padding = ~valid_steps(recurrence.lengths, inputs.shape[0]).t().unsqueeze(-1)
+    return inputs.masked_fill(padding, 0.0)
+
+
+def _stack(tensors: Sequence[Tensor]) -> Tensor:
+    return tensors[0].unsqueeze(0) if len(tensors) == 1 else torch.stack(list(tensors))
+
+
+def _stacked(numbers: Sequence[tuple[Tensor, ...]], like: Tensor) -> Tensor:
+    """The coefficients as (G, number, 1 or B, 1 or H)."""
+    shapes = [each.shape for own in numbers for each in own]
+    shape = torch.broadcast_shapes((1, 1), *shapes)  # type: ignore[no-untyped-call]
+    if not shapes:
+        return like.new_empty(len(numbers), 0, 1, 1)
+    return _stack([torch.stack([each.expand(shape) for each in own]) for own in numbers])
