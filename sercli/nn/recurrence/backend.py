@@ -65,7 +65,8 @@ def recur(cell: Cell, recurrences: Sequence[Recurrence]) -> list[Unrolled]:
     if chosen_backend() != "eager":
         try:
             device = recurrences[0].weights.hidden.device if recurrences else "cpu"
-            return _FUSED[_fused_for(device)].run(cell, recurrences)
+            unrolled: list[Unrolled] = _FUSED[_fused_for(device)].run(cell, recurrences)
+            return unrolled
         except NoKernelError as error:
             _fall_back(error)
     return eager.unroll(cell, recurrences)

@@ -17,8 +17,8 @@ from sercli.nn.activations import Activation
 from sercli.nn.pooling import valid_steps
 from sercli.nn.recurrence.coefficients import coefficients
 from sercli.nn.recurrence.cpp.build import NoKernelError
-from sercli.nn.recurrence.operands import Cell, Recurrence, Unrolled
 from sercli.nn.recurrence.grouping import group_key
+from sercli.nn.recurrence.operands import Cell, Recurrence, Unrolled
 
 if TYPE_CHECKING:
     from sercli.nn.recurrence.triton.generate import TritonActivation
@@ -201,7 +201,7 @@ def _projected(cell: Cell, group: Sequence[Recurrence]) -> Tensor:
         projected = torch.baddbmm(torch.stack(present).unsqueeze(1), x, right)
     else:
         projected = torch.bmm(x, right)
-    return projected.unflatten(1, (steps, batch))
+    return projected.view(len(group), steps, batch, -1)
 
 
 def _bias(cell: Cell, recurrence: Recurrence) -> Tensor | None:

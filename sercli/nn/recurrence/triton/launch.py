@@ -132,7 +132,7 @@ class _Unroll(torch.autograd.Function):
 
     @staticmethod
     def forward(call: KernelCall, x: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
-        with torch.cuda.device_of(x):
+        with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
             return _forward(call, x, Operands(*(each.contiguous() for each in others)))
 
     @staticmethod
@@ -177,7 +177,7 @@ class _UnrollBack(torch.autograd.Function):
         *others, states, kept, d_states, d_h, d_c = tensors
         operands = Operands(*(each.contiguous() for each in others))
         back = _Back(call, operands, states.contiguous(), kept.contiguous())
-        with torch.cuda.device_of(states):
+        with torch.cuda.device_of(states):  # type: ignore[no-untyped-call]
             return back.run(d_states, d_h.contiguous(), d_c.contiguous())
 
     @staticmethod
@@ -355,8 +355,8 @@ class _Back:
 def _strides(coefficients: Tensor) -> tuple[int, int, int, int]:
     """Steps to the next recurrence, coefficient, sequence and unit; 0 where all share one."""
     sizes = zip(coefficients.shape, coefficients.stride(), strict=True)
-    first, *others = (0 if size == 1 else stride for size, stride in sizes)
-    return first, *others
+    g, number, row, unit = (0 if size == 1 else stride for size, stride in sizes)
+    return g, number, row, unit
 
 
 def _like_sequences(states: Tensor, features: int, dtype: torch.dtype) -> Tensor:
@@ -441,4 +441,4 @@ def _limits(device: torch.device) -> tuple[int, int]:
     if device.type != "cuda":
         return 132, 232_448
     found = torch.cuda.get_device_properties(device)
-    return found.multi_processor_count, found.shared_memory_per_block_optin
+    return found.multi_processor_count, getattr(found, "shared_memory_per_block_optin", 101_376)
