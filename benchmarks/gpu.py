@@ -93,7 +93,7 @@ def _checked(task: dict[str, Any]) -> dict[str, Any]:
         found = results(layer, x, lengths, "triton")
     torch.set_float32_matmul_precision("highest")
     expected = results(layer.double(), x.double(), lengths, "eager")
-    errors = [_error(a.double(), b) for a, b in zip(found, expected, strict=True)]
+    errors = [_error(a.detach().double(), b.detach()) for a, b in zip(found, expected, strict=True)]
     return {"error_max": max(errors), "errors": [float(f"{each:.2g}") for each in errors]}
 
 
@@ -233,7 +233,9 @@ def step(layers: Sequence[nn.Module], x: Tensor) -> Callable[[], object]:
         if len(layers) == 1:
             outputs = [layers[0](x)[0]]
         else:
-            outputs = [output for output, _ in run_parallel([(each, x, None) for each in layers])]
+            outputs = [
+                output for output, _ in run_parallel([each.stack_pass(x) for each in layers])
+            ]
         torch.autograd.grad(outputs, parameters, [torch.ones_like(each) for each in outputs])
 
     return run

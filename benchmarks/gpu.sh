@@ -8,7 +8,7 @@ set -u
 cd "$(dirname "$0")/.."
 folder=${1:-${OUT:-$(mktemp -d)}}
 mkdir -p "$folder"
-export PYTHONPATH=$PWD
+export PYTHONPATH=$PWD PYTHONSAFEPATH=1 # not the folder of the script, which has a statistics.py
 nvidia-smi --query-gpu=name,driver_version,clocks.sm,memory.total --format=csv,noheader || true
 timeout "${2:-225}" python3 benchmarks/gpu.py "$folder/gpu.json"
 status=$?
