@@ -1,1 +1,1 @@
-"""Corpora: from what lies on disk to a manifest, one row per utterance."""
+"""Corpora: readers, the manifest (one row per utterance), context turns and the audit."""

@@ -13,14 +13,14 @@ _AUDIO = frozenset({".aif", ".aiff", ".flac", ".m4a", ".mp3", ".ogg", ".opus", "
 
 
 def find_audio(root: Path, refused: list[Refusal]) -> list[Path]:
-    """Find every audio file below ``root``, at any depth, in the order of the paths.
+    """Return every audio file below ``root``, at any depth, sorted by path.
 
-    Hidden files and folders are passed over: the ``._*`` ones are AppleDouble files, left behind
-    by a copy from a Mac, and no audio.
+    Hidden files and folders are skipped: ``._*`` are AppleDouble files, left behind by a copy
+    from a Mac, and hold no audio.
 
     Args:
         root: Folder of the corpus.
-        refused: Receives the folders that cannot be read, and the names that are not UTF-8.
+        refused: Filled with the folders that cannot be read and the names that are not UTF-8.
     """
     found = []
     for folder, names in _folders(root, refused):
@@ -36,15 +36,15 @@ def find_audio(root: Path, refused: list[Refusal]) -> list[Path]:
 
 
 class AudioIndex:
-    """The audio files of a corpus under the names that its labels give them.
+    """Audio files of a corpus by the names that its labels use.
 
     Args:
         root: Folder of the corpus.
-        name_of: Makes the name from the path as seen from ``root``; by default the name of the
-            file without suffix, so that a copy in another format fits the same labels.
+        name_of: Function from the path, relative to ``root``, to the name. Default: the file
+            name without suffix, so that a copy in another format fits the same labels.
 
     Attributes:
-        refused: What cannot be read, and second files of the same name.
+        refused: Files that cannot be read, and second files of the same name.
     """
 
     def __init__(
@@ -63,10 +63,10 @@ class AudioIndex:
                 self.refused.append(Refusal(place.as_posix(), reason))
 
     def take(self, name: str) -> Path | None:
-        """Return the file of a label; None if it is missing.
+        """Return the file of a label, once; None if it is missing.
 
         Raises:
-            ValueError: Another label has taken it.
+            ValueError: An earlier label has this file.
         """
         if name in self._taken:
             raise ValueError(f"{name} is labelled already")
@@ -76,33 +76,33 @@ class AudioIndex:
         return self._root / self._places[name]
 
     def without_label(self) -> list[Refusal]:
-        """Refuse every file that no label has taken."""
+        """Return a refusal for every file without a label."""
         left = (place for name, place in self._places.items() if name not in self._taken)
         return [Refusal(place.as_posix(), "has no label") for place in left]
 
 
-def label_file(root: Path, names: Sequence[str], beside: str) -> Path:
+def label_file(root: Path, names: Sequence[str], layout: str) -> Path:
     """Return the label file of a corpus, whose name differs between releases.
 
     Args:
         root: Folder of the corpus.
-        names: Its names, the usual one first.
-        beside: What else should be there ("it beside session1 to session6"), for the message.
+        names: Possible names, the usual one first.
+        layout: Expected files ("it beside session1 to session6"), for the message.
 
     Raises:
-        RequestError: There is none.
+        RequestError: None of these files exists.
     """
     for name in names:
         if (root / name).is_file():
             return root / name
     raise RequestError(
-        f"{root}: has no {names[0]}; expected {beside}. "
-        "Say where the corpus lies with dataset.root=PATH"
+        f"{root}: has no {names[0]}; expected {layout}. "
+        "Set the folder of the corpus with dataset.root=PATH"
     )
 
 
 def _folders(root: Path, refused: list[Refusal]) -> Iterator[tuple[str, list[str]]]:
-    """Yield the visible folders and the names in them, once, whatever links lead to them."""
+    """Yield each visible folder and its file names once, even if several links lead to it."""
 
     def refuse(error: OSError) -> None:
         reason = f"cannot be read ({error.strerror})"
@@ -120,7 +120,7 @@ def _folders(root: Path, refused: list[Refusal]) -> Iterator[tuple[str, list[str
 
 
 def _is_text(path: Path) -> bool:
-    """Tell whether a path can be written down: a name may hold any bytes."""
+    """Return True if the path is valid UTF-8; on disk, a name may hold any bytes."""
     try:
         str(path).encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""What the audio of a corpus is like, from what extraction measured."""
+"""Statistics of the audio of a corpus, from measurements made during extraction."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import pandas as pd
 from sercli.corpora.manifest import Manifest
 
 SILENT_PEAK = 1e-3
-"""Largest sample, of full scale, below which speech is called silent: −60 dB (our choice)."""
+"""Peak, relative to full scale, below which audio counts as nearly silent: −60 dB (our choice)."""
 
 CLIPPED_SHARE = 0.01
-"""Share of samples at full scale from which audio is called clipped (our choice)."""
+"""Share of samples at full scale from which audio counts as clipped (our choice)."""
 
 
 @dataclass(frozen=True)
 class AudioFacts:
-    """What the audio of an utterance was before it became one channel at one sampling rate.
+    """Measurements of the audio of an utterance, before mixing to mono and resampling.
 
     Attributes:
         seconds: Duration.
@@ -26,8 +26,8 @@ class AudioFacts:
         channels: Channels of the file.
         peak: Largest absolute sample of any channel; 1 is full scale.
         clipped_share: Share of the samples of all channels at full scale.
-        content: SHA-256 of the decoded samples, in hexadecimal: the same for equal sound in
-            files that differ, as in a WAV file and its FLAC copy.
+        content: SHA-256 of the decoded samples, in hexadecimal: equal for equal samples in
+            different files, such as a WAV file and its FLAC copy.
     """
 
     seconds: float
@@ -40,7 +40,7 @@ class AudioFacts:
 
 @dataclass(frozen=True)
 class Durations:
-    """How long utterances are, in seconds."""
+    """Statistics of the durations of utterances, in seconds."""
 
     total: float
     minimum: float
@@ -53,11 +53,11 @@ class Durations:
 
 @dataclass(frozen=True)
 class AudioStats:
-    """What the audio is like.
+    """Statistics of the audio of a corpus.
 
     Attributes:
         utterances: Durations of all utterances.
-        targets: Durations of those that the task classifies; None where there is none.
+        targets: Durations of the utterances that the task classifies; None if there are none.
         sampling_rates: Hz of the files → utterances, most frequent first.
         channels: Channels of the files → utterances, most frequent first.
         silent: Utterances whose peak is below `SILENT_PEAK`.
@@ -75,7 +75,7 @@ class AudioStats:
 
 
 def summarise_audio(manifest: Manifest, facts: Mapping[str, AudioFacts]) -> AudioStats | None:
-    """Summarise the facts of the utterances of ``manifest``; None where there are none."""
+    """Summarise the measurements of the utterances of ``manifest``; None if there are none."""
     measured = {name: facts[name] for name in manifest.table["utterance"] if name in facts}
     if not measured:
         return None

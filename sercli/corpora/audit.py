@@ -1,4 +1,4 @@
-"""The audit: what a corpus holds, as the task and the models will see it."""
+"""The audit of a corpus: counts, context turns, audio statistics, findings and refusals."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from sercli.files import write_atomically, write_text
 
 @dataclass(frozen=True)
 class Audit:
-    """What a corpus holds.
+    """Contents of a corpus, as task and models see them.
 
     Attributes:
         dataset: Name of the corpus.
-        synthetic: Whether the speech is generated.
-        utterances: All utterances, whatever their emotion.
-        targets: Those that the task classifies.
+        synthetic: True if the speech is generated.
+        utterances: Number of utterances of any emotion.
+        targets: Number of utterances that the task classifies.
         hours: Duration of all utterances; None where it was not measured.
         classes: Class → targets, in the order of the model's outputs.
-        emotions: The corpus' own code → utterances, most frequent first.
+        emotions: Emotion code of the corpus → utterances, most frequent first.
         speakers: Speaker → class → targets.
         sessions: Session → class → targets; empty where the corpus has no sessions.
         splits: Part of the official split → class → targets; empty where there is none.
-        context: Targets without context turns.
-        audio: What the audio is like; None where it was not measured.
-        expected: Comparison with the published counts, where they are known.
-        findings: What makes results doubtful.
-        refused: What was left out, and why.
+        context: Numbers of targets without context turns.
+        audio: Statistics of the audio; None where it was not measured.
+        expected: Comparison with the published counts; None where none are known.
+        findings: Problems that limit the interpretation of results.
+        refused: Files, lines and utterances that were left out.
     """
 
     dataset: str
@@ -60,7 +60,7 @@ class Audit:
     refused: tuple[Refusal, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the audit as what ``json`` can write, under the names of the attributes."""
+        """Return the audit as JSON data; keys are the names of the attributes."""
         page = asdict(self) | {"expected": self.expected.to_json() if self.expected else None}
         plain: dict[str, Any] = json.loads(json.dumps(page))  # lists in place of tuples
         return plain
@@ -69,16 +69,26 @@ class Audit:
 def audit(
     manifest: Manifest, dataset: DatasetConfig, facts: Mapping[str, AudioFacts] | None = None
 ) -> Audit:
-    """Count what a corpus holds, and hold it to what is known of it.
+    """Audit a corpus: count, compare with the published counts, look for problems.
+
+    >>> from sercli.corpora.manifest import build_manifest
+    >>> rows = [{"utterance": "a1", "audio": "a1.wav", "speaker": "F01", "emotion": "W"}]
+    >>> manifest = build_manifest("mine", rows, {"W": "anger"})
+    >>> dataset = DatasetConfig(name="mine", reader="manifest", expected={"anger": 2})
+    >>> found = audit(manifest, dataset)
+    >>> found.classes
+    {'anger': 1}
+    >>> found.findings
+    (Finding(kind='count', text='anger 1, published 2'),)
 
     Args:
         manifest: The corpus.
-        dataset: Its configuration: context turns, published counts.
-        facts: Utterance → what extraction measured of its audio.
+        dataset: Configuration of the corpus: context turns, published counts.
+        facts: Utterance → measurements of its audio.
 
     Raises:
         RequestError: The context cannot be found (`find_context`), or the published counts are
-            not understood (`compare_counts`).
+            invalid (`compare_counts`).
     """
     table, targets = manifest.table, manifest.targets
     context = find_context(manifest, dataset.context)
@@ -104,17 +114,17 @@ def audit(
 
 
 def save_audit(manifest: Manifest, audit: Audit, dataset: DatasetConfig, data: Path) -> Path:
-    """Write the manifest, the table of what was left out, and the audit.
+    """Write the manifest, the refusals and the audit.
 
-    They go to ``data/manifests/<corpus>-<digest of its configuration>``, as ``manifest.parquet``,
-    ``refused.parquet`` (columns ``file`` and ``reason``) and ``audit.json``, in place of what an
-    earlier extraction of the same corpus, with the same configuration, left there.
+    The folder is ``data/manifests/<corpus>-<digest of its configuration>``, the files are
+    ``manifest.parquet``, ``refused.parquet`` (columns ``file`` and ``reason``) and
+    ``audit.json``. Files of an earlier extraction with the same configuration are replaced.
 
     Returns:
         The folder.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: A file cannot be written.
     """
     folder = data / "manifests" / _name(dataset)
     refused = pd.DataFrame(
@@ -140,6 +150,6 @@ def _count(labels: pd.Series[str], classes: tuple[str, ...]) -> Counts:
 
 
 def _count_by(column: str, manifest: Manifest) -> dict[str, Counts]:
-    """Count the targets of each class; a group without any is listed too, with zeros."""
+    """Count the targets of each class in each group; groups without targets have zeros."""
     groups = manifest.table.groupby(column)["label"]
     return {str(group): _count(labels, manifest.classes) for group, labels in groups}

@@ -1,7 +1,7 @@
-"""Which other turns of a dialogue a target sees: one of its own speaker, one of an interlocutor.
+"""Context turns of a target: one of its own speaker, one of an interlocutor.
 
-IAAN takes the last earlier turn of each, among a few preceding turns of any label (Yeh, Lin &
-Lee 2019; in their code, 8). Its ablation RandIAAN takes random turns.
+IAAN takes the last turn of each among a few preceding turns of any label (Yeh, Lin & Lee 2019;
+8 in their code). Its ablation RandIAAN takes random turns.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from sercli.corpora.manifest import Manifest
 from sercli.errors import RequestError, nearest
 
 ORDERS = {"transcript": "turn", "start_time": "start"}
-"""Order of the turns in a dialogue → the column that gives it.
+"""Order of the turns in a dialogue → column of the manifest.
 
-They differ: on IEMOCAP, transcripts are out of temporal order in 56 of the 151 dialogues.
+The two differ: on IEMOCAP, transcripts are out of temporal order in 56 of the 151 dialogues.
 """
 
 CHOICES = ("last", "random", "random_any", "none")
 
-_AT_ONCE = 1024
-"""Targets that are held against all turns of their dialogue at once, which bounds the memory."""
+_BATCH = 1024
+"""Targets that are compared with all turns of their dialogue at once; bounds the memory."""
 
 Mask = npt.NDArray[np.bool_]  # (targets, turns of the dialogue)
 Places = npt.NDArray[np.intp]
@@ -47,26 +47,38 @@ def find_context(manifest: Manifest, context: ContextConfig) -> pd.DataFrame:
     - ``none``, there are none.
 
     With ``context.past_only``, a turn can be chosen only if it has ended when the target starts.
-    What is drawn for a target depends on ``context.seed``, its id and its dialogue alone.
+    The draws for a target depend only on ``context.seed``, its id and its dialogue.
+
+    >>> from sercli.config.schema import ContextConfig
+    >>> from sercli.corpora.manifest import build_manifest
+    >>> said = [("u0", "F"), ("u1", "M"), ("u2", "F")]
+    >>> rows = [
+    ...     dict(utterance=name, audio="x.wav", speaker=who, emotion="A", dialogue="d", turn=turn)
+    ...     for turn, (name, who) in enumerate(said)
+    ... ]
+    >>> find_context(build_manifest("mine", rows, {"A": "anger"}), ContextConfig()).loc["u2"]
+    own             u0
+    interlocutor    u1
+    Name: u2, dtype: str
 
     Args:
-        manifest: All turns. The class of the task does not matter for a context turn.
-        context: How to choose.
+        manifest: All turns. Context turns may be of any emotion.
+        context: Rule of the choice.
 
     Returns:
         One row per target, indexed by its id, in the manifest's order. Column ``own``: id of
         the turn of the same speaker. Column ``interlocutor``: id of the turn of another
-        speaker. Missing where there is none to choose, or no dialogue.
+        speaker. Missing where no turn can be chosen, and in corpora without dialogues.
 
     Raises:
-        RequestError: The choice or order is unknown, the window negative, or a turn of a dialogue
-            lacks its place in the order or, with ``past_only``, its times.
+        RequestError: The choice or order is unknown, the window negative, or a turn lacks its
+            position in the order or, with ``past_only``, its times.
     """
     _check(context)
     found: dict[str, dict[str, str]] = {"own": {}, "interlocutor": {}}
     for dialogue in _dialogues(manifest, context):
-        for first in range(0, len(dialogue.targets), _AT_ONCE):
-            targets = dialogue.targets[first : first + _AT_ONCE]
+        for first in range(0, len(dialogue.targets), _BATCH):
+            targets = dialogue.targets[first : first + _BATCH]
             for column, mask in _candidates(dialogue, targets, context).items():
                 there = mask.any(axis=1)
                 asking = dialogue.utterances[targets[there]]
@@ -79,18 +91,18 @@ def find_context(manifest: Manifest, context: ContextConfig) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class ContextCounts:
-    """How many targets lack a context turn.
+    """Numbers of targets without a context turn.
 
     Attributes:
-        choose: How turns are chosen.
+        choose: Rule of the choice.
         order: Order of the turns.
         window: Preceding turns that were searched.
-        past_only: Whether only turns that were over could be chosen.
+        past_only: True if only turns that had ended could be chosen.
         no_same_speaker: Targets without a turn of their speaker.
         no_interlocutor: Targets without a turn of another speaker.
         neither: Targets without both.
-        not_over: Targets whose interlocutor's turn ends after they start, so that a model that
-            listens live could not have heard it whole; None where times are unknown.
+        not_over: Targets whose interlocutor's turn ends after they start, so that a model in
+            real time could not use all of it; None where times are unknown.
     """
 
     choose: str
@@ -106,7 +118,7 @@ class ContextCounts:
 def count_missing_context(
     manifest: Manifest, context: ContextConfig, found: pd.DataFrame
 ) -> ContextCounts:
-    """Count what is missing in ``found``, the result of `find_context`."""
+    """Count the missing turns of ``found``, the result of `find_context`."""
     return ContextCounts(
         choose=context.choose,
         order=context.order,
@@ -118,7 +130,7 @@ def count_missing_context(
 
 
 def missing_counts(found: pd.DataFrame) -> dict[str, int]:
-    """Count the rows of a context without turns, under the names of `ContextCounts`."""
+    """Count the missing turns of a context; the keys are attributes of `ContextCounts`."""
     missing = found.isna()
     return {
         "no_same_speaker": int(missing["own"].sum()),
@@ -139,7 +151,7 @@ def _not_over(manifest: Manifest, found: pd.DataFrame) -> int | None:
 
 @dataclass(frozen=True)
 class _Dialogue:
-    """The turns of a dialogue in order, and the places of its targets."""
+    """The turns of a dialogue in order, and the positions of its targets."""
 
     utterances: npt.NDArray[Any]
     speakers: npt.NDArray[Any]
@@ -188,12 +200,12 @@ def _check_filled(dataset: str, turns: pd.DataFrame, column: str, setting: str) 
     if not lost.empty:
         raise RequestError(
             f"{dataset}: dataset.context.{setting} needs the column '{column}', "
-            f"and utterance '{lost.iloc[0]}' has none there ({len(lost)} in all)"
+            f"which is empty for {len(lost)} turns, the first one '{lost.iloc[0]}'"
         )
 
 
 def _candidates(dialogue: _Dialogue, targets: Places, context: ContextConfig) -> dict[str, Mask]:
-    """Tell which turns can be chosen for each column of the result."""
+    """Return a mask of the turns that can be chosen, for each column of the result."""
     ago = targets[:, None] - np.arange(len(dialogue.utterances))
     allowed = (ago > 0) & (ago <= context.window) if context.choose == "last" else ago != 0
     if context.past_only:
@@ -205,7 +217,7 @@ def _candidates(dialogue: _Dialogue, targets: Places, context: ContextConfig) ->
 
 
 def _choose(mask: Mask, asking: npt.NDArray[Any], context: ContextConfig, column: str) -> Places:
-    """Return the place of one candidate of each row; every row has one."""
+    """Return the position of one candidate per row; every row has at least one."""
     if context.choose == "last":
         return np.asarray(mask.shape[1] - 1 - mask[:, ::-1].argmax(axis=1))
     draws = np.array([_draw(context.seed, column, name) for name in asking], np.uint64)
@@ -214,6 +226,6 @@ def _choose(mask: Mask, asking: npt.NDArray[Any], context: ContextConfig, column
 
 
 def _draw(seed: int, column: str, utterance: str) -> int:
-    """Return a random whole number below 2⁶⁴ that nothing but the arguments determines."""
+    """Return a pseudo-random integer below 2⁶⁴ that depends only on the arguments."""
     text = f"{seed} {column} {utterance}".encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest())

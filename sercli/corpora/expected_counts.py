@@ -1,4 +1,4 @@
-"""What is there of a corpus, against what the complete corpus is known to have."""
+"""Comparison of a corpus with the published counts of the complete corpus."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _MISSING_CONTEXT = ("no_same_speaker", "no_interlocutor", "neither")
 
 @dataclass(frozen=True)
 class CountComparison:
-    """One count.
+    """A published count, and the count found.
 
     Attributes:
-        part: The part of the corpus ("Session1"); None: all of it.
-        count: Its name: a class, ``utterances``, ``targets``, or one of `ContextCounts`.
-        expected: As published.
-        found: As it is here.
+        part: Part of the corpus ("Session1"); None: the whole corpus.
+        count: Name of the count: a class, ``utterances``, ``targets``, or one of `ContextCounts`.
+        expected: Published count.
+        found: Count of the corpus at hand.
     """
 
     part: str | None
@@ -37,7 +37,7 @@ class CountComparison:
 
     @property
     def ok(self) -> bool:
-        """Whether both are the same."""
+        """True if both are equal."""
         return self.expected == self.found
 
     def __str__(self) -> str:
@@ -47,17 +47,17 @@ class CountComparison:
 
 @dataclass(frozen=True)
 class ExpectedCounts:
-    """The known counts of the corpus, beside what was found."""
+    """Comparisons with all published counts of a corpus."""
 
     counts: tuple[CountComparison, ...]
 
     @property
     def ok(self) -> bool:
-        """Whether every count is as published."""
+        """True if every count is as published."""
         return all(comparison.ok for comparison in self.counts)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what ``json`` can write."""
+        """Return the comparisons as JSON data."""
         return {"ok": self.ok, "counts": [asdict(comparison) for comparison in self.counts]}
 
 
@@ -66,19 +66,19 @@ def compare_counts(
 ) -> ExpectedCounts | None:
     """Compare the corpus with ``dataset.expected`` and ``dataset.expected_in``.
 
-    A class that is not under ``expected`` (any more) is not compared in the parts either. Counts
-    of missing context are known for IAAN's choice of context, and compared for no other.
+    In the parts, only classes under ``expected`` are compared. Counts of missing context turns
+    are published for IAAN's choice of context, and compared for no other.
 
     Args:
         manifest: The corpus.
-        dataset: Its configuration.
-        context: The context of the targets, as `find_context` returns it.
+        dataset: Configuration of the corpus.
+        context: Context turns of the targets, from `find_context`.
 
     Returns:
-        The comparisons; None where nothing is known.
+        The comparisons; None if no counts are published.
 
     Raises:
-        RequestError: ``expected_in`` names a column that a manifest has not, or an unknown count.
+        RequestError: ``expected_in`` names an unknown column.
     """
     counts = tuple(_compare(manifest, dataset, context))
     return ExpectedCounts(counts) if counts else None

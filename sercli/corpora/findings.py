@@ -1,4 +1,4 @@
-"""What makes results on a corpus doubtful, one line each."""
+"""Findings of the audit: problems that limit the interpretation of results, one line each."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from sercli.corpora.audio_stats import CLIPPED_SHARE, SILENT_PEAK, AudioStats
 from sercli.corpora.expected_counts import ExpectedCounts
 from sercli.corpora.manifest import Manifest
 
-_CHANCE = 0.01
-"""A speaker with one class only is no chance if a corpus has one less often (our choice)."""
+_SIGNIFICANCE = 0.01
+"""Level of the test for speakers with one class, over all speakers of a corpus (our choice)."""
 
 _NAMED = 5
-"""Speakers or utterances that a line names (our choice)."""
+"""Speakers or utterances named in a line (our choice)."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that should not be.
+    """A problem of a corpus.
 
     Attributes:
         kind: ``count``, ``speaker``, ``split``, ``silent``, ``clipped`` or ``repeated``.
-        text: What it is, on one line.
+        text: Description on one line.
     """
 
     kind: str
@@ -34,7 +34,7 @@ class Finding:
 def list_findings(
     manifest: Manifest, expected: ExpectedCounts | None, audio: AudioStats | None
 ) -> tuple[Finding, ...]:
-    """List what the audit warns of."""
+    """Return all findings."""
     findings = [
         *_deviating_counts(expected),
         *_confounded_speakers(manifest.targets),
@@ -52,33 +52,33 @@ def _deviating_counts(expected: ExpectedCounts | None) -> Iterator[Finding]:
 
 
 def _confounded_speakers(targets: pd.DataFrame) -> Iterator[Finding]:
-    """Find speakers who have one class only, and more utterances of it than chance explains.
+    """Find speakers with one class only, and more utterances of it than chance explains.
 
-    A model that knows the voice then knows the emotion.
+    A model that recognises the speaker then recognises the emotion.
     """
     shares = targets["label"].value_counts(normalize=True)
     by_speaker = targets.groupby("speaker")["label"].agg(["nunique", "first", "size"])
     alone = by_speaker[by_speaker["nunique"] == 1]
     chance = shares.reindex(alone["first"]).to_numpy() ** alone["size"].to_numpy()
-    confounded = [str(name) for name in alone.index[chance * len(by_speaker) < _CHANCE]]
+    confounded = [str(name) for name in alone.index[chance * len(by_speaker) < _SIGNIFICANCE]]
     if len(shares) > 1 and confounded:
         yield Finding(
             "speaker",
             f"{len(confounded)} of {len(by_speaker)} speakers have one class only "
-            f"({_names(confounded)}): the voice tells the emotion, and results with other "
-            "speakers mean little",
+            f"({_names(confounded)}): speaker and emotion are confounded, and results do not "
+            "carry over to other speakers",
         )
 
 
 def _shared_speakers(targets: pd.DataFrame) -> Iterator[Finding]:
-    """Find the speakers whom the official split has on several sides."""
-    sides = targets.dropna(subset=["split"]).groupby("speaker")["split"].nunique()
-    shared = [str(name) for name in sides.index[sides > 1]]
+    """Find speakers in several parts of the official split."""
+    parts = targets.dropna(subset=["split"]).groupby("speaker")["split"].nunique()
+    shared = [str(name) for name in parts.index[parts > 1]]
     if shared:
         yield Finding(
             "split",
-            f"{len(shared)} of {len(sides)} speakers are in several parts of the official split "
-            f"({_names(shared)}): it does not tell how speech of others is recognised; "
+            f"{len(shared)} of {len(parts)} speakers are in several parts of the official split "
+            f"({_names(shared)}): results on it do not carry over to other speakers; "
             "leave speakers out instead (protocol=loso_speaker)",
         )
 

@@ -1,8 +1,8 @@
-"""The manifest: a table with one row per utterance, and a second one of what was left out.
+"""The manifest: a table with one row per utterance, and the list of refused files.
 
-Every reader produces the same columns, so that nothing after it knows one corpus from
-another. All turns of a dialogue are kept, whatever their label: a model with context needs
-the turns that the classification task itself does not use.
+Every reader produces the same columns, so that later stages treat all corpora alike. All turns
+of a dialogue are kept, whatever their label: a model with context needs turns that the
+classification task itself does not use.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Refusal:
-    """A file, line or utterance that was left out, and why."""
+    """A file, line or utterance that was left out, and the reason."""
 
     file: str
     reason: str
@@ -36,8 +36,8 @@ class Manifest:
         dataset: Name of the corpus.
         table: One row per utterance with the columns of `COLUMNS`, in corpus order.
         classes: The classes of the task, in the order of the model's outputs.
-        refused: What was left out.
-        synthetic: Whether the speech was generated, so that no number is taken for a real one.
+        refused: Files, lines and utterances that were left out.
+        synthetic: True if the speech was generated; results on it are marked everywhere.
     """
 
     dataset: str
@@ -48,11 +48,11 @@ class Manifest:
 
     @property
     def targets(self) -> pd.DataFrame:
-        """The rows that the task uses: those with a label."""
+        """Rows that the task uses: those with a label."""
         return self.table[self.table["label"].notna()]
 
     def without(self, refused: Mapping[str, Refusal]) -> Manifest:
-        """Return the manifest without these utterances; their refusals join the others."""
+        """Return the manifest without the utterances ``refused``, and with their refusals."""
         kept = ~self.table["utterance"].isin(list(refused))
         return replace(
             self,
@@ -69,18 +69,29 @@ def build_manifest(
     *,
     synthetic: bool = False,
 ) -> Manifest:
-    """Make a manifest from a reader's rows, and hold it to what every manifest must be.
+    """Make a manifest from a reader's rows, and validate every row.
+
+    >>> rows = [
+    ...     {"utterance": "a1", "audio": "a1.wav", "speaker": "F01", "emotion": "W"},
+    ...     {"utterance": "a2", "audio": "a2.wav", "speaker": "", "emotion": "T"},
+    ... ]
+    >>> manifest = build_manifest("mine", rows, {"W": "anger", "T": "sadness"})
+    >>> manifest.targets[["utterance", "label"]].values.tolist()
+    [['a1', 'anger']]
+    >>> print(manifest.refused[0].reason)
+    utterance 'a2' has no speaker; the column needs the name of the speaker
 
     Args:
         dataset: Name of the corpus.
         rows: One mapping per utterance; columns that a corpus lacks may be absent.
-        classes: The task: the corpus' emotion codes → class names. Others become context only.
-        refused: What the reader left out.
-        synthetic: Whether the speech was generated.
+        classes: Emotion code of the corpus → class of the task. Utterances of other codes are
+            kept as context turns, without a label.
+        refused: Refusals of the reader.
+        synthetic: True if the speech was generated.
 
     Returns:
-        The manifest. A row that does not keep to the columns, or repeats an utterance, is
-        refused; of two rows of the same utterance the first one counts.
+        The manifest. A row is refused if a value does not fit its column (`COLUMNS`), or if it
+        repeats an utterance; the first of two such rows counts.
 
     Raises:
         RequestError: No utterance is left.

@@ -1,4 +1,4 @@
-"""Read the corpus that a configuration names."""
+"""Read the corpus of a configuration."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from sercli.progress import SILENT, Progress
 
 
 def read_corpus(dataset: DatasetConfig, progress: Progress = SILENT) -> Manifest:
-    """Read the corpus under ``dataset.root`` with the reader that ``dataset.reader`` names.
+    """Read the corpus under ``dataset.root`` with the reader ``dataset.reader``.
 
     Returns:
-        The manifest, with audio paths that are absolute.
+        The manifest, with absolute audio paths.
 
     Raises:
-        RequestError: The reader is unknown, the root is not set, missing or empty, holds
-            another layout than the reader's, or has no utterance of any class of the task.
+        RequestError: The reader is unknown; the root is not set, missing or empty, or has
+            another layout; or no utterance belongs to a class of the task.
     """
     reader = READERS[dataset.reader]
     root = _root(dataset)
-    if not (dataset.synthetic or dataset.reader == "audb"):  # made or fetched on first use
+    if not (dataset.synthetic or dataset.reader == "audb"):  # generated or downloaded on first use
         _check_not_empty(root, f"dataset.root={dataset.root}")
     manifest = reader(dataset, root, progress)
     if manifest.targets.empty:
@@ -34,7 +34,7 @@ def read_corpus(dataset: DatasetConfig, progress: Progress = SILENT) -> Manifest
 def _root(dataset: DatasetConfig) -> Path:
     if not dataset.root:
         raise RequestError(
-            f"{dataset.name}: where does the corpus lie? Say it with dataset.root=PATH"
+            f"{dataset.name}: the folder of the corpus is not set; use dataset.root=PATH"
         )
     return Path(dataset.root).expanduser().absolute()
 
@@ -43,7 +43,7 @@ def _check_not_empty(root: Path, setting: str) -> None:
     try:
         empty = not any(root.iterdir()) if root.is_dir() else root.stat().st_size == 0
     except FileNotFoundError as error:
-        raise RequestError(f"{setting}: there is no such folder or file") from error
+        raise RequestError(f"{setting}: no such file or directory") from error
     except OSError as error:
         raise RequestError(f"{setting}: cannot be read ({error.strerror})") from error
     if empty:

@@ -1,6 +1,6 @@
-"""Tables on disk, read so that a bad line costs only itself.
+"""Read text files and tables; a bad line is refused by itself.
 
-Every cell is text without surrounding spaces: " F01" and "F01" must not become two speakers.
+Every table cell is text without surrounding spaces: " F01" and "F01" must not become two speakers.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-"""Byte order marks, and the codec that reads what follows each."""
+"""Byte order mark → codec."""
 
 _WINDOWS = {code: bytes([code]).decode("cp1252", errors="replace") for code in range(0x80, 0xA0)}
-"""Latin-1's control codes, which no text holds, and what cp1252 has instead: “, ”, ’, – …"""
+"""Control code of Latin-1, which no text holds → letter of cp1252: “, ”, ’, – …"""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Record:
     """One row of a table.
 
     Attributes:
-        place: Where it stands: "name.csv:12", lines counted from 1 (of Parquet: rows).
+        place: File and line: "name.csv:12", counted from 1 (Parquet: the row).
         cells: Column → text, empty where there is no value.
     """
 
@@ -48,7 +48,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Table:
-    """The columns and rows of a table, and the lines that are not rows of it."""
+    """Columns and rows of a table, and the lines that are refused."""
 
     path: Path
     columns: tuple[str, ...]
@@ -59,16 +59,16 @@ class Table:
         """Turn the records into rows of a manifest.
 
         Args:
-            required: Columns that the table must have, and in which no cell may be empty.
-            to_row: Makes the row of a record's cells; raises a ValueError, or lets an OSError
-                pass, where it cannot.
+            required: Columns that the table must have, without empty table cells.
+            to_row: Function from the texts of a record to its row. A ValueError or an OSError
+                that it raises is a refusal.
 
         Returns:
-            The rows, and everything of this table that is refused. Of two records of the same
-            utterance the first one counts.
+            The rows, and the refusals of this table. Of two records of the same utterance the
+            first one counts.
 
         Raises:
-            RequestError: A column is missing; the message names the nearest one that is there.
+            RequestError: A column is missing; the message names the nearest one.
         """
         for column in required:
             if column not in self.columns:
@@ -92,15 +92,14 @@ class Table:
 
 
 def read_text(path: Path, legacy: str = "cp1252") -> str:
-    r"""Read text in UTF-8, in UTF-16 with its mark, or in an older encoding.
+    r"""Read text in UTF-8, in UTF-16 with a byte order mark, or in a legacy encoding.
 
-    Without a mark, each line that is not UTF-8 is taken for the older encoding by itself, so that
-    one file may hold the lines of several hands. Every line ends in "\n".
+    Without a mark, each line that is not UTF-8 is decoded by itself in the legacy encoding, as
+    several editors may have written one file. Every line ends in "\n".
 
     Args:
         path: The file.
-        legacy: The older encoding, in which no letter has a byte 0x0A; the default is read
-            so that Latin-1 is right, too.
+        legacy: An encoding in which no letter has a byte 0x0A; the default also reads Latin-1.
 
     Raises:
         OSError: The file cannot be read.
@@ -110,20 +109,24 @@ def read_text(path: Path, legacy: str = "cp1252") -> str:
 
 
 def restore_windows_letters(text: str) -> str:
-    """Put back the letters of cp1252 that a conversion from Latin-1 has made control codes."""
+    r"""Restore letters of cp1252 that were decoded as Latin-1.
+
+    >>> restore_windows_letters("That\x92s all")
+    'That’s all'
+    """
     return text.translate(_WINDOWS)
 
 
 def read_delimited(path: Path, delimiter: str = ",", *, quoted: bool = True) -> Table:
-    """Read a table of delimited text, whatever its encoding (`sercli.corpora.tables`).
+    """Read a table of delimited text in any encoding of `read_text`.
 
     Args:
         path: The file.
-        delimiter: What stands between two cells.
-        quoted: Whether quotation marks hold a cell together, or are part of the text.
+        delimiter: Separator of two cells.
+        quoted: True if quotation marks enclose a cell; False if they are part of the text.
 
     Returns:
-        The table. A line with more or fewer cells than the header is refused.
+        The table. A line with another number of cells than the header is refused.
 
     Raises:
         RequestError: The file cannot be read, or has no header.
@@ -190,8 +193,8 @@ def _records(
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield the line number and the cells of each record that is not blank.
 
-    A quotation mark that is never closed makes one record of many lines. Such a record has the
-    wrong width; only its first line is given up, and reading resumes at the second.
+    A quotation mark that is never closed joins many lines into one record of the wrong width.
+    Only the first of these lines is skipped.
     """
     while at < len(lines):
         cells, height = _first_record(lines, at, parse)
@@ -201,11 +204,11 @@ def _records(
 
 
 def _first_record(lines: Sequence[str], at: int, parse: Parse) -> tuple[list[str], int]:
-    """Return the cells of the record that begins at line ``at``, and how many lines it takes."""
+    """Return the cells of the record that begins at line ``at``, and its number of lines."""
     reader = parse(lines[i] for i in range(at, len(lines)))
     try:
         return [cell.strip() for cell in next(reader)], reader.line_num
-    except csv.Error:  # a cell beyond the module's limit: again a quotation mark left open
+    except csv.Error:  # a cell beyond the limit of the csv module: an open quotation mark
         return [lines[at].strip()], 1
 
 

@@ -1,4 +1,4 @@
-"""What every column of a manifest holds, and which rows do not keep to it."""
+"""Columns of the manifest, and validation of its rows."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ COLUMNS: dict[str, str] = {
 _REQUIRED = {
     "utterance": "an id of its own",
     "audio": "the path of an audio file",
-    "speaker": "the name of who speaks",
+    "speaker": "the name of the speaker",
     "emotion": "a label, whether the task uses it or not",
 }
-"""Columns in which no cell may be empty, and what to write there."""
+"""Column that must be filled → expected value."""
 
 _MOST = 1e9
-"""Largest number of seconds or turns: nobody speaks for thirty years."""
+"""Upper limit of seconds and turns, to catch values in other units (our choice)."""
 
 _REMEDIES = {
     "float64": "a time in seconds, 0 or more",
@@ -51,23 +51,23 @@ _REMEDIES = {
 
 
 def valid_rows(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[int, str]]:
-    """Leave out the rows that do not fit, and bring the columns to their types.
+    """Drop the rows that do not fit, and convert the columns to their types.
 
     Args:
-        table: The columns of `COLUMNS`, in order, of any type; one row per number of its index.
+        table: The columns of `COLUMNS`, in order, of any type; the index numbers the rows.
 
     Returns:
-        The rows that fit, with the types of `COLUMNS`; number of each other row → what is wrong
-        with the first of its columns that is, and what should be there.
+        The rows that fit, with the types of `COLUMNS`; and number of each other row → reason,
+        for the first column that does not fit.
     """
-    from pandera.errors import SchemaErrors  # costs what needs no corpus a tenth of a second
+    from pandera.errors import SchemaErrors  # slow import (0.1 s)
 
     reasons: dict[int, str] = {}
     try:
         _schema().validate(table, lazy=True)
     except SchemaErrors as errors:
         reasons = _first_failures(errors.failure_cases)
-        if not reasons:  # the table itself is no table of these columns
+        if not reasons:  # not of rows: the columns themselves are wrong
             raise
     return table.drop(index=list(reasons)).astype(COLUMNS), reasons
 
@@ -100,7 +100,7 @@ def _is_position(value: Any) -> bool:
 
 
 def _first_failures(cases: pd.DataFrame) -> dict[int, str]:
-    """Return number of the row → reason, of the first column in which the row fails."""
+    """Return number of the row → reason, for the first column in which the row fails."""
     reasons: dict[int, str] = {}
     for column in COLUMNS:
         failed = cases[(cases["column"] == column) & cases["index"].notna()]

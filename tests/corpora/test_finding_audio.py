@@ -104,7 +104,7 @@ def test_a_root_without_audio_is_told_what_was_expected(tmp_path: Path) -> None:
         read_names(tmp_path, row, LAYOUT)
     assert str(error.value) == (
         f"{tmp_path}: no audio file is there; expected a/NAME.wav. "
-        "Say where the corpus lies with dataset.root=PATH"
+        "Set the folder of the corpus with dataset.root=PATH"
     )
 
 

@@ -52,7 +52,7 @@ def test_a_root_that_is_not_set_is_asked_for(root: str | None) -> None:
 
 def test_a_root_that_does_not_exist_is_named(tmp_path: Path) -> None:
     root = str(tmp_path / "nowhere")
-    with pytest.raises(RequestError, match=rf"dataset\.root={root}: there is no such folder"):
+    with pytest.raises(RequestError, match=rf"dataset\.root={root}: no such file or directory"):
         read_corpus(replace(NEMO, root=root))
 
 

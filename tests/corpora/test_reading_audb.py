@@ -87,7 +87,7 @@ def test_the_corpus_lies_with_the_other_generated_and_fetched_ones() -> None:
 @pytest.mark.parametrize("missing", ["database", "version"])
 def test_name_and_version_are_asked_for(tmp_path: Path, fake: Fake, missing: str) -> None:
     fake()
-    with pytest.raises(RequestError, match=r"which corpus.*dataset\.options\.version=VERSION"):
+    with pytest.raises(RequestError, match=r"no corpus of audb.*dataset\.options\.version=VERSION"):
         read_corpus(config(tmp_path, **{missing: ""}))
 
 
@@ -104,7 +104,7 @@ def test_a_version_that_is_not_there_is_named_beside_the_nearest(
 def test_a_fetch_that_fails_can_be_tried_again(tmp_path: Path, fake: Fake) -> None:
     fake(ConnectionError("no route to host"))
     dataset = config(tmp_path, emotion="feeling")
-    with pytest.raises(SercliError, match=r"toy 1\.0\.0 cannot be fetched.*no route") as failure:
+    with pytest.raises(SercliError, match=r"toy 1\.0\.0 cannot be downloaded.*no route") as failure:
         read_corpus(dataset)
     assert failure.value.exit_status == 1
     fake()

@@ -282,7 +282,7 @@ def test_a_header_runs_no_code(tmp_path: Path) -> None:
     text = (tmp_path / "db/db.yaml").read_text()
     bomb = f"meta: !!python/object/apply:os.mkdir ['{trace}']\n"
     add(tmp_path / "db", "db.yaml", content=(text + bomb).encode())
-    with pytest.raises(RequestError, match=r"db\.yaml: is no header of a database"):
+    with pytest.raises(RequestError, match=r"db\.yaml: is not the header of a database"):
         read(tmp_path / "db")
     assert not trace.exists()
 
@@ -290,7 +290,7 @@ def test_a_header_runs_no_code(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"[1, 2]", b"name: mine", b"\xff\xfe", b"{"])
 def test_a_header_that_is_none_is_named(tmp_path: Path, content: bytes) -> None:
     add(tmp_path, "db.yaml", content=content)
-    with pytest.raises(RequestError, match=r"db\.yaml: is no header of a database"):
+    with pytest.raises(RequestError, match=r"db\.yaml: is not the header of a database"):
         read(tmp_path)
 
 
@@ -305,7 +305,7 @@ def test_a_root_of_another_layout_is_told_what_is_expected(tmp_path: Path) -> No
     [
         ({"emotion": "emotions"}, r"no 'emotions'.*mean 'emotion'\?.*dataset\.options\.emotion="),
         ({"speaker": "actor"}, r"no 'actor'. Known: emotion, gender, speaker\..*options\.speaker="),
-        ({"tables": "gold"}, r"options\.tables=gold fits no table.*Known: emotion\."),
+        ({"tables": "gold"}, r"options\.tables=gold matches no table.*Known: emotion\."),
         ({"speakers": "x"}, r"unknown key .dataset\.options\.speakers.*'speaker'"),
     ],
 )

@@ -118,7 +118,7 @@ def test_lines_that_belong_to_no_audio_are_refused_and_the_rest_is_read(tmp_path
     manifest = read("esd", tmp_path)
     assert manifest.table["transcript"].fillna("-").tolist() == ["One.", "-"]
     assert manifest.refused == (
-        Refusal("0011/0011.txt:2", "is not a line of a transcript"),
+        Refusal("0011/0011.txt:2", "is not a transcript line"),
         Refusal("0011/0011.txt:3", "0011_000352 has no audio"),
         Refusal("0011/0011.txt:4", "0011_000351 has a text already"),
     )

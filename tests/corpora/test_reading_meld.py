@@ -121,8 +121,8 @@ def test_a_turn_without_audio_is_refused_with_the_remedy(tmp_path: Path) -> None
     manifest = read("meld", tmp_path)
     assert len(manifest.table) == 3
     assert refusals(manifest) == {
-        "train_sent_emo.csv:2": "train_splits/dia125_utt3.wav is missing; take it out of the video "
-        "with `ffmpeg -i dia125_utt3.mp4 -ac 1 -ar 16000 dia125_utt3.wav`"
+        "train_sent_emo.csv:2": "train_splits/dia125_utt3.wav is missing; extract it from the "
+        "video with `ffmpeg -i dia125_utt3.mp4 -ac 1 -ar 16000 dia125_utt3.wav`"
     }
 
 
@@ -130,7 +130,7 @@ def test_a_corpus_of_nothing_but_videos_is_one_clear_error(tmp_path: Path) -> No
     for split, folder in FOLDERS.items():
         table(tmp_path, split, line(0, 0))
         add(tmp_path, f"{folder}/dia0_utt0.mp4")
-    with pytest.raises(RequestError, match=r"all were refused \(3\).*take it out of the video"):
+    with pytest.raises(RequestError, match=r"all were refused \(3\).*extract it from the video"):
         read("meld", tmp_path)
 
 

@@ -180,7 +180,7 @@ def test_a_folder_with_something_else_is_not_overwritten(tmp_path: Path, stamp: 
     if stamp is not None:
         (root / STAMP).write_text(stamp)
     for write in (ensure, generate):
-        with pytest.raises(RequestError, match="nothing is overwritten"):
+        with pytest.raises(RequestError, match="holds files, but no synthetic corpus"):
             write(root, 0, size=TINY, workers=1)
     assert (root / "thesis.txt").read_text() == "precious"
 

@@ -1,8 +1,8 @@
-"""The readers: one module per layout of a corpus on disk.
+"""Readers: one module per layout of a corpus on disk.
 
 A reader takes the configuration of the dataset and the root of the corpus, and returns the
-manifest. What it cannot use it lists as a `Refusal` and goes on; it raises a `RequestError`
-only where the root does not hold such a corpus at all.
+manifest. It lists every file or line that it cannot use as a `Refusal`; it raises a
+`RequestError` only if the root does not hold such a corpus at all.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class NoOptions(StrictModel):
 def dataset_manifest(
     dataset: DatasetConfig, rows: Iterable[Row], refused: Iterable[Refusal]
 ) -> Manifest:
-    """Build the manifest of ``dataset`` from what its reader found (`build_manifest`)."""
+    """Build the manifest of ``dataset`` from the rows and refusals of its reader."""
     return build_manifest(dataset.name, rows, dataset.classes, refused, synthetic=dataset.synthetic)
 
 
 def reader_options(dataset: DatasetConfig, schema: type[Options]) -> Options:
-    """Return ``dataset.options`` as the model that the reader declares.
+    """Validate ``dataset.options`` against the model that the reader declares.
 
     Raises:
         RequestError: An option is not one of the reader's, or has the wrong type.

@@ -1,6 +1,6 @@
-"""A database in audformat, the format in which audb keeps its corpora.
+"""Databases in audformat, the format of audb.
 
-On disk that is a header ``db.yaml``, tables ``db.<table>.csv`` or ``.parquet``, and the audio.
+On disk: a header ``db.yaml``, tables ``db.<table>.csv`` or ``.parquet``, and the audio.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from fnmatch import filter as matching
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -38,17 +38,18 @@ _GENDERS = frozenset({"female", "male"})
 
 
 class AudformatOptions(StrictModel):
-    """Options of an audformat database: what it calls things.
+    """Options of an audformat database: its names for the columns of the manifest.
 
-    Each name is that of a column or scheme, or of a property of a scheme's labels.
+    Each is the name of a column or scheme, or of a property of a scheme's labels. Only emotion
+    and speaker are required.
 
     Attributes:
-        emotion: The emotions. Every file or segment that a column of them lists is an utterance.
-        speaker: The speakers.
-        gender: Their gender; may be absent, like all that follow.
-        session: The sessions.
-        transcript: What is said.
-        tables: The tables of the emotions, as a pattern ("*.gold_standard").
+        emotion: Emotions. Every file or segment that such a column lists is an utterance.
+        speaker: Speakers.
+        gender: Genders of the speakers.
+        session: Sessions.
+        transcript: Transcripts.
+        tables: Tables with the emotions, as a pattern ("*.gold_standard").
     """
 
     emotion: str = "emotion"
@@ -61,15 +62,15 @@ class AudformatOptions(StrictModel):
 
 @READERS.register("audformat")
 def read_audformat(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifest:
-    """Read the emotions of all tables, and what the database says about each of them.
+    """Read the emotions of all tables, and speaker, gender, session and transcript of each.
 
     An utterance is a file, or a segment of one. Its split is the type of the table that lists
-    its emotion. Of the values of a column that the header does not declare, the package audformat
-    makes missing ones. Dialogues are not read, as the format has no term for a turn.
+    its emotion. Values that the header does not declare become missing ones in the package
+    audformat. Dialogues are not read, as the format has no term for a turn.
 
     Raises:
-        RequestError: ``root`` holds no such database, a table of it cannot be read, it does not
-            say who speaks or with which emotion, or no utterance is left.
+        RequestError: ``root`` holds no such database, a table cannot be read, emotions or
+            speakers are missing, or no utterance is left.
     """
     options = reader_options(dataset, AudformatOptions)
     database = _load(root)
@@ -92,10 +93,10 @@ def read_audformat(dataset: DatasetConfig, root: Path, progress: Progress) -> Ma
 
 
 def _load(root: Path) -> Database:
-    """Load header and tables without running any code that they hold.
+    """Load header and tables without running code that they may hold.
 
-    The package would load both itself, but the header with a YAML loader that builds any Python
-    object, and a table from its ``.pkl`` where there is one.
+    The package itself would load the header with a YAML loader that builds any Python object, and
+    a table from its ``.pkl`` if there is one.
     """
     import audformat
 
@@ -105,8 +106,10 @@ def _load(root: Path) -> Database:
         database = audformat.Database.load_header_from_yaml(header)
     except FileNotFoundError:
         raise RequestError(f"{root}: has no db.yaml; {_LAYOUT}") from None
-    except Exception as error:  # whatever the package makes of a header that is none
-        raise RequestError(f"{path}: is no header of a database ({_first_line(error)})") from error
+    except Exception as error:  # the package raises errors of many types
+        raise RequestError(
+            f"{path}: is not the header of a database ({_first_line(error)})"
+        ) from error
     with _without_pickles(root) as folder:
         for table in (*database.misc_tables, *database.tables):
             try:
@@ -119,7 +122,7 @@ def _load(root: Path) -> Database:
 
 @contextmanager
 def _without_pickles(root: Path) -> Iterator[Path]:
-    """Show the tables in a folder in which none is a pickle."""
+    """Yield a folder of links to the tables that are not pickled."""
     with TemporaryDirectory() as folder:
         for table in root.glob("db.*"):
             if table.suffix in {".csv", ".parquet"}:
@@ -136,7 +139,7 @@ def _tables(database: Database, pattern: str) -> list[str]:
     if not tables:
         known = nearest(pattern, database.tables)
         raise RequestError(
-            f"dataset.options.tables={pattern} fits no table of the database.{known}"
+            f"dataset.options.tables={pattern} matches no table of the database.{known}"
         )
     return tables
 
@@ -145,7 +148,7 @@ def _check_there(what: str, name: str, labels: Labels, database: Database, root:
     if not labels:
         raise RequestError(
             f"{root}: the database has no '{name}'.{nearest(name, label_names(database))} "
-            f"Say what the {what}s are called there with dataset.options.{what}=NAME"
+            f"Set its name of the {what}s with dataset.options.{what}=NAME"
         )
 
 
@@ -166,7 +169,7 @@ def _row(root: Path, segment: Segment, columns: dict[str, Labels]) -> Row:
         raise ValueError(f"{segment.file} is missing")
     if segment.end is not None and segment.end <= segment.start:
         raise ValueError(f"its end, {segment.end:g} s, is not after its start")
-    row: dict[str, Any] = {name: one_label(labels, segment) for name, labels in columns.items()}
+    row: Row = {name: one_label(labels, segment) for name, labels in columns.items()}
     for name in ("emotion", "speaker"):
         if row[name] is None:
             raise ValueError(f"has no {name}")
@@ -178,7 +181,7 @@ def _row(root: Path, segment: Segment, columns: dict[str, Labels]) -> Row:
 
 
 def _unlisted(root: Path, database: Database) -> list[Refusal]:
-    """Refuse the audio files that no table of the database lists."""
+    """Return a refusal for every audio file that no table of the database lists."""
     refused: list[Refusal] = []
     listed = {root / file for file in database.files}
     for file in find_audio(root, refused):

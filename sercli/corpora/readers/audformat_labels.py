@@ -1,7 +1,7 @@
-"""What the tables of an audformat database say about its files and segments.
+"""Labels of the files and segments of an audformat database.
 
-The package has a function for it (``Database.get``), but one file that is listed twice stops it,
-and where tables contradict each other, it says nothing or stops.
+``Database.get`` of the package does the same, but fails if a file is listed twice, and does not
+report every contradiction between tables.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class Segment:
     """A file, or a part of one.
 
     Attributes:
-        file: The path as the database gives it.
+        file: Path in the database.
         start: Seconds into the file.
-        end: Seconds into the file; None: its end.
+        end: Seconds into the file; None: to its end.
     """
 
     file: str
@@ -33,28 +33,28 @@ class Segment:
 
     @property
     def is_file(self) -> bool:
-        """Whether it is the whole file."""
+        """True for a whole file."""
         return self.start == 0 and self.end is None
 
     @property
     def name(self) -> str:
-        """The path, and behind it the times of a part: "wav/a.wav:1.5-2.25"."""
+        """The path, followed by the times of a part: "wav/a.wav:1.5-2.25"."""
         end = "" if self.end is None else self.end
         return self.file if self.is_file else f"{self.file}:{self.start}-{end}"
 
 
 Labels = dict[Segment, list[str]]
-"""Segment → its different values; none where a table lists the segment without one."""
+"""Segment → its distinct values; none if a table lists the segment without a value."""
 
 
 def read_labels(database: Database, name: str, tables: Iterable[str] | None = None) -> Labels:
-    """Collect what the tables say under a name.
+    """Collect the values of a name from the tables.
 
     Args:
         database: Header and tables.
         name: A column, a scheme, or a property of the labels of a scheme, as ``gender`` is one
             of the speakers.
-        tables: The tables to look into; by default all.
+        tables: Tables to search; default: all.
     """
     labels: Labels = {}
     for table in database.tables if tables is None else tables:
@@ -65,7 +65,7 @@ def read_labels(database: Database, name: str, tables: Iterable[str] | None = No
 
 
 def read_splits(database: Database, name: str, tables: Iterable[str]) -> Labels:
-    """Collect the types of the splits to which the tables of ``name`` belong."""
+    """Collect the split types of the tables that have values of ``name``."""
     labels: Labels = {}
     for table in tables:
         split = database[table].split_id
@@ -77,10 +77,10 @@ def read_splits(database: Database, name: str, tables: Iterable[str]) -> Labels:
 
 
 def one_label(labels: Labels, segment: Segment) -> str | None:
-    """Return the value of a segment, or else that of its file; None where there is none.
+    """Return the value of a segment, else that of its file; None if there is none.
 
     Raises:
-        ValueError: There are several.
+        ValueError: The segment has several values.
     """
     values = labels.get(segment) or labels.get(Segment(segment.file), [])
     if len(values) > 1:
@@ -89,7 +89,7 @@ def one_label(labels: Labels, segment: Segment) -> str | None:
 
 
 def label_names(database: Database) -> set[str]:
-    """Return every name under which `read_labels` finds something."""
+    """Return every name for which `read_labels` finds values."""
     names = {column for table in database.tables for column in database[table].columns}
     for scheme_id, scheme in database.schemes.items():
         names |= {scheme_id} | _properties(database, scheme)
@@ -105,14 +105,14 @@ def _columns(database: Database, table: str, name: str) -> Iterator[pd.Series[An
 
 
 def _mapping(column: Column) -> str | None:
-    """Return how to replace codes by what they stand for, where the scheme says it."""
+    """Return the scheme that maps codes to names, if the scheme of the column does so."""
     labels = None if column.scheme is None else column.scheme.labels
     is_code = isinstance(labels, dict) and any(isinstance(each, str) for each in labels.values())
     return column.scheme_id if is_code else None
 
 
 def _properties(database: Database, scheme: Scheme) -> set[str]:
-    """Return what is known of the labels of a scheme, such as the gender of each speaker."""
+    """Return the properties of the labels of a scheme, such as the gender of each speaker."""
     if scheme.uses_table:
         return set(database[scheme.labels].columns)
     labels = scheme.labels.values() if isinstance(scheme.labels, dict) else ()

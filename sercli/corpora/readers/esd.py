@@ -37,15 +37,15 @@ _LINE = re.compile(
 def read_esd(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifest:
     """Read folders and names of the audio, and the transcript of each speaker (``0001.txt``).
 
-    The folder tells the emotion, also in copies without the folders of the official split
+    The emotion is that of the folder, also in copies without the folders of the official split
     (``0001/Angry/0001_000351.wav``). That split is not speaker-disjoint: all 20 speakers are in
     train, dev ("evaluation") and test. Genders are those of the corpus' own description.
 
-    Transcripts are in GB 2312, UTF-16, UTF-8 or Latin-1, one of each speaker. A line of one is
-    refused where its utterance has no audio, or where it is none; audio without a line is kept.
+    Transcripts are in GB 2312, UTF-16, UTF-8 or Latin-1, one file per speaker. A line that does
+    not parse, or whose utterance has no audio, is refused; audio without a line is kept.
 
     Raises:
-        RequestError: No file lies and is named as ESD's are.
+        RequestError: No file has such a name in such a folder.
     """
     reader_options(dataset, NoOptions)
     rows, refused = read_names(root, _row, _NAMES.layout)
@@ -65,7 +65,7 @@ def _row(file: Path) -> Row:
 
 
 def _transcripts(root: Path) -> dict[str, Path]:
-    """Find the transcript of each speaker; of a corpus that was unpacked twice, the first one."""
+    """Find the transcript of each speaker; the first one if a corpus was unpacked twice."""
     found: dict[str, Path] = {}
     for file in sorted(root.glob(f"**/{'[0-9]' * 4}.txt")):
         found.setdefault(file.stem, file)
@@ -73,7 +73,7 @@ def _transcripts(root: Path) -> dict[str, Path]:
 
 
 def _add_transcript(rows: dict[str, Row], file: Path, root: Path) -> Iterator[Refusal]:
-    """Add the texts of one speaker to the rows; yield the lines that belong to none."""
+    """Add the texts of one speaker to the rows; yield the lines that belong to no row."""
     place = file.relative_to(root).as_posix()
     try:
         text = read_text(file, legacy="gb18030" if file.stem in _MANDARIN else "cp1252")
@@ -88,10 +88,10 @@ def _add_transcript(rows: dict[str, Row], file: Path, root: Path) -> Iterator[Re
 
 
 def _add_line(rows: dict[str, Row], line: str) -> str | None:
-    """Add the text of a line to its row; return why it cannot be."""
+    """Add the text of a line to its row; return the reason if that is impossible."""
     found = _LINE.fullmatch(line)
     if found is None:
-        return "is not a line of a transcript"
+        return "is not a transcript line"
     utterance = found["utterance"]
     if utterance not in rows:
         return f"{utterance} has no audio"

@@ -1,8 +1,8 @@
-"""IEMOCAP (Busso et al. 2008), and whatever has its layout.
+"""IEMOCAP (Busso et al. 2008), and corpora in its layout.
 
-Every labelled turn is kept, whatever its label: a model with context needs them all. On the
-complete corpus that is 10 039 turns in 151 dialogues, of which the usual four classes, with
-excitement counted as happiness, use 5 531.
+Every labelled turn is kept, whatever its label: a model with context needs them all. The
+complete corpus has 10 039 turns in 151 dialogues; the usual four classes, with excitement
+counted as happiness, use 5 531.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sercli.config.schema import DatasetConfig
-from sercli.corpora.manifest import Manifest, Refusal
+from sercli.corpora.manifest import Manifest, Refusal, Row
 from sercli.corpora.readers import READERS, NoOptions, dataset_manifest, reader_options
 from sercli.corpora.readers.iemocap_lines import (
     Label,
@@ -34,7 +33,7 @@ _GENDERS = {"F": "female", "M": "male"}
 
 @dataclass(frozen=True)
 class _Dialogue:
-    """Where the files of a dialogue lie."""
+    """Paths of the files of a dialogue."""
 
     session: Path
     name: str
@@ -51,13 +50,13 @@ class _Dialogue:
         return self.session / "sentences" / "wav" / self.name / f"{utterance}.wav"
 
     def shown(self, file: Path) -> str:
-        """Return the path as messages show it: from the root of the corpus."""
+        """Return the path relative to the root of the corpus, for messages."""
         return file.relative_to(self.session.parent).as_posix()
 
 
 @dataclass(frozen=True)
 class _Line:
-    """A label, and the line where it stands."""
+    """A label and its line."""
 
     place: str
     label: Label
@@ -67,14 +66,14 @@ class _Line:
 def read_iemocap(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifest:
     """Read the label files, transcripts and audio paths of all sessions under ``root``.
 
-    The position of a turn counts the labelled turns of its transcript, as IAAN's code does.
+    The position of a turn counts the labelled turns of its transcript, as in IAAN's code.
 
     Raises:
-        RequestError: ``root`` has not the layout of IEMOCAP, or no utterance is left.
+        RequestError: ``root`` does not have the layout of IEMOCAP, or no utterance is left.
     """
     reader_options(dataset, NoOptions)
     dialogues = [dialogue for session in _sessions(root) for dialogue in _dialogues(session)]
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     refused: list[Refusal] = []
     with progress.task(f"reading {dataset.name}", total=len(dialogues)) as task:
         for dialogue in dialogues:
@@ -91,7 +90,7 @@ def _sessions(root: Path) -> list[Path]:
 
 
 def _dialogues(session: Path) -> list[_Dialogue]:
-    # Names that begin with a dot are AppleDouble files, left behind by a copy from a Mac.
+    # Names with a leading dot are AppleDouble files, left behind by a copy from a Mac.
     labels = sorted(
         path
         for path in (session / "dialog" / "EmoEvaluation").glob("*.txt")
@@ -102,7 +101,7 @@ def _dialogues(session: Path) -> list[_Dialogue]:
     return [_Dialogue(session, path.stem) for path in labels]
 
 
-def _read_dialogue(dialogue: _Dialogue, refused: list[Refusal]) -> list[dict[str, Any]]:
+def _read_dialogue(dialogue: _Dialogue, refused: list[Refusal]) -> list[Row]:
     """Return the rows of a dialogue in the order of its transcript; add to ``refused``."""
     try:
         texts = _read_transcript(dialogue)
@@ -121,7 +120,7 @@ def _read_dialogue(dialogue: _Dialogue, refused: list[Refusal]) -> list[dict[str
 
 def _rows(
     dialogue: _Dialogue, lines: list[_Line], texts: dict[str, str], refused: list[Refusal]
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Row]:
     for turn, line in enumerate(lines):
         label = line.label
         audio = dialogue.audio(label.utterance)

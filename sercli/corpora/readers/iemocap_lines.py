@@ -21,7 +21,7 @@ from dataclasses import dataclass
 _UTTERANCE = r"(?P<utterance>Ses\d\d[FM]_\w+_[FM]\d{3})"
 _LABEL = re.compile(
     rf"\[(?P<start>\d+\.\d+) - (?P<end>\d+\.\d+)\]\s+{_UTTERANCE}\s+(?P<emotion>[a-z]{{3}})"
-    # Valence, activation and dominance are not read, but a line without them was cut off.
+    # Valence, activation and dominance are not read, but a line without them is truncated.
     r"\s+\[[^\[\]]*\]\s*",
     re.ASCII,
 )
@@ -31,7 +31,7 @@ _TURN = re.compile(rf"{_UTTERANCE}\s*\[[^\]]*\]\s*:(?P<text>.*)", re.ASCII | re.
 
 @dataclass(frozen=True)
 class Label:
-    """A label line: the utterance, its place in the dialogue (seconds) and its emotion code."""
+    """A label line: utterance, times in the dialogue (seconds) and emotion code."""
 
     utterance: str
     start: float
@@ -48,7 +48,7 @@ class Turn:
 
 
 def parse_label(line: str) -> Label | None:
-    """Read a label line; None if the line is none."""
+    """Parse a label line; None for other lines."""
     match = _LABEL.fullmatch(line)
     if match is None:
         return None
@@ -56,20 +56,23 @@ def parse_label(line: str) -> Label | None:
 
 
 def is_remark(line: str) -> bool:
-    """Tell whether a line of a label file is blank, a comment or a single rater's."""
+    """Return True if a line of a label file is blank, a comment or a single rater's."""
     return _REMARK.fullmatch(line) is not None
 
 
 def parse_turn(line: str) -> Turn | None:
-    """Read a line of a transcript; None if it has no id, or that of a turn without a label."""
+    """Parse a transcript line; None if it has no id, or that of a turn without a label."""
     match = _TURN.fullmatch(line)
     return None if match is None else Turn(match["utterance"], match["text"].strip())
 
 
 def speaker_of(utterance: str) -> str:
-    """Return who speaks: session and the letter of the turn, such as "Ses01_F".
+    """Return the speaker: session and letter of the turn.
 
-    The letter in the prefix tells who wears the motion-capture markers. It is the same in a
-    whole dialogue, in which both speak.
+    >>> speaker_of("Ses01F_impro01_M000")
+    'Ses01_M'
+
+    The letter in the prefix is that of the actor with the motion-capture markers. It is the same
+    for a whole dialogue.
     """
     return f"{utterance[:5]}_{utterance[-4]}"

@@ -1,4 +1,4 @@
-"""A manifest of one's own: a CSV or Parquet table that describes any corpus."""
+"""A manifest written by the user: a CSV or Parquet table that describes any corpus."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sercli.config.schema import DatasetConfig
-from sercli.corpora.manifest import Manifest
+from sercli.corpora.manifest import Manifest, Row
 from sercli.corpora.readers import READERS, dataset_manifest, reader_options
 from sercli.corpora.tables import Table, read_delimited, read_parquet
 from sercli.errors import RequestError
@@ -30,8 +30,8 @@ class ManifestOptions(StrictModel):
     """Options of a manifest.
 
     Attributes:
-        segments: Whether ``start`` and ``end`` cut the utterance out of its audio file. If not,
-            they only say where in the dialogue it stands.
+        segments: True: ``start`` and ``end`` cut the utterance out of its audio file. False: they
+            are times in the dialogue.
     """
 
     segments: bool = False
@@ -41,10 +41,10 @@ class ManifestOptions(StrictModel):
 def read_manifest(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifest:
     """Read the table ``root``.
 
-    It needs the columns ``utterance``, ``audio`` (absolute, or from the table's folder),
+    Required columns are ``utterance``, ``audio`` (absolute, or relative to the table's folder),
     ``speaker`` and ``emotion``; it may have ``start`` and ``end`` (seconds), ``gender``,
-    ``session``, ``dialogue``, ``turn``, ``split``, ``improvised`` and ``transcript``. Without a
-    ``turn``, the turns of a dialogue are in the table's order.
+    ``session``, ``dialogue``, ``turn``, ``split``, ``improvised`` and ``transcript``. Without
+    ``turn``, the turns of a dialogue are in the order of the table.
 
     Raises:
         RequestError: The table cannot be read or lacks a column, or no utterance is left.
@@ -69,7 +69,7 @@ def _mention_unused(table: Table, progress: Progress) -> None:
         progress.note(f"{table.path}: columns not used: {', '.join(unused)}")
 
 
-def _number_turns(rows: list[dict[str, Any]]) -> None:
+def _number_turns(rows: list[Row]) -> None:
     spoken: Counter[str] = Counter()
     for row in rows:
         dialogue = row.get("dialogue")
@@ -78,7 +78,7 @@ def _number_turns(rows: list[dict[str, Any]]) -> None:
             spoken[dialogue] += 1
 
 
-def _row(folder: Path, options: ManifestOptions, cells: Mapping[str, str]) -> dict[str, Any]:
+def _row(folder: Path, options: ManifestOptions, cells: Mapping[str, str]) -> Row:
     row = {
         column: _value(column, parse, cells[column])
         for column, parse in _COLUMNS.items()
@@ -106,7 +106,7 @@ def _value(column: str, parse: Callable[[str], Any], text: str) -> Any:
 
 
 def _seconds(text: str) -> float:
-    """Return a time; the ValueErrors of this and the next two say what was expected."""
+    """Return a time; the ValueErrors of this and the next two name the expected value."""
     try:
         seconds = float(text)
     except ValueError:

@@ -20,7 +20,7 @@ _FOLDERS = {
     "dev": "dev_splits_complete",
     "test": "output_repeated_splits_test",
 }
-"""Official split → where its media lie, in the corpus or in a folder of it."""
+"""Official split → folder of its media, in the corpus or in a folder of it."""
 
 _REQUIRED = (
     *("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID", "StartTime", "EndTime"),
@@ -33,19 +33,19 @@ def read_meld(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifes
     """Read ``train_sent_emo.csv``, ``dev_…`` and ``test_…``, and find the audio of each row.
 
     The corpus holds videos. The audio of ``train_splits/dia0_utt0.mp4`` is expected beside it,
-    as ``dia0_utt0.wav``. Dialogues are numbered anew in each split, so that ids begin with it.
-    Start and end are those of the episode. A few clips are minutes longer than they say; they
-    are not cut. The speakers of the series are in all three splits.
+    as ``dia0_utt0.wav``. Each split numbers its dialogues from 0; ids therefore begin with the
+    split. Start and end are times in the episode. A few clips are minutes longer than stated;
+    they are not cut. The speakers of the series are in all three splits.
 
     Raises:
-        RequestError: There is none of the tables, one lacks a column, or no row has its audio.
+        RequestError: No table exists, one lacks a column, or no row has its audio.
     """
     reader_options(dataset, NoOptions)
     tables = {split: _find_table(root, split) for split in _FOLDERS}
     if not any(tables.values()):
         raise RequestError(
             f"{root}: has no train_sent_emo.csv; expected the three tables and the folders "
-            f"{', '.join(_FOLDERS.values())}. Say where the corpus lies with dataset.root=PATH"
+            f"{', '.join(_FOLDERS.values())}. Set the folder of the corpus with dataset.root=PATH"
         )
     audio = AudioIndex(root, _audio_name)
     rows: list[Row] = []
@@ -65,7 +65,7 @@ def _find_table(root: Path, split: str) -> Path | None:
 
 
 def _audio_name(place: Path) -> str:
-    """Return the id of the utterance in a file, given by the folder of its split and its name."""
+    """Return the id of the utterance in a file: the split of its folder, and its name."""
     splits = (split for split, folder in _FOLDERS.items() if folder in place.parts)
     return "_".join((*splits, place.stem))
 
@@ -102,7 +102,7 @@ def _take(audio: AudioIndex, utterance: str) -> Path:
         return file
     split, _, name = utterance.partition("_")
     raise ValueError(
-        f"{_FOLDERS[split]}/{name}.wav is missing; take it out of the video with "
+        f"{_FOLDERS[split]}/{name}.wav is missing; extract it from the video with "
         f"`ffmpeg -i {name}.mp4 -ac 1 -ar 16000 {name}.wav`"
     )
 

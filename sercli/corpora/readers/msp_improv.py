@@ -1,7 +1,7 @@
-"""MSP-IMPROV (Busso et al. 2017): six pairs of actors, improvised, read and at ease.
+"""MSP-IMPROV (Busso et al. 2017): six pairs of actors, improvised, read and natural speech.
 
-Not verified on the corpus, which needs a signed licence: the meaning of the parts of a name is
-that of published parsers, the kinds of recording are from memory.
+Not verified on the corpus, which needs a signed licence: the parts of a name are read as in
+published parsers, the kinds of recording are from memory.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LABEL_FILES = ("Evaluation.txt", "Evalution.txt")  # some releases have the sec
 _LABEL = re.compile(
     r"UTD-(?P<name>IMPROV-S\d\d[AHNS]-(?P<speaker>[FM](?P<session>\d\d))-(?P<kind>[PRST])"
     r"-[FM]{2}\d+)\.avi\s*;\s*(?P<emotion>[A-Z])\s*"
-    # Activation, valence and dominance are not read, but a line without them was cut off.
+    # Activation, valence and dominance are not read, but a line without them is truncated.
     r";\s*A:[^;]+;\s*V:[^;]+;\s*D:[^;]+;.*",
     re.ASCII,
 )
@@ -34,12 +34,12 @@ _IMPROVISED = {"S": True, "T": True, "R": False}  # P, between the recordings, i
 def read_msp_improv(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifest:
     """Read the label file, and find ``session1/S01A/S/MSP-IMPROV-S01A-F01-S-MF03.wav`` and so on.
 
-    The speaker is the fourth part of a name, its number that of the session. The order of the
-    turns in a scene is not certain, so that utterances stand alone and have no context. O (other)
+    The speaker is the fourth part of a name; its number is that of the session. The order of the
+    turns in a scene is not certain, so that utterances have no dialogue and no context. O (other)
     and X (no agreement) are labels too.
 
     Raises:
-        RequestError: There is no label file, or no utterance has its audio.
+        RequestError: The label file is missing, or no utterance has its audio.
     """
     reader_options(dataset, NoOptions)
     labels = label_file(root, _LABEL_FILES, "it beside session1 to session6")

@@ -31,10 +31,10 @@ _GENDERS = {"female": "female", "male": "male"}
 def read_msp_podcast(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifest:
     """Read ``Labels/labels_consensus.csv``, and find each of its files in ``Audios/``.
 
-    The official split Development or Validation is "dev" here and Test1, on which results are
-    published, "test"; the other test sets keep their names. Who speaks is not known of every
-    utterance. Such speakers of one podcast are taken for one, as a guess: one unknown speaker of
-    the whole corpus would be on all sides of every split.
+    The official split Development or Validation is "dev" here, and Test1, on which results are
+    published, is "test"; the other test sets keep their names. Some utterances have no known
+    speaker. Those of one podcast count as one speaker (our choice): a single unknown speaker of
+    the whole corpus would be in every part of every split.
 
     Raises:
         RequestError: The table is missing or lacks a column, or no row has its audio.

@@ -139,4 +139,6 @@ def _not_the_corpus(root: Path, layout: str, refused: list[Refusal]) -> str:
     if refused:
         first = refused[0]
         found = f"none of {len(refused)} files fits, the first one {first.file}: {first.reason}"
-    return f"{root}: {found}; expected {layout}. Say where the corpus lies with dataset.root=PATH"
+    return (
+        f"{root}: {found}; expected {layout}. Set the folder of the corpus with dataset.root=PATH"
+    )

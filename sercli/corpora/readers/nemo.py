@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from sercli.config.schema import DatasetConfig
-from sercli.corpora.manifest import Manifest
+from sercli.corpora.manifest import Manifest, Row
 from sercli.corpora.readers import READERS, NoOptions, dataset_manifest, reader_options
 from sercli.corpora.tables import read_delimited
 from sercli.progress import Progress
@@ -18,7 +17,7 @@ _REQUIRED = ("file_id", "emotion", "raw_text", "speaker_id", "gender")
 
 @READERS.register("nemo")
 def read_nemo(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifest:
-    """Read ``data.tsv``, and find each of its files in ``samples/``.
+    """Read the table ``data.tsv``, and find each of its files in ``samples/``.
 
     Raises:
         RequestError: ``data.tsv`` cannot be read or lacks a column, or no utterance is left.
@@ -29,7 +28,7 @@ def read_nemo(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifes
     return dataset_manifest(dataset, rows, refused)
 
 
-def _row(samples: Path, cells: Mapping[str, str]) -> dict[str, Any]:
+def _row(samples: Path, cells: Mapping[str, str]) -> Row:
     audio = samples / cells["file_id"]
     if not audio.is_file():
         raise ValueError(f"samples/{cells['file_id']} is missing")

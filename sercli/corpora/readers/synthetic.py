@@ -1,4 +1,4 @@
-"""The embedded corpus: generated on first use, then read as the IEMOCAP that it imitates."""
+"""The synthetic corpus: generated on first use, then read like the IEMOCAP that it imitates."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SyntheticOptions(StrictModel):
 @READERS.register("synthetic")
 def read_synthetic(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifest:
     """Generate the corpus under ``root`` unless it is there, and read it."""
-    from sercli.corpora.synthetic import ensure  # signal processing, which no other reader needs
+    from sercli.corpora.synthetic import ensure  # slow import: SciPy
 
     ensure(root, reader_options(dataset, SyntheticOptions).seed, progress=progress)
     return read_iemocap(replace(dataset, synthetic=True, options={}), root, progress)

@@ -1,9 +1,9 @@
-"""The embedded corpus: dyadic dialogues of synthetic speech, in IEMOCAP's layout.
+"""The synthetic corpus: dyadic dialogues of generated speech, in IEMOCAP's layout.
 
-It lets anybody try the whole program without a signed licence, and gives tests something that
-behaves like the real corpus: emotions that show in the sound and carry over from turn to turn,
-speakers that differ more than emotions do, labels that nobody gets all right, and the
-irregularities of real files. It is never evidence about human emotion.
+It runs the whole program without a signed licence, and gives tests the properties of the real
+corpus: emotions that change the signal and carry over from turn to turn, speakers that differ
+more than emotions do, labels that no model predicts perfectly, and irregular files. Results on
+it say nothing about human emotion.
 
 One file holds one idea: `dialogues` (who speaks when), `affect` (moods and labels), `speakers`,
 `expression` (the effect of an emotion on a voice), `articulation` and `voice` (the signal),

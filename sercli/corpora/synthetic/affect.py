@@ -1,7 +1,7 @@
-"""What people feel, and how it goes from turn to turn.
+"""Moods of the speakers, and labels of the turns.
 
-Moods last, and they pass from one speaker to the other: that is why the turns before help to
-recognise a turn. How strongly is our choice.
+Moods persist, and they pass from one speaker to the other; context turns are therefore
+informative. The probabilities are our choice.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ SHARES: Mapping[str, float] = {code: n / sum(_COUNTS.values()) for code, n in _C
 """Share of each label among the 10 039 turns of IEMOCAP."""
 
 AMBIGUOUS = "xxx"
-"""The label of turns on which the raters do not agree."""
+"""Label of turns without agreement of the raters."""
 
 MOODS = ("ang", "hap", "exc", "neu", "sad", "fru")
-"""Emotions that last from turn to turn; the others are over with the turn."""
+"""Emotions that persist from turn to turn; the others last one turn."""
 
-KEPT = 0.6
-"""Probability that a speaker's mood lasts until the next own turn."""
+KEEP = 0.6
+"""Probability that a speaker keeps the mood until the next own turn."""
 
-CAUGHT = 0.3
-"""Probability that it is replaced by the interlocutor's."""
+ADOPT = 0.3
+"""Probability that a speaker adopts the interlocutor's mood."""
 
 _MOOD_SHARES = np.array([SHARES[mood] for mood in MOODS]) / sum(SHARES[mood] for mood in MOODS)
-_LOOKAHEAD = 15  # turns over which a missing mood is made up for
+_LOOKAHEAD = 15  # turns over which a deficit of a mood is balanced
 
 
-class Moods:
+class MoodChain:
     """The moods of all turns of a session: a Markov chain with a known stationary distribution.
 
-    A turn keeps the speaker's last mood with probability `KEPT`, takes over the
-    interlocutor's with `CAUGHT`, and else has a new one. If both sources have the shares of
-    IEMOCAP, so has the mixture. Chance alone would let so short a chain drift far from them;
-    therefore a new mood is drawn from those that are missing so far.
+    A turn keeps the speaker's last mood with probability `KEEP`, adopts the interlocutor's with
+    `ADOPT`, and has a new mood otherwise. If both sources have the shares of IEMOCAP, so has the
+    mixture. So short a chain would drift far from them by chance; a new mood is therefore drawn
+    in proportion to the deficits so far.
     """
 
     def __init__(self) -> None:
@@ -61,12 +61,12 @@ class Moods:
         Args:
             own: The speaker's mood in the last own turn; None at the beginning.
             other: The interlocutor's mood in the last turn; None at the beginning.
-            random: Source of all chance.
+            random: Generator of all draws.
         """
         chance = random.random()
-        if own is not None and chance < KEPT:
+        if own is not None and chance < KEEP:
             mood = own
-        elif other is not None and KEPT <= chance < KEPT + CAUGHT:
+        elif other is not None and KEEP <= chance < KEEP + ADOPT:
             mood = other
         else:
             mood = self._new(random)
@@ -84,10 +84,10 @@ def draw_mood(random: np.random.Generator) -> str:
     return str(random.choice(MOODS, p=_MOOD_SHARES))
 
 
-def judge(mood: str, random: np.random.Generator) -> str:
-    """Draw the label of a turn in this ``mood``, so that `SHARES` are kept.
+def draw_label(mood: str, random: np.random.Generator) -> str:
+    """Draw the label of a turn in this ``mood``; over a corpus, labels have the shares `SHARES`.
 
-    Mostly it is the mood; else the raters do not agree, or they hear an emotion of the moment.
+    It is the mood, an emotion of one turn, or `AMBIGUOUS`.
     """
     others = {code: share for code, share in SHARES.items() if code not in MOODS}
     labels = [mood, *others]

@@ -46,9 +46,9 @@ _ATTRIBUTES: Mapping[str, tuple[float, float, float]] = {
 }
 _CATEGORY_RATERS = ("E2", "E4", "F1")
 _ATTRIBUTE_RATERS = ("E3", "F1")
-_DISAGREEMENT = 0.6  # standard deviation of the raters around an attribute's mean; our choice
+_DISAGREEMENT = 0.6  # standard deviation of ratings around an attribute's mean; our choice
 _UNANIMOUS = 0.6  # probability that the third rater agrees with two others; our choice
-_WITHOUT_DOMINANCE = 0.02  # probability that one rater of a turn forgets it; more than in IEMOCAP
+_WITHOUT_DOMINANCE = 0.02  # probability that one rater of a turn omits it; more than in IEMOCAP
 
 _PHRASES = (
     "The train leaves at a quarter to nine.",
@@ -88,7 +88,7 @@ def _block(turn: Turn, random: np.random.Generator) -> str:
 
 
 def _rate_attributes(emotion: str, random: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Return valence, activation and dominance of each rater; NaN: left out."""
+    """Return valence, activation and dominance of each rater; NaN: omitted."""
     raters = len(_ATTRIBUTE_RATERS)
     exact = random.normal(_ATTRIBUTES[emotion], _DISAGREEMENT, size=(raters, 3))
     ratings = np.clip(np.round(exact), 1, 5)
@@ -113,16 +113,16 @@ def _name_emotions(turn: Turn, random: np.random.Generator) -> list[str]:
 
 
 def _heard(turn: Turn) -> str:
-    """Return the emotion that at least one rater hears."""
+    """Return an emotion that at least one rater names."""
     return turn.mood if turn.label == AMBIGUOUS else turn.label
 
 
 def transcript_file(dialogue: Dialogue, random: np.random.Generator) -> str:
     """Return the text of a dialogue's transcript.
 
-    More than a third of IEMOCAP's transcripts leave the order of time somewhere, here those
-    whose markers the man wears; some improvised ones have a line without an id, and a turn that was
-    never cut out and labelled (``XX``).
+    More than a third of IEMOCAP's transcripts leave the temporal order somewhere; here, those of
+    dialogues in which the man wears the markers. Improvised ones have a line without an id, and
+    some a turn that was never segmented and labelled (``XX``).
     """
     turns = list(dialogue.turns)
     if dialogue.name[5] == "M":
@@ -146,7 +146,7 @@ def _phrase(random: np.random.Generator) -> str:
 
 
 def _swap_somewhere(turns: list[Turn], random: np.random.Generator) -> None:
-    """Exchange two neighbouring turns of different speakers, if there are any."""
+    """Swap two neighbouring turns of different speakers, if there are any."""
     places = [i for i in range(len(turns) - 1) if turns[i].gender != turns[i + 1].gender]
     if places:
         i = int(random.choice(places))

@@ -1,8 +1,8 @@
-"""What folds and mouth do over time: syllables, accents and pauses as smooth tracks.
+"""Articulation over time: syllables, accents and pauses as smooth tracks.
 
-A turn is a row of syllables. Each has an onset – none, a sonorant, a fricative or a plosive –
-and a vowel; the mouth glides between their targets, for it cannot jump (coarticulation). All
-tracks have one value per 10 ms.
+A turn is a sequence of syllables. Each has an onset – none, a sonorant, a fricative or a
+plosive – and a vowel; formants glide between their targets (coarticulation). All tracks have
+one value per 10 ms.
 
 Vowels are those of Peterson & Barney (JASA 24, 1952, men's means); durations, probabilities and
 consonant targets are our choice.
@@ -47,7 +47,7 @@ class Gestures:
 
     Attributes:
         formants: Resonances of a mean man's tract, Hz, shape (frames, 5).
-        voicing: Strength of the pulses, 0 to 1, shape (frames,).
+        voicing: Strength of the glottal pulses, 0 to 1, shape (frames,).
         aspiration: Strength of noise at the folds, 0 to 1.
         frication: Strength of noise at the teeth, 0 to 1.
         loudness: Stress and phrasing, 1 on average.
@@ -64,7 +64,7 @@ class Gestures:
 
 @dataclass(frozen=True)
 class _Phone:
-    """A piece of a syllable: how long, how it sounds, and where the formants aim."""
+    """A part of a syllable: length, sources and target formants."""
 
     length: float
     formants: Signal
@@ -82,14 +82,14 @@ def articulate(
     pauses: float,
     random: np.random.Generator,
 ) -> Gestures:
-    """Say ``rate`` syllables per second for ``frames`` frames.
+    """Return the tracks of ``rate`` syllables per second over ``frames`` frames.
 
     Args:
         frames: Length of the turn in frames of 10 ms.
         rate: Syllables per second.
         articulation: Size of the vowel space; below 1 vowels move towards the neutral one.
         pauses: Probability of a pause after a syllable.
-        random: Source of all chance.
+        random: Generator of all draws.
     """
     syllables = max(2, round(rate * frames / FRAMES_PER_SECOND))
     phones = [_silence(_EDGE * rate)]
@@ -116,7 +116,7 @@ def _syllable(articulation: float, random: np.random.Generator) -> list[_Phone]:
 
 
 def _onset(vowel: Signal, stress: float, random: np.random.Generator) -> list[_Phone]:
-    """Return one of four kinds of onset, all of them with a narrow mouth."""
+    """Return one of four kinds of onset, all of them with a narrow vocal tract."""
     kind = random.integers(4)
     length = float(random.uniform(0.2, 0.4))
     narrow = np.array([280.0, 0.8 * vowel[1] + 300.0, vowel[2]])

@@ -1,4 +1,4 @@
-"""The play: who speaks when, and with what emotion. No sound is made here.
+"""Dialogues: speakers, times, moods and labels of all turns, without signals.
 
 Two people talk. A turn lasts 1 to 4 s; the next one usually belongs to the other speaker and
 often begins before the last one has ended, as in IEMOCAP.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sercli.corpora.synthetic.affect import Moods, judge
+from sercli.corpora.synthetic.affect import MoodChain, draw_label
 from sercli.errors import RequestError
 
 SESSIONS = (1, 2, 3, 4, 5)
@@ -25,19 +25,19 @@ _NAMES = (
     "F_impro01",
     "M_script02_2",
 )
-"""Kinds of dialogues of a session, named as in IEMOCAP: who wears the markers, and the scene."""
+"""Dialogues of a session, named as in IEMOCAP: actor with the markers, and scene."""
 
 _CHANGE = 0.7  # probability that the other speaker is next; our choice
-_GAP = 0.0, 0.4  # seconds from a turn's end to the other's beginning, mean and deviation; ours
-_REST = 0.1, 0.8  # seconds between two turns of one speaker, least and most; our choice
+_GAP = 0.0, 0.4  # seconds from a turn's end to the reply, mean and standard deviation; our choice
+_REST = 0.1, 0.8  # seconds between two turns of one speaker, minimum and maximum; our choice
 
 
 @dataclass(frozen=True)
 class SyntheticSize:
-    """How large the corpus is.
+    """Size of the corpus.
 
     Attributes:
-        dialogues_per_session: At most 6; improvised and scripted ones alternate.
+        dialogues_per_session: Dialogues, at most 6; improvised and scripted ones alternate.
         turns_per_dialogue: Turns of both speakers together.
     """
 
@@ -58,14 +58,14 @@ FULL_SIZE = SyntheticSize()
 
 @dataclass(frozen=True)
 class Turn:
-    """What one speaker says at a stretch.
+    """A turn of one speaker.
 
     Attributes:
-        id: As in IEMOCAP; the fourth character from the end is the speaker's gender.
+        id: Id as in IEMOCAP; the fourth character from the end is the speaker's gender.
         start: Seconds on the clock of the dialogue.
         end: Seconds on the clock of the dialogue.
-        mood: What lies behind; it lasts from turn to turn.
-        label: What the raters agree on; ``xxx``: on nothing.
+        mood: Mood of the speaker, which persists from turn to turn.
+        label: Label on which the raters agree; ``xxx``: no agreement.
     """
 
     id: str
@@ -97,7 +97,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Dialogue:
-    """A scene: its name and its turns in the order of time."""
+    """The name and the turns of a dialogue, in temporal order."""
 
     name: str
     turns: Sequence[Turn]
@@ -109,18 +109,23 @@ class Dialogue:
 
 
 def generate_dialogues(seed: int, size: SyntheticSize = FULL_SIZE) -> list[Dialogue]:
-    """Write all dialogues of the corpus with this ``seed``, in corpus order."""
+    """Generate all dialogues of the corpus with this ``seed``, in corpus order.
+
+    >>> dialogue = generate_dialogues(0, SyntheticSize(1, 4))[0]
+    >>> [turn.id for turn in dialogue.turns]
+    ['Ses01F_impro05_M000', 'Ses01F_impro05_F000', 'Ses01F_impro05_M001', 'Ses01F_impro05_F001']
+    """
     random = np.random.default_rng([seed, *b"play"])
-    return [scene for session in SESSIONS for scene in _session(session, size, random)]
+    return [dialogue for session in SESSIONS for dialogue in _session(session, size, random)]
 
 
 def _session(session: int, size: SyntheticSize, random: np.random.Generator) -> list[Dialogue]:
-    moods = Moods()
+    moods = MoodChain()
     names = sorted(f"Ses{session:02d}{name}" for name in _NAMES[: size.dialogues_per_session])
     return [_dialogue(name, size.turns_per_dialogue, moods, random) for name in names]
 
 
-def _dialogue(name: str, count: int, moods: Moods, random: np.random.Generator) -> Dialogue:
+def _dialogue(name: str, count: int, moods: MoodChain, random: np.random.Generator) -> Dialogue:
     mood: dict[str, str] = {}
     numbers = dict.fromkeys(GENDERS, 0)
     turns: list[Turn] = []
@@ -134,7 +139,7 @@ def _dialogue(name: str, count: int, moods: Moods, random: np.random.Generator) 
                 start=start,
                 end=round(start + _seconds(random), 4),
                 mood=mood[who],
-                label=judge(mood[who], random),
+                label=draw_label(mood[who], random),
             )
         )
         numbers[who] += 1
@@ -153,7 +158,7 @@ def _next_speaker(turns: Sequence[Turn], random: np.random.Generator) -> str:
 
 
 def _next_start(turns: Sequence[Turn], who: str, random: np.random.Generator) -> float:
-    """Return when a turn begins: after the speaker's own last one, and after the last beginning."""
+    """Return the start of a turn: after the speaker's own last end, and after the last start."""
     if not turns:
         return round(float(random.uniform(1, 8)), 4)
     own = max((turn.end for turn in turns if turn.gender == who), default=0.0)

@@ -1,11 +1,11 @@
-"""How an emotion changes a voice.
+"""Effects of an emotion on a voice, and the signal of a turn.
 
-Emotions are relative: what they change is the speaker's own voice. The directions follow the
+Emotions are relative: they change the speaker's own voice. The directions follow the
 reviews of Scherer (Speech Communication 40, 2003) and Juslin & Laukka (Psychological Bulletin
 129, 2003): anger and joy are high, loud, fast and bright; sadness is low, narrow, soft, slow,
 dull and breathy; fear is high with a narrow range. Frustration stands between anger and a
-neutral voice. All sizes are our choice: large enough to be learned, with so much spread inside
-an emotion that nobody is always right.
+neutral voice. All effect sizes are our choice: large enough to be learned, with so much spread
+within an emotion that the classes overlap.
 """
 
 from __future__ import annotations
@@ -36,13 +36,15 @@ _PROFILES: Mapping[str, tuple[float, ...]] = {
     "dis": (-0.4, +0.3, -0.5, +0.1, -0.5, +0.2, +0.6, +0.1, +0.2),
     "oth": (+0.3, +0.3, +0.1, +0.1, -0.2, +0.0, +0.2, +0.1, +0.0),
 }
-_AROUSAL = np.array([0.8, 0.5, 0.0, 1.0, 0.6, 1.0, 0.2, -0.5, 0.5])  # what activation moves
+_AROUSAL = np.array(
+    [0.8, 0.5, 0.0, 1.0, 0.6, 1.0, 0.2, -0.5, 0.5]
+)  # effect of activation on each cue
 
-_HEARD_OTHERWISE = 0.12  # share of turns that sound like another emotion than their label
+_MISMATCH = 0.12  # share of turns that sound like another emotion than their label
 _MIXTURE = 0.4  # share of another emotion in an ambiguous turn
-_STRENGTH = 0.3  # standard deviation of how strongly an emotion shows
-_ACTIVATION = 0.4  # standard deviation of a turn's activation, whatever its emotion
-_SPREAD = 0.55  # standard deviation of each cue on its own
+_STRENGTH = 0.3  # standard deviation of the strength of an emotion
+_ACTIVATION = 0.4  # standard deviation of a turn's activation, independent of its emotion
+_SPREAD = 0.55  # standard deviation of each cue, independent of the others
 
 _speakers = cache(make_speakers)
 
@@ -50,7 +52,7 @@ _speakers = cache(make_speakers)
 def synthesise_turn(turn: Turn, seed: int) -> npt.NDArray[np.int16]:
     """Return the samples of a turn at `voice.RATE`, full scale being 32 767.
 
-    They depend on the seed and the turn alone, so that turns can be recorded in any order.
+    They depend only on the seed and the turn, so that the order of synthesis does not matter.
     """
     random = np.random.default_rng([seed, *turn.id.encode()])
     speaker = _speakers(seed)[turn.speaker]
@@ -60,13 +62,13 @@ def synthesise_turn(turn: Turn, seed: int) -> npt.NDArray[np.int16]:
 
 
 def perform(mood: str, label: str, random: np.random.Generator) -> Signal:
-    """Draw the cues of one turn: pitch, range and so on, of shape (9,), as in the table above.
+    """Draw the cues of one turn, shape (9,): the columns of `_PROFILES`.
 
-    An ambiguous turn mixes the mood with another one; and some turns sound otherwise than they
-    are labelled, for raters see the face and know the story.
+    An ambiguous turn mixes the mood with another one. Some turns sound different from their
+    label, as raters also see the face and know the story.
     """
     shown = mood if label == AMBIGUOUS else label
-    if random.random() < _HEARD_OTHERWISE:
+    if random.random() < _MISMATCH:
         shown = draw_mood(random)
     profile = np.array(_PROFILES[shown])
     if label == AMBIGUOUS:
@@ -78,7 +80,7 @@ def perform(mood: str, label: str, random: np.random.Generator) -> Signal:
 
 
 def express(voice: Voice, cues: Signal) -> Voice:
-    """Change a speaker's ``voice`` by ``cues``; the numbers below are what a cue of 1 does."""
+    """Change a speaker's ``voice`` by ``cues``; the constants are the effects of a cue of 1."""
     pitch, span, slope, level, rate, bright, rough, breath, clear = (float(cue) for cue in cues)
     return replace(
         voice,

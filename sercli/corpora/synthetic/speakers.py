@@ -1,7 +1,7 @@
-"""The cast: ten speakers, one woman and one man in each of five sessions.
+"""Ten speakers, one woman and one man in each of five sessions.
 
-Their voices lie further apart than emotions move them (F0, formants, level, tilt), as real
-voices do: features that are not normalised per speaker tell first who speaks. Mean F0 and the
+Voices differ more between speakers than between emotions (F0, formants, level, tilt), as real
+voices do: features that are not normalised per speaker identify the speaker first. Mean F0 and the
 length of the tract follow Peterson & Barney (JASA 24, 1952: men 132 Hz, women 223 Hz, women's
 formants about 1.17 times as high); all other ranges are our choice.
 """
@@ -20,11 +20,11 @@ from sercli.corpora.synthetic.voice import Voice
 
 @dataclass(frozen=True)
 class Speaker:
-    """One actor.
+    """A speaker.
 
     Attributes:
-        voice: The voice in a neutral mood.
-        expressiveness: How strongly emotions show, 1 on average.
+        voice: Neutral voice.
+        expressiveness: Factor of all emotional cues, 1 on average.
     """
 
     voice: Voice
@@ -32,7 +32,7 @@ class Speaker:
 
 
 def make_speakers(seed: int) -> Mapping[str, Speaker]:
-    """Return the speakers of the corpus with this ``seed``, by name ("Ses01_F")."""
+    """Return name ("Ses01_F") → speaker of the corpus with this ``seed``."""
     random = np.random.default_rng([seed, *b"cast"])
     names = [f"Ses{session:02d}_{gender}" for gender in GENDERS for session in SESSIONS]
     half = len(names) // 2
@@ -68,6 +68,6 @@ def make_speakers(seed: int) -> Mapping[str, Speaker]:
 
 
 def _spread(low: float, high: float, count: int, random: np.random.Generator) -> Signal:
-    """Return ``count`` values all over the range, in random order, so that no two are alike."""
+    """Return ``count`` stratified values of the range in random order, so that no two are alike."""
     step = (high - low) / count
     return random.permutation(low + step * (np.arange(count) + random.uniform(size=count)))

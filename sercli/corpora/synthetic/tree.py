@@ -1,4 +1,4 @@
-"""The corpus on disk, in IEMOCAP's own layout, written whole or not at all.
+"""The corpus on disk, in IEMOCAP's layout; written completely or not at all.
 
 ::
 
@@ -7,8 +7,8 @@
     Session1/dialog/transcriptions/Ses01F_impro01.txt
     Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_F000.wav        16 kHz, 16 bit, mono
 
-Every session also has what a copy from a Mac leaves behind (AppleDouble, ``._*``): one such
-file among the sounds and one among the labels.
+Every session also has two AppleDouble files (``._*``), which a copy from a Mac leaves behind:
+one among the audio files and one among the label files.
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ from sercli.processes import worker_pool
 from sercli.progress import SILENT, Progress, Task
 
 GENERATOR = 1
-"""Version of the generator, to be raised with every change to what it generates."""
+"""Version of the generator; increase it with every change of the generated corpus."""
 
 STAMP = "SYNTHETIC.json"
-"""The file that tells which corpus a folder holds; it is there only when all else is."""
+"""File with version, seed and size of the corpus; written last."""
 
 _NOTICE = (
     "The speech in this folder is synthetic: computed from formulas, spoken by nobody and "
     "without meaning. Results on it say nothing about human emotion."
 )
 _APPLE_DOUBLE = bytes.fromhex("0005160700020000") + b"Mac OS X        " + bytes(58)
-_BATCH = 10  # turns of a job: short enough that the bar moves, long enough to be worth sending
+_BATCH = 10  # turns per job: few enough for a smooth progress bar, enough to outweigh the overhead
 
 
 def generate(
@@ -67,19 +67,19 @@ def generate(
 ) -> None:
     """Write the corpus with this ``seed`` to ``root``.
 
-    The same seed gives the same bytes, whatever the number of workers. (Between machines, other
-    versions of NumPy or other instructions of the processor may round a sample differently.)
+    The same seed gives the same bytes for any number of workers. (Across machines, versions of
+    NumPy and instruction sets of the processor may round a sample differently.)
 
     Args:
         root: A folder that is empty or does not exist yet.
-        seed: Another seed is another corpus, with other speakers.
-        size: How many dialogues, and of how many turns.
-        workers: Processes that make the sound.
-        progress: Where to show how far it is.
+        seed: Seed of the corpus and its speakers.
+        size: Numbers of dialogues and turns.
+        workers: Number of processes that synthesise the audio.
+        progress: Progress display.
 
     Raises:
-        RequestError: ``root`` holds something, or the seed is negative.
-        SercliError: ``root`` cannot be written, or a worker process died. Nothing is left there.
+        RequestError: ``root`` is not empty, or the seed is negative.
+        SercliError: ``root`` cannot be written, or a worker process died. No files are left.
     """
     _check_seed(seed)
     with _sole_writer(root):
@@ -95,21 +95,21 @@ def ensure(
     workers: int = 2,
     progress: Progress = SILENT,
 ) -> None:
-    """Generate the corpus unless it is there; of several processes, one does and others wait.
+    """Generate the corpus unless it exists; concurrent processes wait for the first one.
 
-    A corpus of another version of the generator is replaced. One of this version is left
-    alone, even if its ``size`` is another.
+    A corpus of another version of the generator is replaced. A corpus of this version is kept,
+    even if its ``size`` differs.
 
     Raises:
-        RequestError: ``root`` holds something else, or the corpus of another seed; or the seed
-            is negative.
+        RequestError: ``root`` holds other files or the corpus of another seed, or the seed is
+            negative.
         SercliError: As in `generate`.
     """
     _check_seed(seed)
     if _is_current(root, seed):
         return
     with _sole_writer(root):
-        if _is_current(root, seed):  # another process was quicker
+        if _is_current(root, seed):  # another process has generated it
             return
         if _stamp(root) is not None:
             _remove(root)
@@ -158,34 +158,34 @@ def _is_current(root: Path, seed: int) -> bool:
 def _check_free(root: Path) -> None:
     if root.is_file() or (root.is_dir() and any(root.iterdir())):
         raise RequestError(
-            f"{root}: holds something that is no synthetic corpus ({STAMP} is missing), and "
-            "nothing is overwritten; choose another folder with dataset.root=PATH"
+            f"{root}: holds files, but no synthetic corpus ({STAMP} is missing); "
+            "choose another folder with dataset.root=PATH"
         )
 
 
 def _remove(root: Path) -> None:
-    """Remove a corpus; under another name, so that a crash leaves no part of it at ``root``."""
+    """Remove a corpus after renaming it, so that a crash leaves no part of it at ``root``."""
     doomed = root.with_name(f".{root.name}.{uuid.uuid4().hex[:8]}.tmp")
     root.rename(doomed)
     shutil.rmtree(doomed)
 
 
 def _write(root: Path, seed: int, size: SyntheticSize, workers: int, progress: Progress) -> None:
-    play = generate_dialogues(seed, size)
-    turns = [turn for dialogue in play for turn in dialogue.turns]
+    dialogues = generate_dialogues(seed, size)
+    turns = [turn for dialogue in dialogues for turn in dialogue.turns]
     with (
         folder_written_whole(root) as folder,
         progress.task("generating synthetic speech", total=len(turns)) as task,
     ):
-        for dialogue in play:
+        for dialogue in dialogues:
             _write_texts(folder, seed, dialogue)
-        _write_sounds(folder, seed, turns, workers, task)
+        _write_audio(folder, seed, turns, workers, task)
         _write_apple_double(folder)
         _write_stamp(folder, seed, size, len(turns))
 
 
 def _write_texts(root: Path, seed: int, dialogue: Dialogue) -> None:
-    _sounds(root, dialogue.session, dialogue.name).mkdir(parents=True)
+    _audio_folder(root, dialogue.session, dialogue.name).mkdir(parents=True)
     random = np.random.default_rng([seed, *dialogue.name.encode()])
     for kind, text in (
         ("EmoEvaluation", label_file(dialogue, random)),
@@ -196,36 +196,36 @@ def _write_texts(root: Path, seed: int, dialogue: Dialogue) -> None:
         (folder / f"{dialogue.name}.txt").write_text(text, encoding="utf-8", newline="\n")
 
 
-def _write_sounds(root: Path, seed: int, turns: Sequence[Turn], workers: int, task: Task) -> None:
-    """Record all turns, in this process or in several others."""
-    record = partial(_record_turns, root, seed)
+def _write_audio(root: Path, seed: int, turns: Sequence[Turn], workers: int, task: Task) -> None:
+    """Synthesise all turns, in this process or in several workers."""
+    synthesise = partial(_synthesise_turns, root, seed)
     batches = [turns[first : first + _BATCH] for first in range(0, len(turns), _BATCH)]
     if workers <= 1:
         for batch in batches:
-            task.advance(record(batch))
+            task.advance(synthesise(batch))
         return
     pool = worker_pool(workers)
     try:
-        for done in as_completed([pool.submit(record, batch) for batch in batches]):
+        for done in as_completed([pool.submit(synthesise, batch) for batch in batches]):
             task.advance(done.result())
     except BrokenProcessPool as error:
         raise SercliError(
-            f"{root}: a process that generates the synthetic corpus was killed, often for want of "
-            "memory; run the command again"
+            f"{root}: a process that generates the synthetic corpus was killed, possibly for "
+            "lack of memory; run the command again"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _record_turns(root: Path, seed: int, turns: Sequence[Turn]) -> int:
-    """Write the sound of ``turns`` and return how many they are."""
+def _synthesise_turns(root: Path, seed: int, turns: Sequence[Turn]) -> int:
+    """Write the audio of ``turns`` and return their number."""
     from sercli.corpora.synthetic.expression import (
-        synthesise_turn,  # SciPy
+        synthesise_turn,  # slow import: SciPy
     )
     from sercli.corpora.synthetic.voice import RATE
 
     for turn in turns:
-        path = _sounds(root, turn.session, turn.dialogue) / f"{turn.id}.wav"
+        path = _audio_folder(root, turn.session, turn.dialogue) / f"{turn.id}.wav"
         with wave.open(str(path), "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
@@ -234,7 +234,7 @@ def _record_turns(root: Path, seed: int, turns: Sequence[Turn]) -> int:
     return len(turns)
 
 
-def _sounds(root: Path, session: int, dialogue: str) -> Path:
+def _audio_folder(root: Path, session: int, dialogue: str) -> Path:
     return root / f"Session{session}" / "sentences" / "wav" / dialogue
 
 

@@ -1,16 +1,16 @@
-"""A voice that is made of formulas: glottal source, vocal tract, breath.
+"""Formant synthesis: glottal source, vocal tract, breath.
 
-Speech is a source that a filter colours (Fant, *Acoustic Theory of Speech Production*, 1960).
+Source-filter model of speech (Fant, *Acoustic Theory of Speech Production*, 1960).
 
 - Source: one pulse of air for every cycle of the vocal folds. Its shape is Rosenberg's
-  polynomial (JASA 49, 1971), the open phase of KLGLOTT88 (Klatt & Klatt, JASA 87, 1990), whose
-  derivative also accounts for the radiation at the lips. Cycles differ a little in length
+  polynomial (JASA 49, 1971), the open phase of KLGLOTT88 (Klatt & Klatt, JASA 87, 1990); its
+  derivative accounts for the radiation at the lips. Cycles differ a little in length
   (jitter) and in height (shimmer); a softer closure takes energy from the high frequencies
   (tilt); air that escapes through the open folds is noise (breath).
 - Filter: resonators in cascade, one for each formant (Klatt, JASA 67, 1980).
 - Fricatives and bursts: noise that arises at the teeth, past most of the tract.
 
-What the folds and the mouth do over time is decided in `sercli.corpora.synthetic.articulation`.
+The movements over time are those of `sercli.corpora.synthetic.articulation`.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ _F0_BOUNDS = 60.0, 450.0  # Hz; inside the range where openSMILE looks for F0
 
 @dataclass(frozen=True)
 class Voice:
-    """How somebody speaks during one turn.
+    """Parameters of a voice during one turn.
 
     Attributes:
         f0: Mean fundamental frequency, Hz.
         f0_range: Standard deviation of the pitch accents, semitones.
         f0_slope: Trend of the pitch, semitones per second.
-        formants: Formant frequencies relative to the mean man's: a short vocal tract is above 1.
+        formants: Formant frequencies relative to the mean man's; above 1 for a short vocal tract.
         level: RMS of the speech, dB relative to full scale.
         rate: Syllables per second.
         tilt: Attenuation of the source at 3 kHz, dB.
@@ -73,7 +73,7 @@ class Voice:
 
 
 def speak(voice: Voice, seconds: float, random: np.random.Generator) -> Signal:
-    """Speak for ``seconds`` in syllables without meaning.
+    """Synthesise ``seconds`` of meaningless syllables.
 
     Returns:
         Samples at `RATE`, between -1 and 1, of shape (round(seconds · RATE),).
@@ -129,7 +129,7 @@ def _pulses(
 
 
 def _lowered_treble(pulses: Signal, tilt: float) -> Signal:
-    """Filter with one pole so that 3 kHz lies ``tilt`` dB below the lowest frequencies."""
+    """Attenuate 3 kHz by ``tilt`` dB relative to the lowest frequencies, with one pole."""
     power = 10 ** (-max(tilt, 0.1) / 10)
     # |H|² = (1-a)² / (1 - 2a cos ω + a²) = power, solved for the pole a inside the unit circle.
     half = (1 - power * np.cos(2 * np.pi * _TILT_AT / RATE)) / (1 - power)
@@ -138,10 +138,10 @@ def _lowered_treble(pulses: Signal, tilt: float) -> Signal:
 
 
 def _vocal_tract(source: Signal, formants: Signal) -> Signal:
-    """Send the source through the formants, shape (frames, 5) in Hz.
+    """Filter the source by the formants, shape (frames, 5) in Hz.
 
-    The source is cut into overlapping pieces and each goes through the resonators of its moment.
-    (One filter whose coefficients jump from frame to frame would click at every jump.)
+    Overlapping windows of the source are filtered by the resonators of their frame and added. (One
+    filter whose coefficients jump from frame to frame would click at every jump.)
     """
     window = np.hanning(2 * _HOP + 1)[:-1]  # two that overlap by half add up to 1
     pieces = sliding_window_view(np.pad(source, _HOP), 2 * _HOP)[::_HOP] * window
