@@ -15,10 +15,16 @@ from filelock import FileLock, Timeout
 from sercli.errors import BusyError
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object], *, sync: bool = True) -> None:
     """Call ``write`` with a temporary name beside ``path``, then rename the result to ``path``.
 
     A crash leaves either the old file or the new one, never a part of it.
+
+    Args:
+        path: The file.
+        write: Writes a file of the name that it is given.
+        sync: Force the file to the disk before it is renamed. Without that, a power cut may leave
+            a file that is cut short or empty.
 
     Raises:
         OSError: The folder cannot be written or the disk is full; nothing is left behind.
@@ -27,7 +33,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         write(temporary)
-        _flush(temporary)
+        if sync:
+            _flush(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,15 +1,14 @@
-"""Bring the frames of a corpus into the feature store, over several processes.
+"""Bring the frames of a corpus into the feature store, in several processes.
 
-Nothing is extracted twice: what the store holds is left alone, the same audio under two names
-is done once, two extractions at the same time share the work, and one that was killed goes on
-where it stopped. Workers compute; only this process writes.
+Frames in the store are not extracted again, audio under two names is extracted once, and an
+extraction that was stopped continues where it was. Each worker writes its own frames.
 """
 
 from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,27 +17,26 @@ from sercli.config.schema import FeaturesConfig
 from sercli.corpora.audio_stats import AudioFacts
 from sercli.corpora.manifest import Manifest, Refusal
 from sercli.errors import SercliError
-from sercli.features.claims import Claims
-from sercli.features.jobs import Compute, Done, Job, fill, only_refusals, run_jobs
+from sercli.features.jobs import run_in_pool, run_jobs
 from sercli.features.plan import ExtractionPlan, plan_extraction, recipe_digest
 from sercli.features.sets import feature_set
 from sercli.features.store import FeatureStore
-from sercli.features.store_uses import StoreUse, stored_settings
+from sercli.features.store_uses import StoreUse, record_use, stored_settings
 from sercli.progress import SILENT, Progress
 
 
 @dataclass(frozen=True)
 class Extraction:
-    """What an extraction found and did.
+    """The result of an extraction.
 
     Attributes:
-        keys: Utterance id → key in the store, of all utterances that can be used.
-        facts: Utterance id → what its audio was, of the same.
-        refused: Utterance id → why it cannot be used.
-        extracted: How many utterances' frames were computed now.
+        keys: Utterance id → key in the store, of all usable utterances.
+        facts: Utterance id → facts of its audio, of the same.
+        refused: Utterance id → reason why it cannot be used.
+        extracted: Number of utterances whose frames were computed.
         extracted_seconds: Seconds of audio of these.
-        reused: How many were in the store, or are the same audio as another.
-        elapsed: Seconds that this took.
+        reused: Number of utterances whose frames were in the store, or are those of another.
+        elapsed: Wall-clock time, in seconds.
     """
 
     keys: dict[str, str]
@@ -51,17 +49,17 @@ class Extraction:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Utterance id → duration, of all utterances that can be used."""
+        """Utterance id → duration, of all usable utterances."""
         return {name: facts.seconds for name, facts in self.facts.items()}
 
     @property
     def summary(self) -> str:
-        """One line on what was done."""
-        pace = f" ({self.extracted_seconds / self.elapsed:.0f} × real time)"
+        """One line on the numbers of utterances, hours and seconds."""
+        speed = f" ({self.extracted_seconds / self.elapsed:.0f} × real time)"
         return (
             f"{self.extracted} utterances extracted, {self.reused} known, {len(self.refused)} "
             f"refused: {sum(self.seconds.values()) / 3600:.2f} h of speech in {self.elapsed:.1f} s"
-            f"{pace if self.extracted else ''}"
+            f"{speed if self.extracted else ''}"
         )
 
 
@@ -76,80 +74,70 @@ def extract(
 ) -> Extraction:
     """Bring the frames of every utterance of ``manifest`` into ``store``.
 
-    A store that has them all is only read, so that it may lie where nothing can be written.
+    A store that has them all is only read, and need not be writable.
 
     Args:
         manifest: The corpus.
-        features: The feature set and the sampling rate; the rest concerns loading.
-        store: Folder of the feature store; created where there is none.
-        location: What tells the corpus from others of its name in the store (`StoreUse`).
-        workers: Most processes that compute; a short list of utterances is done in this one.
-        progress: Where to show how far it is.
+        features: The feature set and the sampling rate; the other settings concern loading.
+        store: Folder of the feature store; created if there is none.
+        location: Root, reader and options, which tell apart corpora of one name in the store.
+        workers: Maximum number of processes; a short list is extracted in this process.
+        progress: The progress bar to advance.
 
     Raises:
         RequestError: There is no such feature set.
-        SercliError: The store cannot be written, or a worker process died. All that was done
-            until then is in the store.
+        SercliError: The store cannot be written, or a worker process died. Frames that were
+            stored before stay.
+
+    Example:
+        >>> import tempfile
+        >>> import soundfile
+        >>> import numpy as np
+        >>> from sercli.corpora.manifest import build_manifest
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     audio = f"{folder}/a.wav"
+        ...     soundfile.write(audio, np.sin(np.arange(16000) / 20), 16000)
+        ...     row = {"utterance": "a", "audio": audio, "speaker": "s", "emotion": "joy"}
+        ...     manifest = build_manifest("mine", [row], {"joy": "happy"})
+        ...     done = extract(manifest, FeaturesConfig("log_mel"), Path(folder, "store"))
+        ...     frames = FeatureStore(Path(folder, "store")).get(done.keys["a"])
+        >>> done.extracted, done.seconds, frames.shape
+        (1, {'a': 1.0}, (98, 80))
     """
     began = time.perf_counter()
     chosen = feature_set(features)
     plan = plan_extraction(manifest.table, recipe_digest(chosen, features.sampling_rate), progress)
+    frames = FeatureStore(store, create=True)
     use = StoreUse(manifest.dataset, location or {}, stored_settings(features), plan.keys)
-    compute = functools.partial(run_jobs, features=chosen, sampling_rate=features.sampling_rate)
-    done = _bring(store, plan, use, compute, workers, progress)
-    keys = {name: key for name, key in plan.keys.items() if key not in done.refused}
+    not_recorded = _record(frames, use)
+    facts = {key: stored.facts for key in plan.jobs if (stored := frames.find(key))}
+    run = functools.partial(
+        run_jobs, store=frames, features=chosen, sampling_rate=features.sampling_rate
+    )
+    missing = [job for key, job in plan.jobs.items() if key not in facts]
+    done = run_in_pool(missing, run, workers, progress)
+    if not_recorded and done.extracted:
+        raise not_recorded
+    facts |= done.found | done.extracted
+    keys = {name: key for name, key in plan.keys.items() if key in facts}
     return Extraction(
         keys=keys,
-        facts=_facts(store, keys),
+        facts={name: facts[key] for name, key in keys.items()},
         refused=plan.refused | _refusals(manifest, plan, done.refused),
-        extracted=len(done.seconds),
-        extracted_seconds=sum(done.seconds.values()),
-        reused=len(keys) - len(done.seconds),
+        extracted=len(done.extracted),
+        extracted_seconds=sum(each.seconds for each in done.extracted.values()),
+        reused=len(keys) - len(done.extracted),
         elapsed=time.perf_counter() - began,
     )
 
 
-def _bring(
-    store: Path,
-    plan: ExtractionPlan,
-    use: StoreUse,
-    compute: Compute,
-    workers: int,
-    progress: Progress,
-) -> Done:
-    """Extract what the store lacks, and note in it who uses what."""
-    there, noted = _look(store, plan, use)
-    if noted and len(there) == len(plan.jobs):
-        return Done()
+def _record(store: FeatureStore, use: StoreUse) -> SercliError | None:
+    """Record the use before looking for frames, as `prune` asks; return why it cannot be."""
     try:
-        frames = FeatureStore(store, write=True)
-    except SercliError as error:
-        return only_refusals(_missing(plan, there), compute, error)
-    with frames, Claims(store) as claims:
-        frames.note(use.name, use.text)  # first: from here on nothing of it is pruned
-        todo = _missing(plan, frames)
-        return fill(frames, claims, todo, compute, workers, progress)
-
-
-def _look(store: Path, plan: ExtractionPlan, use: StoreUse) -> tuple[set[str], bool]:
-    """Return which keys the store has, and whether this use of them is noted."""
-    try:
-        with FeatureStore(store) as frames:
-            there = {key for key in plan.jobs if key in frames}
-            return there, frames.notes().get(use.name) == use.text
-    except SercliError:  # none is there; or a damaged one, as opening it for writing will tell
-        return set(), False
-
-
-def _missing(plan: ExtractionPlan, there: Container[str]) -> list[Job]:
-    return [job for key, job in plan.jobs.items() if key not in there]
-
-
-def _facts(store: Path, keys: Mapping[str, str]) -> dict[str, AudioFacts]:
-    if not keys:
-        return {}
-    with FeatureStore(store) as frames:
-        return {name: frames.stored(key).facts for name, key in keys.items()}
+        record_use(store, use)
+    except SercliError as error:  # no matter where nothing has to be written
+        return error
+    return None
 
 
 def _refusals(

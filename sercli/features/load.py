@@ -113,9 +113,9 @@ def load_features(
     _check(features)
     kept = manifest.table[manifest.table["utterance"].isin(list(keys))]
     wanted = {name: keys[name] for name in kept["utterance"]}
-    with FeatureStore(store) as frames:
-        lengths = {name: _steps(frames, key, name, features) for name, key in wanted.items()}
-        statistics = _statistics(frames, kept, wanted) if features.normalise == "speaker" else None
+    frames = FeatureStore(store)
+    lengths = {name: _steps(frames, key, name, features) for name, key in wanted.items()}
+    statistics = _statistics(frames, kept, wanted) if features.normalise == "speaker" else None
     return StoredSteps(store, wanted, lengths, statistics, features)
 
 
@@ -132,15 +132,14 @@ def _check(features: FeaturesConfig) -> None:
 
 def _steps(store: FeatureStore, key: str, utterance: str, features: FeaturesConfig) -> int:
     """Return how many steps an utterance will have."""
-    try:
-        frames = store.stored(key).frames
-    except KeyError:
+    stored = store.find(key)
+    if stored is None:
         raise SercliError(
             f"the feature store has no frames of utterance '{utterance}'; run `sercli extract`"
-        ) from None
+        )
     if features.level == "functionals":
-        return frames
-    return -(-min(frames, features.max_frames) // features.pool)
+        return stored.frames
+    return -(-min(stored.frames, features.max_frames) // features.pool)
 
 
 def _statistics(

@@ -1,57 +1,46 @@
-"""The feature store: frames by key, memory-mapped and crash-safe.
+"""The feature store: one immutable file per utterance, named by its key.
 
-The store is an LMDB environment: every transaction is written whole or not at all, and any
-number of processes read while one writes. Frames are kept as safetensors, so that other
-programs can read them; what the audio was stands beside them as JSON, so that it is known
-without decoding the audio again. LMDB asks for a local disk: keep the store off network file
-systems, or open it there for reading only.
+The folder of a store holds::
+
+    store.json              its format
+    ab/ab….safetensors      the frames of one utterance, and the facts of its audio
+    uses/….json             which corpus uses which keys (`sercli.features.store_uses`)
+
+A file is written beside its place and then renamed, so it is there whole or not at all. Equal keys
+mean equal frames, so two processes that write one key at once replace a file by an equal one.
+Nothing needs a lock: any number of processes, on any number of nodes, read and write one store on
+a network disk. The files are plain safetensors, for other programs to read or map.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from io import FileIO
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
-from weakref import WeakValueDictionary
 
-import lmdb
 import numpy as np
 import safetensors.numpy
-from safetensors import SafetensorError
 
 from sercli.corpora.audio_stats import AudioFacts
 from sercli.errors import SercliError
+from sercli.files import write_atomically, write_text
 from sercli.progress import SILENT, Progress
 
-_MAP_SIZE = 2**40
-"""Address space of the map, not disk: the file grows with what is written (our choice)."""
+_FORMAT = 2
+"""1 was an LMDB environment."""
 
-_READERS = 1024
-"""Processes that may read at once (our choice)."""
+_SUFFIX = ".safetensors"
 
-_LOCK_BYTES = 192 + 64 * (_READERS - 1)
-"""Size of LMDB's lock file for so many readers (lmdb 0.9, mdb_env_setup_locks)."""
+_PART = 2
+"""Letters of a key that name its subfolder: 256 of them, as one of 10⁵ files is slow to list."""
 
-_MAPPED = 2**28
-"""Bytes of the map that may be in memory before it is closed and opened anew (our choice).
-
-What was read of a map counts as memory of the process for as long as it is open.
-"""
-
-_AROUND = 2**20
-"""Bytes that the system maps around those that are read (our measurement, Linux 6.18, ext4)."""
-
-_FULL = 2**20
-"""Free bytes below which a failure is put down to them (our choice)."""
-
-_TABLES = ("frames", "facts", "notes")
+_HEADER_BYTES = 4096
+"""Read to describe an utterance; a header is a tenth of that."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +48,9 @@ class Entry:
     """The frames of one utterance.
 
     Attributes:
-        key: See `sercli.features.plan`.
+        key: The key (`sercli.features.plan.utterance_key`).
         frames: float32 (frames, features).
-        facts: What the audio was.
+        facts: The facts of the audio.
     """
 
     key: str
@@ -70,330 +59,277 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Stored:
-    """What the store knows of an utterance without its frames.
+class StoredUtterance:
+    """The description of an utterance in the store.
 
     Attributes:
-        facts: What the audio was.
+        facts: The facts of its audio.
         frames: Number of frames.
-        size: Bytes of the frames.
-        crc32: Their checksum.
     """
 
     facts: AudioFacts
     frames: int
-    size: int
-    crc32: int
 
 
 class FeatureStore:
     """Frames by key, in a folder.
 
+    Opening a store reads none of its utterances and keeps no file open. A store can be pickled.
+
     Args:
-        folder: Where the store lies; for writing it is created.
-        write: Open it for writing too. Reading needs no permission to write.
+        folder: Folder of the store.
+        create: Create the store if there is none.
 
     Raises:
-        SercliError: There is no store, it is damaged, or it cannot be written.
+        SercliError: There is no store of this format, or none can be created.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> store = FeatureStore(Path(folder.name), create=True)
+        >>> facts = AudioFacts(0.1, 16000, 1, peak=0.5, clipped_share=0.0, content="…")
+        >>> store.put(Entry("ab12", np.ones((2, 3)), facts))
+        >>> store.keys()
+        ['ab12']
+        >>> store.get("ab12")
+        array([[1., 1., 1.],
+               [1., 1., 1.]], dtype=float32)
+        >>> store.find("ab12").facts.seconds
+        0.1
+        >>> folder.cleanup()
     """
 
-    def __init__(self, folder: Path, *, write: bool = False) -> None:
-        self._folder = folder
-        self._write = write
-        self._transaction: Any = None
-        self._lmdb: Any = None
-        self._wake()
+    def __init__(self, folder: Path, *, create: bool = False) -> None:
+        self.folder = folder
+        self._root = str(folder)
+        with self._explained("opened", "set paths.store to a folder that can be written"):
+            if (folder / "data.mdb").exists():
+                raise SercliError(
+                    f"the feature store {folder} is of an older format (LMDB), which is no longer "
+                    "read: set paths.store to a new folder and run `sercli extract`; then remove "
+                    "the old one"
+                )
+            if create and not (folder / "store.json").exists():
+                write_text(folder / "store.json", json.dumps({"format": _FORMAT}))
+            _check_format(folder)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let go of the files; the next use takes them up again."""
-        if self._lmdb is not None:
-            self._lmdb.close()
-            self._lmdb = None
-
-    def __contains__(self, key: object) -> bool:
-        with self._reading() as transaction:
-            return transaction.get(str(key).encode(), db=self._facts) is not None
+    def __contains__(self, key: str) -> bool:
+        return self.find(key) is not None
 
     def __len__(self) -> int:
-        with self._reading() as transaction:
-            return int(transaction.stat(self._facts)["entries"])
+        return len(self.keys())
 
     def keys(self) -> list[str]:
-        """Return all keys."""
-        with self._reading() as transaction, transaction.cursor(self._facts) as cursor:
-            return [bytes(key).decode() for key in cursor.iternext(values=False)]
+        """Return all keys, sorted; lists the folder."""
+        return sorted(path.stem for path in self.folder.glob(f"{'?' * _PART}/*{_SUFFIX}"))
+
+    def find(self, key: str) -> StoredUtterance | None:
+        """Describe an utterance by the header of its file.
+
+        Returns:
+            The description; None if the file is absent, cut short or without a readable header,
+            so that it has to be extracted.
+        """
+        try:
+            with self._open(key) as file:
+                size = os.fstat(file.fileno()).st_size
+                header = _Header.parse(file.read(_HEADER_BYTES))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._unreadable(key, error) from None
+        if header is None or header.size != size:
+            return None
+        try:
+            return StoredUtterance(AudioFacts(**json.loads(header.facts)), header.shape[0])
+        except (ValueError, TypeError):
+            return None
 
     def get(self, key: str) -> np.ndarray:
-        """Return float32 (frames, features).
+        """Return the frames of an utterance.
+
+        The file is read, not mapped: that is as fast at the size of an utterance, and a process
+        whose mapped file disappears from a network disk dies of SIGBUS.
+
+        Returns:
+            float32 (frames, features).
 
         Raises:
-            KeyError: The store has nothing under ``key``.
-            SercliError: What it has is damaged.
+            KeyError: The store does not have ``key``.
+            SercliError: The file is damaged.
         """
-        stored, value = self._read(key)
-        if problem := _damage(stored, value):
-            raise self._damaged(key, problem)
-        self._let_go(len(value))
-        frames: np.ndarray = safetensors.numpy.load(value)["frames"]
-        return frames
-
-    def stored(self, key: str) -> Stored:
-        """Return what is known of an utterance without reading its frames.
-
-        Raises:
-            KeyError: The store has nothing under ``key``.
-            SercliError: What it has is damaged.
-        """
-        with self._reading() as transaction:
-            stored = _stored(key, transaction.get(key.encode(), db=self._facts))
-        if stored is None:
-            raise self._damaged(key, _UNREADABLE)
-        return stored
-
-    def size(self, key: str) -> int:
-        """Return the bytes of the frames that are there, whatever should be."""
-        with self._reading() as transaction:
-            return len(transaction.get(key.encode(), db=self._frames) or b"")
+        data = self._read(key)
+        header = _Header.parse(data)
+        if problem := _damage(header, data):
+            raise SercliError(
+                f"the feature store {self.folder} is damaged: the frames of {key[:12]}… are "
+                f"{problem}; `sercli extract --verify` lists all damaged frames"
+            )
+        assert header is not None
+        return header.frames(data)
 
     def damage(self, key: str) -> str | None:
-        """Read the frames of ``key`` and say what is wrong with them: nothing, if all is well.
+        """Read the frames of ``key`` and return what is wrong with them; None if they are sound.
 
         Raises:
-            KeyError: The store has nothing under ``key``.
+            KeyError: The store does not have ``key``.
         """
-        stored, value = self._read(key)
-        self._let_go(len(value))
-        return _damage(stored, value) or _strangeness(value)
+        data = self._read(key)
+        header = _Header.parse(data)
+        if problem := _damage(header, data):
+            return problem
+        assert header is not None
+        return _not_trainable(header.frames(data))
 
-    def put(self, entries: Iterable[Entry]) -> None:
-        """Write ``entries`` in one transaction: all of them or none.
+    def size(self, key: str) -> int:
+        """Return the bytes of the file of ``key``; 0 if it is absent."""
+        try:
+            return self._path(key).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def put(self, entry: Entry) -> None:
+        """Write an utterance, in place of a file of the same key.
+
+        The file is not forced to the disk, which takes as long as extraction. A power cut may cut
+        short files of the last seconds; `find` does not find these, so they are extracted again.
 
         Raises:
-            SercliError: The disk is full or fails; what was written before stays.
+            SercliError: The disk is full or fails.
         """
-        entries = list(entries)
-        with self.alone():
-            for entry in entries:
-                frames = np.ascontiguousarray(entry.frames, np.float32)
-                value = safetensors.numpy.save({"frames": frames})
-                stored = Stored(entry.facts, len(frames), len(value), zlib.crc32(value))
-                facts = json.dumps(vars(stored) | {"facts": vars(entry.facts)}).encode()
-                self._transaction.put(entry.key.encode(), value, db=self._frames)
-                self._transaction.put(entry.key.encode(), facts, db=self._facts)
-        self._let_go(2 * len(entries) * _AROUND)  # a place in either table
+        data = _encode(entry)
+        remedy = "everything written before stays: make room and run the command again"
+        with self._explained("written", remedy):
+            write_atomically(self._path(entry.key), lambda path: path.write_bytes(data), sync=False)
 
-    def remove(self, keys: Iterable[str]) -> None:
-        """Remove the frames under ``keys``; the file keeps its size, and has room again."""
-        with self.alone():
+    def move(self, keys: Iterable[str], other: FeatureStore) -> None:
+        """Move utterances to another store on the same disk; absent ones are passed over."""
+        with self._explained("written", "set paths.store to a folder that can be written"):
             for key in keys:
-                self._transaction.delete(key.encode(), db=self._frames)
-                self._transaction.delete(key.encode(), db=self._facts)
+                path = other._path(key)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with suppress(FileNotFoundError):
+                    self._path(key).replace(path)
 
-    def notes(self) -> dict[str, bytes]:
-        """Return what was noted, by name."""
-        with self._reading() as transaction, transaction.cursor(self._notes) as cursor:
-            return {bytes(name).decode(): bytes(text) for name, text in cursor}
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:_PART] / f"{key}{_SUFFIX}"
 
-    def note(self, name: str, text: bytes) -> None:
-        """Keep a text in the store, in place of what was noted under that name."""
-        with self.alone():
-            self._transaction.put(name.encode(), text, db=self._notes)
+    def _open(self, key: str) -> FileIO:
+        """Open the file of a key; without pathlib, which takes half as long as reading it."""
+        return open(f"{self._root}/{key[:_PART]}/{key}{_SUFFIX}", "rb", buffering=0)  # noqa: PTH123
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keep other writers out of the block, and write all that it writes or nothing.
+    def _read(self, key: str) -> bytearray:
+        try:
+            with self._open(key) as file:
+                data = bytearray(os.fstat(file.fileno()).st_size)
+                del data[file.readinto(data) :]
+                return data
+        except FileNotFoundError:
+            raise KeyError(key) from None
+        except OSError as error:
+            raise self._unreadable(key, error) from None
 
-        Raises:
-            SercliError: The disk is full or fails; what was written before stays.
-        """
-        if self._transaction is not None:
-            yield
-            return
-        self._wake()
-        with self._explained("written"), self._lmdb.begin(write=True) as transaction:
-            self._transaction = transaction
-            try:
-                yield
-            finally:
-                self._transaction = None
-
-    @contextmanager
-    def _reading(self) -> Iterator[Any]:
-        if self._transaction is not None:
-            yield self._transaction
-            return
-        self._wake()
-        with self._explained("read"), self._lmdb.begin() as transaction:
-            yield transaction
-        self._let_go(_AROUND)
-
-    def _read(self, key: str) -> tuple[Stored | None, bytes]:
-        with self._reading() as transaction:
-            stored = _stored(key, transaction.get(key.encode(), db=self._facts))
-            return stored, transaction.get(key.encode(), db=self._frames) or b""
-
-    def _damaged(self, key: str, problem: str) -> SercliError:
+    def _unreadable(self, key: str, error: OSError) -> SercliError:
         return SercliError(
-            f"the feature store {self._folder} is damaged: the frames of {key[:12]}… are "
-            f"{problem}; `sercli extract --verify` lists all that are"
+            f"the feature store {self.folder} cannot be read: {error.strerror} (frames {key[:12]}…)"
         )
 
-    def _let_go(self, size: int) -> None:
-        self._mapped += size
-        if self._mapped > _MAPPED and self._transaction is None:
-            self.close()
-
-    def _wake(self) -> None:
-        """Open the files, if they are not; who else has them open in this process closes them."""
-        if self._lmdb is None:
-            place = os.path.realpath(self._folder)
-            if (other := _awake.get(place)) is not None:
-                other.close()
-            try:
-                self._open()
-            except BaseException:
-                self.close()
-                raise
-            _awake[place] = self
-
-    def _open(self) -> None:
-        with self._explained("opened"):
-            if self._write:
-                _make_folder(self._folder)
-            # Who reads registers in the lock file, so that no page is used again meanwhile;
-            # where that file cannot be written, the checksum shows if one was.
-            registers = self._write or os.access(self._folder / "lock.mdb", os.W_OK)
-            self._lmdb = lmdb.open(
-                str(self._folder),
-                create=self._write,
-                readonly=not self._write,
-                lock=registers,
-                mode=0o666,  # less what the umask takes: a group may share a store
-                map_size=_MAP_SIZE,
-                max_dbs=len(_TABLES),
-                max_readers=_READERS,
-                readahead=False,
-            )
-            _check_whole(self._folder, self._lmdb)
-            if self._write:
-                self._lmdb.reader_check()  # frees the places of processes that were killed
-            self._frames, self._facts, self._notes = (
-                self._lmdb.open_db(name.encode(), create=self._write) for name in _TABLES
-            )
-        self._mapped = 0
-
     @contextmanager
-    def _explained(self, done: str) -> Iterator[None]:
+    def _explained(self, action: str, remedy: str) -> Iterator[None]:
         try:
             yield
-        except (lmdb.Error, OSError) as error:
-            said = _full(self._folder) or str(error).removeprefix(f"{self._folder}: ")
+        except OSError as error:
             raise SercliError(
-                f"the feature store {self._folder} cannot be {done}: {said}; {_remedy(error, done)}"
-            ) from error
+                f"the feature store {self.folder} cannot be {action}: {error.strerror}; {remedy}"
+            ) from None
 
 
 def damaged_keys(store: FeatureStore, progress: Progress = SILENT) -> Iterator[tuple[str, str]]:
-    """Read all frames, and give the keys of those that are damaged, with what is wrong."""
+    """Read all frames, and yield the keys of damaged ones with the problem."""
     keys = store.keys()
     with progress.task("reading the store", total=len(keys)) as bar:
         for key in keys:
-            if problem := store.damage(key):
-                yield key, problem
+            with suppress(KeyError):  # removed meanwhile
+                if problem := store.damage(key):
+                    yield key, problem
             bar.advance()
 
 
-_awake: WeakValueDictionary[str, FeatureStore] = WeakValueDictionary()
-"""Folder → the store that has it open: LMDB may open it once in a process."""
-
-
-def _make_folder(folder: Path) -> None:
-    """Make the folder with a lock file that has its place on the disk.
-
-    LMDB makes that file with holes and writes to it through a map: on a full disk, the process
-    would be killed by SIGBUS instead of an error.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = folder / "lock.mdb"
-    if hasattr(os, "posix_fallocate") and not lock.exists():
-        file = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            os.posix_fallocate(file, 0, _LOCK_BYTES)
-        finally:
-            os.close(file)
-
-
-def _check_whole(folder: Path, opened: Any) -> None:
-    """Refuse a file that lost its end, as in a copy that was broken off: the map cannot see it."""
-    needed = (opened.info()["last_pgno"] + 1) * opened.stat()["psize"]
-    held = (folder / "data.mdb").stat().st_size
-    if held < needed:
-        raise lmdb.CorruptedError(f"truncated: data.mdb has {held} of {needed} bytes")
-
-
-def _stored(key: str, text: bytes | None) -> Stored | None:
-    """Read a description; None if it cannot be read."""
-    if text is None:
-        raise KeyError(key)
+def _check_format(folder: Path) -> None:
     try:
-        read = json.loads(text)
-        return Stored(**read | {"facts": AudioFacts(**read["facts"])})
+        found = json.loads((folder / "store.json").read_text(encoding="utf-8"))["format"]
     except (ValueError, TypeError, LookupError):
-        return None
+        found = "unknown"
+    if found != _FORMAT:
+        raise SercliError(
+            f"the feature store {folder} cannot be opened: its format, {found}, is not {_FORMAT}; "
+            "set paths.store to another folder"
+        )
 
 
-_UNREADABLE = "without a readable description"
+@dataclass(frozen=True)
+class _Header:
+    """The header of a file.
+
+    Attributes:
+        facts: The facts of the audio, as JSON.
+        shape: Frames and features.
+        crc32: Checksum of facts, shape and frames.
+        offset: Bytes before the frames.
+    """
+
+    facts: str
+    shape: tuple[int, int]
+    crc32: int
+    offset: int
+
+    @classmethod
+    def parse(cls, data: bytes | bytearray) -> _Header | None:
+        """Read the header at the beginning of a file; None if it is none."""
+        offset = 8 + int.from_bytes(data[:8], "little")
+        try:
+            header = json.loads(data[8:offset])
+            frames, features = header["frames"]["shape"]
+            described = header["__metadata__"]
+            return cls(
+                described["facts"], (int(frames), int(features)), int(described["crc32"]), offset
+            )
+        except (ValueError, TypeError, LookupError, OverflowError):
+            return None
+
+    @property
+    def size(self) -> int:
+        """The bytes of the whole file."""
+        return self.offset + 4 * self.shape[0] * self.shape[1]
+
+    def frames(self, data: bytearray) -> np.ndarray:
+        """Return the frames as a view of ``data``."""
+        return np.frombuffer(data, "<f4", offset=self.offset).reshape(self.shape)
 
 
-def _damage(stored: Stored | None, value: bytes) -> str | None:
-    if stored is None:
-        return _UNREADABLE
-    if len(value) != stored.size:
-        return f"truncated: {len(value)} of {stored.size} bytes"
-    if zlib.crc32(value) != stored.crc32:
+def _encode(entry: Entry) -> bytes:
+    frames = np.ascontiguousarray(entry.frames, np.float32)
+    facts = json.dumps(asdict(entry.facts))
+    metadata = {"facts": facts, "crc32": str(_checksum(facts, frames.shape, frames.tobytes()))}
+    return safetensors.numpy.save({"frames": frames}, metadata)
+
+
+def _checksum(facts: str, shape: tuple[int, ...], frames: bytes | memoryview) -> int:
+    return zlib.crc32(frames, zlib.crc32(f"{facts} {shape}".encode()))
+
+
+def _damage(header: _Header | None, data: bytearray) -> str | None:
+    if header is None:
+        return "without a readable description"
+    if len(data) != header.size:
+        return f"truncated: {len(data)} of {header.size} bytes"
+    if _checksum(header.facts, header.shape, memoryview(data)[header.offset :]) != header.crc32:
         return "not what was written (the checksum differs)"
     return None
 
 
-def _strangeness(value: bytes) -> str | None:
-    """Look into frames that are as they were written."""
-    try:
-        frames = safetensors.numpy.load(value)["frames"]
-    except (SafetensorError, KeyError) as error:
-        return f"no frames: {error}"
-    if frames.ndim != 2 or not frames.size:
+def _not_trainable(frames: np.ndarray) -> str | None:
+    if not frames.size:
         return f"of shape {frames.shape}"
     bad = int((~np.isfinite(frames).all(axis=1)).sum())
     return f"NaN or infinite in {bad} of {len(frames)} frames" if bad else None
-
-
-def _full(folder: Path) -> str | None:
-    """Say that the disk is full, where it is: LMDB calls it an input/output error."""
-    if folder.is_dir() and shutil.disk_usage(folder).free < _FULL:
-        return "no space left on the disk"
-    return None
-
-
-def _remedy(error: lmdb.Error | OSError, done: str) -> str:
-    damaged = (
-        lmdb.InvalidError,
-        lmdb.CorruptedError,
-        lmdb.VersionMismatchError,
-        lmdb.NotFoundError,
-    )
-    if isinstance(error, damaged):
-        return "the folder holds no store, or a damaged one: set paths.store to another"
-    if done == "written":
-        return "all that was written before stays: make room and run the command again"
-    return "set paths.store to a folder that can be written"

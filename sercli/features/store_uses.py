@@ -1,34 +1,43 @@
-"""Which corpora use what of a store: so that what none uses can be removed, and nothing else.
+"""The corpora that use a store, so that frames that none of them uses can be removed.
 
-Every extraction notes its manifest in the store before it begins: the keys of all utterances.
-The note of the same corpus with the same features takes its place; those of other corpora, and
-of the same corpus with other features, stay.
+Every extraction records its use before it looks for frames: the keys of all utterances of a
+corpus. The record of the same corpus with the same feature settings is replaced; those of other
+corpora, and of the same corpus with other settings, stay.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import time
+import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from sercli.config.schema import DatasetConfig, FeaturesConfig
+from sercli.errors import SercliError
 from sercli.features.store import FeatureStore, damaged_keys
+from sercli.files import write_text
 from sercli.progress import SILENT, Progress
 
 _LOADING = frozenset({"max_frames", "pool", "normalise"})
-"""Settings of the features that do not change what is stored."""
+"""Feature settings that do not change what is stored."""
+
+_ABANDONED = 24 * 3600
+"""Seconds after which a temporary file belongs to no running process (our choice)."""
 
 
 @dataclass(frozen=True)
 class StoreUse:
-    """A manifest, as the store knows it.
+    """The frames that a corpus uses.
 
     Attributes:
         corpus: Name of the corpus.
-        location: What tells it from others of that name: where it lies, how it was read.
+        location: Root, reader and options, which tell apart corpora of one name.
         features: The settings that the frames depend on.
         keys: Utterance id → key in the store.
     """
@@ -40,14 +49,9 @@ class StoreUse:
 
     @property
     def name(self) -> str:
-        """What the note is called in the store."""
+        """The name of its file: a hash of everything but the keys."""
         parts = json.dumps([self.corpus, self.location, self.features], sort_keys=True)
         return hashlib.sha256(parts.encode()).hexdigest()
-
-    @property
-    def text(self) -> bytes:
-        """The note itself."""
-        return json.dumps(asdict(self)).encode()
 
     def __str__(self) -> str:
         settings = ", ".join(f"{name}={value}" for name, value in self.features.items() if value)
@@ -60,31 +64,63 @@ def stored_settings(features: FeaturesConfig) -> dict[str, Any]:
 
 
 def corpus_location(dataset: DatasetConfig) -> dict[str, Any]:
-    """Return what tells a corpus from others of its name: where it lies, how it is read."""
+    """Return root, reader and options of a corpus, which tell apart corpora of one name."""
     root = None if dataset.root is None else str(Path(dataset.root).expanduser().absolute())
     return {"root": root, "reader": dataset.reader, "options": dataset.options}
 
 
-def known_uses(store: FeatureStore) -> dict[str, StoreUse]:
-    """Return every manifest that the store knows, by the name of its note."""
-    return {name: StoreUse(**json.loads(text)) for name, text in store.notes().items()}
+def record_use(store: FeatureStore, use: StoreUse) -> None:
+    """Record a use in the store; a use that is recorded already is not written again.
+
+    Raises:
+        SercliError: The store cannot be written.
+    """
+    path = store.folder / "uses" / f"{use.name}.json"
+    text = json.dumps(asdict(use))
+    try:
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            write_text(path, text)
+    except OSError as error:
+        raise SercliError(
+            f"the feature store {store.folder} cannot be written: {error.strerror}; make room, or "
+            "set paths.store to a folder that can be written"
+        ) from None
+
+
+def recorded_uses(store: FeatureStore) -> dict[str, StoreUse]:
+    """Return all recorded uses, by name.
+
+    Raises:
+        SercliError: A record cannot be read.
+    """
+    uses = {}
+    for path in sorted((store.folder / "uses").glob("*.json")):
+        try:
+            uses[path.stem] = StoreUse(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise SercliError(
+                f"the record of use {path} cannot be read: {error}; remove it, and run `sercli "
+                "extract` of that corpus again"
+            ) from None
+    return uses
 
 
 def used_keys(uses: Mapping[str, StoreUse]) -> set[str]:
-    """Return the keys that any of the manifests uses."""
+    """Return the keys that any of the uses names."""
     return {key for use in uses.values() for key in use.keys.values()}
 
 
 @dataclass(frozen=True)
 class Pruning:
-    """What was removed, and what stays.
+    """The frames that were removed, and those that were kept.
 
     Attributes:
-        unused: Utterances' frames that no known manifest used.
-        damaged: Those that could not be read; they are made anew by the next extraction.
+        unused: Number of utterances removed because no recorded use names them.
+        damaged: Number of utterances removed because their frames are damaged; the next
+            extraction makes them anew.
         freed: Bytes of both.
-        kept: Utterances' frames that stay.
-        uses: The manifests that they stay for, and how many utterances each has.
+        kept: Number of utterances kept.
+        uses: The recorded uses, with the number of utterances of each.
     """
 
     unused: int
@@ -94,34 +130,50 @@ class Pruning:
     uses: dict[str, int]
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as what ``json`` can write, under the names of the attributes."""
+        """Return the attributes as a dictionary for ``json``."""
         return asdict(self)
 
 
-def prune(store: Path, progress: Progress = SILENT) -> Pruning:
-    """Remove what no manifest uses, of all that were ever extracted into the store.
+def prune(folder: Path, progress: Progress = SILENT) -> Pruning:
+    """Remove frames that no recorded use names, and damaged ones.
 
-    The file keeps its size: what is freed takes up what is extracted next.
+    Extractions may run meanwhile, here and on other nodes. Files are first moved aside, and then
+    the uses are read again. An extraction records its use before it looks for frames: either its
+    use is seen here, and the frames are moved back, or it finds them gone.
 
     Args:
-        store: Folder of the feature store.
-        progress: Where to show how far it is.
+        folder: Folder of the feature store.
+        progress: The progress bar to advance.
 
     Raises:
         SercliError: There is no store, or it cannot be written.
     """
-    FeatureStore(store).close()  # a store that is not there is not made
-    with FeatureStore(store, write=True) as frames:
-        damaged = {key for key, _ in damaged_keys(frames, progress)}
-        with frames.alone():  # nothing is noted and nothing put between the look and the removal
-            uses = known_uses(frames)
-            unused = set(frames.keys()) - used_keys(uses) - damaged
-            freed = sum(frames.size(key) for key in unused | damaged)
-            frames.remove(unused | damaged)
-            return Pruning(
-                unused=len(unused),
-                damaged=len(damaged),
-                freed=freed,
-                kept=len(frames),
-                uses={str(use): len(use.keys) for use in uses.values()},
-            )
+    store = FeatureStore(folder)
+    _remove_abandoned(store)
+    damaged = {key for key, _ in damaged_keys(store, progress)}
+    unused = set(store.keys()) - used_keys(recorded_uses(store)) - damaged
+    aside = FeatureStore(folder / "removed" / uuid.uuid4().hex, create=True)
+    store.move(unused | damaged, aside)
+    uses = recorded_uses(store)
+    removed = set(aside.keys())
+    restored = {key for key in removed & used_keys(uses) if not aside.damage(key)}
+    aside.move(restored, store)
+    removed -= restored
+    freed = sum(map(aside.size, removed))
+    shutil.rmtree(aside.folder)
+    return Pruning(
+        unused=len(unused & removed),
+        damaged=len(damaged & removed),
+        freed=freed,
+        kept=len(store),
+        uses={str(use): len(use.keys) for use in uses.values()},
+    )
+
+
+def _remove_abandoned(store: FeatureStore) -> None:
+    """Delete what killed extractions and prunings have left."""
+    left = [*store.folder.glob("*/.*.tmp"), *store.folder.glob("removed/*")]
+    for path in left:
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > _ABANDONED:
+                path.unlink() if path.is_file() else shutil.rmtree(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from sercli.features.jobs import Job
 from sercli.features.plan import ExtractionPlan, plan_extraction, recipe_digest
 from sercli.features.sets import feature_set
 from sercli.features.store import FeatureStore, damaged_keys
-from sercli.features.store_uses import StoreUse, known_uses, stored_settings
+from sercli.features.store_uses import StoreUse, recorded_uses, stored_settings
 from sercli.progress import SILENT, Progress
 
 
@@ -78,25 +78,25 @@ def verify(
     rate = features.sampling_rate
     plan = plan_extraction(manifest.table, recipe_digest(feature_set(features), rate), progress)
     use = StoreUse(manifest.dataset, location or {}, stored_settings(features), plan.keys)
-    with FeatureStore(store) as frames:
-        uses = known_uses(frames)
-        faults = [*_lacking(frames, plan, use, uses.get(use.name), rate)]
-        faults += _damaged(frames, uses, progress)
-        return Verification(manifest.dataset, len(manifest.table), len(frames), tuple(faults))
+    frames = FeatureStore(store)
+    stored, uses = set(frames.keys()), recorded_uses(frames)
+    faults = [*_missing(stored, plan, use, uses.get(use.name), rate)]
+    faults += _damaged(frames, uses, progress)
+    return Verification(manifest.dataset, len(manifest.table), len(stored), tuple(faults))
 
 
-def _lacking(
-    store: FeatureStore,
+def _missing(
+    stored: Set[str],
     plan: ExtractionPlan,
     use: StoreUse,
-    noted: StoreUse | None,
+    recorded: StoreUse | None,
     sampling_rate: int,
 ) -> Iterator[Fault]:
-    before = noted.keys if noted else {}
+    before = recorded.keys if recorded else {}
     for utterance, key in use.keys.items():
-        if key in store or not _is_usable(plan.jobs[key], sampling_rate):
+        if key in stored or not _is_usable(plan.jobs[key], sampling_rate):
             continue
-        if before.get(utterance, key) != key and before[utterance] in store:
+        if before.get(utterance, key) != key and before[utterance] in stored:
             reason = "stale: audio, configuration or library changed since; run `sercli extract`"
         else:
             reason = "missing: run `sercli extract`"

@@ -47,8 +47,8 @@ def test_every_utterance_gets_frames_and_a_duration(tmp_path: Path, corpus: Corp
     assert done.seconds == dict.fromkeys(done.keys, 0.3)
     assert (done.extracted, done.reused, done.refused) == (5, 0, {})
     assert done.elapsed > 0
-    with FeatureStore(tmp_path / "store") as store:
-        assert all(store.get(key).shape == (29, 45) for key in done.keys.values())
+    store = FeatureStore(tmp_path / "store")
+    assert all(store.get(key).shape == (29, 45) for key in done.keys.values())
 
 
 def test_a_second_extraction_reuses_everything(tmp_path: Path, corpus: Corpus) -> None:
@@ -154,11 +154,10 @@ def test_two_processes_give_what_one_gives(tmp_path: Path, corpus: Corpus) -> No
     two = extract(manifest, IAAN45, tmp_path / "two", workers=2)
     assert replace(one, elapsed=0) == replace(two, elapsed=0)
     assert one.extracted == 128
-    with FeatureStore(tmp_path / "one") as store:
-        alone = {name: store.get(key) for name, key in one.keys.items()}
-    with FeatureStore(tmp_path / "two") as store:
-        for name, key in two.keys.items():
-            np.testing.assert_array_equal(store.get(key), alone[name])
+    for key in one.keys.values():
+        np.testing.assert_array_equal(
+            FeatureStore(tmp_path / "one").get(key), FeatureStore(tmp_path / "two").get(key)
+        )
 
 
 def _wait_for_frames(store: Path, process: subprocess.Popen[bytes]) -> None:
@@ -170,8 +169,7 @@ def _wait_for_frames(store: Path, process: subprocess.Popen[bytes]) -> None:
 
 def _stored(store: Path) -> int:
     try:
-        with FeatureStore(store) as frames:
-            return len(frames)
+        return len(FeatureStore(store))
     except SercliError:
         return 0
 

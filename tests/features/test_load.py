@@ -32,8 +32,9 @@ def _fill(store: Path, lengths: Sequence[int]) -> dict[str, np.ndarray]:
         f"u{each}": random.normal(3, 2, (length, 4)).astype(np.float32)
         for each, length in enumerate(lengths)
     }
-    with FeatureStore(store, write=True) as opened:
-        opened.put(Entry(f"key of {name}", values, _FACTS) for name, values in frames.items())
+    opened = FeatureStore(store, create=True)
+    for name, values in frames.items():
+        opened.put(Entry(f"key of {name}", values, _FACTS))
     return frames
 
 

@@ -59,14 +59,13 @@ def test_real_speech_has_100_frames_a_second_and_a_human_voice(
 ) -> None:
     done = extract(manifest, FeaturesConfig(), store)
     f0 = column_names(FeaturesConfig()).index("F0_sma")
-    with FeatureStore(store) as opened:
-        for name, key in done.keys.items():
-            frames = opened.get(key)
-            assert abs(len(frames) - 100 * done.seconds[name]) <= 2
-            assert np.isfinite(frames).all()
-            voiced = frames[frames[:, f0] > 0, f0]
-            assert len(voiced) > 0.2 * len(frames)
-            assert 60 < np.median(voiced) < 500
+    for name, key in done.keys.items():
+        frames = FeatureStore(store).get(key)
+        assert abs(len(frames) - 100 * done.seconds[name]) <= 2
+        assert np.isfinite(frames).all()
+        voiced = frames[frames[:, f0] > 0, f0]
+        assert len(voiced) > 0.2 * len(frames)
+        assert 60 < np.median(voiced) < 500
 
 
 def test_steps_of_real_speech_are_50_ms_long_and_normalised(

@@ -102,8 +102,8 @@ def test_it_is_extracted_and_kept_like_any_set(
     manifest = corpus(tmp_path / "audio", 3)
     first = extract(manifest, custom(own), tmp_path / "store")
     assert (first.extracted, first.refused) == (3, {})
-    with FeatureStore(tmp_path / "store") as store:
-        assert all(store.get(key).shape[1] == 1 for key in first.keys.values())
+    store = FeatureStore(tmp_path / "store")
+    assert all(store.get(key).shape[1] == 1 for key in first.keys.values())
     moved = own.rename(tmp_path / "moved.conf")
     assert extract(manifest, custom(moved), tmp_path / "store").reused == 3
     _edited(moved, "0.025", "0.020")

@@ -1,21 +1,23 @@
 from __future__ import annotations
 
-import errno
+import json
 import os
+import pickle
+import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-import lmdb
 import numpy as np
 import pytest
+import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sercli.corpora.audio_stats import AudioFacts
 from sercli.errors import SercliError
-from sercli.features.store import Entry, FeatureStore
+from sercli.features.store import Entry, FeatureStore, damaged_keys
 
 FACTS = AudioFacts(0.05, 48000, 2, peak=0.7, clipped_share=0.25, content="ab")
 
@@ -25,50 +27,61 @@ def _entry(key: str, frames: int = 3) -> Entry:
     return Entry(key, values, FACTS)
 
 
-def test_frames_and_their_duration_come_back(tmp_path: Path) -> None:
-    with FeatureStore(tmp_path / "new" / "store", write=True) as store:
-        store.put([_entry("a", 3), _entry("b", 5)])
-    with FeatureStore(tmp_path / "new" / "store") as store:
-        assert len(store) == 2
-        assert "a" in store
-        assert "c" not in store
-        frames = store.get("b")
-        assert frames.dtype == np.float32
-        np.testing.assert_array_equal(frames, _entry("b", 5).frames)
-        assert store.stored("b").facts == FACTS
+def _store(folder: Path, *keys: str) -> FeatureStore:
+    store = FeatureStore(folder, create=True)
+    for key in keys:
+        store.put(_entry(key))
+    return store
+
+
+def _file(store: FeatureStore, key: str) -> Path:
+    return store.folder / key[:2] / f"{key}.safetensors"
+
+
+@settings(max_examples=30)
+@given(
+    bits=st.lists(
+        st.lists(st.integers(0, 2**32 - 1), min_size=3, max_size=3), min_size=1, max_size=9
+    )
+)
+def test_frames_come_back_bit_for_bit(bits: list[list[int]]) -> None:
+    frames = np.array(bits, np.uint32).view(np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        store = FeatureStore(Path(folder), create=True)
+        store.put(Entry("aa", frames, FACTS))
+        read = store.get("aa")
+    assert read.dtype == np.float32
+    np.testing.assert_array_equal(read.view(np.uint32), frames.view(np.uint32))
+
+
+def test_facts_and_length_are_found_without_the_frames(tmp_path: Path) -> None:
+    _store(tmp_path / "new" / "store", "aa").put(_entry("bb", 5))
+    store = FeatureStore(tmp_path / "new" / "store")
+    assert (len(store), store.keys()) == (2, ["aa", "bb"])
+    assert "aa" in store
+    assert "cc" not in store
+    found = store.find("bb")
+    assert found is not None
+    assert (found.frames, found.facts) == (5, FACTS)
+
+
+def test_other_programs_can_read_the_files(tmp_path: Path) -> None:
+    store = _store(tmp_path, "aa")
+    with safetensors.safe_open(_file(store, "aa"), framework="numpy") as file:
+        np.testing.assert_array_equal(file.get_tensor("frames"), _entry("aa").frames)
 
 
 def test_a_key_that_is_absent_raises_a_key_error(tmp_path: Path) -> None:
-    with FeatureStore(tmp_path, write=True) as store:
-        for read in (store.get, store.stored, store.damage):
-            with pytest.raises(KeyError, match="absent"):
-                read("absent")
+    store = _store(tmp_path)
+    assert store.find("absent") is None
+    for read in (store.get, store.damage):
+        with pytest.raises(KeyError, match="absent"):
+            read("absent")
 
 
-def test_a_transaction_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    with FeatureStore(tmp_path, write=True) as store:
-        store.put([_entry("before")])
-        with pytest.raises(ValueError, match="could not convert"):
-            store.put([_entry("first"), Entry("second", np.array([["no", "number"]]), FACTS)])
-        assert len(store) == 1
-        assert "first" not in store
-
-
-def test_another_process_reads_while_one_writes(tmp_path: Path) -> None:
-    script = (
-        "import sys; from pathlib import Path; from sercli.features.store import FeatureStore\n"
-        "with FeatureStore(Path(sys.argv[1])) as store: print(len(store), store.get('a').sum())"
-    )
-    with FeatureStore(tmp_path, write=True) as store:
-        store.put([_entry("a")])
-        seen = subprocess.run(
-            [sys.executable, "-c", script, str(tmp_path)],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        store.put([_entry("b")])
-    assert seen.stdout.split() == ["1", "15.0"]
+def test_a_store_can_be_pickled(tmp_path: Path) -> None:
+    store = pickle.loads(pickle.dumps(_store(tmp_path, "aa")))
+    assert store.get("aa").shape == (3, 2)
 
 
 def test_a_store_that_is_absent_is_named(tmp_path: Path) -> None:
@@ -79,13 +92,22 @@ def test_a_store_that_is_absent_is_named(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SercliError, match=r"file/store cannot be opened: .*paths\.store"):
-        FeatureStore(tmp_path / "file" / "store", write=True)
+        FeatureStore(tmp_path / "file" / "store", create=True)
 
 
-def test_a_folder_with_something_else_in_it_is_named(tmp_path: Path) -> None:
-    (tmp_path / "data.mdb").write_text("something else\n" * 1000)
-    with pytest.raises(SercliError, match="no store, or a damaged one"):
-        FeatureStore(tmp_path, write=True)
+@pytest.mark.parametrize("create", [True, False])
+def test_a_store_of_the_old_format_is_refused_with_the_remedy(tmp_path: Path, create: bool) -> None:
+    (tmp_path / "data.mdb").touch()
+    with pytest.raises(SercliError, match=r"older format \(LMDB\).*paths\.store.*sercli extract"):
+        FeatureStore(tmp_path, create=create)
+    assert [path.name for path in tmp_path.iterdir()] == ["data.mdb"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format": 3}', "\0"])
+def test_a_store_of_another_format_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "store.json").write_text(text)
+    with pytest.raises(SercliError, match=r"its format, \w+, is not 2; set paths\.store"):
+        FeatureStore(tmp_path, create=True)
 
 
 def test_a_disk_that_is_full_is_reported_and_what_was_written_stays(tmp_path: Path) -> None:
@@ -97,157 +119,178 @@ from sercli.errors import SercliError
 from sercli.corpora.audio_stats import AudioFacts
 from sercli.features.store import Entry, FeatureStore
 
-FACTS = AudioFacts(0.05, 48000, 2, peak=0.7, clipped_share=0.25, content="ab")
-
-frames = np.ones((1000, 45), np.float32)
-with FeatureStore(Path(sys.argv[1]), write=True) as store:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, resource.RLIM_INFINITY))
-    try:
-        for each in range(100):
-            store.put([Entry(str(each), frames, AudioFacts(10.0, 16000, 1, 0.5, 0.0, ""))])
-    except SercliError as error:
-        print(each, error)
+facts = AudioFacts(10.0, 16000, 1, 0.5, 0.0, "")
+store = FeatureStore(Path(sys.argv[1]), create=True)
+store.put(Entry("aa", np.ones((100, 45)), facts))
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+try:
+    store.put(Entry("bb", np.ones((1000, 45)), facts))
+except SercliError as error:
+    print(error)
 """
     said = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True
     ).stdout
-    written = int(said.split()[0])
-    assert 0 < written < 100
-    assert "all that was written before stays" in said
-    with FeatureStore(tmp_path, write=True) as store:
-        assert len(store) == written
-        store.put([_entry("now there is room")])
-        assert len(store) == written + 1
+    assert "cannot be written: File too large; everything written before stays" in said
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [
+        "store.json",
+        "aa.safetensors",
+    ]
+    assert FeatureStore(tmp_path).get("aa").shape == (100, 45)
 
 
-def test_a_store_that_cannot_be_written_is_read(
+def test_a_store_that_cannot_be_written_is_read(tmp_path: Path) -> None:
+    store = _store(tmp_path, "aa")
+    folders = [tmp_path, tmp_path / "aa"]
+    for folder in folders:
+        folder.chmod(0o555)
+    np.testing.assert_array_equal(FeatureStore(tmp_path).get("aa"), _entry("aa").frames)
+    if os.geteuid():  # root may write everything
+        with pytest.raises(SercliError, match="cannot be written: Permission denied"):
+            store.put(_entry("aab"))
+    for folder in folders:
+        folder.chmod(0o755)
+
+
+def test_a_rename_that_is_interrupted_leaves_the_old_file_or_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with FeatureStore(tmp_path, write=True) as store:
-        store.put([_entry("a")])
-    for file in tmp_path.iterdir():
-        file.chmod(0o444)
-    tmp_path.chmod(0o555)
-    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everything
-    with FeatureStore(tmp_path) as store:
-        np.testing.assert_array_equal(store.get("a"), _entry("a").frames)
-    tmp_path.chmod(0o755)
+    def interrupted(*_: object) -> Path:
+        raise KeyboardInterrupt
+
+    store = _store(tmp_path, "aa")
+    monkeypatch.setattr(Path, "replace", interrupted)
+    for key in ("aa", "bb"):
+        with pytest.raises(KeyboardInterrupt):
+            store.put(_entry(key, 7))
+    assert store.keys() == ["aa"]
+    assert store.get("aa").shape == (3, 2)
+    assert not list(tmp_path.rglob("*.tmp"))
 
 
-def test_one_process_uses_a_store_from_two_places_in_turns(tmp_path: Path) -> None:
-    writer = FeatureStore(tmp_path, write=True)
-    writer.put([_entry("a")])
-    reader = FeatureStore(tmp_path)
-    assert len(reader) == 1
-    writer.put([_entry("b")])
-    assert "b" in reader
-    assert "a" in writer
-
-
-def test_reading_much_lets_go_of_the_map_and_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_writer_that_is_killed_before_its_rename_leaves_nothing_to_be_read(
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr("sercli.features.store._MAPPED", 1)
-    with FeatureStore(tmp_path, write=True) as store:
-        store.put(_entry(str(each), each + 1) for each in range(5))
-        assert [len(store.get(str(each))) for each in range(5)] == [1, 2, 3, 4, 5]
+    script = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+from sercli.corpora.audio_stats import AudioFacts
+from sercli.features.store import Entry, FeatureStore
+
+Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+facts = AudioFacts(10.0, 16000, 1, 0.5, 0.0, "")
+FeatureStore(Path(sys.argv[1])).put(Entry("aa", np.ones((10, 45)), facts))
+"""
+    store = _store(tmp_path)
+    killed = subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list(tmp_path.rglob("*.tmp"))) == 1
+    assert (store.keys(), store.find("aa")) == ([], None)
+    store.put(_entry("aa"))
+    assert store.keys() == ["aa"]
 
 
-def test_what_is_removed_is_gone_and_the_rest_stays(tmp_path: Path) -> None:
-    with FeatureStore(tmp_path, write=True) as store:
-        store.put(_entry(each) for each in "abc")
-        assert store.size("b") > 24
-        store.remove(["b", "absent"])
-        assert store.keys() == ["a", "c"]
-        assert store.size("b") == 0
+_WRITE = """
+import sys
+from pathlib import Path
+import numpy as np
+from sercli.corpora.audio_stats import AudioFacts
+from sercli.features.store import Entry, FeatureStore
+
+facts = AudioFacts(0.05, 48000, 2, 0.7, 0.25, "ab")
+store = FeatureStore(Path(sys.argv[1]), create=True)
+print("ready", flush=True)
+sys.stdin.readline()
+for each in range(400):
+    key = f"{each % 100:02x}"
+    store.put(Entry(key, np.full((20 + each % 100, 4), each % 100, np.float32), facts))
+    read = store.get(key)
+    assert read.shape == (20 + each % 100, 4) and (read == each % 100).all()
+"""
 
 
-def test_a_block_that_fails_writes_nothing_of_what_it_wrote(tmp_path: Path) -> None:
-    def fail() -> None:
-        with store.alone():
-            store.put([_entry("a")])
-            store.note("name", b"text")
-            assert store.notes() == {"name": b"text"}
-            raise ValueError("no")
-
-    with FeatureStore(tmp_path, write=True) as store:
-        with pytest.raises(ValueError, match="no"):
-            fail()
-        assert (len(store), store.notes()) == (0, {})
-        store.note("name", b"text")
-        store.note("name", b"another")
-        assert store.notes() == {"name": b"another"}
-
-
-def _spoil(folder: Path, table: bytes, key: str, value: bytes) -> None:
-    """Write to the store behind its back."""
-    with lmdb.open(str(folder), max_dbs=3) as opened, opened.begin(write=True) as transaction:
-        transaction.put(key.encode(), value, db=opened.open_db(table, transaction))
-
-
-def test_damaged_frames_are_told_from_sound_ones_and_never_given_out(tmp_path: Path) -> None:
-    with FeatureStore(tmp_path, write=True) as store:
-        store.put([*map(_entry, "abcd"), Entry("nan", np.full((3, 2), np.nan), FACTS)])
-        store.put([Entry("empty", np.zeros((0, 2)), FACTS)])
-    with lmdb.open(str(tmp_path), max_dbs=3) as opened, opened.begin() as transaction:
-        value = transaction.get(b"b", db=opened.open_db(b"frames", transaction)) or b""
-    _spoil(tmp_path, b"frames", "b", value[:-1])
-    _spoil(tmp_path, b"frames", "c", value[:-1] + b"\xff")
-    _spoil(tmp_path, b"facts", "d", b"{}")
-    with FeatureStore(tmp_path) as store:
-        assert store.damage("a") is None
-        assert store.damage("b") == f"truncated: {len(value) - 1} of {len(value)} bytes"
-        assert "checksum" in (store.damage("c") or "")
-        assert "description" in (store.damage("d") or "")
-        assert store.damage("nan") == "NaN or infinite in 3 of 3 frames"
-        assert "shape (0, 2)" in (store.damage("empty") or "")
-        for key in "bcd":
-            with pytest.raises(SercliError, match=r"is damaged.*--verify"):
-                store.get(key)
-        with pytest.raises(SercliError, match="description"):
-            store.stored("d")
+def test_two_processes_write_the_same_keys_at_once_and_never_read_a_part(tmp_path: Path) -> None:
+    """As two nodes do on a network disk; this process reads meanwhile."""
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", _WRITE, str(tmp_path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for process in both:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in both:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    store = FeatureStore(tmp_path)
+    while any(process.poll() is None for process in both):
+        assert not list(damaged_keys(store))
+    assert [process.returncode for process in both] == [0, 0]
+    for process in both:
+        process.communicate()
+    assert len(store) == 100
+    assert not list(tmp_path.rglob("*.tmp"))
 
 
-def test_a_copy_that_was_broken_off_is_refused_before_it_is_read(tmp_path: Path) -> None:
-    with FeatureStore(tmp_path, write=True) as store:
-        store.put(_entry(str(each), 1000) for each in range(20))
-    data = (tmp_path / "data.mdb").read_bytes()
-    (tmp_path / "data.mdb").write_bytes(data[: len(data) // 2])
-    with pytest.raises(SercliError, match=r"truncated: data\.mdb has \d+ of \d+ bytes; .*damaged"):
-        FeatureStore(tmp_path)
+def test_moved_frames_are_in_the_other_store(tmp_path: Path) -> None:
+    store, other = _store(tmp_path, "aa", "bb", "cc"), _store(tmp_path / "other")
+    assert store.size("bb") > 24
+    store.move(["bb", "absent"], other)
+    assert (store.keys(), other.keys()) == (["aa", "cc"], ["bb"])
+    assert (store.size("bb"), other.get("bb").shape) == (0, (3, 2))
 
 
-@settings(max_examples=20)
-@given(
-    steps=st.lists(
-        st.tuples(st.sampled_from(["put", "remove"]), st.sets(st.integers(0, 60), max_size=25)),
-        max_size=12,
-    )
-)
-def test_a_store_that_grows_and_shrinks_is_never_taken_for_a_truncated_one(
-    steps: list[tuple[str, set[int]]],
-) -> None:
-    expected: set[str] = set()
+def _spoil(path: Path, old: bytes, new: bytes) -> None:
+    data = path.read_bytes()
+    assert data.count(old) == 1
+    path.write_bytes(data.replace(old, new))
+
+
+def test_damaged_frames_are_told_from_sound_ones_and_never_returned(tmp_path: Path) -> None:
+    store = _store(tmp_path, *(2 * letter for letter in "abcdefg"))
+    store.put(Entry("nan", np.full((3, 2), np.nan), FACTS))
+    store.put(Entry("empty", np.zeros((0, 2)), FACTS))
+    whole = _file(store, "bb").read_bytes()
+    _file(store, "bb").write_bytes(whole[:-1])
+    _file(store, "cc").write_bytes(whole[:-1] + b"\xff")
+    _file(store, "dd").write_bytes(whole[:100])
+    _spoil(_file(store, "ee"), b"[3,2]", b"[2,3]")
+    _spoil(_file(store, "ff"), b"48000", b"44100")
+    _file(store, "gg").write_bytes(b"")
+    expected = {
+        "bb": f"truncated: {len(whole) - 1} of {len(whole)} bytes",
+        "cc": "not what was written (the checksum differs)",
+        "dd": "without a readable description",
+        "ee": "not what was written (the checksum differs)",
+        "ff": "not what was written (the checksum differs)",
+        "gg": "without a readable description",
+    }
+    trainable = {"nan": "NaN or infinite in 3 of 3 frames", "empty": "of shape (0, 2)"}
+    assert dict(damaged_keys(store)) == expected | trainable
+    for key in expected:
+        with pytest.raises(SercliError, match=r"is damaged.*--verify"):
+            store.get(key)
+    for cut_short in ("bb", "dd", "gg"):  # by a power cut, say: to be extracted again
+        assert store.find(cut_short) is None
+
+
+@settings(max_examples=60)
+@given(st.binary(max_size=60), st.integers(0, 300))
+def test_no_header_is_bad_enough_for_another_error(junk: bytes, place: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        for action, chosen in steps:
-            keys = {f"{each * 7919:064x}" for each in chosen}
-            with FeatureStore(Path(folder), write=True) as store:
-                if action == "put":
-                    store.put(_entry(key, 1 + 97 * int(key, 16) % 1500) for key in keys)
-                else:
-                    store.remove(keys)
-            expected = expected | keys if action == "put" else expected - keys
-            with FeatureStore(Path(folder)) as store:
-                assert set(store.keys()) == expected
-                assert not any(map(store.damage, expected))
+        store = _store(Path(folder), "aa")
+        data = bytearray(_file(store, "aa").read_bytes())
+        data[place : place + len(junk)] = junk
+        _file(store, "aa").write_bytes(data)
+        store.find("aa")
+        store.damage("aa")
 
 
-def test_a_full_disk_at_the_very_beginning_is_one_clear_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(SercliError, match=r"cannot be opened: .*No space left.*paths\.store"):
-        FeatureStore(tmp_path / "store", write=True)
+def test_the_marker_says_the_format(tmp_path: Path) -> None:
+    assert json.loads((_store(tmp_path).folder / "store.json").read_text()) == {"format": 2}

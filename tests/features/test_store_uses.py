@@ -1,13 +1,12 @@
-"""Several extractions into one store: what is done once, found stale, kept and removed."""
+"""Several extractions into one store: found stale, kept, removed and shared."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +17,9 @@ import pytest
 from sercli.config.schema import FeaturesConfig
 from sercli.corpora.manifest import Manifest
 from sercli.errors import SercliError
-from sercli.features.claims import Claims
 from sercli.features.extract import Extraction, extract
 from sercli.features.store import Entry, FeatureStore
-from sercli.features.store_uses import prune
+from sercli.features.store_uses import StoreUse, prune, record_use, recorded_uses
 from sercli.features.verify import verify
 
 Corpus = Callable[..., Manifest]
@@ -35,31 +33,25 @@ import pandas as pd
 from sercli.config.schema import FeaturesConfig
 from sercli.corpora.manifest import Manifest
 from sercli.features.extract import extract
+from sercli.features.sets import feature_set
 
+feature_set(FeaturesConfig()).extractor(16000)
 manifest = Manifest("generated", pd.read_parquet(sys.argv[1]), ("neutral",))
+print("ready", flush=True)
+sys.stdin.readline()
 done = extract(manifest, FeaturesConfig(), Path(sys.argv[2]))
 print(done.extracted, done.reused, len(done.facts))
 """
 
 
 def _unwritable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every opening for writing fail, as in a folder of somebody else; root may do all."""
-    opened = FeatureStore._open
+    """Let every writing fail, as in a folder of somebody else; root may do all."""
 
-    def read_only(store: FeatureStore) -> None:
-        if store._write:
-            raise SercliError("the store cannot be opened: Permission denied")
-        opened(store)
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(FeatureStore, "_open", read_only)
-
-
-def _stored(store: Path) -> int:
-    try:
-        with FeatureStore(store) as frames:
-            return len(frames)
-    except SercliError:
-        return 0
+    monkeypatch.setattr("sercli.features.store.write_atomically", refuse)
+    monkeypatch.setattr("sercli.features.store_uses.write_text", refuse)
 
 
 def test_a_store_that_has_everything_need_not_be_writable(
@@ -69,7 +61,7 @@ def test_a_store_that_has_everything_need_not_be_writable(
     (tmp_path / "audio" / "u001.wav").write_text("no audio")
     first = extract(manifest, IAAN45, tmp_path / "store")
     _unwritable(monkeypatch)
-    for location in ({}, HERE):  # one that the store knows, and one that it cannot note
+    for location in ({}, HERE):  # one that the store knows, and one that it cannot record
         again = extract(manifest, IAAN45, tmp_path / "store", location=location)
         assert (again.keys, again.facts, again.refused) == (first.keys, first.facts, first.refused)
         assert (again.extracted, again.reused) == (0, 2)
@@ -80,71 +72,81 @@ def test_a_store_that_lacks_something_must_be_writable(
 ) -> None:
     extract(corpus(tmp_path / "audio", 3), IAAN45, tmp_path / "store")
     _unwritable(monkeypatch)
-    with pytest.raises(SercliError, match="cannot be opened: Permission denied"):
+    with pytest.raises(SercliError, match="cannot be written: Permission denied"):
         extract(corpus(tmp_path / "audio", 4), IAAN45, tmp_path / "store")
 
 
+def test_frames_are_never_stored_without_a_record_of_their_use(
+    tmp_path: Path, corpus: Corpus
+) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "uses").touch()  # where the folder should be
+    with pytest.raises(SercliError, match="cannot be written"):
+        extract(corpus(tmp_path / "audio", 3), IAAN45, tmp_path / "store")
+
+
 def test_nothing_is_written_when_nothing_is_new(tmp_path: Path, corpus: Corpus) -> None:
+    def times() -> dict[Path, float]:
+        return {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*")}
+
     manifest = corpus(tmp_path / "audio", 3)
     extract(manifest, IAAN45, tmp_path / "store")
-    data = tmp_path / "store" / "data.mdb"
-    os.utime(data, (0, 0))
+    before = times()
     extract(manifest, IAAN45, tmp_path / "store")
-    assert data.stat().st_mtime == 0
+    assert times() == before
 
 
 def test_two_extractions_at_the_same_time_share_the_work(tmp_path: Path, corpus: Corpus) -> None:
+    """Without locks, so on two nodes as well: they rarely meet at one utterance."""
     corpus(tmp_path / "audio", 200).table.to_parquet(tmp_path / "table.parquet")
-    command = [sys.executable, "-c", _EXTRACT, "table.parquet", "store"]
     both = [
-        subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) for _ in range(2)
+        subprocess.Popen(
+            [sys.executable, "-c", _EXTRACT, "table.parquet", "store"],
+            cwd=tmp_path,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
     ]
-    said = [process.communicate(timeout=60)[0].split() for process in both]
-    extracted = [int(words[0]) for words in said]
-    assert sum(extracted) == 200
-    assert all(
-        int(reused) == 200 - own for own, (_, reused, _) in zip(extracted, said, strict=True)
-    )
-    assert {words[2] for words in said} == {"200"}
+    for process in both:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in both:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    counts = [
+        [int(word) for word in process.communicate(timeout=60)[0].split()] for process in both
+    ]
+    assert [extracted + reused for extracted, reused, _ in counts] == [200, 200]
+    assert [facts for _, _, facts in counts] == [200, 200]
+    assert 200 <= sum(extracted for extracted, _, _ in counts) <= 260
+    assert len(FeatureStore(tmp_path / "store")) == 200
 
 
-def test_what_a_stopped_extraction_is_at_is_waited_for_and_done_when_it_is_killed(
-    tmp_path: Path, corpus: Corpus
-) -> None:
-    manifest = corpus(tmp_path / "audio", 300)
-    manifest.table.to_parquet(tmp_path / "table.parquet")
-    store = tmp_path / "store"
-    other = subprocess.Popen(
-        [sys.executable, "-c", _EXTRACT, "table.parquet", "store"], cwd=tmp_path
-    )
-    while not _stored(store):
-        time.sleep(0.001)
-    other.send_signal(signal.SIGSTOP)
-    killer = subprocess.Popen(
-        [sys.executable, "-c", f"import os, time; time.sleep(2); os.kill({other.pid}, 9)"]
-    )
-    done = extract(manifest, IAAN45, store)
-    assert killer.wait() == 0
-    assert other.wait() == -signal.SIGKILL
-    assert done.extracted + done.reused == len(done.keys) == 300
-    assert done.reused >= 8  # what the other had stored
-
-
-def test_what_another_process_claims_and_refuses_is_refused_here_too(
+def test_frames_that_another_extraction_stores_meanwhile_are_not_extracted_again(
     tmp_path: Path, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    manifest = corpus(tmp_path / "audio", 3)
+    """The other one here stores everything at the moment at which this one finds all missing."""
+    manifest, store = corpus(tmp_path / "audio", 3), tmp_path / "store"
     (tmp_path / "audio" / "u001.wav").write_text("no audio")
-    taken: list[str] = []
-    take = Claims.take
+    extract(manifest, IAAN45, tmp_path / "other")
+    find = FeatureStore.find
+    misses: list[str] = []
 
-    def take_at_the_second_try(claims: Claims, key: str) -> bool:
-        taken.append(key)
-        return taken.count(key) > 1 and take(claims, key)
+    def find_later(self: FeatureStore, key: str) -> object:
+        if len(misses) < 3:
+            misses.append(key)
+            if len(misses) == 3:
+                shutil.copytree(tmp_path / "other", store, dirs_exist_ok=True)
+            return None
+        return find(self, key)
 
-    monkeypatch.setattr(Claims, "take", take_at_the_second_try)
-    done = extract(manifest, IAAN45, tmp_path / "store")
-    assert (done.extracted, list(done.refused)) == (2, ["u001"])
+    monkeypatch.setattr(FeatureStore, "find", find_later)
+    done = extract(manifest, IAAN45, store)
+    assert (done.extracted, done.reused, list(done.refused)) == (0, 2, ["u001"])
+    assert list(done.facts) == ["u000", "u002"]
 
 
 def _verify(manifest: Manifest, store: Path) -> list[tuple[str, str]]:
@@ -180,21 +182,20 @@ def test_nan_and_truncated_frames_are_named_pruned_and_made_anew(
     tmp_path: Path, corpus: Corpus
 ) -> None:
     manifest, store = corpus(tmp_path / "audio", 4), tmp_path / "store"
-    keys = _extract(manifest, store).keys
-    with FeatureStore(store, write=True) as frames:
-        facts = frames.stored(keys["u000"]).facts
-        frames.put([Entry(keys["u000"], np.full((5, 45), np.nan), facts)])
-        size = frames.size(keys["u000"])
-        with frames.alone():
-            value = frames._transaction.get(keys["u002"].encode(), db=frames._frames)
-            frames._transaction.put(keys["u002"].encode(), value[:100], db=frames._frames)
+    done = _extract(manifest, store)
+    keys = done.keys
+    frames = FeatureStore(store)
+    frames.put(Entry(keys["u000"], np.full((5, 45), np.nan), done.facts["u000"]))
+    size = frames.size(keys["u000"])
+    cut_short = store / keys["u002"][:2] / f"{keys['u002']}.safetensors"
+    cut_short.write_bytes(cut_short.read_bytes()[:1000])
     faults = dict(_verify(manifest, store))
     assert faults["generated: u000"].startswith("NaN or infinite in 5 of 5 frames")
     assert faults["generated: u002"] == "truncated"
     assert len(faults) == 2
-    done = prune(store)
-    assert (done.damaged, done.unused, done.kept) == (2, 0, 2)
-    assert done.freed == 100 + size
+    pruned = prune(store)
+    assert (pruned.damaged, pruned.unused, pruned.kept) == (2, 0, 2)
+    assert pruned.freed == 1000 + size
     assert _extract(manifest, store).extracted == 2
     assert _verify(manifest, store) == []
 
@@ -208,8 +209,8 @@ def test_pruning_keeps_what_any_known_manifest_uses(tmp_path: Path, corpus: Corp
     done = prune(store)
     assert (done.unused, done.kept) == (1, 4)
     assert sorted(done.uses.values()) == [2, 4]
-    with FeatureStore(store) as frames:
-        assert [name for name, key in first.keys.items() if key not in frames] == ["u004"]
+    frames = FeatureStore(store)
+    assert [name for name, key in first.keys.items() if key not in frames] == ["u004"]
     assert prune(store).unused == 0
 
 
@@ -231,23 +232,84 @@ def test_other_features_of_a_corpus_are_kept_and_an_older_state_of_it_is_not(
 def test_what_an_extraction_has_only_begun_is_not_pruned(
     tmp_path: Path, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A killed extraction leaves its note, and so keeps what it had done."""
+    """A killed extraction leaves its record of use, and so keeps what it had done."""
     manifest, store = corpus(tmp_path / "audio", 20), tmp_path / "store"
     put = FeatureStore.put
-    puts: list[int] = []
 
-    def put_once(frames: FeatureStore, entries: list[Entry]) -> None:
-        if puts:
+    def put_eight(frames: FeatureStore, entry: Entry) -> None:
+        if len(frames) == 8:
             raise KeyboardInterrupt
-        puts.append(len(entries))
-        put(frames, entries)
+        put(frames, entry)
 
-    monkeypatch.setattr(FeatureStore, "put", put_once)
-    with pytest.raises(KeyboardInterrupt):
-        _extract(manifest, store)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(FeatureStore, "put", put_eight)
+        with pytest.raises(KeyboardInterrupt):
+            _extract(manifest, store)
     assert (prune(store).unused, prune(store).kept) == (0, 8)
     assert _extract(manifest, store).extracted == 12
+
+
+def test_an_extraction_that_begins_while_another_node_prunes_loses_nothing(
+    tmp_path: Path, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest, store = corpus(tmp_path / "audio", 4), tmp_path / "store"
+    keys = _extract(manifest, store).keys
+    for record in (store / "uses").iterdir():
+        record.unlink()
+    move = FeatureStore.move
+    began: list[Extraction] = []
+
+    def move_late(frames: FeatureStore, moved: set[str], other: FeatureStore) -> None:
+        if not began:  # after the uses were read, before anything is moved aside
+            began.append(_extract(manifest, store))
+        move(frames, moved, other)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FeatureStore, "move", move_late)
+        done = prune(store)
+    assert (done.unused, done.kept, list(done.uses.values())) == (0, 4, [4])
+    assert began[0].reused == 4
+    assert _verify(manifest, store) == []
+    assert set(keys.values()) == set(FeatureStore(store).keys())
+
+
+def test_what_killed_processes_have_left_is_removed_after_a_day(
+    tmp_path: Path, corpus: Corpus
+) -> None:
+    store = tmp_path / "store"
+    key = next(iter(_extract(corpus(tmp_path / "audio", 1), store).keys.values()))
+    temporary = store / key[:2] / ".x.tmp"
+    temporary.touch()
+    aside = FeatureStore(store / "removed" / "x", create=True).folder
+    prune(store)
+    assert temporary.exists()
+    assert aside.exists()
+    for left in (temporary, aside):
+        os.utime(left, (0, 0))
+    assert prune(store).kept == 1
+    assert not temporary.exists()
+    assert not aside.exists()
+
+
+def test_nothing_is_pruned_while_a_record_of_use_cannot_be_read(
+    tmp_path: Path, corpus: Corpus
+) -> None:
+    store = tmp_path / "store"
+    _extract(corpus(tmp_path / "audio", 2), store)
+    (record,) = (store / "uses").iterdir()
+    record.write_text("{")
+    with pytest.raises(SercliError, match=r"cannot be read: .*remove it, and run `sercli extract`"):
+        prune(store)
+    assert len(FeatureStore(store)) == 2
+
+
+def test_a_recorded_use_names_its_corpus(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path, create=True)
+    use = StoreUse("mine", HERE, {"name": "iaan45", "config": None}, {"u": "aa"})
+    record_use(store, use)
+    assert recorded_uses(store) == {use.name: use}
+    assert str(use) == "mine at /here (name=iaan45)"
+    assert json.loads((tmp_path / "uses" / f"{use.name}.json").read_text())["keys"] == {"u": "aa"}
 
 
 def test_a_store_that_is_not_there_is_neither_verified_nor_made(

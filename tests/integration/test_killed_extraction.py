@@ -30,9 +30,9 @@ from sercli.features.store import FeatureStore
 put = FeatureStore.put
 log = os.open("put.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
-def put_and_tell(self, entries):
-    put(self, entries)
-    os.write(log, "".join(f"{entry.key}\\n" for entry in entries).encode())
+def put_and_tell(self, entry):
+    put(self, entry)
+    os.write(log, f"{entry.key}\\n".encode())
 
 FeatureStore.put = put_and_tell
 if __name__ == "__main__":
@@ -60,8 +60,7 @@ def command(sercli: Shell) -> list[str]:
 
 def _stored(folder: Path) -> int:
     try:
-        with FeatureStore(folder / "store") as store:
-            return len(store)
+        return len(FeatureStore(folder / "store"))
     except SercliError:  # it is not made yet
         return 0
 

@@ -21,7 +21,7 @@ def show_pruning(done: Pruning) -> str:
     lines = [
         f"removed: the frames of {done.unused} utterances that no corpus uses, and of "
         f"{done.damaged} that were damaged",
-        f"free again in the store's file: {done.freed / 1e6:.1f} MB; the file keeps its size",
+        f"freed: {done.freed / 1e6:.1f} MB",
         f"kept: the frames of {done.kept} utterances",
         *(f"  {use}: {utterances} utterances" for use, utterances in done.uses.items()),
     ]
