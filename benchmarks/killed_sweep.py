@@ -65,7 +65,7 @@ def run(
         print(f"kill {number + 1}: {done} of {points} finished", flush=True)
     finished = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     study = Study("kills", folder / "runs", storage)
-    summary, trials = study.describe()
+    summary, trials = study.summarize()
     counts = {
         "status": finished.returncode,
         "finished": summary.states["complete"],

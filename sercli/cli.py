@@ -329,7 +329,7 @@ def sweep(
     )
     shown = result.to_json() if form is Format.JSON else show_sweep(result.records, result.lines())
     _print(shown)
-    raise typer.Exit(not result.all_well)
+    raise typer.Exit(not result.succeeded)
 
 
 @app.command()
@@ -354,12 +354,12 @@ def worker(
     with status 0.
     """
     from sercli.search.worker.options import WorkerOptions
-    from sercli.search.worker.worker import work
+    from sercli.search.worker.worker import run_worker
 
     options = WorkerOptions(
         experiment, runs, storage, name, fold_workers, tuple(overrides or ()), grace, quiet
     )
-    raise typer.Exit(work(options))
+    raise typer.Exit(run_worker(options))
 
 
 @app.command()
@@ -377,7 +377,7 @@ def status(
 
     opened = Study(experiment, runs, storage, note=Progress().note)
     summary, trials = opened.write_summary()
-    said = opened.stopped, opened.tracebacks()
+    said = opened.stop_reason, opened.tracebacks()
     _print(
         status_as_json(summary, trials, *said)
         if form is Format.JSON

@@ -24,12 +24,12 @@ from rich.text import Text
 from sercli.config.run_key import run_key
 from sercli.config.schema import Config
 from sercli.progress import SILENT, Progress
-from sercli.search.launch.local import run_local, share
+from sercli.search.launch.local import run_workers, share_machine
 from sercli.search.plan.plan import Plan, make_plan
 from sercli.search.study.study import Study
 from sercli.search.worker.options import WorkerOptions
 from sercli.search.worker.runner import TrialResult
-from sercli.search.worker.worker import work
+from sercli.search.worker.worker import run_worker
 from sercli.training.run import Watching
 
 POINT_SECONDS = 4.0
@@ -115,12 +115,12 @@ def stand_in(runs: Path, seconds: float, fold_workers: int | None, progress: Pro
 
 def work_without_training(options: WorkerOptions) -> int:
     """Work on a study, at once."""
-    return work(options, partial(stand_in, options.runs, 0.0))
+    return run_worker(options, partial(stand_in, options.runs, 0.0))
 
 
 def work_for_half_a_second(options: WorkerOptions) -> int:
     """Work on a study whose points take half a second each."""
-    return work(options, partial(stand_in, options.runs, 0.5))
+    return run_worker(options, partial(stand_in, options.runs, 0.5))
 
 
 def bench_sweep(
@@ -184,7 +184,7 @@ def _time_of(study: Study, runs: Path, storage: str | None, points: int) -> floa
 
     options = WorkerOptions(study.name, runs, storage, quiet=True)
     started = time.perf_counter()
-    work(options, lambda fold_workers, progress: Counting(runs, 0.0))
+    run_worker(options, lambda fold_workers, progress: Counting(runs, 0.0))
     return time.perf_counter() - started
 
 
@@ -196,9 +196,9 @@ def _points_per_hour(runs: Path, storage: str | None, workers: int) -> float:
     """
     plan = _grid(36, f"workers{workers}")
     Study(plan.experiment, runs, storage, create=plan.objectives).plan(plan)
-    run_local(
+    run_workers(
         work_for_half_a_second,
-        share(WorkerOptions(plan.experiment, runs, storage, quiet=True), workers),
+        share_machine(WorkerOptions(plan.experiment, runs, storage, quiet=True), workers),
     )
     url = storage or f"sqlite:///{runs / plan.experiment / 'study.db'}"
     trials = optuna.load_study(study_name=plan.experiment, storage=url).trials_dataframe()

@@ -28,7 +28,7 @@ def _few(monkeypatch: pytest.MonkeyPatch) -> None:
         target(workers[0])
 
     monkeypatch.setattr("sercli.bench.sweep._grid", grid)
-    monkeypatch.setattr("sercli.bench.sweep.run_local", run_here)
+    monkeypatch.setattr("sercli.bench.sweep.run_workers", run_here)
 
 
 def test_the_command_prints_one_json_document() -> None:

@@ -82,7 +82,7 @@ def test_a_comparison_and_its_report_tell_the_same_in_every_form(
         "--comparison",
     ]
     done = sercli.json(*sweep)
-    assert (done["points"], done["finished"], done["finished_now"]) == (2, 2, 2)
+    assert (done["trials"], done["finished"], done["finished_now"]) == (2, 2, 2)
     assert sercli.json(*sweep)["finished_now"] == 0
 
     report = sercli.json("report", "both")

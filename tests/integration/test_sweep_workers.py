@@ -85,8 +85,8 @@ def test_two_workers_of_which_one_is_killed_finish_each_point_once(
     _, said = process.communicate(timeout=200)
 
     assert process.returncode == 0, said
-    assert "was killed (SIGKILL; out of memory?) and is started again" in said
-    summary, trials = Study("s", sercli.folder / "runs").describe()
+    assert "was killed (SIGKILL; out of memory?) and is restarted" in said
+    summary, trials = Study("s", sercli.folder / "runs").summarize()
     assert summary.states["complete"] == trials["run"].nunique() == len(finished(sercli)) == 4
     assert trials["worker"].nunique() >= 2
     assert not units(sercli)
@@ -104,14 +104,14 @@ def test_a_worker_that_is_asked_to_leave_hands_its_point_back_and_another_goes_o
     assert process.returncode == 0, said
     assert "wait" in out
 
-    states = Study("s", sercli.folder / "runs").describe()[0].states
+    states = Study("s", sercli.folder / "runs").summarize()[0].states
     assert (states["running"], states["waiting"]) == (0, 4 - len(finished(sercli)))
     worker = sercli("worker", "s", "--fold-workers", "1")
     assert worker.returncode == 0, worker.stderr
     if kept:
         assert "folds × seeds were done before: going on" in worker.stderr
     assert len(finished(sercli)) == 4
-    assert Study("s", sercli.folder / "runs").describe()[0].complete
+    assert Study("s", sercli.folder / "runs").summarize()[0].complete
 
 
 @pytest.mark.usefixtures("one_core")
@@ -126,7 +126,7 @@ def test_a_stopped_sweep_claims_nothing_more_until_it_is_started_again(
     assert "is stopped: by sercli stop" in said
     assert len(finished(sercli)) < 4
 
-    assert "4 points" in sercli.ok(*sweep, "--workers", "1")
+    assert "4 trials" in sercli.ok(*sweep, "--workers", "1")
     assert len(finished(sercli)) == 4
 
 
@@ -143,7 +143,7 @@ def test_a_database_that_is_away_for_a_while_is_waited_for(
     _, said = process.communicate(timeout=200)
 
     assert process.returncode == 0, said
-    assert "the storage of the study answers again: going on" in said
+    assert "the storage of the study answers again: resuming" in said
     assert len(finished(sercli)) == 4
     assert "--storage" not in sercli.ok("report", "s", "--unseal")
 
@@ -158,8 +158,8 @@ def test_bad_requests_of_a_sweep_are_one_line(
         (["sweep", "arelu.alpha=1,2", "--sampler", "tpe"], "needs a number of trials"),
         (["status", "nothing"], "no study 'nothing'"),
         (["worker", "nothing"], "no study 'nothing'"),
-        (["worker", "nothing", "optim.lr=1"], "the points of a sweep are fixed"),
-        (["sweep", *sweep[1:], "--storage", "what"], "is no database URL"),
+        (["worker", "nothing", "optim.lr=1"], "the trials of a sweep are fixed"),
+        (["sweep", *sweep[1:], "--storage", "what"], "is not a database URL"),
     ):
         assert words in refused(*arguments)
     line = sercli.refused(*sweep, "--storage", "postgresql+psycopg://me:pw@127.0.0.1:1/x", status=1)

@@ -75,7 +75,7 @@ def test_every_point_gets_a_record_and_dev_ua_is_the_objective(
     result = sweep(plan("activation=tanh,relu", "seeds=[0],[1]"))
 
     assert (states(result), result.finished_now) == ({"complete": 4}, 4)
-    assert result.all_well
+    assert result.succeeded
     assert activations(result.records) == ["tanh", "tanh", "relu", "relu"]
     storage = f"sqlite:///{tmp_path / 'study' / 'study.db'}"
     trials = optuna.load_study(study_name="study", storage=storage).trials
@@ -140,7 +140,7 @@ def test_a_stopped_sweep_goes_on_where_it_was(plan: Callable[..., Plan], watchin
     result = sweep(plan("activation=tanh,relu,leaky_relu"), again)
     assert (states(result), result.finished_now) == ({"complete": 3}, 2)
     assert again.steps == RUN_STEPS - STEPS + RUN_STEPS  # one fold of the second was done
-    assert again.counts["sweep study, points"] == 2
+    assert again.counts["sweep study, trials"] == 2
     assert activations(result.records) == ["tanh", "relu", "leaky_relu"]
 
 
@@ -170,13 +170,13 @@ def test_a_failed_point_is_tried_again_noted_and_run_by_the_next_sweep(
     ((overrides, reason),) = first.failed
     assert "activation=tanh" in overrides
     assert reason == "a training process was killed"
-    assert progress.notes.count("point 0 failed: a training process was killed") == 3
+    assert progress.notes.count("trial 0 failed: a training process was killed") == 3
     assert states(first) == {"complete": 1, "failed": 1}
-    assert not first.all_well
+    assert not first.succeeded
 
     second = sweep(plan("activation=tanh,relu"))
     assert (second.finished_now, second.failed) == (1, ())
-    assert second.all_well
+    assert second.succeeded
 
 
 def a_bug(config: Config, *arguments: Any, **options: Any) -> tuple[Record, bool]:
@@ -192,9 +192,9 @@ def test_a_sweep_whose_first_points_all_fail_alike_stops_and_says_so(
 
     assert states(result) == {"waiting": 8}  # what failed waits to be tried again, too
     assert result.stopped == (
-        "the first 3 points failed alike: ZeroDivisionError: division of 0 by zero"
+        "the first 3 trials failed alike: ZeroDivisionError: division of 0 by zero"
     )
-    assert not result.all_well
+    assert not result.succeeded
 
 
 def test_points_that_fail_alike_are_one_line(
@@ -217,13 +217,13 @@ def test_a_diverged_point_is_a_result_and_is_not_tried_again(
 
     first = sweep(planned)
     assert [record.status for record in first.records] == ["diverged", "complete"]
-    assert (first.finished_now, first.failed, first.all_well) == (2, (), False)
+    assert (first.finished_now, first.failed, first.succeeded) == (2, (), False)
     assert first.summary.winner == first.records[1].key
 
     progress = watching()
     second = sweep(planned, progress)
     assert (second.finished_now, progress.steps) == (0, 0)
-    assert second.lines() == ["study: 2 points, 0 finished now, 2 before, 1 diverged, 0 failed"]
+    assert second.lines() == ["study: 2 trials: 0 completed now, 2 earlier, 1 diverged, 0 failed"]
 
 
 def test_a_point_whose_record_was_removed_is_run_again(
@@ -251,7 +251,7 @@ def test_a_run_that_was_trained_before_is_taken_into_the_sweep(
 
     result = sweep(planned, progress)
 
-    assert result.all_well
+    assert result.succeeded
     assert (result.finished_now, progress.steps) == (2, RUN_STEPS)
 
 
@@ -260,7 +260,7 @@ def test_points_of_two_corpora_are_each_run_on_their_own(
 ) -> None:
     result = sweep(plan("features.pool=1,5", "activation=tanh,relu"))
 
-    assert result.all_well
+    assert result.succeeded
     pools = [record.summary["configuration"]["features"]["pool"] for record in result.records]
     assert pools == [1, 1, 5, 5]
     assert {config.features.pool for config in reads} == {1, 5}
@@ -348,9 +348,7 @@ def test_a_search_where_everything_is_excluded_stops(
 
     assert result.records == ()
     assert result.stopped is not None
-    assert result.stopped.endswith(
-        "are excluded; narrow the space (the last one: as the plan says)"
-    )
+    assert result.stopped.endswith("are excluded; narrow the space (the last one: by the plan)")
 
 
 def test_what_a_sampler_proposes_where_nothing_can_be_is_excluded(
@@ -361,10 +359,10 @@ def test_what_a_sampler_proposes_where_nothing_can_be_is_excluded(
 
     result = sweep(plan(*space, sampler="random", trials=3), progress)
 
-    assert result.all_well
+    assert result.succeeded
     assert result.summary.states["complete"] == 3
     assert result.summary.states["excluded"] > 0
-    (note,) = [note for note in progress.notes if note.startswith("a part of the space makes no")]
+    (note,) = [note for note in progress.notes if note.startswith("a part of the space is invalid")]
     assert "activation.alpha=0.99 lies outside its clamp" in note
 
 
@@ -382,7 +380,7 @@ def test_a_bad_point_is_pruned_between_its_folds(
     assert states(result) == {"complete": 1, "pruned": 1}
     assert progress.steps < 2 * 3 * FOLDS * 40
     assert list((tmp_path / "study").glob(".*.partial/seed0-fold0"))  # its folds are kept
-    assert result.all_well
+    assert result.succeeded
 
 
 def test_a_search_with_a_cost_has_a_front(plan: Callable[..., Plan], tmp_path: Path) -> None:
@@ -436,8 +434,8 @@ def test_the_document_of_a_sweep_lists_runs_and_failures(
     assert document["runs"] == [
         {"key": record.key, "status": "complete", "dev_ua": record.metrics["dev_ua"]}
     ]
-    assert (document["points"], document["finished"], document["finished_now"]) == (2, 1, 2)
-    assert "activation=tanh" in document["failed"][0]["point"]
+    assert (document["trials"], document["finished"], document["finished_now"]) == (2, 1, 2)
+    assert "activation=tanh" in document["failed"][0]["trial"]
     assert result.lines()[1].startswith("failed: model.hidden=4 ")
 
 

@@ -1,1 +1,1 @@
-"""Where the workers of a sweep run: processes of this machine, or jobs of a cluster."""
+"""Launchers of workers: processes of this machine, or jobs of a cluster."""

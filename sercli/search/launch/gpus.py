@@ -1,4 +1,4 @@
-"""The GPUs of this machine, without torch: who starts workers needs no library of 2 GB."""
+"""The GPUs of this machine, found without importing torch (2 GB)."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import subprocess
 from itertools import takewhile
 
 _HIDDEN = ("", "-1")
-"""Where one of these stands in CUDA_VISIBLE_DEVICES, it and what follows is hidden."""
+"""Entries of CUDA_VISIBLE_DEVICES that hide themselves and all that follow."""
 
 
 def gpus_for(device: str) -> list[str]:
-    """Return the names of the GPUs over which workers may be spread, for CUDA_VISIBLE_DEVICES.
+    """Return the GPUs to share among workers, as values of CUDA_VISIBLE_DEVICES.
 
-    Those that CUDA_VISIBLE_DEVICES lists, or else all that ``nvidia-smi`` sees. None where
-    ``device`` is neither ``auto`` nor ``cuda``: it then says itself where to train.
+    They are those in CUDA_VISIBLE_DEVICES, or else all that ``nvidia-smi`` lists; none if
+    ``device`` names one device.
+
+    >>> gpus_for("cpu")
+    []
 
     Args:
         device: Setting ``device`` of the configuration.

@@ -15,95 +15,102 @@ from sercli.processes import available_cores, start_worker
 from sercli.progress import SILENT, Progress
 from sercli.search.worker.options import WorkerOptions
 
-RESTARTS = 5
-"""How often one worker that was killed is started again (our choice: a sweep of days outlives a
-few bad moments of a shared machine; what kills a worker time after time would do so for ever)."""
+MAX_RESTARTS = 5
+"""Restarts of a worker that is killed (our choice: a sweep of days outlives a few bad moments of a
+shared machine; a worker that is killed every time is given up)."""
 
-LEAVE_SECONDS = 10.0
-"""How long a worker may take to hand its point back and end (our choice)."""
+EXIT_SECONDS = 10.0
+"""Time of a worker to requeue its trial and exit (our choice)."""
 
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class WorkerExits:
-    """How the workers ended.
+    """The ends of the workers.
 
     Attributes:
-        statuses: Exit status of each; a negative one is the signal that killed it at last.
-        stopped: Whether they were asked to leave by SIGTERM.
+        statuses: Exit status of each worker; a negative one is the signal that killed it at last.
+        preempted: True if SIGTERM ended them.
     """
 
     statuses: tuple[int, ...]
-    stopped: bool
+    preempted: bool
 
 
-def share(options: WorkerOptions, workers: int, gpus: Sequence[str] = ()) -> list[WorkerOptions]:
-    """Divide this machine among workers.
+def share_machine(
+    options: WorkerOptions, workers: int, gpus: Sequence[str] = ()
+) -> list[WorkerOptions]:
+    """Share the cores of this machine among workers.
 
-    Unless the options say how many processes each has, it is its share of the cores, or one where
-    there are GPUs. Where the options have a name, they are numbered.
+    Unless the options say otherwise, each worker has its share of the cores as ``fold_workers``, or
+    one where there are GPUs. A name in the options is numbered.
+
+    >>> from pathlib import Path
+    >>> options = WorkerOptions("study", Path("runs"), fold_workers=2, name="me")
+    >>> [worker.name for worker in share_machine(options, 2)]
+    ['me-1', 'me-2']
 
     Args:
-        options: Options common to all workers.
-        workers: How many.
-        gpus: GPUs of the machine that they use.
+        options: The options common to all workers.
+        workers: Number of workers.
+        gpus: The GPUs that the workers use.
 
     Returns:
         The options of each worker.
     """
     cores = 1 if gpus else available_cores()
+    numbered = options.name is not None and workers > 1
     return [
         replace(
             options,
             fold_workers=options.fold_workers or max(1, (cores + workers - 1 - place) // workers),
-            name=f"{options.name}-{place + 1}" if options.name and workers > 1 else options.name,
+            name=f"{options.name}-{place + 1}" if numbered else options.name,
         )
         for place in range(workers)
     ]
 
 
-def run_local(
+def run_workers(
     target: Callable[[WorkerOptions], int],
     workers: Sequence[WorkerOptions],
     *,
     gpus: Sequence[str] = (),
-    watch: Callable[[], None] = lambda: None,
+    on_poll: Callable[[], None] = lambda: None,
     progress: Progress = SILENT,
 ) -> WorkerExits:
-    """Run the workers, and return when all have ended.
+    """Run workers, and return when all have exited.
 
-    A worker that is killed is started again, at most `RESTARTS` times; one that ends by itself is
-    not. SIGTERM is passed on: each worker then has its grace to finish. At an exception, as of
-    Ctrl-C, the workers leave at once. Call it in the main thread: no other can listen for SIGTERM.
+    A worker that is killed is restarted, at most `MAX_RESTARTS` times; one that exits by itself is
+    not. SIGTERM is passed on: each worker then has its grace time. At an exception, e.g. Ctrl-C,
+    the workers exit at once. Call it in the main thread, which alone can handle SIGTERM.
 
     Args:
-        target: What a worker does, a function of a module; it returns the exit status. SIGTERM
-            asks it to leave within its grace, SIGUSR2 after that at once.
+        target: Runs one worker and returns its exit status; a function of a module. It exits within
+            the grace time at SIGTERM, and at once at SIGUSR2 after that.
         workers: The options of each worker.
-        gpus: Names for CUDA_VISIBLE_DEVICES; each worker sees one, in turn.
-        watch: Called about twice a second.
-        progress: Told when a worker is killed.
+        gpus: Values of CUDA_VISIBLE_DEVICES; each worker gets one, in turn.
+        on_poll: Called about twice a second.
+        progress: Shows a note when a worker is killed.
     """
     slots: list[_WorkerSlot] = []
-    with _sigterm_noted() as asked:
+    with _record_sigterm() as received:
         try:
             for place, options in enumerate(workers):
-                slots.append(
-                    _WorkerSlot(f"worker {place + 1}", target, options, _one_of(gpus, place))
-                )
-            while not asked and (busy := [slot for slot in slots if slot.goes_on(progress)]):
-                wait([slot.process.sentinel for slot in busy], _LOOK_SECONDS)
-                watch()
-            if asked:
-                _let_leave(slots, progress)
+                environment = {"CUDA_VISIBLE_DEVICES": gpus[place % len(gpus)]} if gpus else {}
+                slots.append(_WorkerSlot(f"worker {place + 1}", target, options, environment))
+            while not received and (busy := [slot for slot in slots if slot.is_running(progress)]):
+                wait([slot.process.sentinel for slot in busy], _POLL_SECONDS)
+                on_poll()
+            if received:
+                _stop_in_time(slots, progress)
         finally:
-            _leave_at_once(slots)
-    return WorkerExits(tuple(slot.process.exitcode or 0 for slot in slots), bool(asked))
+            _stop_at_once(slots)
+    return WorkerExits(tuple(slot.process.exitcode or 0 for slot in slots), bool(received))
 
 
 class _WorkerSlot:
-    """The place of one worker, whose process changes when it is killed."""
+    """A worker whose process is replaced when it is killed."""
 
     def __init__(
         self,
@@ -114,46 +121,47 @@ class _WorkerSlot:
     ) -> None:
         self._name = name
         self._start = partial(start_worker, target, options, environment=environment)
-        self._restarts_left = RESTARTS
+        self._restarts_left = MAX_RESTARTS
         self.grace = options.grace
         self.process = self._start()
 
-    def goes_on(self, progress: Progress) -> bool:
-        """Whether the worker works; one that was killed is started again."""
+    def is_running(self, progress: Progress) -> bool:
+        """Return True if the worker runs; restart it if it was killed."""
         status = self.process.exitcode
         if status is None:
             return True
         if status >= 0 or status == -signal.SIGTERM or self._restarts_left < 0:
             return False
-        what = f"{self._name} was killed ({signal.Signals(-status).name}; out of memory?)"
+        killed = f"{self._name} was killed ({signal.Signals(-status).name}; out of memory?)"
         self._restarts_left -= 1
         if self._restarts_left < 0:
-            progress.note(f"{what} once more and is given up; perhaps give fewer --workers")
+            progress.note(f"{killed} once more and is given up; try fewer --workers")
             return False
-        progress.note(f"{what} and is started again ({RESTARTS - self._restarts_left}/{RESTARTS})")
+        restart = MAX_RESTARTS - self._restarts_left
+        progress.note(f"{killed} and is restarted ({restart}/{MAX_RESTARTS})")
         self.process = self._start()
         return True
 
-    def ask(self, number: signal.Signals) -> None:
+    def send(self, number: signal.Signals) -> None:
         if self.process.is_alive() and self.process.pid is not None:
             os.kill(self.process.pid, number)
 
 
-def _let_leave(slots: Sequence[_WorkerSlot], progress: Progress) -> None:
-    """Ask the workers to leave, and wait as long as they may take."""
+def _stop_in_time(slots: Sequence[_WorkerSlot], progress: Progress) -> None:
+    """Give the workers their grace time."""
     grace = max(slot.grace for slot in slots)
-    progress.note(f"asked to stop: the workers finish their folds, for at most {grace:.0f} s")
+    progress.note(f"stopping: the workers finish their folds, for at most {grace:.0f} s")
     for slot in slots:
-        slot.ask(signal.SIGTERM)
-    _wait_for(slots, grace + LEAVE_SECONDS)
+        slot.send(signal.SIGTERM)
+    _wait_for(slots, grace + EXIT_SECONDS)
 
 
-def _leave_at_once(slots: Sequence[_WorkerSlot]) -> None:
-    """Let whoever is still there hand its point back and no more, then end it."""
+def _stop_at_once(slots: Sequence[_WorkerSlot]) -> None:
+    """Give the remaining workers time to requeue their trials only, then kill them."""
     for number in (signal.SIGTERM, signal.SIGUSR2):  # the same signal twice would arrive as one
         for slot in slots:
-            slot.ask(number)
-    _wait_for(slots, LEAVE_SECONDS)
+            slot.send(number)
+    _wait_for(slots, EXIT_SECONDS)
     for slot in slots:
         slot.process.kill()
         slot.process.join()
@@ -165,16 +173,12 @@ def _wait_for(slots: Sequence[_WorkerSlot], seconds: float) -> None:
         slot.process.join(max(0.0, deadline - time.monotonic()))
 
 
-def _one_of(gpus: Sequence[str], place: int) -> dict[str, str]:
-    return {"CUDA_VISIBLE_DEVICES": gpus[place % len(gpus)]} if gpus else {}
-
-
 @contextmanager
-def _sigterm_noted() -> Iterator[list[int]]:
-    """Give a list that stays empty until SIGTERM comes."""
-    asked: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
+def _record_sigterm() -> Iterator[list[int]]:
+    """Yield a list that is empty until SIGTERM arrives."""
+    received: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
     try:
-        yield asked
+        yield received
     finally:
         signal.signal(signal.SIGTERM, before)

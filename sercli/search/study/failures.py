@@ -1,4 +1,4 @@
-"""Why points fail: one cause for all that fail alike, with one traceback."""
+"""Causes of failed trials: one for all trials that fail alike, with one traceback."""
 
 from __future__ import annotations
 
@@ -11,53 +11,60 @@ from pathlib import Path
 from sercli.errors import RequestError, SercliError
 
 MAX_ATTEMPTS = 3
-"""How often a point is tried (our choice: what fails by chance rarely does so three times)."""
+"""Attempts at a trial (our choice: a chance failure rarely occurs three times in a row)."""
 
 ALIKE = 3
-"""How many first points must fail alike for the sweep to stop (our choice)."""
+"""First trials that must fail alike for the sweep to stop (our choice)."""
 
-KILLED = "killed"
+_KILLED = "killed"
 _OUT_OF_MEMORY = "out of memory"
-_LONGEST = 400
+_MAX_CHARACTERS = 400
 
 
 @dataclass(frozen=True)
 class Cause:
-    """Why a point failed.
+    """The cause of a failure.
 
     Attributes:
         name: The same for all failures of one cause.
-        text: One line.
-        traceback: Where it happened.
-        final: Whether it would fail again: a request that makes no sense is not repeated.
+        text: Description in one line.
+        traceback: Traceback of the first failure.
+        final: True if a retry would fail again, as for an invalid request.
+        proven: False if the trial may be innocent, since its worker was killed by something else.
+            It is then retried first, and only the second such failure in a row counts against the
+            sweep.
     """
 
     name: str
     text: str
     traceback: str = ""
     final: bool = False
+    proven: bool = True
+
+
+WORKER_KILLED = Cause(_KILLED, "its worker was killed (out of memory?)", proven=False)
+"""The cause of a trial whose worker died."""
 
 
 def cause_of(error: BaseException) -> Cause:
-    """Tell the cause of an exception: its type, its place, and its words without numbers."""
-    text = (str(error).strip().partition("\n")[0] or type(error).__name__)[:_LONGEST]
+    """Return the cause of an exception: its type, its place, and its message without numbers.
+
+    >>> cause_of(ValueError("3 of 7 failed")).name == cause_of(ValueError("4 of 9 failed")).name
+    True
+    """
+    text = (str(error).strip().partition("\n")[0] or type(error).__name__)[:_MAX_CHARACTERS]
     if isinstance(error, MemoryError) or "OutOfMemoryError" in type(error).__name__:
         text = f"{_OUT_OF_MEMORY}: {text}"
     elif not isinstance(error, SercliError):
         text = f"{type(error).__name__}: {text}"
-    said = "".join(traceback.format_exception(error))
-    words = re.sub(r"[0-9a-f]{10}|\d+(\.\d+)?(e-?\d+)?", "#", text)
+    printed = "".join(traceback.format_exception(error))
+    pattern = re.sub(r"[0-9a-f]{10}|\d+(\.\d+)?(e-?\d+)?", "#", text)
     return Cause(
-        name=hashlib.sha256(f"{words}{_place(error)}".encode()).hexdigest()[:8],
+        name=hashlib.sha256(f"{pattern}{_place(error)}".encode()).hexdigest()[:8],
         text=text,
-        traceback=said,
+        traceback=printed,
         final=isinstance(error, RequestError),
     )
-
-
-def killed() -> Cause:
-    """The cause of a point whose worker died."""
-    return Cause(KILLED, "its worker was killed (out of memory?)")
 
 
 def _place(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Who works on a study, and who of them is dead."""
+"""Workers of a study: registration, and detection of those that died."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ HEARTBEAT_SECONDS = 15.0
 """Time between two heartbeats of a claimed trial."""
 
 STALE_SECONDS = 90.0
-"""Time without a heartbeat after which the worker of a trial on another machine counts as dead (our
-choice: six beats, so that a short outage of the storage kills nobody)."""
+"""Time without a heartbeat after which a worker on another machine counts as dead (our choice: six
+heartbeats, so that a short outage of the storage kills nobody)."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Worker:
     """A process that works on a study.
 
     Attributes:
-        name: What it is called.
-        host: The machine.
-        nonce: Tells it from another process of the same name.
+        name: Its name, unique on its machine.
+        host: Its machine.
+        nonce: Distinguishes it from another process of the same name.
     """
 
     name: str
@@ -40,24 +40,24 @@ class Worker:
     nonce: str
 
     def to_json(self) -> dict[str, str]:
-        """The form in which it claims trials."""
+        """Return the form in which a claimed trial names its worker."""
         return asdict(self)
 
 
 @contextmanager
 def register_worker(folder: Path, name: str | None = None) -> Iterator[Worker]:
-    """Be a worker, which others on this machine see by a lock that dies with the process.
+    """Register this process as a worker by a file lock, which the system drops when it dies.
 
     Args:
         folder: Folder of the experiment.
-        name: What to be called; None: a name that nobody else has.
+        name: Name of the worker; None: a new name from host and process.
 
     Raises:
-        RequestError: A worker of that name is at work on this machine.
+        RequestError: A worker of that name runs on this machine.
     """
     host, nonce = socket.gethostname(), uuid4().hex[:8]
     name = name or f"{host}-{nonce[:4]}-{os.getpid()}"
-    busy = f"a worker '{name}' is at work already; give this one another --name"
+    busy = f"a worker '{name}' is already running; give this one another --name"
     with held_alone(_lock(folder, name), busy):
         yield Worker(name, host, nonce)
     _lock(folder, name).unlink(missing_ok=True)
@@ -65,15 +65,15 @@ def register_worker(folder: Path, name: str | None = None) -> Iterator[Worker]:
 
 @dataclass
 class LivenessMonitor:
-    """Tells dead workers from living ones without comparing the clocks of two machines.
+    """Detects dead workers without comparing the clocks of two machines.
 
-    One of this machine is dead when nobody holds its lock. One of another machine is dead when its
-    heartbeat has not changed for so long, by the clock of who watches.
+    A worker on this machine is dead when nobody holds its lock. A worker on another machine is dead
+    when its heartbeat has not changed for `stale_seconds` by this process's clock.
 
     Attributes:
         folder: Folder of the experiment.
-        me: Who watches.
-        stale_seconds: How long that is.
+        me: The worker that monitors the others.
+        stale_seconds: Longest time between two heartbeats of a living worker.
     """
 
     folder: Path
@@ -81,29 +81,30 @@ class LivenessMonitor:
     stale_seconds: float = STALE_SECONDS
     _seen: dict[int, tuple[datetime | None, float]] = field(default_factory=dict)
 
-    def is_stale(self, trial: int, claimed_by: Mapping[str, Any], beat: datetime | None) -> bool:
-        """Whether the worker that has claimed a trial is gone.
+    def is_stale(self, trial: int, worker: Mapping[str, Any], heartbeat: datetime | None) -> bool:
+        """Return True if the worker that claimed a trial is dead.
 
         Args:
-            trial: The trial.
-            claimed_by: The worker, as `Worker.to_json` gives it.
-            beat: Its last heartbeat.
+            trial: Id of the trial.
+            worker: Its worker, as `Worker.to_json` returns it.
+            heartbeat: The worker's last heartbeat.
         """
-        worker = Worker(**claimed_by)
-        if worker == self.me:
+        claimed_by = Worker(**worker)
+        if claimed_by == self.me:
             return False
-        if worker.host == self.me.host and worker.name == self.me.name:
-            return True  # there can be only one: me
-        if worker.host == self.me.host and (lock := _lock(self.folder, worker.name)).exists():
+        if claimed_by.host == self.me.host and claimed_by.name == self.me.name:
+            return True  # an earlier process of this worker's name
+        lock = _lock(self.folder, claimed_by.name)
+        if claimed_by.host == self.me.host and lock.exists():
             return _is_free(lock)
         before, since = self._seen.get(trial, (None, 0.0))
-        if trial not in self._seen or before != beat:
-            self._seen[trial] = beat, time.monotonic()
+        if trial not in self._seen or before != heartbeat:
+            self._seen[trial] = heartbeat, time.monotonic()
             return False
         return time.monotonic() - since > self.stale_seconds
 
     def reset(self) -> None:
-        """Begin to watch anew: while the storage was away, nobody's heart could be heard."""
+        """Forget all heartbeats: during an outage of the storage none could be written."""
         self._seen.clear()
 
 

@@ -1,4 +1,4 @@
-"""Where the states of a study lie: SQLite on one machine, any database of Optuna's across many."""
+"""The storage of a study: SQLite on one machine, any RDB storage of Optuna's for several."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ from sercli.errors import RequestError, SercliError
 T = TypeVar("T")
 
 RETRY_SECONDS = 600.0
-"""How long a storage that went away is waited for (our choice: a server that is updated or moved
-is back by then)."""
+"""Longest outage of a storage before a command gives up (our choice: a server that is updated or
+moved is back by then)."""
 
 _CONNECT_SECONDS = 10
 _EXTRAS = {"psycopg": "postgresql"}
-"""Driver → the extra of sercli that brings it."""
+"""Database driver → extra of sercli that installs it."""
 
 
 def open_storage(folder: Path, url: str | None = None) -> RDBStorage:
     """Open the storage of an experiment.
 
     Args:
-        folder: Folder of the experiment; without a URL, the storage is ``study.db`` in it.
-        url: Any RDB URL of Optuna's, as postgresql+psycopg://user@host/database.
+        folder: Folder of the experiment; without a URL the storage is its ``study.db``.
+        url: A database URL, e.g. ``postgresql+psycopg://user@host/database``.
 
     Raises:
-        RequestError: The URL is none, or needs a driver that is not installed.
+        RequestError: The URL is invalid, or needs a driver that is not installed.
         SercliError: The storage does not answer.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -54,10 +54,10 @@ def open_storage(folder: Path, url: str | None = None) -> RDBStorage:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             return _sqlite(Path(parsed.database))
-        return _server(url, _name_of(url))
+        return _server(url, _without_password(url))
     except (ArgumentError, NoSuchModuleError) as error:
         raise RequestError(
-            f"--storage {_name_of(url)} is no database URL; write it as in "
+            f"--storage {_without_password(url)} is not a database URL; expected e.g. "
             "postgresql+psycopg://user@host/database"
         ) from error
 
@@ -79,14 +79,14 @@ def _server(url: str, name: str) -> RDBStorage:
         ) from error
     except (DBAPIError, StorageInternalError) as error:
         raise SercliError(
-            f"--storage {name} does not answer ({reason(error)}); start it, or mend the URL"
+            f"--storage {name} does not answer ({reason(error)}); start it, or correct the URL"
         ) from error
 
 
 def _sqlite(path: Path) -> RDBStorage:
     """Open an SQLite storage whose transactions take the write lock when they begin.
 
-    Else two workers could read the same state and both act on it.
+    Otherwise two workers could read the same state and both act on it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
 
@@ -94,12 +94,12 @@ def _sqlite(path: Path) -> RDBStorage:
         connection = sqlite3.connect(
             path, timeout=60, isolation_level=None, check_same_thread=False
         )
-        connection.execute("PRAGMA journal_mode=WAL")  # who looks does not stop who writes
+        connection.execute("PRAGMA journal_mode=WAL")  # readers do not block writers
         connection.execute("PRAGMA synchronous=NORMAL")  # safe against kills, 10 × faster
         return connection
 
     with FileLock(path.with_name(f".{path.name}.lock")):  # else two would create its tables
-        # the path does not go through the URL, where a "%" or "?" in it would mean something else
+        # not by URL: a "%" or "?" in the path would mean something else there
         try:
             storage = RDBStorage("sqlite:///study.db", engine_kwargs={"creator": connect})
         except (DBAPIError, StorageInternalError) as error:
@@ -113,57 +113,55 @@ def _sqlite(path: Path) -> RDBStorage:
 
 
 class StorageRetry:
-    """Repeats what failed because the storage was away, until it is back.
+    """Repeats a transaction until the storage answers; gives up after `RETRY_SECONDS`.
 
     Args:
-        note: Told once when the storage goes away, and once when it is back.
-        seconds: How long to wait.
+        note: Called once when the storage stops answering, and once when it answers again.
 
     Attributes:
-        away: Called when the storage has been away: what was seen before is then old.
+        on_outage: Called when the storage stops answering: heartbeats seen before are then old.
     """
 
-    def __init__(self, note: Callable[[str], None], seconds: float = RETRY_SECONDS) -> None:
+    def __init__(self, note: Callable[[str], None]) -> None:
         self._note = note
-        self._seconds = seconds
-        self.away: Callable[[], None] = lambda: None
+        self.on_outage: Callable[[], None] = lambda: None
 
-    def __call__(self, action: Callable[[], T]) -> T:
-        """Return what ``action`` returns; it may be called again, so it is one transaction.
+    def __call__(self, transaction: Callable[[], T]) -> T:
+        """Return the result of ``transaction``, which may be called several times.
 
         Raises:
-            SercliError: The storage is still away, or cannot write.
+            SercliError: The outage lasts too long, or the storage cannot write.
         """
         started: float | None = None
         while True:
             try:
-                result = action()
+                result = transaction()
             except (DBAPIError, StorageInternalError) as error:
-                if not _is_away(error):
-                    raise SercliError(f"the storage of the study: {reason(error)}") from error
+                if not _is_outage(error):
+                    raise SercliError(f"storage of the study: {reason(error)}") from error
                 started = self._wait(started, error)
             else:
                 if started is not None:
-                    self._note("the storage of the study answers again: going on")
+                    self._note("the storage of the study answers again: resuming")
                 return result
 
     def _wait(self, started: float | None, error: Exception) -> float:
         now = time.monotonic()
         if started is None:
             started = now
-            self.away()
+            self.on_outage()
             self._note(f"the storage of the study does not answer ({reason(error)}): waiting")
-        elif now - started > self._seconds:
+        elif now - started > RETRY_SECONDS:
             raise SercliError(
-                f"the storage of the study did not answer for {self._seconds:.0f} s; what was "
-                "finished is kept: run the same command again when it is back"
+                f"the storage of the study did not answer for {RETRY_SECONDS:.0f} s; finished "
+                "folds are kept: run the same command again once it is back"
             ) from error
         time.sleep(1)
         return started
 
 
-def _is_away(error: Exception) -> bool:
-    """Whether waiting can help: not where a statement is wrong or a disk is full."""
+def _is_outage(error: Exception) -> bool:
+    """Return True if waiting can help; a wrong statement or a full disk stays as it is."""
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
     if not isinstance(cause, DBAPIError):
         return False
@@ -173,15 +171,15 @@ def _is_away(error: Exception) -> bool:
 
 
 def reason(error: Exception) -> str:
-    """The first line of what the database said."""
+    """Return the first line of the database's message."""
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-    said = cause.orig if isinstance(cause, DBAPIError) else cause
-    text = str(said).strip().partition("\n")[0]
+    message = cause.orig if isinstance(cause, DBAPIError) else cause
+    text = str(message).strip().partition("\n")[0]
     return f"{text}; free some space" if "disk is full" in text else text
 
 
-def _name_of(url: str) -> str:
-    """The URL without its password, which must not get into a log."""
+def _without_password(url: str) -> str:
+    """Hide the password of a URL, which must not get into a log."""
     try:
         return make_url(url).render_as_string(hide_password=True)
     except ArgumentError:

@@ -1,26 +1,31 @@
-"""The waiting trials of a study as a queue that many workers share.
+"""The waiting trials of a study, as a queue that many workers share.
 
-Optuna makes a trial when a worker asks for one; here all points are made when the sweep is
-planned, and workers claim them. Claiming, handing back and finishing are one transaction each, so
+Optuna creates a trial when a worker asks for one. Here all trials are created when the sweep is
+planned, and workers claim them. Claiming, requeueing and finishing are one transaction each, so
 that whatever is killed leaves a trial waiting, running or finished, and never twice. The statements
-work on Optuna's own tables, which its version 5 describes in a private module: nothing outside
-this file knows of them.
+work on Optuna's own tables, which its version 5 describes in a private module; no other file knows
+of them, and a test fails when they change.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
-from typing import Any
+from functools import cache, wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
 from sqlalchemy import Connection, Table, delete, func, insert, select, update
+
+from sercli.search.study.storage import StorageRetry
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _STUDIES: Table = models.StudyModel.__table__
 _STUDY_ATTRS: Table = models.StudyUserAttributeModel.__table__
@@ -30,8 +35,9 @@ _PARAMETERS: Table = models.TrialParamModel.__table__
 _VALUES: Table = models.TrialValueModel.__table__
 _HEARTBEATS: Table = models.TrialHeartbeatModel.__table__
 
-POINT, WORKER, EXCLUDED = "point", "worker", "excluded"
-"""Attributes of a trial: what it is, who claimed it, and that it is none of those wanted."""
+PLANNED, WORKER, EXCLUDED = "planned", "worker", "excluded"
+"""Attributes of a trial: its planned settings, the worker that claimed it, and why it is excluded.
+"""
 
 
 @dataclass(frozen=True)
@@ -39,17 +45,17 @@ class NewTrial:
     """A trial to be added.
 
     Attributes:
-        attributes: Its user attributes; those of a grid have a `POINT`.
+        attributes: Its user attributes; a trial of a grid has `PLANNED`.
         parameters: Name → value and distribution, where they are known beforehand.
     """
 
-    attributes: Mapping[str, Any]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, tuple[Any, BaseDistribution]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ClaimedTrial:
-    """A trial that a worker has claimed: its ids and its user attributes."""
+    """A trial that a worker has claimed: its ids, and its user attributes at that time."""
 
     trial_id: int
     number: int
@@ -58,14 +64,14 @@ class ClaimedTrial:
 
 @dataclass(frozen=True)
 class TrialRow:
-    """A trial as the storage keeps it.
+    """A trial as it is stored.
 
     Attributes:
         number: Its number in the study.
         state: Optuna's name of its state.
-        values: One for each objective, where it has them.
+        values: One per objective, if it is complete.
         attributes: Its user attributes.
-        parameters: Its settings by name.
+        parameters: Hyperparameter → value.
     """
 
     number: int
@@ -75,79 +81,114 @@ class TrialRow:
     parameters: Mapping[str, Any]
 
 
+def _transaction(
+    method: Callable[Concatenate[TrialQueue, Connection, P], T],
+) -> Callable[Concatenate[TrialQueue, P], T]:
+    """Run a method in a transaction of its own, repeated until the storage answers."""
+
+    @wraps(method)
+    def run(queue: TrialQueue, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        def attempt() -> T:
+            with queue.engine.begin() as db:
+                return method(queue, db, *args, **kwargs)
+
+        return queue.with_retry(attempt)
+
+    return run
+
+
 class TrialQueue:
     """The trials of one study.
 
     Args:
-        storage: Where they lie.
-        study_id: Which study.
+        storage: The storage of the study.
+        study_id: Its id there.
+        with_retry: Repeats a transaction until the storage answers.
     """
 
-    def __init__(self, storage: RDBStorage, study_id: int) -> None:
-        self._engine = storage.engine
+    def __init__(self, storage: RDBStorage, study_id: int, with_retry: StorageRetry) -> None:
+        self.engine = storage.engine
+        self.with_retry = with_retry
         self._study_id = study_id
 
-    def plan(self, entries: Sequence[NewTrial], to_retry: Iterable[int] = ()) -> int:
-        """Add the points that are not there, and let those that failed wait again.
+    # ---- planning
 
-        A point is there when its identity is, or its overrides.
+    @_transaction
+    def add_planned(
+        self, db: Connection, trials: Sequence[NewTrial], to_retry: Iterable[int] = ()
+    ) -> int:
+        """Add the trials of a grid that the study lacks, and requeue finished ones.
+
+        The study has a trial if it has one of the same identity or the same overrides.
 
         Args:
-            entries: The points.
-            to_retry: Numbers of finished trials whose result is gone.
+            db: The transaction.
+            trials: The trials of the grid, each with `PLANNED`.
+            to_retry: Numbers of finished trials without a result.
 
         Returns:
-            How many are there by their overrides, but with another identity.
+            Number of trials that the study has with the same overrides but another identity.
         """
-        with self._engine.begin() as db:
-            self._lock(db)
-            known = {_words(point): point["identity"] for point in self._points(db)}
-            identities = set(known.values())
-            points = [entry.attributes[POINT] for entry in entries]
-            new = [
-                entry
-                for entry, point in zip(entries, points, strict=True)
-                if point["identity"] not in identities and _words(point) not in known
-            ]
-            self._add(db, new)
-            self._requeue_finished(db, to_retry)
-            return sum(
-                point["identity"] not in identities and _words(point) in known for point in points
-            )
+        self._lock(db)
+        identities = {_overrides(kept): kept["identity"] for kept in self._planned(db)}
+        known = set(identities.values())
+        unknown = [trial for trial in trials if trial.attributes[PLANNED]["identity"] not in known]
+        new = [x for x in unknown if _overrides(x.attributes[PLANNED]) not in identities]
+        self._insert(db, new)
+        self._requeue_finished(db, to_retry)
+        return len(unknown) - len(new)
 
-    def fill_up(self, total: int, entry: NewTrial, to_retry: Iterable[int] = ()) -> None:
-        """Add budget tokens until there are ``total`` trials, and let those that failed wait again.
+    @_transaction
+    def fill_up(self, db: Connection, total: int, to_retry: Iterable[int] = ()) -> None:
+        """Add trials without settings up to ``total``, and requeue finished ones.
 
         Excluded trials do not count.
         """
-        with self._engine.begin() as db:
-            self._lock(db)
-            there = db.scalar(select(func.count()).select_from(_TRIALS).where(self._ours)) or 0
-            excluded = db.scalar(self._with_attribute(EXCLUDED)) or 0
-            self._add(db, [entry] * max(0, total - there + excluded))
-            self._requeue_finished(db, to_retry)
+        self._lock(db)
+        count = db.scalar(select(func.count()).select_from(_TRIALS).where(self._ours)) or 0
+        excluded = db.scalar(self._count_with_attribute(EXCLUDED)) or 0
+        self._insert(db, [NewTrial()] * max(0, total - count + excluded))
+        self._requeue_finished(db, to_retry)
 
-    def set_attr(self, name: str, value: Any) -> None:
+    # ---- attributes
+
+    @_transaction
+    def set_attr(self, db: Connection, name: str, value: Any) -> None:
         """Set a user attribute of the study."""
+        self._lock(db)
         row = {"study_id": self._study_id, "key": name, "value_json": json.dumps(value)}
-        with self._engine.begin() as db:
-            self._lock(db)
-            db.execute(delete(_STUDY_ATTRS).where(self._of_study, _STUDY_ATTRS.c.key == name))
-            db.execute(insert(_STUDY_ATTRS).values(**row))
+        db.execute(delete(_STUDY_ATTRS).where(self._of_study, _STUDY_ATTRS.c.key == name))
+        db.execute(insert(_STUDY_ATTRS).values(**row))
 
-    def get_attrs(self, prefix: str) -> dict[str, Any]:
-        """Return the user attributes of the study whose names begin in some way."""
-        wanted = select(_STUDY_ATTRS.c.key, _STUDY_ATTRS.c.value_json).where(
+    @_transaction
+    def get_attrs(self, db: Connection, prefix: str) -> dict[str, Any]:
+        """Return the user attributes of the study whose names start with ``prefix``."""
+        rows = select(_STUDY_ATTRS.c.key, _STUDY_ATTRS.c.value_json).where(
             self._of_study, _STUDY_ATTRS.c.key.startswith(prefix, autoescape=True)
         )
-        with self._engine.begin() as db:
-            return {key: json.loads(text) for key, text in db.execute(wanted).all()}
+        return {key: json.loads(text) for key, text in db.execute(rows).all()}
 
-    def claim(self, worker: Mapping[str, Any]) -> ClaimedTrial | None:
-        """Claim the first trial that waits; those that failed before come last.
+    @_transaction
+    def set_trial_attrs(
+        self, db: Connection, trial: ClaimedTrial, attributes: Mapping[str, Any]
+    ) -> None:
+        """Set user attributes of a trial."""
+        self._set_trial_attrs(db, trial.trial_id, attributes)
+
+    @_transaction
+    def get_trial_attrs(self, db: Connection, trial: ClaimedTrial) -> dict[str, Any]:
+        """Return the present user attributes of a trial."""
+        return self._get_trial_attrs(db, trial.trial_id)
+
+    # ---- the life of a trial
+
+    @_transaction
+    def claim(self, db: Connection, worker: Mapping[str, Any]) -> ClaimedTrial | None:
+        """Claim the first waiting trial; retries of failed ones come last.
 
         Args:
-            worker: Who claims; kept with the trial.
+            db: The transaction.
+            worker: The claiming worker, stored with the trial.
         """
         waiting = (
             select(_TRIALS.c.trial_id, _TRIALS.c.number)
@@ -156,122 +197,113 @@ class TrialQueue:
             .limit(1)
             .with_for_update(skip_locked=True)
         )
-        with self._engine.begin() as db:
-            row = db.execute(waiting).first()
-            if row is None:
-                return None
-            started = {"state": TrialState.RUNNING, "datetime_start": datetime.now()}  # noqa: DTZ005 - as Optuna
-            db.execute(update(_TRIALS).where(_TRIALS.c.trial_id == row.trial_id).values(**started))
-            self._set(db, row.trial_id, {WORKER: dict(worker)})
-            self._heartbeat(db, row.trial_id)
-            return ClaimedTrial(row.trial_id, row.number, self._attributes(db, row.trial_id))
+        row = db.execute(waiting).first()
+        if row is None:
+            return None
+        started = {"state": TrialState.RUNNING, "datetime_start": datetime.now()}  # noqa: DTZ005 - as Optuna
+        db.execute(update(_TRIALS).where(_TRIALS.c.trial_id == row.trial_id).values(**started))
+        self._set_trial_attrs(db, row.trial_id, {WORKER: dict(worker)})
+        self._heartbeat(db, row.trial_id)
+        return ClaimedTrial(row.trial_id, row.number, self._get_trial_attrs(db, row.trial_id))
 
-    def trial_attrs(self, claim: ClaimedTrial) -> dict[str, Any]:
-        """The user attributes of a trial as they are now."""
-        with self._engine.begin() as db:
-            return self._attributes(db, claim.trial_id)
+    def heartbeat(self, trial: ClaimedTrial) -> None:
+        """Record that the worker of a trial is alive; do not wait for the storage."""
+        with self.engine.begin() as db:
+            self._heartbeat(db, trial.trial_id)
 
-    def set_trial_attrs(self, claim: ClaimedTrial, attributes: Mapping[str, Any]) -> None:
-        """Set user attributes of a trial."""
-        with self._engine.begin() as db:
-            self._set(db, claim.trial_id, attributes)
-
-    def heartbeat(self, claim: ClaimedTrial) -> None:
-        """Say that the worker of a trial is alive."""
-        with self._engine.begin() as db:
-            self._heartbeat(db, claim.trial_id)
-
+    @_transaction
     def requeue(
         self,
-        claim: ClaimedTrial,
+        db: Connection,
+        trial: ClaimedTrial,
         attributes: Mapping[str, Any] | None = None,
         *,
         last: bool = False,
     ) -> bool:
-        """Let a running trial wait again.
+        """Requeue a running trial.
 
         Args:
-            claim: The trial, as claimed by the one who hands it back, or whose claim is taken back.
+            db: The transaction.
+            trial: The trial, as its worker claimed it.
             attributes: User attributes to set.
-            last: Whether all others come first.
+            last: True to requeue it behind all others.
 
         Returns:
-            Whether it was; not, where another worker has claimed or finished it since.
+            False if another worker has claimed or finished it since.
         """
         values: dict[str, Any] = {"state": TrialState.WAITING}
         if not last:
             values["datetime_start"] = None
-        with self._engine.begin() as db:
-            held = self._attributes(db, claim.trial_id).get(WORKER) == claim.attributes[WORKER]
-            running = (_TRIALS.c.trial_id == claim.trial_id) & (
-                _TRIALS.c.state == TrialState.RUNNING
-            )
-            if not held or not db.execute(update(_TRIALS).where(running).values(**values)).rowcount:
-                return False
-            self._set(db, claim.trial_id, attributes or {})
-            return True
+        running = (_TRIALS.c.trial_id == trial.trial_id) & (_TRIALS.c.state == TrialState.RUNNING)
+        worker = self._get_trial_attrs(db, trial.trial_id).get(WORKER)
+        if worker != trial.attributes[WORKER]:
+            return False
+        if not db.execute(update(_TRIALS).where(running).values(**values)).rowcount:
+            return False
+        self._set_trial_attrs(db, trial.trial_id, attributes or {})
+        return True
 
+    @_transaction
     def finish(
         self,
-        claim: ClaimedTrial,
+        db: Connection,
+        trial: ClaimedTrial,
         state: TrialState,
         values: Sequence[float] = (),
         attributes: Mapping[str, Any] | None = None,
     ) -> bool:
-        """Finish a trial; of several workers that do so, the first one counts.
+        """Finish a trial; if several workers do so, the first one counts.
 
         Returns:
-            Whether this one did.
+            True if this worker was the first.
         """
-        unfinished = (_TRIALS.c.trial_id == claim.trial_id) & _TRIALS.c.state.in_(
+        unfinished = (_TRIALS.c.trial_id == trial.trial_id) & _TRIALS.c.state.in_(
             (TrialState.RUNNING, TrialState.WAITING)
         )
-        ended = {"state": state, "datetime_complete": datetime.now()}  # noqa: DTZ005 - as Optuna
-        with self._engine.begin() as db:
-            if not db.execute(update(_TRIALS).where(unfinished).values(**ended)).rowcount:
-                return False
-            for objective, value in enumerate(values):
-                kind = models.TrialValueModel.TrialValueType.FINITE
-                row = {"trial_id": claim.trial_id, "objective": objective}
-                db.execute(insert(_VALUES).values(**row, value=value, value_type=kind))
-            self._set(db, claim.trial_id, attributes or {})
-            return True
+        finished = {"state": state, "datetime_complete": datetime.now()}  # noqa: DTZ005 - as Optuna
+        if not db.execute(update(_TRIALS).where(unfinished).values(**finished)).rowcount:
+            return False
+        for objective, value in enumerate(values):
+            kind = models.TrialValueModel.TrialValueType.FINITE
+            row = {"trial_id": trial.trial_id, "objective": objective}
+            db.execute(insert(_VALUES).values(**row, value=value, value_type=kind))
+        self._set_trial_attrs(db, trial.trial_id, attributes or {})
+        return True
 
-    def running(self) -> list[tuple[ClaimedTrial, datetime | None]]:
-        """The trials that run, each with its last heartbeat by the clock of the storage."""
+    # ---- reading
+
+    @_transaction
+    def running(self, db: Connection) -> list[tuple[ClaimedTrial, datetime | None]]:
+        """Return the running trials, each with its last heartbeat by the storage's clock."""
         rows = (
             select(_TRIALS.c.trial_id, _TRIALS.c.number, _HEARTBEATS.c.heartbeat)
             .outerjoin(_HEARTBEATS, _HEARTBEATS.c.trial_id == _TRIALS.c.trial_id)
             .where(self._ours, _TRIALS.c.state == TrialState.RUNNING)
         )
-        with self._engine.begin() as db:
-            return [
-                (
-                    ClaimedTrial(row.trial_id, row.number, self._attributes(db, row.trial_id)),
-                    row.heartbeat,
-                )
-                for row in db.execute(rows).all()
-            ]
+        return [
+            (ClaimedTrial(id_, number, self._get_trial_attrs(db, id_)), heartbeat)
+            for id_, number, heartbeat in db.execute(rows).all()
+        ]
 
-    def counts(self) -> dict[str, int]:
-        """Name of a state of Optuna's → number of trials."""
+    @_transaction
+    def counts(self, db: Connection) -> dict[str, int]:
+        """Return the number of trials by Optuna's name of their state."""
         counted = select(_TRIALS.c.state, func.count()).where(self._ours).group_by(_TRIALS.c.state)
-        with self._engine.begin() as db:
-            return {state.name: count for state, count in db.execute(counted).all()}
+        return {state.name: count for state, count in db.execute(counted).all()}
 
-    def trials(self) -> list[TrialRow]:
-        """All trials in the order of their numbers."""
-        with self._engine.begin() as db:
-            trials = db.execute(
-                select(_TRIALS.c.trial_id, _TRIALS.c.number, _TRIALS.c.state)
-                .where(self._ours)
-                .order_by(_TRIALS.c.number)
-            ).all()
-            attributes = self._grouped(db, _TRIAL_ATTRS, "key", "value_json")
-            values = self._grouped(db, _VALUES, "objective", "value")
-            parameters = self._grouped(
-                db, _PARAMETERS, "param_name", "param_value", "distribution_json"
-            )
+    @_transaction
+    def trials(self, db: Connection) -> list[TrialRow]:
+        """Return all trials in the order of their numbers."""
+        trials = db.execute(
+            select(_TRIALS.c.trial_id, _TRIALS.c.number, _TRIALS.c.state)
+            .where(self._ours)
+            .order_by(_TRIALS.c.number)
+        ).all()
+        attributes = self._grouped(db, _TRIAL_ATTRS, "key", "value_json")
+        values = self._grouped(db, _VALUES, "objective", "value")
+        parameters = self._grouped(
+            db, _PARAMETERS, "param_name", "param_value", "distribution_json"
+        )
         return [
             TrialRow(
                 number=number,
@@ -288,6 +320,8 @@ class TrialQueue:
             for trial_id, number, state in trials
         ]
 
+    # ---- statements
+
     @property
     def _ours(self) -> Any:
         return _TRIALS.c.study_id == self._study_id
@@ -296,7 +330,7 @@ class TrialQueue:
     def _of_study(self) -> Any:
         return _STUDY_ATTRS.c.study_id == self._study_id
 
-    def _with_attribute(self, key: str) -> Any:
+    def _count_with_attribute(self, key: str) -> Any:
         return (
             select(func.count())
             .select_from(_TRIALS.join(_TRIAL_ATTRS, _TRIAL_ATTRS.c.trial_id == _TRIALS.c.trial_id))
@@ -304,57 +338,56 @@ class TrialQueue:
         )
 
     def _lock(self, db: Connection) -> None:
-        """Let nobody else plan until the transaction ends, else numbers would be given twice."""
-        db.execute(
-            select(_STUDIES.c.study_id)
-            .where(_STUDIES.c.study_id == self._study_id)
-            .with_for_update()
-        )
+        """Exclude other planners until the transaction ends: numbers must not be given twice."""
+        study = select(_STUDIES.c.study_id).where(_STUDIES.c.study_id == self._study_id)
+        db.execute(study.with_for_update())
 
-    def _points(self, db: Connection) -> list[Any]:
-        points = (
+    def _planned(self, db: Connection) -> list[Any]:
+        planned = (
             select(_TRIAL_ATTRS.c.value_json)
             .join(_TRIALS, _TRIAL_ATTRS.c.trial_id == _TRIALS.c.trial_id)
-            .where(self._ours, _TRIAL_ATTRS.c.key == POINT)
+            .where(self._ours, _TRIAL_ATTRS.c.key == PLANNED)
         )
-        return [json.loads(text) for text in db.scalars(points)]
+        return [json.loads(text) for text in db.scalars(planned)]
 
-    def _add(self, db: Connection, entries: Sequence[NewTrial]) -> None:
-        """Add trials in the order of their entries."""
-        if not entries:
+    def _insert(self, db: Connection, new: Sequence[NewTrial]) -> None:
+        """Insert waiting trials, numbered in their order."""
+        if not new:
             return
         number = db.scalar(select(func.max(_TRIALS.c.number)).where(self._ours))
         first = 0 if number is None else number + 1
         waiting = {"study_id": self._study_id, "state": TrialState.WAITING}
-        db.execute(insert(_TRIALS), [{**waiting, "number": first + i} for i in range(len(entries))])
-        added = select(_TRIALS.c.trial_id).where(self._ours, _TRIALS.c.number >= first)
-        ids = db.scalars(added.order_by(_TRIALS.c.number)).all()
+        db.execute(insert(_TRIALS), [{**waiting, "number": first + i} for i in range(len(new))])
+        inserted = select(_TRIALS.c.trial_id).where(self._ours, _TRIALS.c.number >= first)
+        ids = db.scalars(inserted.order_by(_TRIALS.c.number)).all()
         for table, rows in (
-            (_TRIAL_ATTRS, _attribute_rows(ids, entries)),
-            (_PARAMETERS, _parameter_rows(ids, entries)),
+            (_TRIAL_ATTRS, _attribute_rows(ids, new)),
+            (_PARAMETERS, _parameter_rows(ids, new)),
         ):
             if rows:
                 db.execute(insert(table), rows)
 
     def _requeue_finished(self, db: Connection, numbers: Iterable[int]) -> None:
-        """Let finished trials wait again, with their parameters and without their values."""
+        """Requeue finished trials with their parameters and without their values."""
         for number in numbers:
             trial_id = db.scalar(
                 select(_TRIALS.c.trial_id).where(self._ours, _TRIALS.c.number == number)
             )
             db.execute(delete(_VALUES).where(_VALUES.c.trial_id == trial_id))
-            kept = (_TRIAL_ATTRS.c.trial_id == trial_id) & (_TRIAL_ATTRS.c.key != POINT)
-            db.execute(delete(_TRIAL_ATTRS).where(kept))
+            old = (_TRIAL_ATTRS.c.trial_id == trial_id) & (_TRIAL_ATTRS.c.key != PLANNED)
+            db.execute(delete(_TRIAL_ATTRS).where(old))
             again = {"state": TrialState.WAITING, "datetime_start": None, "datetime_complete": None}
             db.execute(update(_TRIALS).where(_TRIALS.c.trial_id == trial_id).values(**again))
 
-    def _attributes(self, db: Connection, trial_id: int) -> dict[str, Any]:
+    def _get_trial_attrs(self, db: Connection, trial_id: int) -> dict[str, Any]:
         rows = select(_TRIAL_ATTRS.c.key, _TRIAL_ATTRS.c.value_json).where(
             _TRIAL_ATTRS.c.trial_id == trial_id
         )
         return {key: json.loads(text) for key, text in db.execute(rows).all()}
 
-    def _set(self, db: Connection, trial_id: int, attributes: Mapping[str, Any]) -> None:
+    def _set_trial_attrs(
+        self, db: Connection, trial_id: int, attributes: Mapping[str, Any]
+    ) -> None:
         for key, value in attributes.items():
             where = (_TRIAL_ATTRS.c.trial_id == trial_id) & (_TRIAL_ATTRS.c.key == key)
             db.execute(delete(_TRIAL_ATTRS).where(where))
@@ -362,16 +395,13 @@ class TrialQueue:
             db.execute(insert(_TRIAL_ATTRS).values(**row))
 
     def _heartbeat(self, db: Connection, trial_id: int) -> None:
-        beat = (
-            update(_HEARTBEATS)
-            .where(_HEARTBEATS.c.trial_id == trial_id)
-            .values(heartbeat=func.now())
-        )
-        if not db.execute(beat).rowcount:
-            db.execute(insert(_HEARTBEATS).values(trial_id=trial_id, heartbeat=func.now()))
+        now = {"heartbeat": func.now()}
+        known = update(_HEARTBEATS).where(_HEARTBEATS.c.trial_id == trial_id)
+        if not db.execute(known.values(**now)).rowcount:
+            db.execute(insert(_HEARTBEATS).values(trial_id=trial_id, **now))
 
     def _grouped(self, db: Connection, table: Table, *columns: str) -> dict[int, dict[Any, Any]]:
-        """Trial → first column → the others, of a table that hangs on trials."""
+        """Return trial → first column → the others, of a table with a row per trial and key."""
         chosen = [table.c[name] for name in columns]
         rows = (
             select(table.c.trial_id, *chosen)
@@ -384,19 +414,19 @@ class TrialQueue:
         return found
 
 
-def _words(point: Mapping[str, Any]) -> str:
-    return " ".join(point["overrides"])
+def _overrides(planned: Mapping[str, Any]) -> str:
+    return " ".join(planned["overrides"])
 
 
-def _attribute_rows(ids: Sequence[int], entries: Sequence[NewTrial]) -> list[dict[str, Any]]:
+def _attribute_rows(ids: Sequence[int], new: Sequence[NewTrial]) -> list[dict[str, Any]]:
     return [
         {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
-        for trial_id, entry in zip(ids, entries, strict=True)
-        for key, value in entry.attributes.items()
+        for trial_id, trial in zip(ids, new, strict=True)
+        for key, value in trial.attributes.items()
     ]
 
 
-def _parameter_rows(ids: Sequence[int], entries: Sequence[NewTrial]) -> list[dict[str, Any]]:
+def _parameter_rows(ids: Sequence[int], new: Sequence[NewTrial]) -> list[dict[str, Any]]:
     return [
         {
             "trial_id": trial_id,
@@ -404,8 +434,8 @@ def _parameter_rows(ids: Sequence[int], entries: Sequence[NewTrial]) -> list[dic
             "param_value": distribution.to_internal_repr(value),
             "distribution_json": _as_json(distribution),
         }
-        for trial_id, entry in zip(ids, entries, strict=True)
-        for name, (value, distribution) in entry.parameters.items()
+        for trial_id, trial in zip(ids, new, strict=True)
+        for name, (value, distribution) in trial.parameters.items()
     ]
 
 

@@ -1,4 +1,4 @@
-"""What a worker is told: which study, and how to run on its machine."""
+"""The options of a worker: its study, and how to run on its machine."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 GRACE_SECONDS = 20.0
-"""How long a worker that is asked to stop may still train (our choice: Slurm and Kubernetes give
-a process 30 s between SIGTERM and SIGKILL)."""
+"""Time to finish a fold after SIGTERM (our choice: Slurm and Kubernetes send SIGKILL after 30 s).
+"""
 
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """The options of a worker: its study, and how to run on its machine.
+    """The options of a worker.
 
     Attributes:
-        study: Its name, that of the experiment.
-        runs: Where the records lie (``paths.runs``).
+        study: Name of the study, which is that of the experiment.
+        runs: Folder of the run records (``paths.runs``).
         storage: URL of the storage; None: ``study.db`` in the folder of the experiment.
-        name: What the worker is called; None: host and process.
-        fold_workers: Processes that train the folds of a point; None: one per core.
-        overrides: How to run on this machine (``device=…``, ``dataset.root=…``, ``paths.…=…``,
-            ``recurrence.…=…``); nothing in them changes a result.
-        grace: Seconds from SIGTERM to the moment when an unfinished fold is given up.
-        quiet: Whether to show no progress and no notes.
+        name: Name of the worker; None: from host and process.
+        fold_workers: Processes that train the folds of a trial; None: one per core.
+        overrides: Overrides for this machine (``device=…``, ``dataset.root=…``, ``paths.…=…``,
+            ``recurrence.…=…``), none of which changes a result.
+        grace: Seconds to finish a fold after SIGTERM.
+        quiet: True to suppress progress and notes.
     """
 
     study: str

@@ -1,4 +1,4 @@
-"""Leaving in time: what a scheduler's signal means to a worker."""
+"""Preemption: a scheduler's signals as requests to shut a worker down in time."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ from typing import Any
 from sercli.errors import Interrupted
 
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
-"""What Slurm, Kubernetes and submitit send to a process that shall leave."""
+"""The signals of Slurm, Kubernetes and submitit to a process that is to exit."""
+
+_ECHO_SECONDS = 2.0
+"""Time within which the same signal is the same request: a scheduler that signals all processes of
+a job reaches a worker directly, and once more by the command that started it."""
 
 
 class GraceExpired(Interrupted):
-    """The time that a worker had to finish its fold is over."""
-
-
-_ECHO_SECONDS = 2.0
-"""How long the same signal is taken for the same wish: a scheduler that signals all processes of a
-job reaches a worker directly, and once more by the command that started it."""
+    """The grace time to finish a fold is over."""
 
 
 class ShutdownRequest:
-    """Whether this worker was asked to leave.
+    """A request to shut this worker down, once a signal has arrived.
 
     Args:
-        grace: Seconds that a fold may then still take.
+        grace: Seconds to finish a fold.
 
     Attributes:
         requested: True once a signal has arrived.
@@ -40,10 +39,10 @@ class ShutdownRequest:
         self._first = (0, 0.0)
 
     def receive(self, number: int, frame: FrameType | None) -> None:
-        """Let the fold be finished within the grace time; asked again, give it up at once."""
-        signal_before, when = self._first
+        """Handle a signal: start the grace time, or end it at a second one."""
+        first_number, first_time = self._first
         now = time.monotonic()
-        if self.requested and number == signal_before and now - when < _ECHO_SECONDS:
+        if self.requested and number == first_number and now - first_time < _ECHO_SECONDS:
             return
         if self.requested or self._grace <= 0:
             self.requested = True
@@ -52,7 +51,7 @@ class ShutdownRequest:
         signal.setitimer(signal.ITIMER_REAL, self._grace)
 
     def disarm(self) -> None:
-        """The fold is finished or given up: from now on nothing interrupts."""
+        """Ignore signals from now on: the fold is finished or discarded."""
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
@@ -60,10 +59,10 @@ class ShutdownRequest:
 
 @contextmanager
 def shutdown_on_signal(grace: float) -> Iterator[ShutdownRequest]:
-    """Take a scheduler's signals as the wish that this worker leaves soon.
+    """Take SIGTERM and SIGUSR2 as requests to shut down; restore their handlers at the end.
 
     Args:
-        grace: Seconds that a fold may still take; then `GraceExpired` is raised.
+        grace: Seconds to finish a fold; then `GraceExpired` is raised.
     """
     request = ShutdownRequest(grace)
     handlers: dict[signal.Signals, Any] = {

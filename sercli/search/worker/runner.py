@@ -1,4 +1,4 @@
-"""What trains points one after the other: the data and the pool stay as long as they fit."""
+"""The runner of trials: keeps corpus and processes from one trial to the next."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from sercli.training.fold_pool import FoldPool, pool_size
 from sercli.training.run import Watching, train_run
 from sercli.training.trainer import new_model
 
-_ELSEWHERE = ("root", "expected")
-"""Settings of a corpus that do not say what is read."""
+_NOT_DATA = ("root", "expected")
+"""Settings of a corpus that do not decide what is read."""
 
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What training a point gave.
+    """The result of training a trial.
 
     Attributes:
         run: Key of the record.
-        dev_ua: UA on dev; None where a seed diverged.
-        seconds: How long training took.
+        dev_ua: UA on dev; None if a seed diverged.
+        seconds: Training time.
     """
 
     run: str
@@ -37,47 +37,40 @@ class TrialResult:
 
 
 class Runner(Protocol):
-    """What a worker needs of a `TrialRunner`; a benchmark brings one that trains nothing."""
+    """The part of `TrialRunner` that a worker uses; a benchmark has one that trains nothing."""
 
-    def __enter__(self) -> Self:
-        """Open."""
+    def __enter__(self) -> Self: ...
 
-    def __exit__(self, *error: Any) -> None:
-        """Close."""
+    def __exit__(self, *error: Any) -> None: ...
 
     def train(
         self, config: Config, finished: Watching, origin: Mapping[str, Any] | None
-    ) -> TrialResult:
-        """Train a run, or find it."""
+    ) -> TrialResult: ...
 
-    def check(self, config: Config) -> str:
-        """Refuse a configuration that makes no sense; return the fingerprint of its data."""
+    def check(self, config: Config) -> str: ...
 
-    def parameters(self, config: Config) -> int:
-        """Count the numbers that a model learns."""
+    def parameters(self, config: Config) -> int: ...
 
-    def cancel(self) -> None:
-        """Stop in the midst of it."""
+    def cancel(self) -> None: ...
 
 
-def data_name(config: Config) -> str:
-    """Name the settings that say which data a configuration reads, wherever they lie."""
-    dataset = {k: v for k, v in asdict(config.dataset).items() if not k.startswith(_ELSEWHERE)}
+def data_settings(config: Config) -> str:
+    """Return a digest of the settings that decide which data are read, wherever they lie."""
+    dataset = {k: v for k, v in asdict(config.dataset).items() if not k.startswith(_NOT_DATA)}
     content = json.dumps([dataset, asdict(config.features)], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 class TrialRunner:
-    """Reads what configurations need and trains them; a context manager.
+    """Reads the corpora of trials and trains them; a context manager.
 
     Args:
-        fold_workers: Processes that extract features and train folds; None: one per core, on a
-            GPU one.
-        progress: Where bars and notes go.
+        workers: Processes that extract features and train folds; None: one per core, on a GPU one.
+        progress: Shows bars and notes.
     """
 
-    def __init__(self, fold_workers: int | None, progress: Progress) -> None:
-        self._size = fold_workers
+    def __init__(self, workers: int | None, progress: Progress) -> None:
+        self._workers = workers
         self._progress = progress
         self._pools = ExitStack()
         self._settings: Any = None
@@ -85,58 +78,57 @@ class TrialRunner:
         self._pool: FoldPool | None = None
 
     def __enter__(self) -> Self:
-        """Nothing is read before it is needed."""
         return self
 
     def __exit__(self, *error: Any) -> None:
-        """Shut the pool down; at an error, without waiting for its folds. The data stay."""
+        """Close the fold pool; at an error, without waiting for its folds. The data stay."""
         self._pools.__exit__(*error)
         self._pool = None
 
     def cancel(self) -> None:
-        """Stop the pool in the midst of its folds."""
+        """Stop the fold pool at once, in the middle of its folds."""
         self._pools.__exit__(Interrupted, None, None)
         self._settings = self._pool = None
 
     def check(self, config: Config) -> str:
-        """Build the model of a configuration, and return the fingerprint of its data.
+        """Return the fingerprint of a configuration's data; refuse what cannot be trained.
 
         Raises:
-            RequestError: The configuration makes no sense.
+            RequestError: The configuration is invalid.
         """
         data = self._read(config)
         new_model(config, data)
         return data.fingerprint
 
     def parameters(self, config: Config) -> int:
-        """Count the numbers that a model learns."""
+        """Return the number of learned parameters of a configuration's model."""
         model = new_model(config, self._read(config))
         return sum(each.numel() for each in model.parameters() if each.requires_grad)
 
     def train(
         self,
         config: Config,
-        finished: Watching = lambda dev_uas, units: None,
+        finished: Watching = lambda dev_uas, fold_runs: None,
         origin: Mapping[str, Any] | None = None,
     ) -> TrialResult:
-        """Train a run, or find it (`sercli.training.run.train_run`)."""
+        """Train a configuration, or find its record (`sercli.training.run.train_run`)."""
         data = self._read(config)
         if self._pool is None:
-            size = pool_size(config, self._size)
+            size = pool_size(config, self._workers)
             self._pool = self._pools.enter_context(FoldPool(data, size))
         record, _ = train_run(
             config, data, self._pool, progress=self._progress, finished=finished, origin=origin
         )
-        whole = record.status == "complete"  # a seed that is left over is no answer
+        converged = record.status == "complete"  # the mean of the other seeds is no result
         seconds = float(record.environment().get("seconds", 0.0))
-        return TrialResult(record.key, record.metrics["dev_ua"] if whole else None, seconds)
+        return TrialResult(record.key, record.metrics["dev_ua"] if converged else None, seconds)
 
     def _read(self, config: Config) -> Data:
         settings = asdict(config.dataset), asdict(config.features), asdict(config.paths)
         if settings != self._settings:
             self._pools.close()
             self._pool = None
-            size = pool_size(config, self._size)
+            size = pool_size(config, self._workers)
             self._data = read_data(config, workers=size, progress=self._progress)
             self._settings = settings
         return self._data

@@ -1,10 +1,10 @@
-"""A worker: claims points of a study and trains them until none waits."""
+"""A worker: claims trials of a study and trains them until none is waiting."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cached_property, reduce
 from typing import Any
@@ -16,73 +16,75 @@ from sercli.nn.recurrence.backend import use_backend
 from sercli.progress import Progress
 from sercli.results.environment import describe_code
 from sercli.search.study.failures import cause_of
-from sercli.search.study.liveness import HEARTBEAT_SECONDS, LivenessMonitor, Worker, register_worker
+from sercli.search.study.liveness import (
+    HEARTBEAT_SECONDS,
+    LivenessMonitor,
+    Worker,
+    register_worker,
+)
 from sercli.search.study.study import Study
-from sercli.search.study.trial_queue import POINT, ClaimedTrial
+from sercli.search.study.trial_queue import PLANNED, ClaimedTrial
 from sercli.search.worker.options import WorkerOptions
 from sercli.search.worker.preemption import GraceExpired, ShutdownRequest, shutdown_on_signal
-from sercli.search.worker.runner import Runner, TrialResult, TrialRunner, data_name
+from sercli.search.worker.runner import Runner, TrialResult, TrialRunner, data_settings
 from sercli.training.device import choose_device
 from sercli.training.run import Watching
 
-_HOW_TO_RUN = ("device=", "dataset.root=", "paths.", "recurrence.")
+_ALLOWED_OVERRIDES = ("device=", "dataset.root=", "paths.", "recurrence.")
 _BUSY_SECONDS = 1.0
 
 
-class _TrialEnd(BaseException):
-    """The training of a trial ends early, without a failure.
-
-    No `Exception`, so that nothing that handles failures takes it for one.
-    """
+class _TrialEnd(Exception):
+    """Training ends early, without a failure."""
 
 
 class _TrialPruned(_TrialEnd):
-    """A point is so bad that it is stopped."""
-
-
-class _OtherDataError(RequestError):
-    """This machine has another corpus; no point can be trained here."""
-
-
-class _InvalidProposal(_TrialEnd):
-    """What a sampler proposes is excluded."""
+    """The pruner stops the trial."""
 
 
 class _ShutdownRequested(_TrialEnd):
-    """The fold is finished, and a shutdown was requested."""
+    """A fold is finished, and the worker is to exit."""
 
 
-def work(
+class _InvalidProposal(_TrialEnd):
+    """The sampler suggests what the plan excludes or no model can have."""
+
+
+class _OtherDataError(RequestError):
+    """This machine has another corpus, so that no trial can be trained here."""
+
+
+def run_worker(
     options: WorkerOptions,
     open_runner: Callable[[int | None, Progress], Runner] = TrialRunner,
     progress: Progress | None = None,
 ) -> int:
-    """Work on a study until nothing waits, the study is stopped, or SIGTERM requests a shutdown.
+    """Train trials of a study until none is waiting, the study is stopped, or SIGTERM arrives.
 
-    After SIGTERM the fold is finished, if that takes no longer than the grace time; the point is
-    handed back, and whoever claims it goes on after its last finished fold.
+    On SIGTERM the worker finishes its fold within the grace time and requeues the trial; the next
+    worker that claims it resumes after its last finished fold.
 
     Args:
-        options: Which study, and how to run here.
-        open_runner: Makes what trains the points.
-        progress: Where bars and notes go, default: as `options.quiet` says.
+        options: The study, and how to run on this machine.
+        open_runner: Returns the runner of the trials.
+        progress: Shows bars and notes; None: on the terminal, unless `options.quiet`.
 
     Returns:
-        0, the exit status; what failed stands in the study.
+        The exit status 0; failures are recorded in the study.
 
     Raises:
-        RequestError: There is no such study, a worker of that name is at work here, or an override
+        RequestError: There is no such study, a worker of that name is running here, or an override
             would change results.
-        SercliError: The storage was away for too long.
+        SercliError: The storage did not answer for too long.
     """
-    _check_overrides(options.overrides)
+    _check_overrides(options)
     progress = progress or Progress(quiet=options.quiet)
     with shutdown_on_signal(options.grace) as shutdown:
         study = Study(options.study, options.runs, options.storage, note=progress.note)
         with register_worker(study.folder, options.name) as worker:
             try:
                 with open_runner(options.fold_workers, progress) as runner:
-                    _WorkerLoop(study, worker, shutdown, options, progress, runner).work()
+                    _WorkerLoop(study, worker, shutdown, options, progress, runner).run()
             except GraceExpired:
                 progress.note("shutdown requested: the unfinished fold was discarded")
             shutdown.disarm()
@@ -90,22 +92,22 @@ def work(
     return 0
 
 
-def _check_overrides(overrides: Sequence[str]) -> None:
-    """Refuse what says more than how to run on a machine, or what this machine does not have."""
-    for override in overrides:
-        if not override.startswith(_HOW_TO_RUN) or override.startswith("paths.runs="):
+def _check_overrides(options: WorkerOptions) -> None:
+    """Refuse overrides that change results, or name what this machine does not have."""
+    for override in options.overrides:
+        if not override.startswith(_ALLOWED_OVERRIDES) or override.startswith("paths.runs="):
             raise RequestError(
-                f"'{override}': the points of a sweep are fixed; a worker may be told device=…, "
+                f"'{override}': the trials of a sweep are fixed; a worker accepts device=…, "
                 "dataset.root=…, paths.data=…, paths.store=… and recurrence.…=…, and --runs"
             )
-    if overrides:
-        own = compose(overrides)
+    if options.overrides:
+        own = compose(options.overrides)
         choose_device(own.device)
         use_backend(own.recurrence.backend)
 
 
 class _WorkerLoop:
-    """The points that one worker trains."""
+    """Claims and trains one trial after the other."""
 
     def __init__(
         self,
@@ -118,99 +120,100 @@ class _WorkerLoop:
     ) -> None:
         self._study, self._worker, self._shutdown = study, worker, shutdown
         self._options, self._progress, self._runner = options, progress, runner
-        self._watch = LivenessMonitor(study.folder, worker)
-        study.with_retry.away = self._watch.reset
+        self._monitor = LivenessMonitor(study.folder, worker)
+        study.with_retry.on_outage = self._monitor.reset
 
-    def work(self) -> None:
+    def run(self) -> None:
         waiting = self._study.counts().get("WAITING", 0)
-        with self._progress.task(f"sweep {self._study.name}, points", waiting) as task:
-            while not self._shutdown.requested and (claim := self._next()) is not None:
-                self._train_or_requeue(claim)
+        with self._progress.task(f"sweep {self._study.name}, trials", waiting) as task:
+            while not self._shutdown.requested and (trial := self._next()) is not None:
+                self._run_or_requeue(trial)
                 task.advance()
 
-    def _train_or_requeue(self, claim: ClaimedTrial) -> None:
-        try:
-            with _heartbeats(self._study, claim):
-                self._do(claim)
-        except Interrupted:
-            self._shutdown.disarm()
-            self._runner.cancel()  # first, else its last unit could meet the next worker's
-            self._study.requeue(claim)
-            raise
-
     def _next(self) -> ClaimedTrial | None:
-        why = self._study.stopped
-        if why is not None:
-            self._progress.note(f"sweep '{self._study.name}' is stopped: {why}")
+        if stale := self._study.requeue_stale(self._monitor):
+            self._progress.note(f"requeued {stale} trials of workers that died")
+        if (reason := self._study.stop_reason) is not None:
+            self._progress.note(f"sweep '{self._study.name}' is stopped: {reason}")
             return None
-        if dead := self._study.requeue_stale(self._watch):
-            self._progress.note(f"{dead} points of workers that died wait again")
         return self._study.claim(self._worker)
 
-    def _do(self, claim: ClaimedTrial) -> None:
+    def _run_or_requeue(self, trial: ClaimedTrial) -> None:
         try:
-            config = self._configuration(claim)
-            trained = self._runner.train(config, self._watching(claim), self._origin)
-            self._finish(claim, config, trained)
+            with _heartbeats(self._study, trial):
+                self._run(trial)
+        except Interrupted:
+            self._shutdown.disarm()
+            self._runner.cancel()  # before the next worker can start the same fold
+            self._study.requeue(trial)
+            raise
+
+    def _run(self, trial: ClaimedTrial) -> None:
+        try:
+            config = self._configuration(trial)
+            result = self._runner.train(config, self._fold_finished(trial), self._origin)
+            self._complete(trial, config, result)
         except _TrialPruned:
-            self._study.prune(claim)
+            self._study.prune(trial)
         except _ShutdownRequested:
             self._shutdown.disarm()
-            self._study.requeue(claim)
-        except _InvalidProposal as error:
-            self._study.exclude(claim, str(error))
+            self._study.requeue(trial)
+        except _InvalidProposal as end:
+            self._study.exclude(trial, str(end))
         except _OtherDataError:
-            self._study.requeue(claim)
+            self._study.requeue(trial)
             raise
-        except BusyError:  # another worker trains the same run for another point
-            self._study.requeue(claim, last=True)
+        except BusyError:  # another worker trains the same run for another trial
+            self._study.requeue(trial, last=True)
             time.sleep(_BUSY_SECONDS)
         except Exception as error:
             cause = cause_of(error)
-            self._progress.note(f"point {claim.number} failed: {cause.text}")
-            self._study.fail(claim, cause)
+            self._progress.note(f"trial {trial.number} failed: {cause.text}")
+            self._study.fail(trial, cause)
 
-    def _configuration(self, claim: ClaimedTrial) -> Config:
-        """The configuration of a point, here.
+    def _configuration(self, trial: ClaimedTrial) -> Config:
+        """Return the configuration of a trial on this machine.
 
-        What a sampler proposes may be excluded, or make no sense where a space is not a box: it is
-        then no failure, and the sampler proposes another.
+        Where a space is not a box, a sampler may suggest what is excluded or invalid. That is no
+        failure: another trial takes its place.
         """
         try:
-            config = self._study.configuration(claim)
+            config = self._study.configuration(trial)
             if config is None:
-                raise _InvalidProposal("as the plan says")
-            config = here(config, self._options)
+                raise _InvalidProposal("by the plan")
+            config = local_config(config, self._options)
             fingerprint = self._runner.check(config)
         except RequestError as error:
-            if POINT in claim.attributes:
+            if PLANNED in trial.attributes:
                 raise
             raise _InvalidProposal(str(error)) from error
-        if self._study.expected.get(data_name(config), fingerprint) != fingerprint:
+        planned = self._study.attributes.fingerprints.get(data_settings(config), fingerprint)
+        if planned != fingerprint:
             raise _OtherDataError(
                 f"{config.dataset.name} is not the corpus that sweep '{self._study.name}' was "
-                "planned on: audio, labels, speakers or turns differ; mend dataset.root, or give "
-                "paths.data=…"
+                "planned on: audio, labels, speakers or turns differ; correct dataset.root or "
+                "paths.data"
             )
         return config
 
-    def _watching(self, claim: ClaimedTrial) -> Watching:
-        def unit_finished(dev_uas: Mapping[int, float], units: int) -> None:
-            bad = self._study.progressed(claim, dev_uas)
-            if len(dev_uas) == units:  # there is nothing left to save
+    def _fold_finished(self, trial: ClaimedTrial) -> Watching:
+        def report(dev_uas: Mapping[int, float], fold_runs: int) -> None:
+            should_prune = self._study.report(trial, dev_uas)
+            if len(dev_uas) == fold_runs:  # nothing is left to save
                 return
-            if bad:
+            if should_prune:
                 raise _TrialPruned
             if self._shutdown.requested:
                 raise _ShutdownRequested
 
-        return unit_finished
+        return report
 
     @cached_property
     def _origin(self) -> dict[str, Any]:
-        """What the record says of the sweep, and of code that is not that of the plan."""
-        planned, now = self._study.spec.code, describe_code()
-        if planned.get("code") != now["code"]:
+        """The origin of a record: sweep, worker, and the code that planned it."""
+        planned, now = self._study.attributes.spec.code, describe_code()
+        changed = planned.get("code") != now["code"]
+        if changed:
             self._progress.note(
                 f"the code has changed since sweep '{self._study.name}' was planned: "
                 "the records say so"
@@ -219,26 +222,26 @@ class _WorkerLoop:
             "sweep": self._study.name,
             "worker": self._worker.name,
             "planned_by": planned,
-            "code_changed": planned.get("code") != now["code"],
+            "code_changed": changed,
         }
 
-    def _finish(self, claim: ClaimedTrial, config: Config, trained: TrialResult) -> None:
-        diverged = trained.dev_ua is None
-        dev_ua = self._study.least_dev_ua() if trained.dev_ua is None else trained.dev_ua
-        values = {"dev_ua": dev_ua, "seconds": trained.seconds}
-        objectives = self._study.spec.objectives
+    def _complete(self, trial: ClaimedTrial, config: Config, result: TrialResult) -> None:
+        diverged = result.dev_ua is None
+        dev_ua = self._study.least_dev_ua() if result.dev_ua is None else result.dev_ua
+        values = {"dev_ua": dev_ua, "seconds": result.seconds}
+        objectives = self._study.attributes.spec.objectives
         if "parameters" in objectives:
             values["parameters"] = self._runner.parameters(config)
-        result = {"run": trained.run, "seconds": trained.seconds, "diverged": diverged}
-        self._study.finish(claim, result, [values[name] for name in objectives])
+        stored = {"run": result.run, "seconds": result.seconds, "diverged": diverged}
+        self._study.complete(trial, stored, [values[name] for name in objectives])
 
 
-def here(config: Config, options: WorkerOptions) -> Config:
-    """Return the configuration of a point with what this machine has of its own.
+def local_config(config: Config, options: WorkerOptions) -> Config:
+    """Return a configuration with the paths and the device of this machine.
 
     Args:
-        config: The configuration of a point.
-        options: Where the records lie, and how to run (`WorkerOptions.overrides`).
+        config: The configuration of a trial; it is changed.
+        options: Folder of the records and overrides of this machine.
     """
     own = compose(options.overrides) if options.overrides else config
     for override in options.overrides:
@@ -250,19 +253,19 @@ def here(config: Config, options: WorkerOptions) -> Config:
 
 
 @contextmanager
-def _heartbeats(study: Study, claim: ClaimedTrial) -> Iterator[None]:
-    """Let the heart of this worker be heard as long as it is at a point."""
+def _heartbeats(study: Study, trial: ClaimedTrial) -> Iterator[None]:
+    """Send heartbeats while a trial runs."""
     done = threading.Event()
 
-    def beat() -> None:
+    def send() -> None:
         while not done.wait(HEARTBEAT_SECONDS):
-            with suppress(Exception):  # the storage is away; the next beat may be heard
-                study.heartbeat(claim)
+            with suppress(Exception):  # an outage of the storage; the next one may arrive
+                study.heartbeat(trial)
 
-    heart = threading.Thread(target=beat, daemon=True)
-    heart.start()
+    sender = threading.Thread(target=send, daemon=True)
+    sender.start()
     try:
         yield
     finally:
         done.set()
-        heart.join(timeout=HEARTBEAT_SECONDS)
+        sender.join(timeout=HEARTBEAT_SECONDS)

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,7 +20,7 @@ from helpers.fake_worker import work
 from sercli.errors import Interrupted
 from sercli.processes import available_cores
 from sercli.search.launch.gpus import gpus_for
-from sercli.search.launch.local import RESTARTS, run_local, share
+from sercli.search.launch.local import MAX_RESTARTS, run_workers, share_machine
 from sercli.search.worker.options import WorkerOptions
 
 
@@ -48,49 +49,49 @@ def once_ready(runs: Path, workers: int, action: Callable[[], None]) -> Callable
 
 
 def test_it_returns_when_all_have_ended_and_says_how(tmp_path: Path) -> None:
-    ended = run_local(work, workers(tmp_path, "status=0", "status=3"))
-    assert ended.statuses == (0, 3)
-    assert not ended.stopped
+    exits = run_workers(work, workers(tmp_path, "status=0", "status=3"))
+    assert exits.statuses == (0, 3)
+    assert not exits.preempted
     assert len(starts(tmp_path, "w1")) == 1  # one that failed by itself is not started again
 
 
 def test_a_killed_worker_is_started_again_and_the_user_is_told(tmp_path: Path) -> None:
     watching = Watching()
-    ended = run_local(work, workers(tmp_path, "kill_until=3", "status=0"), progress=watching)
-    assert ended.statuses == (0, 0)
+    exits = run_workers(work, workers(tmp_path, "kill_until=3", "status=0"), progress=watching)
+    assert exits.statuses == (0, 0)
     assert len(set(starts(tmp_path, "w0"))) == 3
     assert watching.notes == [
-        "worker 1 was killed (SIGKILL; out of memory?) and is started again (1/5)",
-        "worker 1 was killed (SIGKILL; out of memory?) and is started again (2/5)",
+        "worker 1 was killed (SIGKILL; out of memory?) and is restarted (1/5)",
+        "worker 1 was killed (SIGKILL; out of memory?) and is restarted (2/5)",
     ]
 
 
 def test_a_worker_that_is_killed_for_ever_is_given_up_and_the_others_go_on(tmp_path: Path) -> None:
     watching = Watching()
-    ended = run_local(work, workers(tmp_path, "kill_until=99", "kill_until=2"), progress=watching)
-    assert ended.statuses == (-signal.SIGKILL, 0)
-    assert len(starts(tmp_path, "w0")) == 1 + RESTARTS
+    exits = run_workers(work, workers(tmp_path, "kill_until=99", "kill_until=2"), progress=watching)
+    assert exits.statuses == (-signal.SIGKILL, 0)
+    assert len(starts(tmp_path, "w0")) == 1 + MAX_RESTARTS
     assert sum("is given up" in note for note in watching.notes) == 1
 
 
 def test_sigterm_is_passed_on_and_waited_for(tmp_path: Path) -> None:
     watching = Watching()
     stop = once_ready(tmp_path, 2, lambda: signal.raise_signal(signal.SIGTERM))
-    ended = run_local(work, workers(tmp_path, "SIGTERM", "SIGTERM"), watch=stop, progress=watching)
-    assert ended.stopped
-    assert ended.statuses == (0, 0)
+    exits = run_workers(work, workers(tmp_path, *2 * ["SIGTERM"]), on_poll=stop, progress=watching)
+    assert exits.preempted
+    assert exits.statuses == (0, 0)
     assert len(list(tmp_path.glob("*.left"))) == 2
-    assert watching.notes == ["asked to stop: the workers finish their folds, for at most 20 s"]
+    assert watching.notes == ["stopping: the workers finish their folds, for at most 20 s"]
 
 
 def test_a_worker_that_does_not_leave_in_time_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sercli.search.launch.local.LEAVE_SECONDS", 0.2)
+    monkeypatch.setattr("sercli.search.launch.local.EXIT_SECONDS", 0.2)
     stop = once_ready(tmp_path, 2, lambda: signal.raise_signal(signal.SIGTERM))
-    ended = run_local(work, workers(tmp_path, "SIGTERM", "never", grace=2), watch=stop)
-    assert ended.stopped
-    assert ended.statuses == (0, -signal.SIGKILL)
+    exits = run_workers(work, workers(tmp_path, "SIGTERM", "never", grace=2), on_poll=stop)
+    assert exits.preempted
+    assert exits.statuses == (0, -signal.SIGKILL)
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
@@ -102,7 +103,7 @@ def test_at_an_interrupt_the_workers_are_asked_to_leave_at_once(tmp_path: Path) 
     watch = once_ready(tmp_path, 2, interrupt)
     began = time.monotonic()
     with pytest.raises(Interrupted):
-        run_local(work, workers(tmp_path, "SIGUSR2", "SIGUSR2"), watch=watch)
+        run_workers(work, workers(tmp_path, "SIGUSR2", "SIGUSR2"), on_poll=watch)
     assert time.monotonic() - began < 8
     assert len(list(tmp_path.glob("*.left"))) == 2
 
@@ -110,9 +111,9 @@ def test_at_an_interrupt_the_workers_are_asked_to_leave_at_once(tmp_path: Path) 
 def test_a_worker_that_does_not_hear_an_interrupt_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sercli.search.launch.local.LEAVE_SECONDS", 0.2)
+    monkeypatch.setattr("sercli.search.launch.local.EXIT_SECONDS", 0.2)
     with pytest.raises(Interrupted):
-        run_local(work, workers(tmp_path, "never"), watch=once_ready(tmp_path, 1, interrupt))
+        run_workers(work, workers(tmp_path, "never"), on_poll=once_ready(tmp_path, 1, interrupt))
     (start,) = starts(tmp_path, "w0")
     with pytest.raises(ProcessLookupError):
         os.kill(int(start.split()[0]), 0)
@@ -126,12 +127,12 @@ def test_watch_is_called_about_twice_a_second(tmp_path: Path) -> None:
         if len(called) == 4:
             signal.raise_signal(signal.SIGTERM)
 
-    run_local(work, workers(tmp_path, "SIGTERM"), watch=watch)
+    run_workers(work, workers(tmp_path, "SIGTERM"), on_poll=watch)
     assert 1.4 < called[3] - called[0] < 3
 
 
 def test_each_worker_sees_one_gpu_in_turn(tmp_path: Path) -> None:
-    run_local(work, workers(tmp_path, *["status=0"] * 3), gpus=("GPU-a", "GPU-b"))
+    run_workers(work, workers(tmp_path, *["status=0"] * 3), gpus=("GPU-a", "GPU-b"))
     seen = [starts(tmp_path, f"w{place}")[0].split()[1] for place in range(3)]
     assert seen == ["GPU-a", "GPU-b", "GPU-a"]
 
@@ -158,18 +159,17 @@ def test_the_cores_are_divided_among_the_workers(
     tmp_path: Path,
 ) -> None:
     monkeypatch.setattr("sercli.search.launch.local.available_cores", lambda: cores)
-    shared = share(WorkerOptions("study", tmp_path, name="me"), workers)
+    shared = share_machine(WorkerOptions("study", tmp_path, name="me"), workers)
     assert [options.fold_workers for options in shared] == fold_workers
     assert len({options.name for options in shared}) == workers
 
 
 def test_a_worker_on_a_gpu_is_one_process_unless_the_user_says_otherwise(tmp_path: Path) -> None:
     options = WorkerOptions("study", tmp_path)
-    assert [each.fold_workers for each in share(options, 2, gpus=("0",))] == [1, 1]
-    assert [
-        each.fold_workers for each in share(WorkerOptions("study", tmp_path, fold_workers=3), 2)
-    ] == [3, 3]
-    assert share(options, 1) == [WorkerOptions("study", tmp_path, fold_workers=available_cores())]
+    own = WorkerOptions("study", tmp_path, fold_workers=3)
+    assert [each.fold_workers for each in share_machine(options, 2, gpus=("0",))] == [1, 1]
+    assert [each.fold_workers for each in share_machine(own, 2)] == [3, 3]
+    assert share_machine(options, 1) == [replace(options, fold_workers=available_cores())]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from helpers.servers.slurm import Slurm, slurm
 from sercli.config.compose import compose
 from sercli.config.schema import LauncherConfig
 from sercli.errors import RequestError, SercliError
-from sercli.search.launch.slurm import submit
+from sercli.search.launch.slurm import submit_workers
 from sercli.search.worker.options import WorkerOptions
 
 pytest.importorskip("submitit", reason="pip install 'sercli[slurm]'")
@@ -69,7 +69,8 @@ def test_the_jobs_are_an_array_with_the_settings_of_the_launcher(
         "setup=[module load cuda]",
         "sbatch.qos=high",
     )
-    assert submit(work, options(tmp_path), chosen, tmp_path / "study") == ["7_0", "7_1", "7_2"]
+    jobs = submit_workers(work, options(tmp_path), chosen, tmp_path / "study")
+    assert jobs == ["7_0", "7_1", "7_2"]
 
     script = sbatch.read_text()
     told = {line.removeprefix("#SBATCH --") for line in script.splitlines()}
@@ -93,12 +94,12 @@ def test_the_jobs_are_an_array_with_the_settings_of_the_launcher(
 
 
 def test_what_is_not_set_is_left_to_the_cluster(tmp_path: Path, sbatch: Path) -> None:
-    submit(work, options(tmp_path), launcher(), tmp_path)
+    submit_workers(work, options(tmp_path), launcher(), tmp_path)
     assert not {"partition", "account", "gpus"} & set(sbatch.read_text().replace("-", " ").split())
 
 
 def test_nobody_else_may_read_what_the_jobs_are_told(tmp_path: Path, sbatch: Path) -> None:
-    submit(work, options(tmp_path), launcher(), tmp_path / "study")
+    submit_workers(work, options(tmp_path), launcher(), tmp_path / "study")
     assert stat.S_IMODE((tmp_path / "study" / ".slurm").stat().st_mode) == 0o700
 
 
@@ -114,7 +115,9 @@ def test_jobs_that_would_fail_unseen_are_not_submitted(
     settings: list[str], storage: str | None, message: str, tmp_path: Path, sbatch: Path
 ) -> None:
     with pytest.raises(RequestError) as error:
-        submit(work, options(tmp_path, storage=storage), launcher(*settings), tmp_path / "study")
+        submit_workers(
+            work, options(tmp_path, storage=storage), launcher(*settings), tmp_path / "study"
+        )
     assert str(error.value).startswith(message)
     assert not sbatch.exists()
     assert not (tmp_path / "study").exists()
@@ -125,13 +128,13 @@ def test_without_submitit_the_user_is_told_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(RequestError, match=r"pip install 'sercli\[slurm\]'"):
-        submit(work, options(tmp_path), launcher(), tmp_path)
+        submit_workers(work, options(tmp_path), launcher(), tmp_path)
 
 
 def test_without_slurm_the_user_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RequestError, match="there is no srun here"):
-        submit(work, options(tmp_path), launcher(), tmp_path)
+        submit_workers(work, options(tmp_path), launcher(), tmp_path)
 
 
 def test_what_slurm_refuses_is_one_line(
@@ -140,7 +143,7 @@ def test_what_slurm_refuses_is_one_line(
     program = tmp_path / "bin" / "sbatch"
     program.write_text("#!/bin/sh\necho 'sbatch: error: invalid\npartition' >&2; exit 1\n")
     with pytest.raises(SercliError) as error:
-        submit(work, options(tmp_path), launcher(), tmp_path)
+        submit_workers(work, options(tmp_path), launcher(), tmp_path)
     assert str(error.value).endswith("sbatch: error: invalid partition")
     assert capfd.readouterr().err == ""
 
@@ -152,7 +155,7 @@ def test_without_a_cluster_submitit_itself_runs_the_workers(
     chosen = launcher("executor=local", "array=2")
     folder = tmp_path / "study"
     told = options(tmp_path, "status=0", storage=None)
-    jobs = submit(work, told, chosen, folder)
+    jobs = submit_workers(work, told, chosen, folder)
     assert len(set(jobs)) == 2
     results = [folder / ".slurm" / f"{job}_0_result.pkl" for job in jobs]
     assert eventually(lambda: all(result.exists() for result in results))
@@ -172,7 +175,7 @@ def test_a_cancelled_job_of_a_real_slurm_is_asked_to_leave_and_its_processes_are
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PYTHONPATH", TESTS)
     told = options(tmp_path, "pool")
-    (job,) = submit(work, told, launcher("array=1", "cpus=1", "memory_gb=1"), tmp_path)
+    (job,) = submit_workers(work, told, launcher("array=1", "cpus=1", "memory_gb=1"), tmp_path)
     assert eventually((tmp_path / "w.ready").exists)
     cluster("scancel", job)
     left = tmp_path / "w.left"

@@ -18,7 +18,6 @@ from sercli.errors import BusyError, RequestError, SercliError
 from sercli.search.plan.plan import Plan, make_plan
 from sercli.search.study.failures import MAX_ATTEMPTS, cause_of
 from sercli.search.study.liveness import LivenessMonitor, Worker, register_worker
-from sercli.search.study.storage import StorageRetry
 from sercli.search.study.study import Study
 from sercli.search.study.trial_queue import ClaimedTrial
 
@@ -40,7 +39,7 @@ def planned(runs: Path, points: int, name: str = "grid", url: str | None = None)
 
 
 def number(study: Study, state: str) -> int:
-    return study.describe()[0].states[state]
+    return study.summarize()[0].states[state]
 
 
 def claimed(study: Study, worker: Worker = ME) -> ClaimedTrial:
@@ -53,7 +52,7 @@ def finish(study: Study, claim: ClaimedTrial, dev_ua: float = 0.5) -> bool:
     run = f"run{claim.number}"
     (study.folder / run).mkdir(parents=True, exist_ok=True)
     (study.folder / run / "run.json").touch()
-    return study.finish(claim, {"run": run, "seconds": 1.0, "diverged": False}, [dev_ua])
+    return study.complete(claim, {"run": run, "seconds": 1.0, "diverged": False}, [dev_ua])
 
 
 def test_points_are_planned_once_however_often_a_sweep_is_started(tmp_path: Path) -> None:
@@ -61,7 +60,7 @@ def test_points_are_planned_once_however_often_a_sweep_is_started(tmp_path: Path
     study = planned(tmp_path, 3)
 
     assert number(study, "waiting") == 3
-    _, trials = study.describe()
+    _, trials = study.summarize()
     assert trials["param/trainer.steps"].tolist() == [1, 2, 3]
 
 
@@ -93,8 +92,8 @@ def test_a_planned_point_stays_as_it_was_whatever_is_edited_since(tmp_path: Path
         sizes.append(config.trainer.batch_size)
     assert sizes == [32, 32, 8]
     assert notes == [
-        "2 points of 'grid' were planned with other settings behind the same overrides, and stay "
-        "so; to use today's, give another experiment="
+        "2 trials of 'grid' keep the settings that they were planned with, though the same "
+        "overrides now give others; for these, give another experiment="
     ]
 
 
@@ -117,7 +116,7 @@ def test_a_point_fails_for_good_after_so_many_attempts(tmp_path: Path) -> None:
         study.fail(claimed(study), cause_of(ValueError("always")))
 
     assert number(study, "failed") == 1
-    _, trials = study.describe()
+    _, trials = study.summarize()
     assert trials["cause"].tolist()[1] == "ValueError: always"
     assert "ValueError: always" in study.tracebacks()["ValueError: always"]
 
@@ -127,7 +126,7 @@ def test_a_finished_fold_makes_up_for_earlier_attempts(tmp_path: Path) -> None:
     finish(study, claimed(study))
     for fold in range(MAX_ATTEMPTS + 2):
         claim = claimed(study)
-        study.progressed(claim, dict.fromkeys(range(fold + 1), 0.5))
+        study.report(claim, dict.fromkeys(range(fold + 1), 0.5))
         study.fail(claim, cause_of(ValueError("now and then")))
 
     assert number(study, "waiting") == 1
@@ -150,7 +149,7 @@ def test_failed_points_wait_again_when_the_sweep_is_started_again(tmp_path: Path
     study = planned(tmp_path, 2)
 
     assert (number(study, "waiting"), number(study, "complete")) == (1, 1)
-    _, trials = study.describe()
+    _, trials = study.summarize()
     assert trials["attempts"].tolist() == [0, 0]
 
 
@@ -163,7 +162,7 @@ def test_of_two_workers_that_finish_a_point_the_first_counts(tmp_path: Path) -> 
     assert finish(study, claim, 0.6)
     assert not finish(study, again, 0.7)
     study.requeue(again)
-    _, trials = study.describe()
+    _, trials = study.summarize()
     assert trials["dev_ua"].tolist() == [0.6]
 
 
@@ -187,7 +186,7 @@ def test_the_point_of_a_killed_worker_of_this_machine_waits_again_at_once(tmp_pa
         assert study.requeue_stale(LivenessMonitor(study.folder, me)) == 1
 
     assert number(study, "waiting") == 2
-    _, trials = study.describe()
+    _, trials = study.summarize()
     assert trials["attempts"].tolist() == [1, 0]
 
 
@@ -224,7 +223,7 @@ def test_two_workers_of_one_name_are_refused(tmp_path: Path) -> None:
     with (
         register_worker(tmp_path, "me"),
         pytest.raises(
-            BusyError, match="a worker 'me' is at work already; give this one another --name"
+            BusyError, match="a worker 'me' is already running; give this one another --name"
         ),
         register_worker(tmp_path, "me"),
     ):
@@ -241,7 +240,7 @@ def test_a_point_whose_workers_are_killed_again_and_again_fails(tmp_path: Path) 
         study.requeue_stale(watch)
         assert study.requeue_stale(watch) == 1
 
-    _, trials = study.describe()
+    _, trials = study.summarize()
     assert trials["state"].tolist() == ["failed"]
     assert trials["cause"].tolist() == ["its worker was killed (out of memory?)"]
 
@@ -259,10 +258,10 @@ def test_what_was_not_the_fault_of_a_point_costs_it_no_attempt(tmp_path: Path) -
 def test_a_study_is_stopped_and_goes_on(tmp_path: Path) -> None:
     study = planned(tmp_path, 1)
     study.stop("by me")
-    assert Study("grid", tmp_path).stopped == "by me"
+    assert Study("grid", tmp_path).stop_reason == "by me"
 
     study = planned(tmp_path, 1)
-    assert study.stopped is None
+    assert study.stop_reason is None
 
 
 @pytest.fixture(name="server", scope="module")
@@ -289,8 +288,8 @@ def test_four_processes_finish_each_of_two_hundred_instant_points_exactly_once(
 
 def test_a_storage_that_goes_away_is_waited_for(tmp_path: Path, server: Postgres) -> None:
     notes: list[str] = []
-    study = planned(tmp_path, 2, name="away", url=server.url)
-    study.with_retry = StorageRetry(notes.append)
+    planned(tmp_path, 2, name="away", url=server.url)
+    study = Study("away", tmp_path, server.url, note=notes.append)
     first = claimed(study)
     server.stop()
     back = threading.Timer(2.0, server.start)
@@ -303,19 +302,19 @@ def test_a_storage_that_goes_away_is_waited_for(tmp_path: Path, server: Postgres
     assert len(notes) == 2
     assert notes[0].startswith("the storage of the study does not answer (")
     assert notes[0].endswith("): waiting")
-    assert notes[1] == "the storage of the study answers again: going on"
+    assert notes[1] == "the storage of the study answers again: resuming"
 
 
 def test_a_storage_that_stays_away_is_given_up_in_one_line(
-    tmp_path: Path, server: Postgres
+    tmp_path: Path, server: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = planned(tmp_path, 1, name="gone", url=server.url)
-    study.with_retry = StorageRetry(lambda text: None, seconds=0.0)
+    monkeypatch.setattr("sercli.search.study.storage.RETRY_SECONDS", 0.0)
     server.stop()
     try:
-        with pytest.raises(SercliError, match="did not answer for 0 s; what was finished is kept"):
+        with pytest.raises(SercliError, match="did not answer for 0 s; finished folds are kept"):
             study.claim(ME)
-        with pytest.raises(SercliError, match=r"--storage .* does not answer .*; start it, or"):
+        with pytest.raises(SercliError, match=r"--storage .* does not answer .*; start it"):
             Study("gone", tmp_path, server.url)
     finally:
         server.start()
@@ -324,8 +323,8 @@ def test_a_storage_that_stays_away_is_given_up_in_one_line(
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("no url", "--storage no url is no database URL; write it as in postgresql"),
-        ("nosuch://me:secret@there/x", r"--storage nosuch://me:\*\*\*@there/x is no database URL"),
+        ("no url", "--storage no url is not a database URL; expected e.g. postgresql"),
+        ("nosuch://me:secret@there/x", r"nosuch://me:\*\*\*@there/x is not a database URL"),
         ("mysql+mysqldb://me@there/x", "needs the driver mysqldb: pip install 'mysqldb'"),
     ],
 )
@@ -340,7 +339,7 @@ def test_a_url_that_is_none_is_refused_without_its_password(
 def test_a_study_that_is_not_there_is_refused_with_the_nearest(tmp_path: Path) -> None:
     planned(tmp_path, 1)
 
-    with pytest.raises(RequestError, match=r"no study 'gird'. Did you mean 'grid'\? A sweep makes"):
+    with pytest.raises(RequestError, match=r"no study 'gird'. Did you mean 'grid'\? Create one by"):
         Study("gird", tmp_path)
 
 

@@ -20,7 +20,7 @@ from sercli.search.study.liveness import register_worker
 from sercli.search.study.study import Study
 from sercli.search.worker.options import WorkerOptions
 from sercli.search.worker.runner import TrialResult
-from sercli.search.worker.worker import work
+from sercli.search.worker.worker import run_worker
 from sercli.training.run import Watching
 
 Act = Callable[[Watching], None]
@@ -78,7 +78,7 @@ def _do(tmp_path: Path, study: Study, watching: Any, notes: list[str]) -> Callab
         progress = watching()
         told = WorkerOptions("grid", tmp_path, overrides=overrides, **options)
         try:
-            return work(told, lambda fold_workers, progress: runner, progress)
+            return run_worker(told, lambda fold_workers, progress: runner, progress)
         finally:
             notes.extend(progress.notes)
 
@@ -86,7 +86,7 @@ def _do(tmp_path: Path, study: Study, watching: Any, notes: list[str]) -> Callab
 
 
 def states(study: Study) -> dict[str, int]:
-    return {state: n for state, n in study.describe()[0].states.items() if n}
+    return {state: n for state, n in study.summarize()[0].states.items() if n}
 
 
 def signalled(*numbers: signal.Signals, dev_uas: int = 0, seconds: float = 0.0) -> Act:
@@ -141,7 +141,7 @@ def test_asked_to_leave_it_finishes_the_fold_and_hands_the_point_back(
     assert runner.steps == [1]
     assert not runner.cancelled
     assert states(study) == {"waiting": 3}
-    _, trials = study.describe()
+    _, trials = study.summarize()
     assert trials["fold_runs"].tolist() == [2, 0, 0]
     assert trials["attempts"].tolist() == [0, 0, 0]
     assert do(runner) == 0
@@ -186,7 +186,7 @@ def test_a_fold_that_takes_longer_than_the_grace_is_given_up(
     assert runner.cancelled
     assert states(study) == {"waiting": 2, "complete": 1}
     assert notes == ["shutdown requested: the unfinished fold was discarded"]
-    assert study.describe()[1]["attempts"].tolist() == [0, 0, 0]
+    assert study.summarize()[1]["attempts"].tolist() == [0, 0, 0]
     summary = read_sweep(tmp_path / "grid")
     assert summary is not None
     assert summary.states["waiting"] == 2
@@ -229,7 +229,7 @@ def test_a_point_that_is_trained_elsewhere_comes_last(
 
     assert runner.steps == [1, 2, 3, 1]
     assert states(study) == {"complete": 3}
-    assert study.describe()[1]["attempts"].tolist() == [0, 0, 0]
+    assert study.summarize()[1]["attempts"].tolist() == [0, 0, 0]
 
 
 def test_its_heart_is_heard_while_it_trains(
@@ -293,7 +293,7 @@ def test_what_would_change_a_result_is_refused_before_any_work(
 ) -> None:
     runner = Runner(tmp_path)
 
-    with pytest.raises(RequestError, match="the points of a sweep are fixed; a worker may be told"):
+    with pytest.raises(RequestError, match="the trials of a sweep are fixed; a worker accepts"):
         do(runner, "device=cpu", override)
 
     assert states(study) == {"waiting": 3}
@@ -343,9 +343,9 @@ def test_points_that_are_out_of_memory_are_one_cause_however_much_each_wanted(
     said = "out of memory: Tried to allocate 1.50 GiB on GPU 1"
     assert list(study.tracebacks()) == [said]
     assert "OutOfMemoryError" in study.tracebacks()[said]
-    assert study.stopped == f"the first 3 points failed alike: {said}"
+    assert study.stop_reason == f"the first 3 trials failed alike: {said}"
     assert states(study) == {"waiting": 3}  # each was tried once
-    assert notes[0] == f"point 0 failed: {said}"
+    assert notes[0] == f"trial 0 failed: {said}"
 
 
 def test_two_workers_of_one_name_do_not_work_at_once(
@@ -353,7 +353,7 @@ def test_two_workers_of_one_name_do_not_work_at_once(
 ) -> None:
     with (
         register_worker(study.folder, "me"),
-        pytest.raises(BusyError, match="a worker 'me' is at work already"),
+        pytest.raises(BusyError, match="a worker 'me' is already running"),
     ):
         do(Runner(tmp_path), name="me")
 
@@ -362,4 +362,4 @@ def test_two_workers_of_one_name_do_not_work_at_once(
 
 def test_a_study_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="no study 'nothing'"):
-        work(WorkerOptions("nothing", tmp_path, quiet=True))
+        run_worker(WorkerOptions("nothing", tmp_path, quiet=True))
