@@ -30,7 +30,7 @@ STEPS = 6
     seed=st.integers(0, 2**32 - 1),
 )
 @settings(deadline=None)
-def test_weights_are_the_softmax_of_the_real_steps_and_zero_at_padding(
+def test_masked_softmax_is_that_of_the_real_steps_and_zero_at_padding(
     lengths: list[int], padding: int, scale: float, filler: float, seed: int
 ) -> None:
     torch.manual_seed(seed)
@@ -42,7 +42,7 @@ def test_weights_are_the_softmax_of_the_real_steps_and_zero_at_padding(
         assert (row[length:] == 0).all()
 
 
-def test_a_weighted_sum_runs_over_time() -> None:
+def test_weighted_sum_runs_over_time() -> None:
     weights, states = torch.rand(2, 3), torch.randn(2, 3, 5)
     expected = torch.stack(
         [
@@ -60,7 +60,7 @@ def pooled_by_hand(states: Tensor, u: Tensor, before_tanh: Tensor) -> Tensor:
     return torch.stack([share * h for share, h in zip(shares, states, strict=True)]).sum(0)
 
 
-def test_self_attention_is_that_of_the_equation() -> None:
+def test_self_attention_equals_its_equation() -> None:
     torch.manual_seed(0)
     attend = SelfAttention(5, 3).double()
     states = torch.randn(len(LENGTHS), STEPS, 5, dtype=torch.float64)
@@ -72,7 +72,7 @@ def test_self_attention_is_that_of_the_equation() -> None:
         torch.testing.assert_close(found[i], expected)
 
 
-def test_interaction_attention_is_that_of_the_equation() -> None:
+def test_interaction_attention_equals_its_equation() -> None:
     torch.manual_seed(0)
     attend = InteractionAttention(5, 2, 4, 3).double()
     states = torch.randn(len(LENGTHS), STEPS, 5, dtype=torch.float64)
@@ -87,7 +87,7 @@ def test_interaction_attention_is_that_of_the_equation() -> None:
 
 
 @pytest.mark.parametrize("kind", [SelfAttention, InteractionAttention])
-def test_what_stands_in_the_padding_changes_neither_value_nor_gradient(
+def test_content_of_the_padding_changes_neither_value_nor_gradient(
     kind: type[nn.Module],
 ) -> None:
     torch.manual_seed(0)
@@ -104,7 +104,7 @@ def test_what_stands_in_the_padding_changes_neither_value_nor_gradient(
     torch.testing.assert_close(found[0], found[1], atol=0, rtol=0)
 
 
-def test_parameters_start_from_a_normal_distribution_of_deviation_a_tenth() -> None:
+def test_initial_parameters_are_normal_with_deviation_a_tenth() -> None:
     torch.manual_seed(0)
     for module in (SelfAttention(200, 50), InteractionAttention(200, 100, 100, 50)):
         values = nn.utils.parameters_to_vector(module.parameters()).detach()
@@ -115,7 +115,7 @@ def test_parameters_start_from_a_normal_distribution_of_deviation_a_tenth() -> N
 
 @pytest.mark.parametrize("kind", [DotAttention, TimeAttention, FeatureAttention])
 @pytest.mark.parametrize("filler", [1e15, -1e15])
-def test_attention_over_states_never_looks_at_padding(kind: type[nn.Module], filler: float) -> None:
+def test_attention_over_states_ignores_padding(kind: type[nn.Module], filler: float) -> None:
     torch.manual_seed(0)
     attend, valid = kind(5).double(), valid_steps(LENGTHS, STEPS)
     last = (torch.randn(3, 5, dtype=torch.float64),) if kind is TimeAttention else ()
@@ -129,7 +129,7 @@ def test_attention_over_states_never_looks_at_padding(kind: type[nn.Module], fil
     assert (found[0][1][0][~valid] == 0).all()
 
 
-def test_the_bottleneck_gates_every_feature_by_all() -> None:
+def test_bottleneck_gates_each_feature_by_all() -> None:
     torch.manual_seed(0)
     attend = BottleneckAttention(5, 2).double()
     (vector,) = vectors = torch.randn(1, 5, dtype=torch.float64)

@@ -30,12 +30,12 @@ def alphas(layer: nn.Module) -> list[str]:
     return [name for name, _ in layer.named_parameters() if name.endswith("alpha")]
 
 
-def test_each_level_learns_an_activation_of_its_own() -> None:
+def test_each_level_learns_its_own_activation() -> None:
     layer = GRU(3, 4, 2, bidirectional=True, activation="arelu")
     assert alphas(layer) == ["activations.l0.alpha", "activations.l1.alpha"]
 
 
-def test_so_does_each_direction_where_asked() -> None:
+def test_each_direction_learns_its_own_activation_on_request() -> None:
     layer = GRU(3, 4, 2, bidirectional=True, activation=lambda: AReLU(0.5), share="direction")
     assert sorted(alphas(layer)) == [
         f"activations.{name}.alpha" for name in ("l0", "l0_reverse", "l1", "l1_reverse")
@@ -45,7 +45,7 @@ def test_so_does_each_direction_where_asked() -> None:
     assert len({float(grad) for grad in grads if grad is not None}) == 4
 
 
-def test_a_given_module_is_used_everywhere_as_it_is() -> None:
+def test_given_activation_module_is_used_everywhere_as_it_is() -> None:
     module = AReLU(0.5)
     first = GRU(3, 4, 2, bidirectional=True, activation=module)
     second = LSTM(3, 5, activation=module, dtype=torch.float64)
@@ -70,7 +70,7 @@ class Noisy(Activation):
         return x * coefficients[0]
 
 
-def test_noise_is_drawn_once_for_a_sequence_and_shared_by_the_directions() -> None:
+def test_noise_is_drawn_once_per_sequence_and_shared_by_the_directions() -> None:
     noisy = Noisy()
     layer = GRU(3, 4, bidirectional=True, activation=noisy, dtype=torch.float64)
     state = layer.state_dict()
@@ -99,7 +99,7 @@ class Scaled(Activation):
         return torch.tanh(x) * coefficients[0] * self.setting
 
 
-def test_directions_with_unlike_activations_do_not_mix_them() -> None:
+def test_directions_do_not_mix_their_activations() -> None:
     kinds: list[Callable[[], nn.Module]] = [
         lambda: Scaled(torch.tensor(0.5), 1.0),
         lambda: Scaled(torch.tensor(0.5), 3.0),
@@ -125,19 +125,19 @@ def test_directions_with_unlike_activations_do_not_mix_them() -> None:
 
 
 @pytest.mark.parametrize("scale", [torch.ones(3), torch.ones(5, 4), torch.ones(2, 2, 4)])
-def test_parameters_that_do_not_fit_the_cell_are_refused(scale: Tensor) -> None:
+def test_activation_whose_parameters_do_not_fit_the_cell_is_refused(scale: Tensor) -> None:
     layer = GRU(2, 4, activation=Scaled(scale))
     with pytest.raises(RequestError, match=r"Scaled: .*\(.*\) do not fit the 4 units"):
         layer(torch.randn(3, 2, 2))
 
 
-def test_a_module_that_does_not_work_element_by_element_is_refused() -> None:
+def test_activation_that_does_not_work_element_by_element_is_refused() -> None:
     layer = GRU(2, 4, activation=nn.GLU())
     with pytest.raises(RequestError, match="GLU"):
         layer(torch.randn(3, 2, 2))
 
 
-def test_a_module_to_which_axes_mean_something_sees_batch_and_units_only() -> None:
+def test_activation_module_of_torch_receives_batch_and_units_only() -> None:
     prelu = nn.PReLU(4)
     with torch.no_grad():
         prelu.weight.copy_(torch.rand(4))
@@ -181,7 +181,7 @@ def calls(cells: list[str], shapes: list[tuple[int, int, int, int]]) -> Any:
         (["a_lstm", "a_lstm"], [(6, 3, 2, 4)] * 2),
     ],
 )
-def test_together_layers_do_what_each_does_alone(cells: list[str], shapes: Any) -> None:
+def test_layers_in_parallel_equal_each_alone(cells: list[str], shapes: Any) -> None:
     results = []
     for together in (True, False):
         given = list(calls(cells, shapes))
@@ -198,14 +198,14 @@ def test_together_layers_do_what_each_does_alone(cells: list[str], shapes: Any) 
     torch.testing.assert_close(results[0], results[1], atol=1e-6, rtol=1e-5)
 
 
-def test_the_last_state_of_a_single_sequence_is_one_vector() -> None:
+def test_last_state_of_a_single_sequence_is_one_vector() -> None:
     layer = LSTM(3, 4, 2, bidirectional=True)
     output, final = layer(torch.randn(5, 3))
     assert torch.equal(last_state(layer, final), torch.cat([output[-1, :4], output[0, 4:]]))
 
 
 @pytest.mark.parametrize("init", ["torch", "glorot", "orthogonal"])
-def test_weights_start_as_asked(init: str) -> None:
+def test_init_draws_the_requested_weights(init: str) -> None:
     torch.manual_seed(0)
     layer = GRU(20, 40, bidirectional=True, init=init)
     for suffix in ("l0", "l0_reverse"):
@@ -230,7 +230,7 @@ def test_weights_start_as_asked(init: str) -> None:
 
 @pytest.mark.parametrize(("kind", "raised"), [(GRU, [0, 1]), (LSTM, [1])])
 @pytest.mark.parametrize("init", ["torch", "glorot"])
-def test_the_gate_bias_is_added_to_the_gates(
+def test_gate_bias_is_added_to_the_gates(
     kind: Callable[..., RecurrentLayer], raised: list[int], init: str
 ) -> None:
     found = []
@@ -256,12 +256,12 @@ def test_the_gate_bias_is_added_to_the_gates(
         ({"gate_bias": 1.0, "bias": False}, "gate_bias=1: the layer has no bias"),
     ],
 )
-def test_a_layer_that_cannot_be_is_refused(settings: dict[str, Any], message: str) -> None:
+def test_invalid_settings_of_a_layer_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(RequestError, match=message):
         GRU(**{"input_size": 3, "hidden_size": 4} | settings)
 
 
-def test_dropout_without_a_second_level_is_warned_of() -> None:
+def test_dropout_with_one_level_warns() -> None:
     with pytest.warns(UserWarning, match="dropout=0.5"):
         GRU(3, 4, dropout=0.5)
 
@@ -291,7 +291,7 @@ PACKED = pack_padded_sequence(X, [4, 2])
         (X.long(), {}, "input is torch.int64"),
     ],
 )
-def test_input_that_does_not_fit_is_refused(
+def test_invalid_input_is_refused(
     cell: str, given: Any, settings: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(RequestError, match=message):
@@ -308,13 +308,13 @@ def test_input_that_does_not_fit_is_refused(
         (X, (torch.zeros(1, 2, 4), torch.zeros(1, 2, 4)), "hx has 2 parts: expected 1"),
     ],
 )
-def test_a_state_that_does_not_fit_is_refused(given: Tensor, hx: Any, message: str) -> None:
+def test_invalid_initial_state_is_refused(given: Tensor, hx: Any, message: str) -> None:
     with pytest.raises(RequestError, match=message):
         GRU(3, 4)(given, hx)
 
 
 @EVERY_CELL
-def test_an_empty_batch_gives_an_empty_result(cell: str) -> None:
+def test_empty_batch_gives_an_empty_result(cell: str) -> None:
     layer = CELLS[cell](3, 4, 2, bidirectional=True).eval()
     x = torch.zeros(5, 0, 3, requires_grad=True)
     for settings in ({}, {"lengths": torch.zeros(0, dtype=torch.long)}):
@@ -326,7 +326,7 @@ def test_an_empty_batch_gives_an_empty_result(cell: str) -> None:
 
 
 @EVERY_CELL
-def test_memory_order_does_not_matter(cell: str) -> None:
+def test_memory_order_of_the_input_does_not_matter(cell: str) -> None:
     layer = CELLS[cell](3, 4, bidirectional=True).eval()
     x = torch.randn(5, 2, 3)
     strided = torch.randn(3, 10, 2).permute(1, 2, 0)[::2]

@@ -40,7 +40,7 @@ def made(name: str, **settings: Any) -> Activation:
 
 
 @EVERY_VARIANT
-def test_it_works_element_by_element_on_any_shape(name: str, settings: dict[str, Any]) -> None:
+def test_activation_works_element_by_element(name: str, settings: dict[str, Any]) -> None:
     activation = made(name, **settings).eval()
     x = torch.randn(2, 3, 4)
     alone = torch.stack([activation(each) for each in x.flatten()]).reshape(x.shape)
@@ -65,12 +65,12 @@ def test_value_and_gradients_are_finite_far_out_and_at_zero(
 
 
 @EVERY_VARIANT
-def test_gradients_are_those_of_finite_differences(name: str, settings: dict[str, Any]) -> None:
+def test_gradients_equal_finite_differences(name: str, settings: dict[str, Any]) -> None:
     _check_gradients(made(name, **settings))
 
 
 @EVERY_LEARNED
-def test_so_they_are_where_every_unit_has_its_own(name: str) -> None:
+def test_gradients_per_unit_equal_finite_differences(name: str) -> None:
     _check_gradients(made(name, units=HIDDEN))
 
 
@@ -89,7 +89,7 @@ def _check_gradients(activation: Activation) -> None:
 
 
 @EVERY_VARIANT
-def test_its_formula_can_be_traced(name: str, settings: dict[str, Any]) -> None:
+def test_formula_can_be_traced(name: str, settings: dict[str, Any]) -> None:
     activation = made(name, **settings)
     x = torch.randn(4, HIDDEN)
     coefficients = activation.coefficients(x.shape)
@@ -110,7 +110,7 @@ def test_its_formula_can_be_traced(name: str, settings: dict[str, Any]) -> None:
 
 
 @EVERY_VARIANT
-def test_several_at_once_are_what_each_is_alone(name: str, settings: dict[str, Any]) -> None:
+def test_activations_under_vmap_equal_each_alone(name: str, settings: dict[str, Any]) -> None:
     several = [made(name, **settings).eval() for _ in range(3)]
     for each in several:
         for parameter in each.parameters():
@@ -132,7 +132,7 @@ def test_several_at_once_are_what_each_is_alone(name: str, settings: dict[str, A
 
 
 @EVERY_VARIANT
-def test_it_runs_under_bfloat16_autocast_with_single_precision_coefficients(
+def test_coefficients_stay_float32_under_bfloat16_autocast(
     name: str, settings: dict[str, Any]
 ) -> None:
     activation = made(name, **settings)
@@ -150,14 +150,14 @@ def test_it_runs_under_bfloat16_autocast_with_single_precision_coefficients(
 
 
 @EVERY_VARIANT
-def test_its_coefficients_fit_one_step_of_a_cell(name: str, settings: dict[str, Any]) -> None:
+def test_coefficients_fit_one_step_of_a_cell(name: str, settings: dict[str, Any]) -> None:
     activation = made(name, **settings)
     for each in activation.coefficients(torch.Size((4, HIDDEN))):
         assert each.shape in {(), (4, HIDDEN)}
 
 
 @EVERY_LEARNED
-def test_every_unit_can_have_coefficients_of_its_own(name: str) -> None:
+def test_every_unit_can_have_its_own_coefficients(name: str) -> None:
     activation = made(name, units=HIDDEN).eval()
     shared = made(name)
     for key, parameter in activation.named_parameters():
@@ -172,7 +172,7 @@ def test_every_unit_can_have_coefficients_of_its_own(name: str) -> None:
 
 
 @EVERY_LEARNED
-def test_units_start_as_a_shared_activation_does(name: str) -> None:
+def test_units_start_like_a_shared_activation(name: str) -> None:
     if name == "apl":  # its hinges are drawn
         return
     x = torch.randn(4, HIDDEN)
@@ -181,7 +181,7 @@ def test_units_start_as_a_shared_activation_does(name: str) -> None:
 
 @EVERY_LEARNED
 @pytest.mark.parametrize("learn", [True, False])
-def test_its_numbers_learn_if_they_shall_and_are_in_the_state_in_any_case(
+def test_parameters_learn_on_request_and_are_always_in_the_state_dict(
     name: str, learn: bool
 ) -> None:
     activation = made(name, learn=learn).eval()
@@ -193,7 +193,7 @@ def test_its_numbers_learn_if_they_shall_and_are_in_the_state_in_any_case(
 
 
 @EVERY_LEARNED
-def test_all_that_learns_still_learns_in_double_precision(name: str) -> None:
+def test_gradients_in_double_precision_equal_those_in_single(name: str) -> None:
     x = torch.linspace(-3, 3, 20)
     gradients = []
     for activation in (made(name).eval(), made(name).double().eval()):
@@ -204,7 +204,7 @@ def test_all_that_learns_still_learns_in_double_precision(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [n for n in ACTIVATIONS.names() if n not in LEARNED])
-def test_what_learns_nothing_has_an_empty_state(name: str) -> None:
+def test_fixed_activation_has_an_empty_state_dict(name: str) -> None:
     assert not made(name).state_dict()
 
 

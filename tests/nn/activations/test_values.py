@@ -85,7 +85,7 @@ CASES: list[tuple[str, dict[str, Any], Definition]] = [
     CASES,
     ids=[" ".join([name, *map(str, settings.values())]) for name, settings, _ in CASES],
 )
-def test_the_value_is_that_of_the_definition(
+def test_value_equals_the_definition(
     name: str, settings: dict[str, Any], definition: Definition
 ) -> None:
     # Numbers are kept in single precision, so the values agree to that.
@@ -94,5 +94,5 @@ def test_the_value_is_that_of_the_definition(
     assert found == pytest.approx([definition(x) for x in AT], rel=1e-6, abs=1e-6)
 
 
-def test_every_activation_has_a_definition_here_or_in_a_test_of_its_own() -> None:
+def test_every_activation_has_a_definition_here_or_in_its_own_test() -> None:
     assert {name for name, _, _ in CASES} | {"apl"} == set(ACTIVATIONS.names())

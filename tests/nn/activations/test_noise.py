@@ -19,7 +19,7 @@ def gain(activation: EELU, shape: torch.Size = STEP) -> Tensor:
 
 
 @NOISY
-def test_each_sequence_and_unit_has_a_draw_that_does_not_change_along_time(name: str) -> None:
+def test_noise_differs_by_sequence_and_unit_but_not_by_step(name: str) -> None:
     activation = ACTIVATIONS[name]()
     drawn = activation.coefficients(STEP)
     assert drawn[0].shape == STEP
@@ -29,7 +29,7 @@ def test_each_sequence_and_unit_has_a_draw_that_does_not_change_along_time(name:
 
 
 @NOISY
-def test_the_seed_decides_what_is_drawn(name: str) -> None:
+def test_noise_is_determined_by_the_seed(name: str) -> None:
     def draw(seed: int) -> Tensor:
         torch.manual_seed(seed)
         return ACTIVATIONS[name]().coefficients(STEP)[0]
@@ -39,7 +39,7 @@ def test_the_seed_decides_what_is_drawn(name: str) -> None:
 
 
 @NOISY
-def test_evaluation_draws_nothing(name: str) -> None:
+def test_evaluation_draws_no_noise(name: str) -> None:
     activation = ACTIVATIONS[name]().eval()
     state = torch.get_rng_state()
     x = torch.randn(3, 4)
@@ -49,7 +49,7 @@ def test_evaluation_draws_nothing(name: str) -> None:
 
 
 @NOISY
-def test_what_is_drawn_is_in_the_precision_of_the_module(name: str) -> None:
+def test_noise_has_the_dtype_of_the_module(name: str) -> None:
     assert ACTIVATIONS[name]().double().coefficients(STEP)[0].dtype == torch.float64
 
 
@@ -61,7 +61,7 @@ def test_eelu_alternates_noisy_and_plain_calls_in_training() -> None:
     assert gain(activation).item() == 1
 
 
-def test_evaluation_in_between_does_not_disturb_the_alternation() -> None:
+def test_eelu_alternates_regardless_of_evaluation_in_between() -> None:
     activation = EELU()
     shapes = []
     for _ in range(4):
@@ -70,9 +70,7 @@ def test_evaluation_in_between_does_not_disturb_the_alternation() -> None:
     assert shapes == [STEP, (), STEP, ()]
 
 
-def test_the_gain_of_eelu_lies_around_one_between_zero_and_two_with_a_spread_drawn_per_call() -> (
-    None
-):
+def test_eelu_gain_is_around_one_within_zero_and_two_with_a_spread_per_call() -> None:
     torch.manual_seed(0)
     activation = EELU()
     spreads = []
@@ -88,12 +86,12 @@ def test_the_gain_of_eelu_lies_around_one_between_zero_and_two_with_a_spread_dra
     assert 0.6 < max(spreads) < 0.75
 
 
-def test_without_a_spread_every_call_of_eelu_is_plain() -> None:
+def test_eelu_without_spread_has_no_noise() -> None:
     activation = EELU(epsilon=0.0)
     assert torch.equal(gain(activation), torch.ones(STEP))
 
 
-def test_a_noisy_call_trains_neither_number_of_eelu_and_a_plain_one_both() -> None:
+def test_eelu_trains_a_and_b_in_plain_calls_only() -> None:
     activation = EELU()
     x = torch.tensor([-1.0, 1.0], requires_grad=True)
     trained = []
@@ -104,7 +102,7 @@ def test_a_noisy_call_trains_neither_number_of_eelu_and_a_plain_one_both() -> No
     assert trained == [(False, False), (True, True)]
 
 
-def test_a_number_of_eelu_below_zero_counts_as_zero_and_can_come_back() -> None:
+def test_eelu_parameter_below_zero_counts_as_zero_and_can_return() -> None:
     activation = EELU().eval()
     with torch.no_grad():
         activation.a.fill_(-0.5)
@@ -115,7 +113,7 @@ def test_a_number_of_eelu_below_zero_counts_as_zero_and_can_come_back() -> None:
     assert activation.a.grad.item() == pytest.approx(-0.6321206)
 
 
-def test_the_slopes_of_rrelu_fill_their_range() -> None:
+def test_rrelu_slopes_fill_their_range() -> None:
     torch.manual_seed(0)
     (slope,) = RReLU(lower=0.1, upper=0.5).coefficients(STEP)
     assert slope.min().item() == pytest.approx(0.1, abs=0.01)

@@ -47,7 +47,7 @@ def check(layer: RecurrentLayer, inputs: Tensor, sequences: list[list[Tensor]]) 
     torch.testing.assert_close(layer(inputs)[0], expected, atol=1e-6, rtol=1e-6)
 
 
-def test_gru_with_reset_after_the_product() -> None:
+def test_gru_resets_after_the_product() -> None:
     layer, w, inputs = prepared("gru")
 
     def run(xs: Tensor) -> list[Tensor]:
@@ -63,7 +63,7 @@ def test_gru_with_reset_after_the_product() -> None:
     check(layer, inputs, [run(xs) for xs in inputs.unbind(1)])
 
 
-def test_gru_with_reset_before_the_product_is_the_cell_of_tensorflow() -> None:
+def test_gru_that_resets_before_the_product_is_the_cell_of_tensorflow() -> None:
     layer, w, inputs = prepared("gru", reset="before", gate_bias=1.0, init="glorot")
     assert w["bias_ih"].tolist() == [2.0] * 2 * H + [0.0] * H  # 1, doubled by `prepared`
     kernel = torch.cat([w["weight_ih"], w["weight_hh"]], dim=1).t()  # of [x, h]
@@ -81,7 +81,7 @@ def test_gru_with_reset_before_the_product_is_the_cell_of_tensorflow() -> None:
     check(layer, inputs, [run(xs) for xs in inputs.unbind(1)])
 
 
-def test_with_reset_before_the_product_its_two_biases_are_one() -> None:
+def test_gru_that_resets_before_the_product_adds_both_biases() -> None:
     layer, _, inputs = prepared("gru", reset="before")
     expected, _ = layer(inputs)
     with torch.no_grad():
@@ -140,26 +140,26 @@ def test_lagged_lstm_combines_the_states_at_its_lags(cell: str, lags: list[int])
     check(layer, inputs, [run(xs) for xs in inputs.unbind(1)])
 
 
-def test_a_mean_lstm_of_the_last_step_alone_is_an_lstm() -> None:
+def test_mean_lstm_with_lag_one_is_an_lstm() -> None:
     layer, _, inputs = prepared("mean_lstm", lags=[1])
     plain = LSTM(I, H, activation="arelu", dtype=torch.float64)
     plain.load_state_dict(layer.state_dict())
     torch.testing.assert_close(layer(inputs), plain(inputs))
 
 
-def test_an_a_lstm_learns_one_vector_for_each_direction() -> None:
+def test_a_lstm_learns_one_vector_per_direction() -> None:
     plain, ours = LSTM(I, 128, bidirectional=True), CELLS["a_lstm"](I, 128, bidirectional=True)
     counts = [sum(p.numel() for p in layer.parameters()) for layer in (ours, plain)]
     assert counts[0] - counts[1] == 256
 
 
 @pytest.mark.parametrize("lags", [[], [0], [1, -1], [3, 3], [1.5]])
-def test_lags_that_are_none_are_refused(lags: list[int]) -> None:
+def test_lagged_lstm_refuses_invalid_lags(lags: list[int]) -> None:
     with pytest.raises(RequestError, match="lags="):
         CELLS["a_lstm"](I, H, lags=lags)
 
 
-def test_lstm_at_forgets_by_what_it_remembers() -> None:
+def test_lstm_at_forgets_by_its_cell_state() -> None:
     layer, w, inputs = prepared("lstm_at")
 
     def run(xs: Tensor) -> list[Tensor]:
@@ -210,7 +210,7 @@ def test_li_gru_normalises_over_real_frames_only(norm: str, training: bool) -> N
         torch.testing.assert_close(ours.state_dict(), alone.state_dict())
 
 
-def test_li_gru_has_a_bias_only_where_nothing_shifts() -> None:
+def test_li_gru_has_a_bias_only_without_normalisation() -> None:
     names = [
         {name for name, _ in CELLS["li_gru"](I, H, norm=norm).named_parameters() if "bias" in name}
         for norm in ("batch", "none")
@@ -218,14 +218,14 @@ def test_li_gru_has_a_bias_only_where_nothing_shifts() -> None:
     assert names == [{"norms.l0.bias"}, {"bias_ih_l0"}]
 
 
-def test_one_frame_has_no_batch_statistics() -> None:
+def test_li_gru_refuses_batch_statistics_of_one_frame() -> None:
     layer = CELLS["li_gru"](I, H)
     with pytest.raises(RequestError, match="1 real frame"):
         layer(torch.zeros(3, 1, I), lengths=[1])
     layer.eval()(torch.zeros(3, 1, I), lengths=[1])
 
 
-def test_another_activation_replaces_the_tanh_of_the_candidate_and_no_gate() -> None:
+def test_activation_replaces_the_tanh_of_the_candidate_and_no_gate() -> None:
     layer = GRU(I, H, activation=nn.Identity())
     with torch.no_grad():
         for value in layer.parameters():

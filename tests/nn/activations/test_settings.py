@@ -49,7 +49,7 @@ def takes_units(name: str) -> bool:
         ("snake", {"a": INFINITE}, r"activation\.a=inf: must be a finite number"),
     ],
 )
-def test_a_bad_setting_is_refused_with_the_remedy(
+def test_invalid_setting_is_refused_with_the_remedy(
     name: str, settings: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(RequestError, match=message):
@@ -59,7 +59,7 @@ def test_a_bad_setting_is_refused_with_the_remedy(
 @pytest.mark.parametrize(
     "path", sorted((packaged("conf") / "activation").glob("*.yaml")), ids=lambda p: p.stem
 )
-def test_every_file_builds_the_activation_that_it_names_with_its_own_defaults(path: Any) -> None:
+def test_every_file_builds_the_activation_that_it_names_with_its_defaults(path: Any) -> None:
     node = compose([f"activation={path.stem}"]).activation
     settings = {key: value for key, value in node.items() if key not in OF_THE_MODEL}
     given = {"units": None} if takes_units(node["name"]) else {}
@@ -74,7 +74,7 @@ def test_every_file_builds_the_activation_that_it_names_with_its_own_defaults(pa
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS.names())
-def test_every_activation_has_a_file_and_what_learns_can_be_shared(name: str) -> None:
+def test_every_activation_has_a_file_and_learned_ones_can_be_shared(name: str) -> None:
     node = compose([f"activation={name}"]).activation
     assert node["name"] == name
     found = {key: node[key] for key in OF_THE_MODEL & node.keys()}

@@ -24,14 +24,14 @@ def value(module: AReLU, x: float) -> float:
 
 @given(x=numbers, alpha=st.floats(0.01, 0.99), beta=st.floats(-6, 6))
 @settings(deadline=None)
-def test_the_value_is_that_of_the_definition(x: float, alpha: float, beta: float) -> None:
+def test_arelu_equals_its_definition(x: float, alpha: float, beta: float) -> None:
     expected = max(x, 0.0) * (1 + sigmoid(beta)) - max(-x, 0.0) * alpha
     assert value(AReLU(alpha, beta).double(), x) == pytest.approx(expected, rel=1e-6, abs=1e-12)
 
 
 @given(xs=st.lists(numbers, min_size=1, max_size=20), beta=st.floats(-6, 6))
 @settings(deadline=None)
-def test_the_gradients_of_alpha_and_beta_are_the_stated_sums(xs: list[float], beta: float) -> None:
+def test_gradients_of_alpha_and_beta_are_the_stated_sums(xs: list[float], beta: float) -> None:
     module = AReLU(0.5, beta).double()
     x = torch.tensor(xs, dtype=torch.float64)
     g = torch.linspace(-1, 2, len(xs), dtype=torch.float64)
@@ -44,7 +44,7 @@ def test_the_gradients_of_alpha_and_beta_are_the_stated_sums(xs: list[float], be
 
 
 @pytest.mark.parametrize("alpha", [0.001, 1.5])
-def test_outside_its_clamp_alpha_counts_as_the_bound_and_gets_no_gradient(alpha: float) -> None:
+def test_alpha_outside_its_clamp_counts_as_the_bound_without_gradient(alpha: float) -> None:
     module = AReLU(0.5, 1.0)
     with torch.no_grad():
         module.alpha.fill_(alpha)
@@ -55,7 +55,7 @@ def test_outside_its_clamp_alpha_counts_as_the_bound_and_gets_no_gradient(alpha:
 
 
 @pytest.mark.parametrize("alpha", [0.01, 0.99])
-def test_on_a_bound_of_its_clamp_alpha_still_learns(alpha: float) -> None:
+def test_alpha_on_a_bound_learns(alpha: float) -> None:
     module = AReLU(alpha, 1.0)
     module(torch.tensor(-2.0)).backward()
     assert module.alpha.grad == -2
@@ -63,7 +63,7 @@ def test_on_a_bound_of_its_clamp_alpha_still_learns(alpha: float) -> None:
 
 @pytest.mark.parametrize("bound", [0.01, 0.3, 0.9, 0.99])
 @pytest.mark.parametrize("default", [torch.float32, torch.float64], ids=["single", "double"])
-def test_on_a_bound_it_still_learns_in_double_precision(bound: float, default: torch.dtype) -> None:
+def test_alpha_on_a_bound_learns_in_double_precision(bound: float, default: torch.dtype) -> None:
     # 0.01 in single precision, read in double, is a little less than 0.01; 0.3 is more.
     before = torch.get_default_dtype()
     torch.set_default_dtype(default)
@@ -77,7 +77,7 @@ def test_on_a_bound_it_still_learns_in_double_precision(bound: float, default: t
         assert module.alpha.grad == -2
 
 
-def test_one_step_below_its_clamp_freezes_alpha() -> None:
+def test_alpha_below_its_clamp_is_frozen() -> None:
     module = AReLU(0.01, 1.0)
     optimiser = torch.optim.SGD(module.parameters(), lr=0.1)
     seen = []
@@ -89,7 +89,7 @@ def test_one_step_below_its_clamp_freezes_alpha() -> None:
     assert seen == pytest.approx([-0.09] * 3)
 
 
-def test_what_does_not_learn_has_no_gradient_but_stays_in_the_state() -> None:
+def test_arelu_that_does_not_learn_keeps_its_parameters_in_the_state_dict() -> None:
     module = AReLU(0.3, 1.5, learn=False)
     x = torch.ones(2, requires_grad=True)
     module(x).sum().backward()
@@ -110,16 +110,18 @@ def test_what_does_not_learn_has_no_gradient_but_stays_in_the_state() -> None:
         {"alpha": 0.5, "alpha_min": 0.9, "alpha_max": 0.1},
     ],
 )
-def test_an_alpha_outside_its_clamp_is_refused_with_the_remedy(settings: dict[str, Any]) -> None:
+def test_alpha_outside_its_clamp_is_refused_with_the_remedy(
+    settings: dict[str, Any],
+) -> None:
     with pytest.raises(RequestError, match=r"activation\.alpha=.* outside its clamp .*alpha_min"):
         AReLU(**settings)
 
 
-def test_variant_two_of_the_ar_gru_starts_from_an_alpha_of_zero() -> None:
+def test_variant_two_of_the_ar_gru_starts_with_alpha_zero() -> None:
     assert value(AReLU(alpha=0.0, beta=2.0, alpha_min=0.0), -3.0) == 0
 
 
-def test_without_settings_it_is_that_of_chen_et_al() -> None:
+def test_defaults_of_arelu_are_those_of_chen_et_al() -> None:
     module = AReLU()
     assert value(module, -1.0) == pytest.approx(-0.9)
     assert value(module, 1.0) == pytest.approx(1 + sigmoid(2.0))
@@ -129,10 +131,10 @@ def test_without_settings_it_is_that_of_chen_et_al() -> None:
             AReLU(alpha=outside)
 
 
-def test_it_has_two_parameters_of_one_number_each() -> None:
+def test_arelu_has_two_scalar_parameters() -> None:
     assert [tuple(p.shape) for p in AReLU().parameters()] == [(), ()]
 
 
-def test_it_shows_its_parameters_or_their_means() -> None:
+def test_repr_of_arelu_shows_its_parameters_or_their_means() -> None:
     assert repr(AReLU(alpha=0.01, beta=1.0)) == "AReLU(alpha=0.01, beta=1)"
     assert repr(AReLU(alpha=0.01, beta=1.0, units=3)) == "AReLU(alpha=0.01, beta=1)"

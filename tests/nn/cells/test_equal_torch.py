@@ -84,7 +84,7 @@ def gradients(result: list[Tensor], weights: list[Tensor], wanted: list[Tensor])
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_with_tanh_values_and_gradients_are_those_of_torch(
+def test_values_and_gradients_with_tanh_equal_torch(
     name: str, dtype: torch.dtype, case: Case
 ) -> None:
     torch.manual_seed(case.seed)
@@ -114,7 +114,7 @@ def test_with_tanh_values_and_gradients_are_those_of_torch(
 
 @EVERY_LAYER
 @pytest.mark.parametrize("batch_first", [False, True])
-def test_every_form_of_input_gives_what_torch_gives(name: str, batch_first: bool) -> None:
+def test_every_form_of_input_gives_the_result_of_torch(name: str, batch_first: bool) -> None:
     ours, theirs = pair(name, 3, 4, batch_first=batch_first, **STACK)
     batch = torch.randn(5, 6, 3)
     one = torch.randn(5, 3)
@@ -144,7 +144,7 @@ def test_every_form_of_input_gives_what_torch_gives(name: str, batch_first: bool
 @EVERY_LAYER
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("bias", [False, True])
-def test_state_dicts_go_both_ways(name: str, bidirectional: bool, bias: bool) -> None:
+def test_state_dicts_equal_those_of_torch(name: str, bidirectional: bool, bias: bool) -> None:
     ours, theirs = pair(name, 3, 4, 2, bias=bias, bidirectional=bidirectional)
     again = LAYERS[name][1](3, 4, 2, bias=bias, bidirectional=bidirectional)
     again.load_state_dict(ours.state_dict())
@@ -152,14 +152,14 @@ def test_state_dicts_go_both_ways(name: str, bidirectional: bool, bias: bool) ->
     torch.testing.assert_close(flat(again(x)), flat(theirs(x)), atol=0, rtol=0)
 
 
-def test_only_what_an_activation_learns_stands_in_the_state_dict_beside_torchs_own() -> None:
+def test_state_dict_adds_only_the_parameters_of_the_activation() -> None:
     ours, theirs = GRU(3, 4, activation="arelu"), nn.GRU(3, 4)
     extra = ours.state_dict().keys() - theirs.state_dict().keys()
     assert extra == {"activations.l0.alpha", "activations.l0.beta"}
 
 
 @EVERY_LAYER
-def test_from_the_same_seed_weights_start_as_in_torch(name: str) -> None:
+def test_initial_weights_from_a_seed_equal_torch(name: str) -> None:
     our_class, their_class = LAYERS[name]
     torch.manual_seed(7)
     ours = our_class(3, 4, **STACK).state_dict()
@@ -168,12 +168,12 @@ def test_from_the_same_seed_weights_start_as_in_torch(name: str) -> None:
     torch.testing.assert_close(ours, theirs, atol=0, rtol=0)
 
 
-def test_arguments_by_position_are_those_of_torch() -> None:
+def test_positional_arguments_equal_torch() -> None:
     given = (3, 4, 2, False, True, 0.5, True)
     assert GRU(*given).extra_repr() == nn.GRU(*given).extra_repr()
 
 
-def test_dropout_drops_between_the_levels_in_training_only() -> None:
+def test_dropout_acts_between_the_levels_in_training_only() -> None:
     ours, theirs = pair("gru", 3, 4, num_layers=3, dropout=0.5)
     x = torch.randn(5, 2, 3)
     torch.testing.assert_close(flat(ours.eval()(x)), flat(theirs.eval()(x)))
@@ -186,7 +186,7 @@ def test_dropout_drops_between_the_levels_in_training_only() -> None:
     assert torch.equal(first, ours(x)[0])
 
 
-def test_with_relu_the_simple_network_is_that_of_torch_too() -> None:
+def test_rnn_with_relu_equals_torch() -> None:
     theirs = nn.RNN(3, 4, nonlinearity="relu", bidirectional=True)
     ours = RNN(3, 4, bidirectional=True, activation="relu")
     ours.load_state_dict(theirs.state_dict())

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sercli.nn.pooling import (
     Pooling,
@@ -22,8 +24,16 @@ def states(filler: float) -> torch.Tensor:
     return random.masked_fill(~VALID.unsqueeze(-1), filler)
 
 
+@given(lengths=st.lists(st.integers(1, 6), min_size=1, max_size=5), padding=st.integers(0, 3))
+@settings(deadline=None)
+def test_valid_steps_are_those_before_the_length(lengths: list[int], padding: int) -> None:
+    steps = max(lengths) + padding
+    expected = [[step < length for step in range(steps)] for length in lengths]
+    assert valid_steps(torch.tensor(lengths), steps).tolist() == expected
+
+
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_pooling_is_that_of_each_sequence_alone(pooling: Pooling) -> None:
+def test_pooling_equals_that_of_each_sequence_alone(pooling: Pooling) -> None:
     found = pooling(states(7.0), VALID)
     for i, length in enumerate(LENGTHS):
         real = states(0.0)[i, :length]

@@ -32,9 +32,7 @@ def trained(activation: Trained) -> Trained:
 @pytest.mark.parametrize("units", [None, 3])
 @pytest.mark.parametrize("basis", ["identity+relu+tanh", "identity+relu", "relu+tanh", "tanh"])
 @pytest.mark.parametrize("hull", ["affine", "convex"])
-def test_the_weights_of_comb_still_sum_to_one_after_training(
-    hull: str, basis: str, units: int | None
-) -> None:
+def test_comb_weights_sum_to_one_after_training(hull: str, basis: str, units: int | None) -> None:
     activation = Comb(basis, hull, units=units)
     before = torch.stack(activation.coefficients(torch.Size()))
     weights = torch.stack(trained(activation).coefficients(torch.Size()))
@@ -43,7 +41,7 @@ def test_the_weights_of_comb_still_sum_to_one_after_training(
     assert torch.allclose(before, weights) == (basis == "tanh")
 
 
-def test_affine_weights_can_leave_the_convex_hull() -> None:
+def test_comb_affine_weights_can_leave_the_convex_hull() -> None:
     assert min(trained(Comb(hull="affine")).coefficients(torch.Size())) < 0
 
 
@@ -56,7 +54,7 @@ def test_affine_weights_can_leave_the_convex_hull() -> None:
         ("tanh", "code", 5e-5),
     ],
 )
-def test_pau_starts_close_to_what_it_is_named_after(
+def test_pau_starts_close_to_its_initial_function(
     init: str, denominator: str, tolerance: float
 ) -> None:
     x = WITHIN_THE_FIT
@@ -66,7 +64,7 @@ def test_pau_starts_close_to_what_it_is_named_after(
 
 
 @pytest.mark.parametrize("denominator", ["paper", "code"])
-def test_the_denominator_of_pau_stays_at_one_or_above_whatever_is_learned(denominator: str) -> None:
+def test_pau_denominator_stays_at_one_or_above(denominator: str) -> None:
     activation = trained(PAU(denominator=denominator)).double()
     with torch.no_grad():
         activation.a.copy_(torch.tensor([1.0, 0, 0, 0, 0, 0]))
@@ -78,7 +76,7 @@ def test_the_denominator_of_pau_stays_at_one_or_above_whatever_is_learned(denomi
 
 @pytest.mark.parametrize("init", ["leaky_relu", "tanh"])
 @pytest.mark.parametrize("denominator", ["paper", "code"])
-def test_no_coefficient_of_pau_starts_without_a_gradient(init: str, denominator: str) -> None:
+def test_pau_coefficients_all_start_with_a_gradient(init: str, denominator: str) -> None:
     activation = PAU(init, denominator).double()
     activation(torch.linspace(-3, 3, 100, dtype=torch.float64)).exp().sum().backward()
     for parameter in activation.parameters():
@@ -97,7 +95,7 @@ def test_apl_is_relu_with_hinges() -> None:
 
 
 @pytest.mark.parametrize("units", [None, 4000])
-def test_the_hinges_of_apl_are_drawn_as_published(units: int | None) -> None:
+def test_apl_hinges_are_drawn_as_published(units: int | None) -> None:
     torch.manual_seed(0)
     activation = APL(hinges=3, units=units)
     assert activation.a.shape == activation.b.shape == (3,) if units is None else (3, units)
@@ -109,7 +107,7 @@ def test_the_hinges_of_apl_are_drawn_as_published(units: int | None) -> None:
 
 
 @pytest.mark.parametrize("a", [0.0, 1e-12, -1e-12])
-def test_the_frequency_of_snake_can_cross_zero(a: float) -> None:
+def test_snake_frequency_can_cross_zero(a: float) -> None:
     activation = Snake(a)
     x = torch.tensor([-2.0, 0.0, 3.0], requires_grad=True)
     out = activation(x)
@@ -123,7 +121,7 @@ def test_the_frequency_of_snake_can_cross_zero(a: float) -> None:
 
 
 @pytest.mark.parametrize("of", [Comb, PAU, APL, Snake])
-def test_what_does_not_learn_stays_as_it_is(of: Any) -> None:
+def test_activation_that_does_not_learn_stays_as_it_is(of: Any) -> None:
     activation = of(learn=False)
     before: dict[str, Tensor] = {k: v.clone() for k, v in activation.state_dict().items()}
     trained(nn.Sequential(nn.Linear(1, 1), activation))
