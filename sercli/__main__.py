@@ -1,4 +1,4 @@
-"""The program: run the command line and turn every error into one line and a status."""
+"""Run the command line; turn every error into one line and an exit status."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import NoReturn
 from sercli.errors import Interrupted, SercliError
 
 INTERRUPTED = 130
-"""128 + SIGINT, as shells count it."""
+"""128 + SIGINT, as in a shell."""
 
-_ANOTHER_FOLDER = "choose another place (paths.data, paths.store, paths.runs or --output)"
+_ANOTHER_FOLDER = "choose another folder (paths.data, paths.store, paths.runs or --output)"
 _MORE_SPACE = "free some space and run the same command again"
 _REMEDIES = {
     errno.ENOSPC: _MORE_SPACE,
@@ -38,7 +38,7 @@ def main() -> None:
         _leave(str(error), error.exit_status, error)
     except Interrupted as error:
         _leave(
-            "interrupted; what was finished is kept, and the same command goes on from there",
+            "interrupted; finished work is kept, and the same command resumes",
             INTERRUPTED,
             error,
         )
@@ -47,7 +47,7 @@ def main() -> None:
         _leave(f"{error}" + (f"; {remedy}" if remedy else ""), 1, error)
     except Exception as error:
         text = f"{type(error).__name__}: {error}".partition("\n")[0]
-        _leave(f"{text} (a fault in sercli: --debug shows where)", 1, error)
+        _leave(f"{text} (a bug in sercli; --debug shows where)", 1, error)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

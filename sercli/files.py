@@ -1,4 +1,4 @@
-"""Write files and folders so that they exist whole or not at all."""
+"""Atomic writing of files and folders, and locks between processes."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from sercli.errors import BusyError
 
 
 def write_atomically(path: Path, write: Callable[[Path], object], *, sync: bool = True) -> None:
-    """Call ``write`` with a temporary name beside ``path``, then rename the result to ``path``.
+    """Write a file under a temporary name beside ``path``, then rename it to ``path``.
 
-    A crash leaves either the old file or the new one, never a part of it.
+    A crash leaves the old file or the new one, never a part of it.
 
     Args:
-        path: The file.
-        write: Writes a file of the name that it is given.
-        sync: Force the file to the disk before it is renamed. Without that, a power cut may leave
-            a file that is cut short or empty.
+        path: File to write; its folder is created.
+        write: Called with the temporary path.
+        sync: Flush the file to disk before it is renamed. Without that, a power cut may leave it
+            truncated.
 
     Raises:
-        OSError: The folder cannot be written or the disk is full; nothing is left behind.
+        OSError: The folder cannot be written or the disk is full; no file is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
@@ -41,19 +41,19 @@ def write_atomically(path: Path, write: Callable[[Path], object], *, sync: bool 
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` atomically, in UTF-8."""
+    """Write ``text`` to ``path`` atomically as UTF-8."""
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 @contextmanager
 def folder_written_whole(path: Path) -> Iterator[Path]:
-    """Give a temporary folder beside ``path`` that becomes ``path`` when the block succeeds.
+    """Yield a temporary folder beside ``path`` that becomes ``path`` if the block succeeds.
 
-    The caller sees to it that nobody else writes ``path`` at the same time; what an earlier,
-    killed process has left of it is removed.
+    Temporary folders of killed processes are removed. The caller excludes other writers of
+    ``path`` (`held_alone`).
 
     Raises:
-        OSError: ``path`` already holds files, or cannot be written.
+        OSError: ``path`` holds files already, or cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{escape(path.name)}.{'?' * 8}.tmp"):
@@ -69,11 +69,11 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def held_alone(lock: Path, busy: str) -> Iterator[None]:
-    """Hold a lock that the system takes back from a process that dies.
+    """Hold a lock, which the system releases if the process dies.
 
     Args:
-        lock: The file to lock; its folder is created.
-        busy: What to say when another process holds it.
+        lock: File to lock; its folder is created.
+        busy: Error message if another process holds it.
 
     Raises:
         BusyError: Another process holds it.
@@ -88,6 +88,6 @@ def held_alone(lock: Path, busy: str) -> Iterator[None]:
 
 
 def _flush(path: Path) -> None:
-    """Bring the file to the disk before its rename, so that a power cut cannot reorder the two."""
+    """Flush a file to disk before its rename, so that a power cut cannot reorder the two."""
     with path.open("rb") as file:
         os.fsync(file.fileno())

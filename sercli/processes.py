@@ -1,4 +1,4 @@
-"""Worker processes that stop when the program that started them does."""
+"""Worker processes that exit with the process that started them."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from pathlib import Path
 from typing import Any
 
 _REQUESTS = (signal.SIGINT, signal.SIGTERM)
-"""What a user or a scheduler sends to ask a program to stop."""
+"""Signals by which a user or a scheduler stops a program."""
 
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
-"""Processor time that a container may use, and in what time (cgroup 2), in microseconds."""
+"""CPU quota and period of a container (cgroup 2), microseconds."""
 
 
 def available_cores() -> int:
-    """Return how many cores this process may use.
+    """Return the number of cores that this process may use.
 
-    A container with a quota sees all cores of its machine, and may use no more than that.
+    A container with a CPU quota sees all cores of its machine; the quota counts.
     """
     seen = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
@@ -38,63 +38,62 @@ def available_cores() -> int:
 def worker_pool(
     workers: int, prepare: Callable[..., None] | None = None, *given: Any
 ) -> ProcessPoolExecutor:
-    """Start a pool of fresh processes.
+    """Start a pool of processes.
 
-    Each is spawned, not forked, because a fork copies the locks of torch's threads but not the
-    threads. Ctrl-C and SIGTERM reach only the parent, which decides what to keep, even where a
-    scheduler sends them to all processes of a job, as Slurm does; and a worker whose parent was
-    killed leaves at once instead of waiting for work for ever.
+    They are spawned, not forked: a fork copies the locks of torch's threads but not the threads.
+    They ignore SIGINT and SIGTERM, which a terminal or Slurm sends to all processes of a job, and
+    leave the decision what to keep to the parent. They exit when the parent dies.
 
     Args:
         workers: Number of processes.
-        prepare: Called once in each process with ``given``, before its first work.
+        prepare: Initialiser, called once in each process with ``given``.
         given: Arguments of ``prepare``.
     """
     pool = ProcessPoolExecutor(
         workers,
-        mp_context=_DeafContext(),
+        mp_context=_SignalIgnoringContext(),
         initializer=_start,
         initargs=(prepare, given),
     )
     try:
-        with _held_back(*_REQUESTS):  # a process inherits that: it is deaf from its first moment
+        with _blocked(*_REQUESTS):  # inherited: a process ignores them from its start
             for _ in range(workers):
                 pool.submit(int)
-    except BaseException:  # the interrupt that was held back
+    except BaseException:  # an interrupt that was blocked until here
         stop_workers(pool)
         raise
     return pool
 
 
-class _DeafProcess(SpawnProcess):
-    """Does not hear SIGTERM, so that its parent has to end it otherwise."""
+class _SignalIgnoringProcess(SpawnProcess):
+    """A process that ignores SIGTERM: ``terminate`` sends SIGKILL."""
 
     terminate = SpawnProcess.kill
 
 
-class _DeafContext(SpawnContext):
-    Process = _DeafProcess
+class _SignalIgnoringContext(SpawnContext):
+    Process = _SignalIgnoringProcess
 
 
 def start_worker(
     work: Callable[..., int], *given: Any, environment: Mapping[str, str] | None = None
 ) -> SpawnProcess:
-    """Start one fresh process that works on its own and can have processes of its own.
+    """Start one process that may start processes of its own.
 
-    Ctrl-C does not reach it, SIGTERM does. It leaves when its parent is killed.
+    It ignores SIGINT, not SIGTERM, and exits when its parent dies.
 
     Args:
-        work: Called with ``given``; what it returns is the exit status.
-        given: Its arguments.
-        environment: Variables that the process has besides those of this one.
+        work: Function called with ``given``; it returns the exit status.
+        given: Arguments of ``work``.
+        environment: Environment variables to add.
     """
     process = multiprocessing.get_context("spawn").Process(
         target=_work, args=(work, given, dict(environment or {}))
     )
     try:
-        with _held_back(signal.SIGINT):
+        with _blocked(signal.SIGINT):
             process.start()
-    except BaseException:  # the interrupt that was held back
+    except BaseException:  # an interrupt that was blocked until here
         if process.pid is not None:
             process.kill()
         raise
@@ -108,8 +107,8 @@ def _work(work: Callable[..., int], given: tuple[Any, ...], environment: dict[st
 
 
 @contextmanager
-def _held_back(*requests: signal.Signals) -> Iterator[None]:
-    """Let signals wait until the block is done; a process that starts in it never gets them."""
+def _blocked(*requests: signal.Signals) -> Iterator[None]:
+    """Block signals until the block ends; a process started in it never receives them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, requests)
     try:
         yield
@@ -123,13 +122,13 @@ def _start(prepare: Callable[..., None] | None, given: tuple[Any, ...]) -> None:
         prepare(*given)
 
 
-def _follow_parent(*deaf_to: signal.Signals) -> None:
-    for number in deaf_to:
+def _follow_parent(*ignored: signal.Signals) -> None:
+    for number in ignored:
         signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _leave_with_parent() -> None:
+def _exit_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -137,6 +136,6 @@ def _leave_with_parent() -> None:
 
 
 def stop_workers(pool: ProcessPoolExecutor) -> None:
-    """Stop a pool's processes in the middle of their work."""
+    """Kill the processes of a pool."""
     for process in list((pool._processes or {}).values()):  # public from Python 3.14 on
         process.terminate()

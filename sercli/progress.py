@@ -1,8 +1,7 @@
 """Progress bars and one-line notes on standard error.
 
-Work that takes long receives a `Progress` and reports to it. Bars appear only on a
-terminal; notes are plain lines, so that a log file stays readable. Results never pass
-through here: they go to standard output.
+Long computations report to a `Progress`. Bars appear on a terminal only; notes are plain lines,
+so that a log file stays readable. Results go to standard output, not through here.
 """
 
 from __future__ import annotations
@@ -28,24 +27,24 @@ from rich.text import Text
 
 @dataclass(frozen=True)
 class Task:
-    """One bar."""
+    """A progress bar."""
 
     _bars: RichProgress | None
     _id: TaskID
 
     def advance(self, amount: float = 1) -> None:
-        """Move the bar on by ``amount``."""
+        """Advance the bar by ``amount``."""
         if self._bars is not None:
             self._bars.advance(self._id, amount)
 
     def describe(self, text: str) -> None:
-        """Change the words before the bar."""
+        """Change the text before the bar."""
         if self._bars is not None:
             self._bars.update(self._id, description=escape(text))
 
 
 class _Amount(ProgressColumn):
-    """How much of how much is done: numbers of things, or of a unit with two decimals."""
+    """The completed and total amounts: counts, or a unit with two decimals."""
 
     def render(self, task: RichTask) -> Text:
         unit = task.fields["unit"]
@@ -54,10 +53,10 @@ class _Amount(ProgressColumn):
 
 
 class Progress:
-    """Bars and notes of one command.
+    """Progress bars and notes of one command.
 
     Args:
-        quiet: Show neither.
+        quiet: Suppress both.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
@@ -68,7 +67,13 @@ class Progress:
 
     @contextmanager
     def task(self, description: str, total: float, unit: str = "") -> Iterator[Task]:
-        """Show a bar while the block runs, of things or of a unit such as h; tasks nest."""
+        """Show a bar while the block runs; tasks nest.
+
+        Args:
+            description: Text before the bar.
+            total: Amount to complete.
+            unit: Unit of the amount, as h; empty: a count.
+        """
         if self._quiet or not self._console.is_terminal:
             yield Task(None, TaskID(0))
             return
@@ -87,12 +92,12 @@ class Progress:
                 bars.remove_task(task)
 
     def note(self, text: str) -> None:
-        """Print one line that the user should see but that is no result."""
+        """Print one line for the user that is not a result."""
         if not self._quiet:
             self._console.print(escape(text))
 
     def note_once(self, text: str) -> None:
-        """Print one line as `note` does, unless it was printed so before."""
+        """Print one line as `note` does, unless it was printed before."""
         if text not in self._noted:
             self._noted.add(text)
             self.note(text)

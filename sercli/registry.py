@@ -1,8 +1,8 @@
-"""Find a part by the name that the configuration gives it.
+"""Registries of parts by name.
 
-A configuration names an activation, a cell, a model or a reader; it never names code.
-Each kind has one folder, whose modules register what they define; a new part is one
-new file there (and one in ``conf/``), and this file does not change.
+A configuration names an activation, a cell, a model or a reader; it never names code. Each kind
+has one package, whose modules register what they define: a new part is a new module there and a
+YAML file in ``conf/``.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """The parts of one kind, by name.
+    """Parts of one kind, by name.
 
     Args:
-        kind: What a part is called in messages ("activation").
-        package: The package whose modules register parts ("sercli.nn.activations").
+        kind: Name of the kind in messages ("activation").
+        package: Package whose modules register parts ("sercli.nn.activations").
+
+    >>> from sercli.nn.activations import ACTIVATIONS
+    >>> "arelu" in ACTIVATIONS.names()
+    True
     """
 
     def __init__(self, kind: str, package: str) -> None:
@@ -31,7 +35,7 @@ class Registry(Generic[T]):
         self._parts: dict[str, T] = {}
 
     def register(self, *names: str) -> Callable[[T], T]:
-        """Enter the decorated class or function under each of ``names``."""
+        """Register the decorated class or function under each of ``names``."""
 
         def enter(part: T) -> T:
             for name in names:
@@ -44,7 +48,7 @@ class Registry(Generic[T]):
         """Return the part called ``name``.
 
         Raises:
-            RequestError: There is none; the message names the nearest one.
+            RequestError: There is none; the message suggests the nearest name.
         """
         if name not in self._parts:
             self._import_modules()

@@ -1,4 +1,4 @@
-"""Where the files that travel with the package lie."""
+"""Paths of the data files in the package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hold a composed configuration to the ranges that types cannot state."""
+"""Check the ranges of a configuration, which types cannot state."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from sercli.errors import RequestError, nearest
 
 
 def check(config: Config) -> None:
-    """Refuse values that no run could use.
+    """Check the value of each setting.
 
     Raises:
-        RequestError: Names the key, its value and what is allowed.
+        RequestError: A value is out of range; the message names the key and the allowed values.
     """
     for key, allowed, words in _RANGES:
         value = _select(config, key)
@@ -27,20 +27,20 @@ def check(config: Config) -> None:
 
 
 def _check_protocol(protocol: ProtocolConfig) -> None:
-    """Refuse settings of the protocol that do not go together."""
+    """Check that the settings of the protocol are compatible."""
     needed = {"next": "leave_one_out", "column": "column"}.get(protocol.dev, protocol.folds)
     if protocol.folds != needed:
         raise RequestError(
-            f"protocol.dev={protocol.dev} goes with protocol.folds={needed} only; "
+            f"protocol.dev={protocol.dev} needs protocol.folds={needed}; "
             "set protocol.dev=speaker, dialogues or utterances"
         )
     if protocol.refit and protocol.dev == "test":
         raise RequestError(
-            "protocol.refit=true would train on test, because protocol.dev=test; set one of them"
+            "protocol.refit=true with protocol.dev=test would train on test; change one of them"
         )
     wanted = set(ProtocolConfig().sides)
     if set(protocol.sides) != wanted:
-        raise RequestError(f"protocol.sides must say what is {', '.join(sorted(wanted))}")
+        raise RequestError(f"protocol.sides must list the values of {', '.join(sorted(wanted))}")
 
 
 def _select(config: Config, key: str) -> Any:

@@ -1,4 +1,4 @@
-"""Build a part from the settings that a configuration gives it, and nothing that it does not."""
+"""Build a part from its settings in a configuration."""
 
 from __future__ import annotations
 
@@ -11,18 +11,26 @@ from sercli.errors import RequestError, nearest
 
 T = TypeVar("T")
 
+_CATCH_ALL = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+"""``*args`` and ``**kwargs``: the signature of a class without a constructor of its own."""
+
 
 def build(path: str, part: Callable[..., T], settings: Mapping[str, Any], **given: Any) -> T:
-    """Call ``part`` with ``settings`` and with what the program itself gives.
+    """Call ``part`` with settings of the configuration and arguments of the program.
 
     Args:
-        path: Where the settings stand in the configuration ("activation"), for messages.
-        part: A class or function with annotated parameters.
-        settings: The node of the configuration; its ``name`` chose ``part`` and is left out.
+        path: Key of the settings ("activation"), for messages.
+        part: Class or function with annotated parameters.
+        settings: Node of the configuration; its ``name``, which chose ``part``, is left out.
         given: Arguments that are not configuration.
 
     Raises:
         RequestError: A setting is unknown to ``part`` or of the wrong type.
+
+    >>> from sercli.nn.activations import ACTIVATIONS
+    >>> part = ACTIVATIONS["leaky_relu"]
+    >>> build("activation", part, {"name": "leaky_relu", "slope": 0.2})  # doctest: +ELLIPSIS
+    LeakyReLU(...)
     """
     chosen = {key: value for key, value in settings.items() if key != "name"}
     hints = typing.get_type_hints(part.__init__ if inspect.isclass(part) else part)
@@ -38,12 +46,8 @@ def build(path: str, part: Callable[..., T], settings: Mapping[str, Any], **give
     return part(**chosen, **given)
 
 
-_CATCH_ALL = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-"""``*args`` and ``**kwargs``, as a class shows that inherits the constructor of `nn.Module`."""
-
-
 def _converted(path: str, value: Any, wanted: Any) -> Any:
-    """Return ``value`` as ``wanted``; an int may stand for a float, nothing else for another."""
+    """Return ``value`` as ``wanted``; an int is accepted for a float, no other type for another."""
     kinds = typing.get_args(wanted) or (wanted,)
     if float in kinds and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

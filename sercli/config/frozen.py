@@ -1,9 +1,14 @@
-"""A configuration as it was when a sweep was planned: a text that no later edit changes.
+"""Frozen configurations: a sweep's configuration as it was planned, immune to later edits.
 
-A frozen text holds every value of the configuration, so that neither the YAML files nor the
-defaults of the code are asked again. Interpolations stay as they are written: an ``arelu.alpha``
-that is set later still reaches ``activation.alpha``. The text is data. It may refer to its own
-keys (``${arelu.alpha}``), and to nothing else.
+`freeze` writes down every value, so that neither the YAML files nor the defaults of the code are
+read again; `thaw` sets the values of a trial in it. Interpolations are kept: an ``arelu.alpha``
+that is set later still reaches ``activation.alpha``. A frozen text is data. It may refer to its
+own keys (``${arelu.alpha}``) and to nothing else.
+
+OmegaConf takes 12 ms to set a value and resolve the whole, so that the 10 000 trials of a grid
+would take two minutes. Nearly all of them set plain values, followed by plain references.
+Resolution of these is re-implemented here (`_thaw_plain`, `_followers`) and takes 0.25 ms;
+everything else is left to OmegaConf (`_thaw_all`).
 """
 
 from __future__ import annotations
@@ -27,7 +32,7 @@ from sercli.errors import RequestError, nearest
 
 
 def freeze(overrides: Sequence[str]) -> str:
-    """Compose a configuration and write it down as it is now.
+    """Compose a configuration and return it as text.
 
     Args:
         overrides: Hydra overrides without sweeps.
@@ -36,23 +41,21 @@ def freeze(overrides: Sequence[str]) -> str:
         YAML with the ``overrides``, the ``choices`` (group → file) and the ``configuration``.
 
     Raises:
-        RequestError: The overrides make no sense, or a value calls a resolver (``${oc.env:…}``).
+        RequestError: The overrides are invalid, or a value calls a resolver (``${oc.env:…}``).
     """
     node, choices = compose_unresolved(overrides)
     configuration = OmegaConf.to_container(node, resolve=False)
     _refuse_resolvers(configuration)
-    page = {"overrides": list(overrides), "choices": choices, "configuration": configuration}
-    return yaml.safe_dump(page, sort_keys=False, allow_unicode=True)
+    content = {"overrides": list(overrides), "choices": choices, "configuration": configuration}
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 
 def thaw(text: str, settings: Mapping[str, Any]) -> Config:
-    """Make the configuration of a frozen text with some of its settings replaced.
-
-    Reading a text takes some 30 ms; thawing it again with other plain values 0.1 ms.
+    """Return the configuration of a frozen text, with some settings replaced.
 
     Args:
-        text: What `freeze` wrote.
-        settings: Key with dots → value; the keys are leaves of the configuration.
+        text: Result of `freeze`.
+        settings: Dotted key → value; the keys are leaves of the configuration.
 
     Raises:
         RequestError: A setting is unknown, of the wrong type or out of range, or the text is
@@ -61,8 +64,8 @@ def thaw(text: str, settings: Mapping[str, Any]) -> Config:
     frozen = _read(text)
     _refuse_resolvers(settings)
     leaves = {key: _leaf(text, key) for key in settings}
-    if all(map(_stands_for_itself, leaves.values(), settings.values())):
-        config = _thaw_simply(text, frozen, settings)
+    if all(map(_is_plain, leaves.values(), settings.values())):
+        config = _thaw_plain(text, frozen, settings)
     else:
         config = None
     config = config or _thaw_all(frozen.node, settings)
@@ -71,26 +74,26 @@ def thaw(text: str, settings: Mapping[str, Any]) -> Config:
 
 
 def overrides_of(text: str) -> tuple[str, ...]:
-    """Return the overrides that a frozen configuration was composed of."""
+    """Return the overrides of a frozen configuration."""
     return _read(text).overrides
 
 
 def choices_of(text: str) -> Mapping[str, str]:
-    """Return which file of each group a frozen configuration was composed of."""
+    """Return the choice of each group in a frozen configuration."""
     return _read(text).choices
 
 
 def leaves_of(text: str) -> tuple[str, ...]:
-    """Return the keys of a frozen configuration that have no keys below them, in order."""
+    """Return the dotted keys of the leaves of a frozen configuration, in order."""
     return tuple(flatten(_content(text)["configuration"]))
 
 
 def number_kind(text: str, key: str) -> type[int] | type[float] | None:
-    """Say which numbers a leaf of a frozen configuration holds.
+    """Return the numeric type of a leaf of a frozen configuration.
 
     Returns:
-        The type that the schema states, else that of its present value (null: float); None where
-        it holds no numbers.
+        The type in the schema, else that of the present value (null: float); None if it is no
+        number.
 
     Raises:
         RequestError: There is no such leaf.
@@ -106,13 +109,13 @@ def number_kind(text: str, key: str) -> type[int] | type[float] | None:
 
 @dataclass(frozen=True)
 class _Frozen:
-    """A frozen text, read.
+    """A parsed frozen text.
 
     Attributes:
-        overrides: What it was composed of.
+        overrides: Overrides it was composed of.
         choices: Group → choice.
-        node: The configuration with its types and interpolations; not to be changed.
-        config: The same resolved; None where a value is still missing (``???``).
+        node: Configuration with types and interpolations; not to be changed.
+        config: Resolved configuration; None if a value is missing (``???``).
     """
 
     overrides: tuple[str, ...]
@@ -123,31 +126,32 @@ class _Frozen:
 
 @lru_cache(maxsize=64)
 def _read(text: str) -> _Frozen:
-    page = _content(text)
-    _refuse_resolvers(page["configuration"])
+    content = _content(text)
+    _refuse_resolvers(content["configuration"])
     with refused_in_one_line():
-        node = cast("DictConfig", OmegaConf.merge(_schema(), page["configuration"]))
-        OmegaConf.set_struct(node, True)  # as Hydra does: else a misspelt key would be a new one
-        missing = [key for key, value in flatten(page["configuration"]).items() if value == "???"]
-        for key in missing:  # what merging would have taken for "as the schema says"
+        node = cast("DictConfig", OmegaConf.merge(_schema(), content["configuration"]))
+        OmegaConf.set_struct(node, True)  # as Hydra does: a misspelt key is an error
+        leaves = flatten(content["configuration"], lists=True)
+        missing = [key for key, value in leaves.items() if value == "???"]
+        for key in missing:  # merging takes the default of the schema instead
             OmegaConf.update(node, key, "???")
         config = None if missing else cast("Config", OmegaConf.to_object(node))
-    return _Frozen(tuple(page["overrides"]), page["choices"], node, config)
+    return _Frozen(tuple(content["overrides"]), content["choices"], node, config)
 
 
 @lru_cache(maxsize=64)
 def _content(text: str) -> dict[str, Any]:
     damaged = RequestError("a frozen configuration is damaged; plan the sweep again")
     try:
-        page = yaml.safe_load(text)
+        content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise damaged from error
     kinds = {"overrides": list, "choices": dict, "configuration": dict}
-    if not isinstance(page, dict) or any(
-        not isinstance(page.get(name), kind) for name, kind in kinds.items()
+    if not isinstance(content, dict) or any(
+        not isinstance(content.get(name), kind) for name, kind in kinds.items()
     ):
         raise damaged
-    return page
+    return content
 
 
 @cache
@@ -156,7 +160,7 @@ def _schema() -> DictConfig:
 
 
 def _thaw_all(node: DictConfig, settings: Mapping[str, Any]) -> Config:
-    """Set and resolve by OmegaConf, which knows every kind of value and reference."""
+    """Set and resolve by OmegaConf, which supports every kind of value and reference."""
     node = copy.deepcopy(node)
     with refused_in_one_line():
         for key, value in settings.items():
@@ -164,8 +168,8 @@ def _thaw_all(node: DictConfig, settings: Mapping[str, Any]) -> Config:
         return cast("Config", OmegaConf.to_object(node))
 
 
-def _thaw_simply(text: str, frozen: _Frozen, settings: Mapping[str, Any]) -> Config | None:
-    """Do the same to a resolved configuration, 30 times as fast; None where that will not do."""
+def _thaw_plain(text: str, frozen: _Frozen, settings: Mapping[str, Any]) -> Config | None:
+    """Set plain values in a resolved configuration; None where OmegaConf is needed."""
     followers = _followers(text, tuple(settings))
     if frozen.config is None or followers is None:
         return None
@@ -176,7 +180,7 @@ def _thaw_simply(text: str, frozen: _Frozen, settings: Mapping[str, Any]) -> Con
         for key, source in followers.items():
             values[key] = _typed(text, key, values[source])
     except OmegaConfBaseException:
-        return None  # what is wrong is better said by OmegaConf as a whole
+        return None  # OmegaConf gives the better message for the whole
     config = copy.deepcopy(frozen.config)
     for key, value in values.items():
         _put(config, key, value)
@@ -185,7 +189,7 @@ def _thaw_simply(text: str, frozen: _Frozen, settings: Mapping[str, Any]) -> Con
 
 @lru_cache(maxsize=1024)
 def _leaf(text: str, key: str) -> Node:
-    """Find the node of a setting.
+    """Return the node of a setting.
 
     Raises:
         RequestError: There is none.
@@ -199,7 +203,7 @@ def _leaf(text: str, key: str) -> Node:
 
 
 def _is_open(node: Any) -> bool:
-    """Whether a node can have keys below it."""
+    """True if a node can have keys below it."""
     return isinstance(node, DictConfig) and not (
         node._is_none() or node._is_interpolation() or node._is_missing()
     )
@@ -227,18 +231,18 @@ def _refuse_resolvers(content: Any) -> None:
     for key, value in flatten(content, lists=True).items():
         if isinstance(value, str) and "${" in _REFERENCE.sub("", value):
             raise RequestError(
-                f"{key}={value}: a sweep keeps values, and calls nothing to find them; "
+                f"{key}={value}: a sweep stores values and calls no resolver; "
                 "write the value itself"
             )
 
 
 @lru_cache(maxsize=256)
 def _followers(text: str, keys: tuple[str, ...]) -> dict[str, str] | None:
-    """Find the leaves that repeat the value of one of ``keys``, directly or by another leaf.
+    """Return the leaves that refer to one of ``keys``, directly or through another leaf.
 
     Returns:
-        Leaf → the leaf that it repeats, which stands in ``keys`` or before it; None where a leaf
-        makes something else of such a value (``${paths.data}/x``).
+        Leaf → the leaf it refers to, which is in ``keys`` or comes earlier; None if a leaf is
+        more than a reference (``${paths.data}/x``).
     """
     links = {
         key: value
@@ -258,15 +262,15 @@ def _followers(text: str, keys: tuple[str, ...]) -> dict[str, str] | None:
 
 
 def _refers(value: str, key: str) -> bool:
-    """Whether a value may change with ``key``; of a relative or indexed reference nobody knows."""
+    """True if a value may change with ``key``; a relative or indexed reference always may."""
     return any(
         name.startswith(".") or "[" in name or f"{key}.".startswith(f"{name}.")
         for name in _REFERENCE.findall(value)
     )
 
 
-def _stands_for_itself(leaf: Node, value: Any) -> bool:
-    """Whether setting a leaf to a value is no more than that: no tree, no reference."""
+def _is_plain(leaf: Node, value: Any) -> bool:
+    """True if setting the leaf to the value changes one leaf: no tree, no reference."""
     if isinstance(value, str) and ("${" in value or value == "???"):
         return False
     return isinstance(leaf, ValueNode) and isinstance(value, bool | int | float | str | None)

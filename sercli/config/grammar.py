@@ -1,4 +1,4 @@
-"""The sweep grammar: Hydra overrides with several values, read as the axes of a space."""
+"""The sweep grammar: Hydra overrides with several values, parsed as axes of a search space."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from sercli.config.compose import GROUPS, OPEN_KEYS, check_names, parse
 from sercli.errors import RequestError, nearest
 
 MOST_VALUES = 100_000
-"""Of an axis, and of the points of a grid (our choice: who asks for more has mistyped)."""
+"""Upper limit of values per axis and of trials per grid (our choice: more is a typing error)."""
 
 Value = str | int | float
-"""A value of an axis: as an override writes it (``'[0,1]'``, ``"null"``), or a number."""
+"""A value of an axis: text of an override (``'[0,1]'``, ``"null"``) or a number."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Interval:
     """All numbers from ``low`` to ``high``, both included.
 
     Attributes:
-        low: The least.
-        high: The largest.
-        log: Whether they are searched by their logarithm.
-        whole: Whether only whole numbers count; None: as the setting itself says.
+        low: Lower bound.
+        high: Upper bound.
+        log: Search on a logarithmic scale.
+        whole: True for integers only; None: by the type of the setting.
     """
 
     low: float
@@ -44,12 +44,12 @@ class Axis:
     """One override with several values.
 
     Attributes:
-        key: What it sets, as an override begins ("arelu.alpha", "+dataset.classes.fru").
-        text: Its values as they were asked for ("tanh,arelu", "interval(0,1)").
-        values: Its values in order: overrides' own words of a choice, numbers of a range.
-        interval: Its numbers, of which there is no end; ``values`` is then empty.
-        composed: Whether a value changes more than one leaf of a configuration, so that each
-            needs a configuration of its own.
+        key: Left side of the override ("arelu.alpha", "+dataset.classes.fru").
+        text: Right side as written ("tanh,arelu", "interval(0,1)").
+        values: Values in order: texts of a list, numbers of a range.
+        interval: Continuous range; ``values`` is then empty.
+        composed: True if a value changes more than one leaf of the configuration, so that each
+            value needs a composition of its own.
     """
 
     key: str
@@ -59,34 +59,37 @@ class Axis:
     composed: bool = False
 
     def word(self, value: Value) -> str:
-        """Write one of the values as an override."""
+        """Return one of the values as an override."""
         return f"{self.key}={value}"
 
 
 def read_sweep(overrides: Sequence[str]) -> list[str | Axis]:
-    """Tell fixed overrides from swept ones.
+    """Separate fixed overrides from axes.
 
-    An axis has the values of ``a=1,2``, ``choice(…)``, ``range(…)`` (without its stop, as
-    Python's), ``glob(…)`` or ``interval(…)``; a value listed twice counts once, and
-    ``shuffle(…)`` is resolved here, once. Of two overrides of one key the later counts.
+    An axis is ``a=1,2``, ``choice(…)``, ``range(…)`` (without its stop, as in Python),
+    ``glob(…)`` or ``interval(…)``. Repeated values count once, and ``shuffle(…)`` is resolved
+    here, once. Of two overrides of one key the later counts.
 
     Returns:
-        The overrides in their order, a swept one as an axis.
+        The overrides in their order; one with several values as an axis.
 
     Raises:
-        RequestError: An override is not understood, names an unknown key or choice, or has no
-            value; an interval has no numbers, or is one of choices.
+        RequestError: An override cannot be parsed, names an unknown key or choice, or has no
+            value; an interval is empty or over choices.
+
+    >>> read_sweep(["activation=tanh", "arelu.alpha=0.01,0.9"])[1].values
+    ('0.01', '0.9')
     """
     parsed = _last_of_each_key(parse(overrides))
     for override in parsed:
         if override.is_interval_sweep() and override.key_or_group in GROUPS:
-            raise RequestError(f"'{override.input_line}': a group has choices, and no interval")
+            raise RequestError(f"'{override.input_line}': a group has choices, not an interval")
     check_names(parsed)
     return [_item(override, parsed) for override in parsed]
 
 
 def _last_of_each_key(parsed: Sequence[Override]) -> list[Override]:
-    """Drop what a later override of the same key undoes; a mapping would add to it instead."""
+    """Drop overrides that a later one of the same key replaces; a mapping is merged instead."""
     return [
         override
         for position, override in enumerate(parsed)
@@ -114,7 +117,7 @@ def _item(override: Override, parsed: Sequence[Override]) -> str | Axis:
 
 
 def _is_composed(override: Override, parsed: Sequence[Override]) -> bool:
-    """Whether the values of a sweep are more than one leaf set last."""
+    """True if a value is more than one leaf that no other override sets."""
     key = override.key_or_group
     others = [other.key_or_group for other in parsed if other is not override]
     return (
@@ -131,14 +134,14 @@ def _overlap(key: str, other: str) -> bool:
 
 
 def _holds(override: Override, *kinds: type) -> bool:
-    """Whether the value, or one of the values, is of one of these kinds."""
+    """True if the value, or one of the values, is of one of these types."""
     value = override.value()
     values = getattr(value, "list", None) or [value]
     return any(isinstance(each, kinds) for each in values)
 
 
 def _values(override: Override, sweep: Any) -> tuple[Value, ...]:
-    """The values of a sweep, each once."""
+    """Return the values of an axis, each once."""
     text = override.input_line
     try:
         if isinstance(sweep, RangeSweep):
@@ -157,9 +160,9 @@ def _values(override: Override, sweep: Any) -> tuple[Value, ...]:
 
 
 def _count_in_decimals(sweep: RangeSweep) -> None:
-    """Make range(0.1,0.4,0.1) hold 0.1, 0.2 and 0.3.
+    """Make range(0.1,0.4,0.1) give 0.1, 0.2 and 0.3.
 
-    Hydra adds up the binary fractions: 0.30000000000000004, and then 0.4 too.
+    Hydra adds binary fractions: 0.30000000000000004, and then 0.4 too.
     """
     for name in ("start", "stop", "step"):
         value = getattr(sweep, name)
@@ -174,16 +177,16 @@ def _interval(text: str, sweep: IntervalSweep) -> Interval:
             raise RequestError(f"'{text}': unknown tag '{tag}'.{nearest(tag, ['log'])}")
     log = bool(sweep.tags)
     if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
-        raise RequestError(f"'{text}': an interval ends at numbers")
+        raise RequestError(f"'{text}': the bounds of an interval are numbers")
     if low >= high:
-        raise RequestError(f"'{text}' has no value: write interval(LEAST,LARGEST)")
+        raise RequestError(f"'{text}' has no value: write interval(LOW,HIGH)")
     if log and low <= 0:
-        raise RequestError(f"'{text}': a logarithm needs numbers above 0")
+        raise RequestError(f"'{text}': a log interval needs numbers above 0")
     return Interval(low, high, log, _whole(text, sweep))
 
 
 def _whole(text: str, sweep: IntervalSweep) -> bool | None:
-    """What a cast says; Hydra's intervals are floats, cast or not."""
+    """Return the type that a cast asks for; Hydra's intervals are floats, cast or not."""
     if isinstance(sweep.start, int):
         return True
     return False if "float(" in text else None

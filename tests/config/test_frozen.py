@@ -135,13 +135,11 @@ def test_what_is_done_to_one_configuration_does_not_reach_the_next() -> None:
         ("trainer.steps", "${trainer.stpes}", "Interpolation key 'trainer.stpes' not found"),
         ("trainer", 3, "trainer"),
         ("experiment", "???", "experiment"),
-        ("experiment", "${oc.env:HOME}", "experiment=${oc.env:HOME}: a sweep keeps values"),
-        ("seeds", ["${oc.env:HOME}"], "[0]=${oc.env:HOME}: a sweep keeps values"),
+        ("experiment", "${oc.env:HOME}", "experiment=${oc.env:HOME}: a sweep stores values"),
+        ("seeds", ["${oc.env:HOME}"], "[0]=${oc.env:HOME}: a sweep stores values"),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_refused_by_name(
-    key: str, value: Any, message: str
-) -> None:
+def test_an_invalid_setting_is_refused_by_name(key: str, value: Any, message: str) -> None:
     assert message in refusal(ARELU, settings={key: value})
 
 
@@ -161,11 +159,13 @@ def test_nothing_in_a_text_is_called(value: str, monkeypatch: pytest.MonkeyPatch
     page = yaml.safe_load(ARELU)
     page["configuration"]["experiment"] = value
 
-    assert f"experiment={value}: a sweep keeps values" in refusal(yaml.safe_dump(page))
+    assert f"experiment={value}: a sweep stores values" in refusal(yaml.safe_dump(page))
 
 
 def test_a_resolver_is_refused_before_anything_is_frozen() -> None:
-    with pytest.raises(RequestError, match=r"paths\.data=\$\{oc\.env:HOME\}: a sweep keeps values"):
+    with pytest.raises(
+        RequestError, match=r"paths\.data=\$\{oc\.env:HOME\}: a sweep stores values"
+    ):
         freeze(["paths.data=${oc.env:HOME}"])
 
 

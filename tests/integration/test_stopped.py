@@ -93,5 +93,5 @@ def test_ctrl_c_while_workers_start_stops_the_program_and_interrupts_no_worker(
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "sercli: interrupted; what was finished is kept" in said
+    assert "sercli: interrupted; finished work is kept" in said
     assert "KeyboardInterrupt" not in said

@@ -120,7 +120,7 @@ def test_a_stopped_sweep_claims_nothing_more_until_it_is_started_again(
 ) -> None:
     process = start(sercli, *sweep, "--workers", "1")
     until(lambda: bool(units(sercli)))
-    assert "the same sweep command goes on from there" in sercli.ok("stop", "s")
+    assert "run the sweep command again to resume" in sercli.ok("stop", "s")
     _, said = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "is stopped: by sercli stop" in said

@@ -361,8 +361,8 @@ def test_every_shipped_protocol_divides_a_corpus_that_states_everything(path: Pa
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["protocol.dev=column"], "protocol.dev=column goes with protocol.folds=column only"),
-        (["protocol=tao2018", "protocol.dev=next"], "goes with protocol.folds=leave_one_out only"),
+        (["protocol.dev=column"], "protocol.dev=column needs protocol.folds=column"),
+        (["protocol=tao2018", "protocol.dev=next"], "needs protocol.folds=leave_one_out"),
         (["protocol=iaan_repo", "protocol.refit=true"], "would train on test"),
         (["protocol.dev_share=1"], "protocol.dev_share=1.0: must be between 0 and 1"),
         (["protocol.column=transcript"], "protocol.column=transcript is not known"),
