@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from sercli.config.schema import Config
     from sercli.progress import Progress
+    from sercli.reporting.table import View
 
 app = typer.Typer(
     name="sercli",
@@ -36,9 +35,12 @@ bench_app = typer.Typer(no_args_is_help=True, help="Measure speed against named 
 
 
 class Format(StrEnum):
-    """Output formats of most verbs."""
+    """Output formats."""
 
     TABLE = "table"
+    MARKDOWN = "markdown"
+    LATEX = "latex"
+    CSV = "csv"
     JSON = "json"
 
 
@@ -183,7 +185,7 @@ def extract(
     from sercli.config.compose import compose
     from sercli.processes import available_cores
     from sercli.progress import Progress
-    from sercli.reporting.views.audit import render_audit
+    from sercli.reporting.views.audit import audit_view
     from sercli.training.data import extract_corpus
 
     config = compose(overrides or [])
@@ -191,7 +193,7 @@ def extract(
     if verify or prune:
         raise typer.Exit(_tend_store(config, verify, prune, form, progress))
     audit = extract_corpus(config, workers=workers or available_cores(), progress=progress)
-    _print(audit.to_json() if form is Format.JSON else render_audit(audit))
+    _print(audit_view(audit), form)
     doubtful = audit.findings if strict else ()
     for finding in doubtful:
         typer.echo(f"sercli: {audit.dataset}: {finding.text}", err=True)
@@ -204,17 +206,17 @@ def _tend_store(
     """Do what ``extract`` does to the store alone, and return whether it has faults."""
     from sercli.errors import RequestError
     from sercli.features.store_uses import prune as prune_store
-    from sercli.reporting.views.store import show_pruning, show_verification
+    from sercli.reporting.views.store import pruning_view, verification_view
     from sercli.training.data import verify_corpus
 
     if verify and prune:
         raise RequestError("--verify only looks and --prune removes: give one of the two")
     if prune:
         done = prune_store(Path(config.paths.store), progress)
-        _print(done.to_json() if form is Format.JSON else show_pruning(done))
+        _print(pruning_view(done), form)
         return False
     found = verify_corpus(config, progress)
-    _print(found.to_json() if form is Format.JSON else show_verification(found))
+    _print(verification_view(found), form)
     return bool(found.faults)
 
 
@@ -234,14 +236,14 @@ def train(
     """
     from sercli.config.compose import compose
     from sercli.progress import Progress
-    from sercli.reporting.show import run_as_json, show_run
+    from sercli.reporting.views.results import run_view
     from sercli.training.run import train_configuration
 
     config = compose(overrides or [])
     record = train_configuration(
         config, workers=workers, force=force, progress=Progress(quiet=quiet)
     )
-    _print(run_as_json(record) if form is Format.JSON else show_run(record))
+    _print(run_view(record), form)
     raise typer.Exit(record.status != "complete")
 
 
@@ -310,7 +312,7 @@ def sweep(
     if a trial diverged or failed.
     """
     from sercli.progress import Progress
-    from sercli.reporting.show import show_sweep
+    from sercli.reporting.views.results import sweep_view
     from sercli.search.plan.plan import make_plan
     from sercli.search.sweep import SweepOptions, run_sweep
 
@@ -327,8 +329,7 @@ def sweep(
     result = run_sweep(
         planned, SweepOptions(workers, fold_workers, storage, grace), progress=Progress(quiet=quiet)
     )
-    shown = result.to_json() if form is Format.JSON else show_sweep(result.records, result.lines())
-    _print(shown)
+    _print(sweep_view(result.records, result.lines(), result.to_json()), form)
     raise typer.Exit(not result.succeeded)
 
 
@@ -372,17 +373,12 @@ def status(
 ) -> None:
     """Show the progress of a sweep: trial states, failures, the best trial so far on dev."""
     from sercli.progress import Progress
-    from sercli.reporting.views.status import show_status, status_as_json
+    from sercli.reporting.views.status import status_view
     from sercli.search.study.study import Study
 
     opened = Study(experiment, runs, storage, note=Progress().note)
     summary, trials = opened.write_summary()
-    said = opened.stop_reason, opened.tracebacks()
-    _print(
-        status_as_json(summary, trials, *said)
-        if form is Format.JSON
-        else show_status(summary, trials, *said)
-    )
+    _print(status_view(summary, trials, opened.stop_reason, opened.tracebacks()), form)
 
 
 @app.command()
@@ -467,13 +463,14 @@ def report(
     Exit status 1 if a record could not be read; the others are reported.
     """
     from sercli.progress import Progress
-    from sercli.reporting.formats import FORMS
-    from sercli.reporting.report import ReportRequest, gather, look
+    from sercli.reporting.load import ReportRequest
+    from sercli.reporting.report import make_report
 
     request = ReportRequest(
         names or [],
         runs,
-        form.value,
+        format_name=form.value,
+        plain=output is not None,
         rows=rows,
         columns=columns,
         table1=table1,
@@ -481,25 +478,17 @@ def report(
         diagnostics=diagnostics,
         against=against,
         baselines=baselines,
-        open=unseal,
+        unseal=unseal,
+        figures=figures,
+        tensorboard=tensorboard,
+        mlflow=mlflow,
     )
+    made = make_report(request)
     progress = Progress(quiet=quiet)
-    material = gather(request)
-    if form is ReportFormat.HTML:
-        from sercli.reporting.formats.html.document import make_page
-
-        content: str | RenderableType = make_page(request, material)
-    else:
-        content = FORMS[form.value](look(request, material))
-    if figures or tensorboard or mlflow:
-        from sercli.reporting.export.write import write_elsewhere
-
-        for line in write_elsewhere(material, figures, tensorboard, mlflow):
-            progress.note(line)
-    for line in material.damaged:
-        progress.note(f"left out: {line}")
-    _print(content, output)
-    raise typer.Exit(bool(material.damaged))
+    for line in made.notes:
+        progress.note(line)
+    _write(made.text, output)
+    raise typer.Exit(made.status)
 
 
 @app.command()
@@ -534,13 +523,11 @@ def verify(
     """
     from sercli.processes import available_cores
     from sercli.progress import Progress
-    from sercli.reporting.formats.terminal import as_terminal
     from sercli.reporting.views.verify import verify_runs
 
     progress = Progress(quiet=quiet)
     found = verify_runs(names or [], runs, workers=workers or available_cores(), progress=progress)
-    shown = as_terminal(found.tables()) if found.faults else found.summary
-    _print(found.to_json() if form is Format.JSON else shown)
+    _print(found.view(), form)
     raise typer.Exit(bool(found.faults))
 
 
@@ -561,16 +548,14 @@ def rerun(
     """
     from sercli.progress import Progress
     from sercli.reporting.find import find_one
-    from sercli.reporting.formats.terminal import as_terminal
-    from sercli.reporting.views.rerun import rerun_tables
-    from sercli.results.seal import keep_sealed, shows_test
+    from sercli.reporting.views.rerun import rerun_view
+    from sercli.results.seal import hide_sealed, shows_test
     from sercli.training.rerun import rerun as repeat
 
     record = find_one(run, runs)
-    seen = shows_test(keep_sealed([record])[0][0])
+    seen = shows_test(hide_sealed([record])[0][0])
     made = repeat(record, overrides or [], workers=workers, progress=Progress(quiet=quiet))
-    tables = rerun_tables(made, shows_test=seen)
-    _print(made.to_json(shows_test=seen) if form is Format.JSON else as_terminal(tables))
+    _print(rerun_view(made, shows_test=seen), form)
     raise typer.Exit(not made.agrees)
 
 
@@ -603,11 +588,10 @@ def diff(
 ) -> None:
     """Show the differences between two runs."""
     from sercli.reporting.find import find_one
-    from sercli.reporting.formats import FORMS
-    from sercli.reporting.views.difference import difference_view
+    from sercli.reporting.views.config import difference_view
 
     view = difference_view(find_one(left, runs), find_one(right, runs), everything=everything)
-    _print(FORMS[form.value](view))
+    _print(view, form)
 
 
 @config_app.command()
@@ -618,10 +602,10 @@ def groups(
 ) -> None:
     """List the configuration groups and their choices; * marks the default."""
     from sercli.config.compose import GROUPS, list_choices
-    from sercli.reporting.show import groups_as_json, show_groups
+    from sercli.reporting.views.config import groups_view
 
     choices = [choice for group in GROUPS for choice in list_choices(group)]
-    _print(groups_as_json(choices) if form is Format.JSON else show_groups(choices))
+    _print(groups_view(choices), form)
 
 
 @bench_app.command("extract")
@@ -634,12 +618,12 @@ def bench_extract(
     debug: Debug = False,
 ) -> None:
     """Time feature extraction against openSMILE, and by number of processes."""
-    from sercli.bench.extract import bench_extract, render_extract
+    from sercli.bench.extract import bench_extract, extract_view
     from sercli.config.compose import compose
     from sercli.progress import Progress
 
     made = bench_extract(compose(overrides or []), Progress(quiet=quiet))
-    _print(made.to_json() if form is Format.JSON else render_extract(made), output)
+    _print(extract_view(made), form, output)
 
 
 @bench_app.command("sweep")
@@ -655,11 +639,11 @@ def bench_sweep(
 ) -> None:
     """Time the planning, claiming and finishing of trials that train nothing."""
     from sercli.bench.sweep import bench_sweep as measure
-    from sercli.bench.sweep import render_sweep
+    from sercli.bench.sweep import sweep_view
     from sercli.progress import Progress
 
     made = measure(trials, storage, Progress(quiet=quiet))
-    _print(made.to_json() if form is Format.JSON else render_sweep(made), output)
+    _print(sweep_view(made), form, output)
 
 
 @bench_app.command()
@@ -682,26 +666,30 @@ def recurrent(
     debug: Debug = False,
 ) -> None:
     """Time cells, activations and backends against torch.nn, and IAAN's training step."""
-    from sercli.bench.recurrent import bench_recurrent, read_shapes, render_benchmark
+    from sercli.bench.recurrent import bench_recurrent, read_shapes, recurrent_view
     from sercli.progress import Progress
 
     made = bench_recurrent(
         read_shapes(shape or []), activation or [], repeats, Progress(quiet=quiet)
     )
-    _print(made.to_json() if form is Format.JSON else render_benchmark(made), output)
+    _print(recurrent_view(made), form, output)
 
 
 app.add_typer(config_app, name="config")
 app.add_typer(bench_app, name="bench")
 
 
-def _print(content: str | dict[str, object] | RenderableType, output: Path | None = None) -> None:
-    """Print results to standard output, or write them to a file."""
-    from sercli.reporting.show import as_text
+def _print(view: View, form: Format, output: Path | None = None) -> None:
+    """Print a result to standard output, or write it to a file."""
+    from sercli.reporting.formats import to_text
 
+    _write(to_text(view, form.value, plain=output is not None), output)
+
+
+def _write(text: str, output: Path | None) -> None:
     if output is None:
-        typer.echo(as_text(content), nl=False)
+        typer.echo(text, nl=False)
     else:
         from sercli.files import write_text
 
-        write_text(output, as_text(content, plain=True))
+        write_text(output, text)

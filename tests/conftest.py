@@ -20,6 +20,8 @@ from sercli.progress import Progress, Task
 from sercli.results.fold_result import FoldResult
 from sercli.training.data import Data
 
+pytest_plugins = ["helpers.record_fixtures"]
+
 hypothesis.settings.register_profile("unhurried", deadline=None)  # the machine may be busy
 hypothesis.settings.load_profile("unhurried")
 

@@ -1,4 +1,4 @@
-"""Which classes are taken for which, and which utterances are confused most often."""
+"""Confusions of classes, and the utterances that are most often misclassified."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from typing import Any
 
 import pandas as pd
 
-from sercli.analysis.predictions import Predicted
+from sercli.analysis.predictions import RunPredictions
 
 
-def pair_rows(run: Predicted) -> list[dict[str, Any]]:
-    """Count how often each class is taken for each other one, most often first.
+def confusions(run: RunPredictions) -> list[dict[str, Any]]:
+    """Count how often each class is predicted as each other one, the largest share first.
 
     Args:
-        run: What a run predicted of test.
+        run: The predictions of a run.
 
     Returns:
-        ``truth``, ``predicted``; ``n``, utterances per seed; ``share`` of those of that class.
+        For each pair of classes: ``truth``, ``predicted``; ``n``, utterances per seed; ``share``
+        of the utterances of the true class.
     """
     table = run.predictions
     seeds = table["seed"].nunique()
@@ -36,19 +37,20 @@ def pair_rows(run: Predicted) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (-row["share"], row["truth"], row["predicted"]))
 
 
-def confused_rows(runs: Sequence[Predicted], most: int) -> list[dict[str, Any]]:
-    """Find the utterances that runs of one task confuse most often.
+def confused_utterances(runs: Sequence[RunPredictions], most: int) -> list[dict[str, Any]]:
+    """Find the utterances that runs of one task misclassify most often.
 
-    Every seed of every run counts once. Of those that are confused as often, the first are those
-    whose true class was held for least probable.
+    Every seed of every run counts once. Ties are sorted by the probability of the true class, the
+    lowest first.
 
     Args:
-        runs: What they predicted of test.
-        most: How many to return.
+        runs: The predictions of the runs.
+        most: Number of utterances to return.
 
     Returns:
-        ``utterance``; ``truth``; ``predicted``, the class that it is most often taken for;
-        ``wrong`` of ``trials``; ``probability`` of the true class, on average; ``transcript``.
+        For each utterance: ``utterance``; ``truth``; ``predicted``, the most frequent wrong class;
+        ``wrong`` of ``trials`` predictions; mean ``probability`` of the true class;
+        ``transcript``.
     """
     table = pd.concat([_probability_of_truth(run) for run in runs], ignore_index=True)
     table["wrong"] = table["label"] != table["predicted"]
@@ -69,7 +71,7 @@ def confused_rows(runs: Sequence[Predicted], most: int) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in rows]
 
 
-def _probability_of_truth(run: Predicted) -> pd.DataFrame:
+def _probability_of_truth(run: RunPredictions) -> pd.DataFrame:
     table = run.predictions
     classes = sorted(table["label"].unique())
     places = pd.Categorical(table["label"], categories=classes).codes

@@ -1,4 +1,4 @@
-"""What runs predicted of their test utterances, beside what is known of these."""
+"""Predictions of a run on test, with the metadata of the utterances."""
 
 from __future__ import annotations
 
@@ -8,26 +8,25 @@ from functools import cached_property
 
 import pandas as pd
 
-from sercli.errors import SercliError, one_line
+from sercli.errors import SercliError
 from sercli.results.run_record import Record
 
-_KNOWN = (
+_METADATA = [
     *("speaker", "gender", "session", "improvised", "seconds", "own", "interlocutor"),
     "transcript",
-)
-"""What is asked of every utterance."""
+]
 
 
 @dataclass(frozen=True)
-class Predicted:
-    """The test predictions of a run, under the dev selection, of seeds that did not diverge.
+class RunPredictions:
+    """The predictions of a run on test, at the step selected on dev, of seeds that did not diverge.
 
     Attributes:
         record: The run.
-        system: Its name in tables.
+        system: Name of the run in tables.
         predictions: A row for each seed and utterance: ``seed``, ``fold``, ``utterance``,
             ``label``, ``predicted``, and the probability of each class in ``p_<class>``.
-        utterances: Indexed by utterance (`sercli.training.utterances`).
+        utterances: Metadata, indexed by utterance (`sercli.training.utterances`).
     """
 
     record: Record
@@ -37,44 +36,48 @@ class Predicted:
 
     @cached_property
     def speakers(self) -> Mapping[str, str]:
-        """Utterance id → speaker."""
+        """Utterance → speaker."""
         return dict(self.utterances["speaker"])
 
     @property
+    def dataset(self) -> str:
+        """Name of the corpus."""
+        return str(self.record.summary["card"]["dataset"])
+
+    @property
     def task(self) -> tuple[str, tuple[tuple[str, str], ...]]:
-        """Corpus and classes: only within one task utterances are the same."""
-        card = self.record.summary["card"]
-        return card["dataset"], tuple(sorted(card["mapping"].items()))
+        """Corpus and classes: only runs of one task have the same utterances."""
+        return self.dataset, tuple(sorted(self.record.summary["card"]["mapping"].items()))
 
 
-def read_predicted(record: Record, system: str) -> Predicted | None:
-    """Read what a run predicted of test.
+def read_run_predictions(record: Record, system: str) -> RunPredictions | None:
+    """Read the predictions of a run on test.
 
     Args:
         record: The run.
-        system: Its name in tables.
+        system: Name of the run in tables.
 
     Returns:
-        None, where every seed diverged.
+        None if every seed diverged.
 
     Raises:
-        SercliError: Files of the record are missing or damaged, or do not fit together.
+        SercliError: Files of the record are missing or damaged, or disagree.
     """
     try:
         table = record.predictions()
-        utterances = record.utterances().set_index("utterance")[list(_KNOWN)]
+        utterances = record.utterances().set_index("utterance")[_METADATA]
         diverged = [where["seed"] for where in record.summary["diverged"]]
         table = table[~table["seed"].isin(diverged)]
         if table.empty:
             return None
         table = table[(table["part"] == "test") & (table["selection"] == "dev")]
     except (OSError, KeyError, ValueError) as error:
-        reason = one_line(error)
-        raise SercliError(f"{record.path}: {reason}; `sercli verify` says more") from error
+        reason = " ".join(str(error).split())
+        raise SercliError(f"{record.path}: {reason}; see `sercli verify`") from error
     unknown = set(table["utterance"]) - set(utterances.index)
     if unknown:
         raise SercliError(
             f"{record.path}: {len(unknown)} predicted utterances are not in utterances.parquet "
             f"({min(unknown)}); restore the record"
         )
-    return Predicted(record, system, table, utterances)
+    return RunPredictions(record, system, table, utterances)

@@ -1,4 +1,4 @@
-"""UA by what is known of utterances: speech, session, speaker, gender, length, context."""
+"""UA by subgroup: kind of speech, session, speaker, gender, duration, context."""
 
 from __future__ import annotations
 
@@ -7,38 +7,40 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sercli.analysis.predictions import Predicted
+from sercli.analysis.predictions import RunPredictions
 from sercli.results.bootstrap import interval
 from sercli.results.counts import count
 
-SPEAKERS = 5
-"""Fewest speakers of a group with an interval (our choice: of fewer, resamples say little)."""
+FEWEST_SPEAKERS = 5
+"""Speakers that a confidence interval needs (our choice: resamples of fewer say little)."""
+
+_CONTEXTS = ["both turns", "own turn only", "interlocutor's turn only"]
 
 
-def group_rows(run: Predicted) -> list[dict[str, Any]]:
-    """Compute the UA of every group of test utterances of a run.
+def subgroups(run: RunPredictions) -> list[dict[str, Any]]:
+    """Compute the UA of every subgroup of the test utterances of a run.
 
-    Columns that the corpus does not state, or that have one value, make no groups.
+    Metadata that the corpus does not have, or that has one value, make no subgroups.
 
     Args:
-        run: What a run predicted of test.
+        run: The predictions of a run.
 
     Returns:
-        For each group: ``by``, what groups; ``group``; ``n`` utterances; ``speakers``; ``classes``
-        of the truth that occur; ``ua``, the mean recall over these, averaged over seeds; and
-        ``ua_ci``, resampled by speaker, of `SPEAKERS` or more, else None.
+        For each subgroup: ``by``, its kind; ``group``, its name; ``n`` utterances; ``speakers``;
+        ``classes`` that occur; ``ua``, the mean recall of these, averaged over seeds; ``ua_ci``,
+        the 95 % confidence interval over `FEWEST_SPEAKERS` or more speakers, else None.
     """
     rows = []
     for by, groups in _groupings(run.utterances).items():
         known = groups.dropna()
         if known.nunique() > 1:
             of = run.predictions["utterance"].map(known)
-            rows += [_row(by, name, run, of == name) for name in _in_order(known)]
+            rows += [_subgroup(by, name, run, of == name) for name in _in_order(known)]
     return rows
 
 
 def _groupings(table: pd.DataFrame) -> dict[str, pd.Series]:
-    """What groups → the group of each utterance, or NaN."""
+    """Return kind → the subgroup of each utterance, or NaN."""
     kinds = table["improvised"].map({True: "improvised", False: "scripted"})
     return {
         "speech": kinds,
@@ -51,9 +53,9 @@ def _groupings(table: pd.DataFrame) -> dict[str, pd.Series]:
 
 
 def _terciles(seconds: pd.Series) -> pd.Series:
-    """Short, middle and long utterances, as many of each as can be."""
+    """Split utterances into short, middle and long ones, as equal in number as possible."""
     known = seconds.dropna()
-    if known.nunique() < _TERCILES:
+    if known.nunique() < 3:
         return pd.Series(np.nan, index=seconds.index)
     low, high = np.quantile(known, [1 / 3, 2 / 3])
     names = [f"up to {low:.1f} s", f"{low:.1f} to {high:.1f} s", f"over {high:.1f} s"]
@@ -63,28 +65,22 @@ def _terciles(seconds: pd.Series) -> pd.Series:
     return pd.cut(seconds, bins, labels=names)
 
 
-_TERCILES = 3
-
-
 def _context(table: pd.DataFrame) -> pd.Series:
     own, other = table["own"].to_numpy(bool), table["interlocutor"].to_numpy(bool)
-    names = np.select([own & other, own, other], _WITH_CONTEXT, "neither turn")
+    names = np.select([own & other, own, other], _CONTEXTS, "no turn")
     return pd.Series(names, index=table.index)
 
 
-_WITH_CONTEXT = ["both turns", "the own turn alone", "the interlocutor's turn alone"]
-
-
 def _in_order(groups: pd.Series) -> list[str]:
-    """Terciles as they are, all else by name."""
+    """Sort subgroups by name, terciles by duration."""
     if isinstance(groups.dtype, pd.CategoricalDtype):
         return list(groups.cat.categories)
     return sorted(groups.unique())
 
 
-def _row(by: str, group: str, run: Predicted, chosen: pd.Series) -> dict[str, Any]:
+def _subgroup(by: str, group: str, run: RunPredictions, chosen: pd.Series) -> dict[str, Any]:
     counts = count(run.predictions[chosen], run.speakers)
-    around = interval(counts) if len(counts.speakers) >= SPEAKERS else None
+    around = interval(counts) if len(counts.speakers) >= FEWEST_SPEAKERS else None
     return {
         "by": by,
         "group": group,

@@ -29,9 +29,18 @@ from sercli.features.smile import SmileSet, start_opensmile
 from sercli.features.smile_config import SINK, SOURCE
 from sercli.processes import available_cores
 from sercli.progress import SILENT, Progress
+from sercli.reporting.table import (
+    Cell,
+    Columns,
+    View,
+    make_table,
+    number_cell,
+    number_column,
+    text_column,
+)
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    pass
 
 _PART = 300
 """Utterances that are timed at a stretch, so that a busy moment of the machine hits all alike."""
@@ -253,30 +262,26 @@ def _time_pools(
     return tuple(pools), again
 
 
-def render_extract(made: ExtractBenchmark) -> Table:
-    """Show the figures as a table."""
-    from rich.table import Table
-
-    machine = made.machine
-    table = Table(
-        title=f"{made.corpus}, {made.features}: {made.utterances} utterances, {made.hours:.2f} h; "
-        f"{machine['cores']} cores, load {machine['load']}, opensmile {machine['opensmile']}",
-    )
-    for name in ("what", "seconds", "is"):
-        table.add_column(name, justify="left" if name == "what" else "right")
-    table.add_row(
-        "extraction, CPU time", f"{made.cpu_seconds:.2f}", f"{made.real_time:.0f} × real time"
-    )
+def extract_view(made: ExtractBenchmark) -> View:
+    """Show times and their ratios."""
+    rows = [("extraction, CPU time", made.cpu_seconds, f"{made.real_time:.0f} × real time")]
     for name, seconds, ratio in (
         ("opensmile.Smile on the signals", made.package_cpu_seconds, made.ratio_to_package),
         ("openSMILE set up once, on the signals", made.alone_cpu_seconds, made.ratio_to_alone),
     ):
-        table.add_row(f"{name}, CPU time", f"{seconds:.2f}", f"1 / {ratio:.2f}")
+        rows.append((f"{name}, CPU time", seconds, f"1 / {ratio:.2f}"))
     for pool in made.pools:
-        table.add_row(
-            f"extraction by {pool.workers}, on the clock",
-            f"{pool.seconds:.2f}",
-            f"{pool.speedup:.2f} × one",
-        )
-    table.add_row("extraction again, on the clock", f"{made.again_seconds:.2f}", "")
-    return table
+        name = f"extraction by {pool.workers}, wall time"
+        rows.append((name, pool.seconds, f"{pool.speedup:.2f} × one"))
+    rows.append(("extraction again, wall time", made.again_seconds, ""))
+    columns: Columns[tuple[str, float, str]] = [
+        text_column("task", lambda row: row[0]),
+        number_column("seconds", lambda row: number_cell(row[1], ".2f")),
+        number_column("relative", lambda row: Cell(row[2])),
+    ]
+    machine, data = made.machine, made.to_json()
+    title = (
+        f"{made.corpus}, {made.features}: {made.utterances} utterances, {made.hours:.2f} h; "
+        f"{machine['cores']} cores, load {machine['load']}, opensmile {machine['opensmile']}"
+    )
+    return View((make_table(title, columns, rows),), data, [data])

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,9 +27,14 @@ from sercli.nn.layer import RecurrentLayer
 from sercli.nn.recurrence.backend import chosen_backend, describe_backend, why_not_fused
 from sercli.nn.stack_pass import StackPass
 from sercli.progress import SILENT, Progress
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from sercli.reporting.table import (
+    Columns,
+    View,
+    make_table,
+    number_cell,
+    number_column,
+    text_column,
+)
 
 INPUTS = 45
 """Features of a step: IAAN's."""
@@ -165,38 +170,25 @@ def read_shapes(texts: Sequence[str]) -> list[tuple[int, int, int]]:
     return shapes or list(SHAPES)
 
 
-def render_benchmark(benchmark: Benchmark) -> Table:
-    """Show the ratios as a table."""
-    from rich.table import Table
-
+def recurrent_view(benchmark: Benchmark) -> View:
+    """Show the times and their ratios to torch.nn."""
+    names = {"layer": "", "together": f"{TOGETHER} × ", "iaan": "IAAN, "}
+    columns: Columns[Row] = [
+        text_column("T,B,H", lambda row: f"{row.steps},{row.batch},{row.hidden}"),
+        text_column("task", lambda row: f"{names[row.what]}{row.cell} {row.activation}"),
+        text_column("backend", lambda row: row.backend + " bf16" * (row.precision == "bf16")),
+        number_column("ms", lambda row: number_cell(row.ms, ".1f")),
+        number_column("ratio", lambda row: number_cell(row.ratio, ".2f")),
+        number_column("GFLOP/s", lambda row: number_cell(row.gflops, ".0f")),
+        number_column("of torch.mm", lambda row: number_cell(row.of_matmul, ".2f")),
+        text_column("ratio to", lambda row: row.reference),
+    ]
     machine = benchmark.machine
-    table = Table(
-        title=f"Training steps on {machine['threads']} threads, {machine['backend']}, "
-        f"torch {machine['torch']}; torch.mm reaches {benchmark.matmul_gflops:.0f} GFLOP/s",
+    title = (
+        f"Training steps on {machine['threads']} threads, {machine['backend']}, "
+        f"torch {machine['torch']}; torch.mm reaches {benchmark.matmul_gflops:.0f} GFLOP/s"
     )
-    for name in ("T,B,H", "what", "backend"):
-        table.add_column(name)
-    for name in ("ms", "ratio", "GFLOP/s", "of torch.mm"):
-        table.add_column(name, justify="right")
-    table.add_column("to")
-    previous = None
-    for row in benchmark.rows:
-        shape = f"{row.steps},{row.batch},{row.hidden}"
-        if previous not in (None, shape):
-            table.add_section()
-        previous = shape
-        names = {"layer": "", "together": f"{TOGETHER} × ", "iaan": "IAAN, "}
-        table.add_row(
-            shape,
-            f"{names[row.what]}{row.cell} {row.activation}",
-            row.backend + (" bf16" if row.precision == "bf16" else ""),
-            f"{row.ms:.1f}",
-            f"{row.ratio:.2f}",
-            f"{row.gflops:.0f}",
-            f"{row.of_matmul:.2f}",
-            row.reference,
-        )
-    return table
+    return View((make_table(title, columns, benchmark.rows),), benchmark.to_json())
 
 
 def matmul_gflops(sizes: Sequence[int] = (512, 1024, 2048)) -> float:

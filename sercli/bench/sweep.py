@@ -16,14 +16,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import optuna
-from rich import box
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from sercli.config.run_key import run_key
 from sercli.config.schema import Config
 from sercli.progress import SILENT, Progress
+from sercli.reporting.table import Cell, Columns, View, make_table, number_column, text_column
 from sercli.search.launch.local import run_workers, share_machine
 from sercli.search.plan.plan import Plan, make_plan
 from sercli.search.study.study import Study
@@ -210,17 +207,20 @@ def _points_per_hour(runs: Path, storage: str | None, workers: int) -> float:
     return float(3600 * sum(rates))
 
 
-def render_sweep(made: SweepBenchmark) -> RenderableType:
-    """Lay the figures out for a terminal."""
-    table = Table("what", box=box.SIMPLE)
-    table.add_column("measured", justify="right")
-    table.add_column("target", justify="right")
-    rows: list[tuple[str, str, str]] = [
-        (f"planning {made.planned} points", f"{made.planning_seconds:.1f} s", "20 s"),
-        (f"a point, {made.planned} planned", f"{made.milliseconds_per_point:.0f} ms", "50 ms"),
-        ("of training iaan_small", f"{100 * made.share_of_training:.1f} %", "2 %"),
-        ("two workers to one", f"{made.speedup:.2f} ×", "1.85 ×"),
+def sweep_view(made: SweepBenchmark) -> View:
+    """Show measured times and their targets."""
+    rows = [
+        (f"planning {made.planned} trials", f"{made.planning_seconds:.1f} s", "20 s"),
+        (f"a trial, {made.planned} planned", f"{made.milliseconds_per_point:.0f} ms", "50 ms"),
+        ("share of training iaan_small", f"{100 * made.share_of_training:.1f} %", "2 %"),
+        ("two workers against one", f"{made.speedup:.2f} ×", "1.85 ×"),
     ]
-    for row in rows:
-        table.add_row(*row)
-    return Group(Text("The machinery of a sweep, with points that train nothing"), table)
+    columns: Columns[tuple[str, str, str]] = [
+        text_column("overhead", lambda row: row[0]),
+        number_column("measured", lambda row: Cell(row[1])),
+        number_column("target", lambda row: Cell(row[2])),
+    ]
+    data = made.to_json()
+    return View(
+        (make_table("Sweep overhead, with trials that train nothing", columns, rows),), data, [data]
+    )

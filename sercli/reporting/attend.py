@@ -9,7 +9,7 @@ from sercli.progress import Progress
 from sercli.reporting.figures.attention import attention_figure
 from sercli.reporting.figures.plot import save
 from sercli.reporting.find import find_one
-from sercli.results.seal import keep_sealed, shows_test
+from sercli.results.seal import hide_sealed, shows_test
 from sercli.training.data import read_data
 from sercli.training.rerun import configuration_of
 
@@ -31,7 +31,7 @@ def draw_attention(
             attention over time, or the corpus is another one.
     """
     record = find_one(run, runs)
-    (seen,), _ = keep_sealed([record])
+    (seen,), _ = hide_sealed([record])
     if not shows_test(seen):
         raise RequestError(
             f"run {run} is sealed: sercli report --unseal {record.experiment} opens it"

@@ -1,124 +1,65 @@
-"""A report: records and published results in one of several forms."""
+"""Make a report: load records, build a view, format it, export it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from rich.console import RenderableType
-
-from sercli.reporting.find import find
-from sercli.reporting.formats import FORMS
-from sercli.reporting.table import Table, View
+from sercli.reporting.formats import to_text
+from sercli.reporting.load import ReportData, ReportRequest, load
+from sercli.reporting.table import View
 from sercli.reporting.views.diagnostics import diagnostics_view
 from sercli.reporting.views.parameters import parameters_view
 from sercli.reporting.views.pivot import Axes, pivot_view
-from sercli.reporting.views.results import overview
+from sercli.reporting.views.published import table1_view
+from sercli.reporting.views.results import results_view
 from sercli.reporting.views.rows import published_rows, run_rows
-from sercli.reporting.views.searches import Sweep, find_sweeps, with_sweeps
 from sercli.reporting.views.significance import find_differences
-from sercli.reporting.views.table1 import table1_view
-from sercli.results.baselines import Baseline, known_baselines
-from sercli.results.run_record import Record
-from sercli.results.seal import keep_sealed
+from sercli.reporting.views.sweep import with_sweeps
 
 
 @dataclass(frozen=True)
-class ReportRequest:
-    """What is asked of a report.
+class ReportResult:
+    """A report, ready to print.
 
     Attributes:
-        names: Experiments, keys or folders of runs; none means all experiments.
-        runs: Where the experiments lie.
-        form: ``table``, ``markdown``, ``latex``, ``csv`` or ``json``.
-        rows: A setting whose values stand below each other in a table of UA (`pivot_view`).
-        columns: The same for its columns.
-        table1: Lay the AR-GRU paper's Table 1 beside the runs instead.
-        parameters: Show what activations learned instead.
-        diagnostics: Show where recognition fails instead (`sercli.reporting.views.diagnostics`).
-        against: Key or name of the run that the others are tested against; see
-            `sercli.reporting.views.significance.find_differences`.
-        baselines: A registry of published results that adds to the shipped one.
-        open: Break the seals of the searches that the runs are points of.
+        text: The report.
+        notes: Lines for the user beside it: what was exported, which records are left out.
+        status: The exit status: 1 if a record could not be read, else 0.
     """
 
-    names: Sequence[str]
-    runs: Path
-    form: str = "table"
-    rows: str | None = None
-    columns: str | None = None
-    table1: bool = False
-    parameters: bool = False
-    diagnostics: bool = False
-    against: str | None = None
-    baselines: Path | None = None
-    open: bool = False
+    text: str
+    notes: tuple[str, ...]
+    status: int
 
 
-@dataclass(frozen=True)
-class Material:
-    """What a report is made of.
-
-    Attributes:
-        records: The runs; the pages of sealed ones hold no test figures.
-        sweeps: Pages and points of the searches that were asked for as a whole.
-        baselines: Published results.
-        damaged: A line about each record or page that cannot be read.
-    """
-
-    records: tuple[Record, ...]
-    sweeps: tuple[Sweep, ...]
-    baselines: tuple[Baseline, ...]
-    damaged: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Report:
-    """A report and what had to be left out of it."""
-
-    content: str | RenderableType
-    damaged: tuple[str, ...]
-    tables: tuple[Table, ...]
-
-
-def make_report(request: ReportRequest) -> Report:
-    """Report experiments and runs beside the published baselines.
+def make_report(request: ReportRequest) -> ReportResult:
+    """Report experiments and runs beside published results, and export them where asked.
 
     Raises:
-        RequestError: A name or a setting is unknown, there is no run, or nothing is learned.
-        SercliError: The user's registry of published results is not of the form.
+        RequestError: A name or setting is unknown, there is no run, nothing is learned, or a
+            package that an export needs is not installed.
+        SercliError: The user's file of published results is invalid.
     """
-    material = gather(request)
-    view = look(request, material)
-    return Report(FORMS[request.form](view), material.damaged, view.tables)
+    data = load(request)
+    if request.format_name == "html":
+        from sercli.reporting.formats.html.document import make_page
+
+        special = request.rows or request.columns or request.table1
+        text = make_page(data, build_view(request, data) if special else None, request.against)
+    else:
+        text = to_text(build_view(request, data), request.format_name, plain=request.plain)
+    left_out = [f"left out: {line}" for line in data.damaged]
+    return ReportResult(text, (*_export(request, data), *left_out), int(bool(data.damaged)))
 
 
-def gather(request: ReportRequest) -> Material:
-    """Read what a report is made of, and take out what is sealed.
-
-    Raises:
-        RequestError: A name is unknown, or there is no run.
-        SercliError: The user's registry of published results is not of the form.
-    """
-    baselines = known_baselines(request.baselines)
-    found, damaged = find(request.names, request.runs)
-    records, lines = keep_sealed(found, opening=request.open)
-    whole = [
-        record for record in records if not request.names or record.experiment in request.names
-    ]
-    sweeps, more = find_sweeps(whole)
-    damaged = [*damaged, *dict.fromkeys([*lines, *more])]
-    return Material(tuple(records), tuple(sweeps), tuple(baselines), tuple(damaged))
-
-
-def look(request: ReportRequest, material: Material) -> View:
-    """Make the view that is asked for.
+def build_view(request: ReportRequest, data: ReportData) -> View:
+    """Build the requested view.
 
     Raises:
         RequestError: A setting or the run to test against is unknown, or nothing is learned.
     """
-    records, baselines = material.records, material.baselines
+    records, baselines = data.records, data.baselines
     if request.parameters:
         return parameters_view(records)
     if request.diagnostics:
@@ -129,5 +70,24 @@ def look(request: ReportRequest, material: Material) -> View:
     if request.table1:
         return table1_view(rows, baselines)
     differences = find_differences(rows, records, request.against)
-    view = overview(rows, published_rows(baselines, records), baselines, differences)
-    return with_sweeps(view, material.sweeps, records)
+    view = results_view(rows, published_rows(baselines, records), baselines, differences)
+    return with_sweeps(view, data.sweeps, records)
+
+
+def _export(request: ReportRequest, data: ReportData) -> Iterator[str]:
+    """Save figures and export runs as requested; yield a line about each."""
+    if request.figures is not None:
+        from sercli.reporting.figures.draw import draw_report
+        from sercli.reporting.figures.plot import save
+
+        files = [path for plot in draw_report(data) for path in save(plot, request.figures)]
+        yield f"{len(files)} figure files: {request.figures}"
+    if request.tensorboard is not None:
+        from sercli.reporting.export.tensorboard import export_tensorboard
+
+        folders = export_tensorboard(data.records, request.tensorboard)
+        yield f"{len(folders)} runs for TensorBoard: {request.tensorboard}"
+    if request.mlflow is not None:
+        from sercli.reporting.export.mlflow import export_mlflow
+
+        yield f"{len(export_mlflow(data.records, request.mlflow))} runs in MLflow"

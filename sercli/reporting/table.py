@@ -1,15 +1,21 @@
-"""A table of a report, before it has a form: every form is made of this and of nothing else."""
+"""Tables and views: the content of a report, independent of its format.
+
+Every verb that prints results makes a `View`; `sercli.reporting.formats` turns it into text. All
+that a format may print is in the tables: titles, warnings and footnotes are part of them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 NOTHING = "–"
-"""Stands where there is no figure."""
+"""The text of a table cell without a value."""
+
+CI_NOTE = "95 % CI: cluster bootstrap over speakers and seeds."
 
 
 @dataclass(frozen=True)
@@ -17,8 +23,8 @@ class Column:
     """A column.
 
     Attributes:
-        name: Its heading.
-        numeric: Whether it holds figures, which stand to the right and are sorted by value.
+        name: The heading.
+        numeric: True for numbers, which are right-aligned and sorted by value.
     """
 
     name: str
@@ -27,12 +33,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in a row below a heading.
+    """A table cell.
 
     Attributes:
-        text: As a reader sees it.
-        value: What it is sorted by; None: its text.
-        strong: Whether it is set in bold: a best result that is significantly better.
+        text: The text, as printed.
+        value: The value to sort by; None: the text.
+        strong: True for bold: a best result that is significantly better.
     """
 
     text: str
@@ -45,11 +51,11 @@ class Table:
     """A titled table.
 
     Attributes:
-        title: What it shows.
-        columns: Its headings.
-        rows: Cells, as many in each row as there are columns.
-        notes: Footnotes, each a sentence of its own.
-        warning: What must be read before the figures, as SYNTHETIC; empty where there is nothing.
+        title: The title.
+        columns: The headings.
+        rows: Table cells, as many per row as there are columns.
+        notes: Footnotes, each a sentence.
+        warning: The text to read before any number, such as SYNTHETIC; empty for none.
     """
 
     title: str
@@ -59,25 +65,61 @@ class Table:
     warning: str = ""
 
 
+@dataclass(frozen=True)
+class View:
+    """A result to print: tables for a reader, data for a program.
+
+    Attributes:
+        tables: The tables.
+        data: The JSON document. Rates are fractions here, percentages in tables.
+        lines: The lines of the CSV file: mappings or dataclass instances. None: those of the
+            first list in ``data``.
+    """
+
+    tables: tuple[Table, ...]
+    data: Mapping[str, Any]
+    lines: Sequence[Any] | None = None
+
+
+Columns = list[tuple[Column, Callable[[T], Cell]]]
+"""Columns of a table, each with the function that fills it from a row."""
+
+
 def text_column(name: str, cell: Callable[[T], str | None]) -> tuple[Column, Callable[[T], Cell]]:
-    """Describe a column of words, and what stands in it."""
+    """Return a text column and the function that fills it."""
     return Column(name), lambda row: Cell(NOTHING if (text := cell(row)) is None else text)
 
 
 def number_column(name: str, cell: Callable[[T], Cell]) -> tuple[Column, Callable[[T], Cell]]:
-    """Describe a column of figures, and what stands in it."""
+    """Return a numeric column and the function that fills it."""
     return Column(name, numeric=True), cell
 
 
 def make_table(
     title: str,
-    columns: Sequence[tuple[Column, Callable[[T], Cell]]],
+    columns: Columns[T],
     rows: Iterable[T],
     *,
     notes: Iterable[str] = (),
     warnings: Iterable[str] = (),
 ) -> Table:
-    """Lay out a table from what each column shows of a row (see `words` and `figures`)."""
+    """Make a table from rows of any type.
+
+    Args:
+        title: The title.
+        columns: The columns, left to right (`text_column`, `number_column`).
+        rows: The objects that the columns read.
+        notes: Footnotes; empty ones are left out.
+        warnings: Sentences to read before any number; empty ones are left out.
+
+    >>> columns = [
+    ...     text_column("system", lambda row: row["name"]),
+    ...     number_column("UA", lambda row: percent_cell(row["ua"])),
+    ... ]
+    >>> table = make_table("Results (%)", columns, [{"name": "iaan gru", "ua": 0.701}])
+    >>> [cell.text for cell in table.rows[0]]
+    ['iaan gru', '70.1']
+    """
     return Table(
         title,
         tuple(column for column, _ in columns),
@@ -87,25 +129,10 @@ def make_table(
     )
 
 
-Row = dict[str, Any]
-"""A line of data: fractions, not percentages."""
-
-Layout = list[tuple[Column, Callable[[Row], Cell]]]
-"""The columns of a table of such lines, and what each shows of one."""
-
-
-@dataclass(frozen=True)
-class View:
-    """One look at the runs.
-
-    Attributes:
-        tables: What a person reads.
-        data: The same for a program: name → rows, which are the JSON document. The rows of the
-            first name are the lines of the CSV file.
-    """
-
-    tables: tuple[Table, ...]
-    data: Mapping[str, Sequence[Row]]
+def with_notes(tables: Sequence[Table], notes: Iterable[str]) -> tuple[Table, ...]:
+    """Add footnotes to the last of several tables."""
+    *others, last = tables
+    return (*others, replace(last, notes=(*last.notes, *notes)))
 
 
 def percent_cell(
@@ -113,7 +140,7 @@ def percent_cell(
     deviation: float | None = None,
     bounds: Sequence[float] | None = None,
 ) -> Cell:
-    """A fraction as a percentage, with its standard deviation and interval where there are any."""
+    """Return a fraction as a percentage, ± its standard deviation and with its interval, if any."""
     if fraction is None:
         return Cell(NOTHING)
     spread = "" if deviation is None else f" ± {100 * deviation:.1f}"
@@ -122,45 +149,69 @@ def percent_cell(
 
 
 def points_cell(difference: float | None, bounds: Sequence[float] | None = None) -> Cell:
-    """A difference of fractions in points, with its sign and, where there is one, its interval."""
+    """Return a difference of fractions in signed percentage points, with its interval, if any."""
     if difference is None:
         return Cell(NOTHING)
-    between = "" if bounds is None else f" ({_span(bounds)})"
+    between = "" if bounds is None else f" ({' to '.join(map(_signed, bounds))})"
     return Cell(f"{_signed(difference)}{between}", 100 * difference)
 
 
 def interval_cell(bounds: Sequence[float] | None) -> Cell:
-    """An interval of fractions in per cent, sorted by its lower bound."""
+    """Return an interval of fractions in per cent, sorted by its lower bound."""
     if bounds is None:
         return Cell(NOTHING)
     return Cell("–".join(f"{100 * bound:.1f}" for bound in bounds), 100 * bounds[0])
 
 
-def number_cell(value: float | None, form: str = "") -> Cell:
-    """Any number, in Python's format ``form``."""
-    return Cell(NOTHING) if value is None else Cell(format(value, form), float(value))
+def number_cell(value: float | None, format_spec: str = "") -> Cell:
+    """Return a number in a Python format."""
+    return Cell(NOTHING) if value is None else Cell(format(value, format_spec), float(value))
+
+
+def count_cell(n: int | None) -> Cell:
+    """Return a count, its thousands apart."""
+    return Cell(NOTHING) if n is None else Cell(count_text(n), float(n))
 
 
 def p_value_cell(p: float | None) -> Cell:
-    """A p-value with three decimals; a smaller one says so."""
+    """Return a p-value with three decimals, or "< 0.001"."""
     if p is None:
         return Cell(NOTHING)
     return Cell("< 0.001" if p < 0.001 else f"{p:.3f}", p)
 
 
-def _span(bounds: Sequence[float]) -> str:
-    return " to ".join(map(_signed, bounds))
+def count_text(n: int) -> str:
+    """Write a count, its thousands apart."""
+    return f"{n:,}".replace(",", " ")
+
+
+def counted(n: int, noun: str) -> str:
+    """Write a count and its noun, which takes an -s in the plural."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def value_text(value: Any) -> str:
+    """Write a value of a JSON document for a reader."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} → {value_text(each)}" for key, each in value.items()) or NOTHING
+    if isinstance(value, list):
+        return ", ".join(map(value_text, value)) or NOTHING
+    return str(value)
+
+
+def footnotes(remarks: Sequence[str]) -> list[str]:
+    """Number remarks, which have no full stop, as footnotes."""
+    return [f"{number}: {remark.rstrip('.')}." for number, remark in enumerate(remarks, 1)]
+
+
+def footnote_marks(of_row: Iterable[str], remarks: Sequence[str]) -> str:
+    """Return the numbers of the remarks on one row."""
+    return ", ".join(str(number) for number in sorted(remarks.index(each) + 1 for each in of_row))
 
 
 def _signed(difference: float) -> str:
     return f"{100 * difference:+.1f}".replace("-", "−")
-
-
-def footnotes(remarks: Sequence[str]) -> list[str]:
-    """Number remarks that stand without their full stop."""
-    return [f"{number}: {remark.rstrip('.')}." for number, remark in enumerate(remarks, 1)]
-
-
-def marks(of_row: Iterable[str], remarks: Sequence[str]) -> str:
-    """The numbers of the remarks on one row."""
-    return ", ".join(str(number) for number in sorted(remarks.index(each) + 1 for each in of_row))

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import pytest
 from typer.testing import CliRunner
 
-from sercli.bench.sweep import POINT_SECONDS, SweepBenchmark, _grid, render_sweep
+from sercli.bench.sweep import POINT_SECONDS, SweepBenchmark, _grid, sweep_view
 from sercli.cli import app
-from sercli.reporting.show import as_text
+from sercli.reporting.formats import to_text
 from sercli.search.plan.plan import Plan
 from sercli.search.worker.options import WorkerOptions
 
@@ -46,12 +46,12 @@ def test_the_command_prints_one_json_document() -> None:
 def test_measures_stand_beside_their_targets() -> None:
     made = SweepBenchmark(10_000, 12.3, 200, 31.0, 0.00775, 6000.0, 11000.0, 1.8333)
 
-    lines = [" ".join(line.split()) for line in as_text(render_sweep(made)).splitlines()]
+    lines = [" ".join(line.split()) for line in to_text(sweep_view(made)).splitlines()]
 
-    assert "planning 10000 points 12.3 s 20 s" in lines
-    assert "a point, 10000 planned 31 ms 50 ms" in lines
-    assert "of training iaan_small 0.8 % 2 %" in lines
-    assert "two workers to one 1.83 × 1.85 ×" in lines
+    assert "planning 10000 trials 12.3 s 20 s" in lines
+    assert "a trial, 10000 planned 31 ms 50 ms" in lines
+    assert "share of training iaan_small 0.8 % 2 %" in lines
+    assert "two workers against one 1.83 × 1.85 ×" in lines
 
 
 def test_fewer_points_than_tell_anything_are_refused() -> None:

@@ -36,7 +36,7 @@ def facts(record: Record) -> Facts:
     """Collect what is exported of a record.
 
     Args:
-        record: A run that went through `sercli.results.seal.keep_sealed`; of a sealed one nothing
+        record: A run that went through `sercli.results.seal.hide_sealed`; of a sealed one nothing
             that test has a part in.
 
     Raises:

@@ -30,7 +30,7 @@ def export_mlflow(records: Sequence[Record], uri: str) -> list[str]:
     A run that was logged before from the same record is deleted (MLflow keeps it in its bin).
 
     Args:
-        records: Runs that went through `sercli.results.seal.keep_sealed`.
+        records: Runs that went through `sercli.results.seal.hide_sealed`.
         uri: Where MLflow stores, as in ``sqlite:///mlflow.db``; it takes no folder of files.
 
     Returns:

@@ -16,7 +16,7 @@ def export_tensorboard(records: Sequence[Record], folder: Path) -> list[Path]:
     What an earlier export wrote of the same run gives way.
 
     Args:
-        records: Runs that went through `sercli.results.seal.keep_sealed`.
+        records: Runs that went through `sercli.results.seal.hide_sealed`.
         folder: Gets a folder ``<experiment>/<key>`` for each run, with one for each seed and fold.
 
     Returns:

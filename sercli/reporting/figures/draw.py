@@ -1,4 +1,4 @@
-"""All figures of a report, each where its data are there."""
+"""All figures of a report for which there are data."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from sercli.analysis.comparability import published_match, why_incomparable
 from sercli.reporting.figures.confusion import draw_confusion
 from sercli.reporting.figures.curves import ROWS, draw_curves, has_curves
 from sercli.reporting.figures.forest import draw_forest
@@ -16,11 +17,26 @@ from sercli.reporting.figures.history import draw_history
 from sercli.reporting.figures.plot import Plot
 from sercli.reporting.figures.surface import SURFACES, draw_surface, find_surfaces
 from sercli.reporting.figures.trajectories import draw_trajectories
+from sercli.reporting.load import ReportData
+from sercli.reporting.views.rows import system_names
 from sercli.results.run_record import Record
+from sercli.results.seal import shows_test
 from sercli.results.sweep_summary import SweepSummary
 
 SYSTEMS = 12
-"""Systems of a task whose training is drawn, the best on dev (our choice)."""
+"""Most systems of a task whose training is drawn, the best on dev (our choice)."""
+
+
+def draw_report(data: ReportData) -> Iterator[Plot]:
+    """Draw the figures of a report."""
+    names = system_names(data.records)
+    return draw_all(
+        data.records,
+        data.sweeps,
+        systems={record.key: name for record, name in zip(data.records, names, strict=True)},
+        shows_test=shows_test,
+        published=_published_ua(data),
+    )
 
 
 def draw_all(
@@ -31,27 +47,37 @@ def draw_all(
     shows_test: Callable[[Record], bool],
     published: Mapping[str, float] | None = None,
 ) -> Iterator[Plot]:
-    """Draw what the records and sweeps of a report give, one figure after the other.
+    """Draw the figures of runs and sweeps.
 
-    Runs of different tasks (corpus, classes, division) never share a figure. Of many runs those
-    best on dev are drawn, and captions say how many are not.
+    Runs of different tasks (corpus, classes, division) never share a figure. Of many runs the best
+    on dev are drawn, and the caption gives the number of the others.
 
     Args:
         records: The runs.
-        sweeps: The page and the points of every sweep.
+        sweeps: Every sweep in short, and its trials.
         systems: Key of a run → its name in tables.
-        shows_test: Whether the test figures of a run may be seen. Of one that is sealed, nothing
-            is drawn but what dev and training show.
-        published: Key of a run → UA published for what it repeats, as a fraction; of comparable
-            ones only.
+        shows_test: Returns True if the test results of a run may be shown. Of a sealed run only
+            dev and training are drawn.
+        published: Key of a run → published UA of the same system as a fraction; only comparable
+            ones.
 
     Yields:
-        Figures with different names.
+        Figures with unique names.
     """
     taken: dict[str, int] = {}
-    for drawn in _draw(records, sweeps, systems, shows_test, published or {}):
-        taken[drawn.name] = number = taken.get(drawn.name, 0) + 1
-        yield drawn if number == 1 else replace(drawn, name=f"{drawn.name}-{number}")
+    for plot in _draw(records, sweeps, systems, shows_test, published or {}):
+        taken[plot.name] = number = taken.get(plot.name, 0) + 1
+        yield plot if number == 1 else replace(plot, name=f"{plot.name}-{number}")
+
+
+def _published_ua(data: ReportData) -> dict[str, float]:
+    """Return key of a run → UA published for the same system, where the two are comparable."""
+    found = {}
+    for record in data.records:
+        baseline = published_match(record.summary["configuration"], data.baselines)
+        if baseline is not None and why_incomparable(record.summary["card"], baseline) is None:
+            found[record.key] = baseline.ua / 100
+    return found
 
 
 def _draw(
@@ -61,7 +87,7 @@ def _draw(
     shows_test: Callable[[Record], bool],
     published: Mapping[str, float],
 ) -> Iterator[Plot]:
-    tasks = _tasks(records)
+    tasks = _by_task(records)
     for task in tasks:
         yield from _draw_results([x for x in task if shows_test(x)], systems, published)
     for summary, trials in sweeps:
@@ -74,12 +100,12 @@ def _draw_results(
     records: Sequence[Record], systems: Mapping[str, str], published: Mapping[str, float]
 ) -> Iterator[Plot]:
     warning = _warning(records)
-    for drawn in (
+    for plot in (
         draw_forest(records, systems, published, warning),
         draw_confusion(records, systems, warning),
     ):
-        if drawn is not None:
-            yield drawn
+        if plot is not None:
+            yield plot
 
 
 def _draw_sweep(
@@ -88,8 +114,8 @@ def _draw_sweep(
     warning = _warning([each for each in records if each.experiment == summary.experiment])
     for surface in islice(find_surfaces(summary, trials), SURFACES):
         yield draw_surface(summary, surface, warning)
-    if (drawn := draw_history(summary, trials, warning)) is not None:
-        yield drawn
+    if (plot := draw_history(summary, trials, warning)) is not None:
+        yield plot
 
 
 def _draw_training(
@@ -98,26 +124,28 @@ def _draw_training(
     warning = _warning(records)
     trained = list(islice(filter(has_curves, records), SYSTEMS))
     for start in range(0, len(trained), ROWS):
-        drawn = draw_curves(trained[start : start + ROWS], systems, shows_test, warning)
-        yield _cut(drawn, len(records))
+        plot = draw_curves(trained[start : start + ROWS], systems, shows_test, warning)
+        yield _noting_cut(plot, len(records))
     for record in trained:
         learned = draw_trajectories(record, systems[record.key], warning)
         if learned is not None:
             yield learned
 
 
-def _cut(drawn: Plot, runs: int) -> Plot:
-    """Say in the caption that not all runs are drawn."""
+def _noting_cut(plot: Plot, runs: int) -> Plot:
+    """Add to the caption that not all runs are drawn."""
     if runs <= SYSTEMS:
-        return drawn
-    return replace(drawn, caption=f"{drawn.caption} The {SYSTEMS} best on dev of {runs} runs.")
+        return plot
+    return replace(
+        plot, caption=f"{plot.caption} Shown: the {SYSTEMS} of {runs} runs that are best on dev."
+    )
 
 
-def _tasks(records: Sequence[Record]) -> list[list[Record]]:
-    """The runs by what they were tested on, each run once, the best on dev first."""
+def _by_task(records: Sequence[Record]) -> list[list[Record]]:
+    """Group distinct runs by task, the best on dev first."""
     tasks: dict[tuple[Any, ...], list[Record]] = {}
     once = {record.key: record for record in reversed(records)}
-    for record in sorted(once.values(), key=_on_dev):
+    for record in sorted(once.values(), key=_dev_order):
         card = record.summary["card"]
         division = card.get("division", card["protocol"])
         task = card["dataset"], card["synthetic"], tuple(card["classes"]), division
@@ -125,12 +153,12 @@ def _tasks(records: Sequence[Record]) -> list[list[Record]]:
     return list(tasks.values())
 
 
-def _on_dev(record: Record) -> tuple[float, str]:
+def _dev_order(record: Record) -> tuple[float, str]:
     return -(record.metrics.get("dev_ua") or 0.0), record.key
 
 
 def _warning(records: Sequence[Record]) -> str:
-    """What a reader of a figure of these runs may not overlook."""
+    """Return the warning that the figures of these runs carry."""
     cards = [record.summary["card"] for record in records]
     warnings = {
         "SYNTHETIC SPEECH": any(card["synthetic"] for card in cards),

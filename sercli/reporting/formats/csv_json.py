@@ -1,4 +1,4 @@
-"""The data of a report for a program: JSON, and lines for a spreadsheet. Fractions in both."""
+"""A view as data for programs: JSON and CSV, with rates as fractions."""
 
 from __future__ import annotations
 
@@ -7,23 +7,40 @@ import io
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any
 
-from sercli.reporting.table import Row
+from sercli.reporting.table import View
 
 
-def as_json(data: Mapping[str, Sequence[Row]]) -> str:
-    """One document; a figure that is not finite is null, because JSON has no other word."""
-    return json.dumps(_plain(data), indent=2, ensure_ascii=False, allow_nan=False)
+def as_json(view: View) -> str:
+    """Return the data as one JSON document; a number that is not finite becomes null.
 
-
-def as_csv(data: Mapping[str, Sequence[Row]]) -> str:
-    """The rows of the first name, one line each.
-
-    An interval becomes two columns, ``…_low`` and ``…_high``; a mapping one for each name in it;
-    of what says how a run was done (``card``) there is none.
+    >>> print(as_json(View((), {"rows": [{"ua": 0.7, "wa": float("nan")}]})))
+    {
+      "rows": [
+        {
+          "ua": 0.7,
+          "wa": null
+        }
+      ]
+    }
     """
-    lines = [dict(_flat(row)) for row in next(iter(data.values()))]
+    return json.dumps(_plain(view.data), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def as_csv(view: View) -> str:
+    """Return the lines of the view.
+
+    An interval becomes two columns, ``…_low`` and ``…_high``; a mapping one column per name. The
+    protocol card is left out.
+
+    >>> print(as_csv(View((), {"rows": [{"ua": 0.7, "ua_ci": [0.6, 0.8]}]})))
+    ua,ua_ci_low,ua_ci_high
+    0.7,0.6,0.8
+    <BLANKLINE>
+    """
+    lines = [dict(_fields(_plain(line))) for line in _lines(view)]
     text = io.StringIO()
     names = dict.fromkeys(name for line in lines for name in line)
     writer = csv.DictWriter(text, list(names), lineterminator="\n")
@@ -32,18 +49,15 @@ def as_csv(data: Mapping[str, Sequence[Row]]) -> str:
     return text.getvalue()
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return value
+def _lines(view: View) -> Sequence[Any]:
+    if view.lines is not None:
+        return view.lines
+    lists = (value for value in view.data.values() if isinstance(value, list | tuple))
+    return next(lists, [view.data])
 
 
-def _flat(row: Row) -> Iterator[tuple[str, Any]]:
-    for name, value in row.items():
+def _fields(line: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in line.items():
         if name.endswith("_ci"):
             low, high = value or (None, None)
             yield f"{name}_low", low
@@ -55,3 +69,16 @@ def _flat(row: Row) -> Iterator[tuple[str, Any]]:
             yield name, " ".join(map(str, value))
         else:
             yield name, value
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if is_dataclass(value):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value

@@ -1,4 +1,4 @@
-r"""Tables in LaTeX, ready to paste: they need ``\usepackage{booktabs}`` and nothing else."""
+r"""Tables in LaTeX, ready to paste into a paper; they need ``\usepackage{booktabs}``."""
 
 from __future__ import annotations
 
@@ -17,24 +17,27 @@ _SIGNS = {"±": r"\pm", "×": r"\times", "≤": r"\leq", "≥": r"\geq", "→": 
 _SIGNS |= {"<": "<", ">": ">", "≈": r"\approx"}
 _TEXT = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _TEXT |= {"–": "--", "—": "---", "…": r"\ldots{}", "\u00a0": "~", "\n": " ", "|": r"\textbar{}"}
-_TEXT |= {"[": "{[}", "*": "{*}"}  # else the end of the line before takes them for its own
+_TEXT |= {"[": "{[}", "*": "{*}"}  # else \\ takes them for its argument
 _TEXT |= {character: f"\\{character}" for character in "&%$#_{}"}
-_MEANT = str.maketrans(
+_ESCAPES = str.maketrans(
     _TEXT | {sign: f"${command}$" for sign, command in (_GREEK | _SIGNS).items()}
 )
-"""Characters that LaTeX reads otherwise or that its fonts lack, and how it writes them."""
-
+"""Character that LaTeX reads as a command or that its fonts lack → its LaTeX."""
 
 _WIDE = 56
-"""Characters of a row above which a table spans both columns of a paper (our choice)."""
+"""Characters per row above which a table spans both columns of a paper (our choice)."""
 
 
 def as_latex(tables: Sequence[Table]) -> str:
-    """Write each table as a float with caption, rules and notes."""
+    """Return each table as a float with caption, rules and notes."""
     return "\n".join(["% \\usepackage{booktabs}", *(x for table in tables for x in _lines(table))])
 
 
 def _lines(table: Table) -> Iterator[str]:
+    if not table.columns:
+        yield from map(_escaped, filter(None, (table.warning, f"{table.title}.", *table.notes)))
+        yield ""
+        return
     place = "table*" if _width(table) > _WIDE else "table"
     yield rf"\begin{{{place}}}"
     yield r"  \centering\footnotesize\setlength{\tabcolsep}{4pt}"
@@ -70,4 +73,4 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.translate(_MEANT)
+    return text.translate(_ESCAPES)

@@ -6,12 +6,22 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from sercli.reporting.table import Cell, Table
 
-_MEANT = str.maketrans({"|": "\\|", "<": "&lt;", "*": "\\*", "`": "\\`", "\n": " "})
-"""What would be taken for a mark, and how it stands for itself."""
+_ESCAPES = str.maketrans({"|": "\\|", "<": "&lt;", "*": "\\*", "`": "\\`", "\n": " "})
+"""Character with a meaning in Markdown → its escape."""
 
 
 def as_markdown(tables: Sequence[Table]) -> str:
-    """Write tables one below the other."""
+    r"""Return tables in Markdown, one below the other.
+
+    >>> from sercli.reporting.table import Cell, Column
+    >>> print(as_markdown([Table("Results", (Column("system"),), ((Cell("a|b"),),))]))
+    **Results**
+    <BLANKLINE>
+    | system |
+    | --- |
+    | a\|b |
+    <BLANKLINE>
+    """
     return "\n".join(line for table in tables for line in _lines(table))
 
 
@@ -21,11 +31,11 @@ def _lines(table: Table) -> Iterator[str]:
     if table.warning:
         yield f"**{_escaped(table.warning)}**"
         yield ""
-    yield _line(_escaped(column.name) for column in table.columns)
-    yield _line("---:" if column.numeric else "---" for column in table.columns)
-    for row in table.rows:
-        yield _line(map(_cell, row))
-    yield ""
+    if table.columns:
+        yield _line(_escaped(column.name) for column in table.columns)
+        yield _line("---:" if column.numeric else "---" for column in table.columns)
+        yield from (_line(map(_cell, row)) for row in table.rows)
+        yield ""
     for note in table.notes:
         yield _escaped(note)
         yield ""
@@ -41,4 +51,4 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.translate(_MEANT)
+    return text.translate(_ESCAPES)

@@ -13,24 +13,24 @@ from rich.text import Text
 
 from sercli.reporting.table import Cell, Table
 
-_WORDS = 24
-"""Columns that words get before they are broken (our choice: a system's name in two lines)."""
+_TEXT_WIDTH = 24
+"""Characters of a text column before it wraps (our choice: a system's name in two lines)."""
 
 STAR = "*"
-"""Before a best result in plain text."""
+"""The mark of a bold table cell where nothing can be bold."""
 
 _PADDING = 1
 _MARGIN = 2
 
 
 def as_terminal(tables: Sequence[Table]) -> RenderableType:
-    """Lay out tables for the width they are printed in."""
-    return Group(*(_Laid(table) for table in tables))
+    """Return tables that adapt to the width of the terminal."""
+    return Group(*(_WrappingTable(table) for table in tables))
 
 
 @dataclass(frozen=True)
-class _Laid:
-    """A table whose columns that find no room go on below, behind the first column again."""
+class _WrappingTable:
+    """A table whose columns beyond the width continue below, after the first column again."""
 
     table: Table
 
@@ -39,33 +39,35 @@ class _Laid:
         if self.table.warning:
             yield Text(self.table.warning, style="bold yellow")
         widths = [_width(self.table, position) for position in range(len(self.table.columns))]
-        for columns in _parts(widths, options.max_width):
-            yield _part(self.table, columns, plain=not console.is_terminal)
+        for columns in _blocks(widths, options.max_width):
+            yield _block(self.table, columns, plain=not console.is_terminal)
         for note in self.table.notes:
             yield Text(note)
         if self.table.notes:
             yield ""
 
 
-def _parts(widths: Sequence[int], room: int) -> Iterator[list[int]]:
-    """Positions of the columns that stand side by side, the first one always among them."""
-    part, taken = [0], widths[0] + _MARGIN
+def _blocks(widths: Sequence[int], room: int) -> Iterator[list[int]]:
+    """Yield the positions of the columns of each block, the first column in all of them."""
+    if not widths:
+        return
+    block, taken = [0], widths[0] + _MARGIN
     for position, width in enumerate(widths[1:], 1):
-        if taken + width > room and len(part) > 1:
-            yield part
-            part, taken = [0], widths[0] + _MARGIN
-        part.append(position)
+        if taken + width > room and len(block) > 1:
+            yield block
+            block, taken = [0], widths[0] + _MARGIN
+        block.append(position)
         taken += width
-    yield part
+    yield block
 
 
 def _width(table: Table, position: int) -> int:
-    """How wide a column must be; words can be broken, figures cannot."""
+    """Return the least width of a column; text can wrap, numbers cannot."""
     column = table.columns[position]
     longest = max((_length(row[position]) for row in table.rows), default=0)
     heading = max((cell_len(word) for word in _heading(table, position).split("\n")), default=0)
     widest = max(longest, heading)
-    return (widest if column.numeric else min(widest, _WORDS)) + _PADDING
+    return (widest if column.numeric else min(widest, _TEXT_WIDTH)) + _PADDING
 
 
 def _length(cell: Cell) -> int:
@@ -73,30 +75,29 @@ def _length(cell: Cell) -> int:
 
 
 def _heading(table: Table, position: int) -> str:
-    """Above figures the words of a heading stand below each other."""
+    """Return a heading; above numbers, one word per line."""
     column = table.columns[position]
     if not column.numeric:
         return column.name
     return column.name.replace(" %", "\u00a0%").replace("Δ ", "Δ\u00a0").replace(" ", "\n")
 
 
-def _part(table: Table, columns: Sequence[int], *, plain: bool) -> RichTable:
-    laid = RichTable(box=box.SIMPLE_HEAD, padding=(0, _PADDING, 0, 0))
+def _block(table: Table, columns: Sequence[int], *, plain: bool) -> RichTable:
+    block = RichTable(box=box.SIMPLE_HEAD, padding=(0, _PADDING, 0, 0))
     for position in columns:
         numeric = table.columns[position].numeric
-        laid.add_column(
+        block.add_column(
             Text(_heading(table, position)),
             justify="right" if numeric else "left",
             no_wrap=numeric,
             overflow="fold",
         )
     for row in table.rows:
-        laid.add_row(*(_text(row[place], plain) for place in columns))
-    return laid
+        block.add_row(*(_text(row[place], plain) for place in columns))
+    return block
 
 
 def _text(cell: Cell, plain: bool) -> Text:
-    """What is bold has a star where nothing can be bold."""
     if cell.strong and plain:
         return Text(f"{STAR}{cell.text}")
     return Text(cell.text, style="bold" if cell.strong else "")

@@ -1,13 +1,14 @@
-"""Where the learned parameters of activations went from where they started."""
+"""The learned parameters of activations: initial values, and values at the selected step."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 
 from sercli.errors import RequestError
-from sercli.reporting.table import Row, View, make_table, number_cell, number_column, text_column
+from sercli.reporting.table import View, make_table, number_cell, number_column, text_column
 from sercli.reporting.views.rows import system_names
 from sercli.results.run_record import Record
 
@@ -15,7 +16,7 @@ _PREFIX = "activation/"
 
 
 def parameters_view(records: Sequence[Record]) -> View:
-    """Show where what activations learned went from where it started.
+    """Show the learned parameters of every run.
 
     Raises:
         RequestError: No run has an activation that learns.
@@ -23,71 +24,74 @@ def parameters_view(records: Sequence[Record]) -> View:
     rows = parameter_rows(records)
     if not rows:
         raise RequestError(
-            "no activation of these runs learns anything; one that does is activation=arelu"
+            "no activation of these runs has learned parameters; activation=arelu has"
         )
     table = make_table(
-        "Learned parameters at the selected step, over folds and seeds",
+        "Learned parameters of activations",
         [
             text_column("system", lambda row: row["system"]),
             text_column("parameter", lambda row: row["parameter"]),
-            number_column("start", lambda row: number_cell(row["start"], ".4g")),
+            number_column("initial", lambda row: number_cell(row["initial"], ".4g")),
             number_column("mean", lambda row: number_cell(row["mean"], ".4g")),
-            number_column("least", lambda row: number_cell(row["least"], ".4g")),
-            number_column("most", lambda row: number_cell(row["most"], ".4g")),
+            number_column("min", lambda row: number_cell(row["min"], ".4g")),
+            number_column("max", lambda row: number_cell(row["max"], ".4g")),
             number_column("fold runs", lambda row: number_cell(row["fold_runs"])),
         ],
         rows,
+        notes=[
+            "Mean, min and max: over folds and seeds, at the selected step; α before its clamp."
+        ],
     )
     return View((table,), {"parameters": rows})
 
 
-def parameter_rows(records: Sequence[Record]) -> list[Row]:
-    """Tabulate every number that an activation learned, of every run.
+def parameter_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Tabulate every learned parameter of every run.
 
     Args:
         records: The runs; one whose activation learns nothing has no rows.
 
     Returns:
         A row for each run and parameter: its name, by layer and, with ``share=direction``, by
-        direction; its ``start``, and ``mean``, ``least`` and ``most`` over folds and seeds at the
-        selected step (of a unit without one, at its last). α is the parameter, before its clamp.
+        direction; its ``initial`` value, and ``mean``, ``min`` and ``max`` over the fold runs, at
+        the selected step (of one without, at its last). α is the parameter, before its clamp.
     """
     names = system_names(records)
     return [
-        row for record, name in zip(records, names, strict=True) for row in _of_run(record, name)
+        row
+        for record, name in zip(records, names, strict=True)
+        for row in _rows_of_run(record, name)
     ]
 
 
-def _of_run(record: Record, system: str) -> Iterator[Row]:
+def _rows_of_run(record: Record, system: str) -> Iterator[dict[str, Any]]:
     history = record.history()
     columns = [name for name in history.columns if name.startswith(_PREFIX)]
     steps = {
         (row["seed"], row["fold"]): row["selected_step"]
         for row in record.metrics.get("by_fold", [])
     }
-    units = [
-        (unit.iloc[0], _at(unit, steps.get((seed, fold))))
-        for (seed, fold), unit in history[["seed", "fold", "step", *columns]].groupby(
-            ["seed", "fold"]
-        )
+    by_fold = history[["seed", "fold", "step", *columns]].groupby(["seed", "fold"])
+    ends = [
+        (part.iloc[0], _row_at(part, steps.get((seed, fold)))) for (seed, fold), part in by_fold
     ]
     for column in columns:
-        start = pd.Series([first[column] for first, _ in units])
-        end = pd.Series([last[column] for _, last in units])
+        initial = pd.Series([first[column] for first, _ in ends])
+        final = pd.Series([last[column] for _, last in ends])
         yield {
             "system": system,
             "experiment": record.experiment,
             "run": record.key,
             "parameter": column.removeprefix(_PREFIX).replace(".activations.", "."),
-            "start": float(start.mean()),
-            "mean": float(end.mean()),
-            "least": float(end.min()),
-            "most": float(end.max()),
-            "fold_runs": len(units),
+            "initial": float(initial.mean()),
+            "mean": float(final.mean()),
+            "min": float(final.min()),
+            "max": float(final.max()),
+            "fold_runs": len(ends),
         }
 
 
-def _at(unit: pd.DataFrame, step: int | None) -> pd.Series[float]:
-    """The row of a step, else the last one."""
-    chosen = unit[unit["step"] == step]
-    return (unit if chosen.empty else chosen).iloc[-1]
+def _row_at(history: pd.DataFrame, step: int | None) -> pd.Series[float]:
+    """Return the row of a step, else the last one."""
+    chosen = history[history["step"] == step]
+    return (history if chosen.empty else chosen).iloc[-1]

@@ -1,4 +1,4 @@
-"""UA by any two settings: a configuration key or a group down, another one across."""
+"""UA by one or two settings: configuration keys or groups as rows and columns."""
 
 from __future__ import annotations
 
@@ -10,51 +10,88 @@ from typing import Any
 
 from sercli.config.keys import arelu_aliases, flatten
 from sercli.errors import RequestError, nearest
-from sercli.reporting.table import NOTHING, Cell, Column, Row, Table, View, percent_cell
+from sercli.reporting.table import NOTHING, Cell, Column, Table, View, percent_cell
 from sercli.reporting.views.published import task_warnings
-from sercli.reporting.views.rows import task_of, task_title
+from sercli.reporting.views.rows import RunRow
 from sercli.results.run_record import Record
 from sercli.results.seal import seal_warning
 
-_APART = ("dataset", "protocol")
-"""Groups that part tasks: where one is an axis, runs of several tasks stand in one table."""
+_OF_TASK = ("dataset", "protocol")
+"""Groups that tell tasks apart: with one as an axis, a table holds runs of several tasks."""
 
 
 @dataclass(frozen=True)
 class Axes:
-    """What stands down and across: a key of the configuration, a group, or None for all runs."""
+    """The settings of rows and columns.
 
-    down: str | None
-    across: str | None
+    Attributes:
+        rows: A key of the configuration, a group or ``experiment``; None: one row for all runs.
+        columns: The same for the columns.
+    """
+
+    rows: str | None
+    columns: str | None
 
     @property
     def named(self) -> list[str]:
-        """The keys that are given."""
-        return [axis for axis in (self.down, self.across) if axis is not None]
+        """The settings that are given."""
+        return [axis for axis in (self.rows, self.columns) if axis is not None]
 
 
 @dataclass(frozen=True)
 class _Run:
-    row: Row
+    row: RunRow
     down: Any
     across: Any
 
 
-def pivot_view(rows: Sequence[Row], records: Sequence[Record], axes: Axes) -> View:
+@dataclass(frozen=True)
+class _PivotCell:
+    """A table cell.
+
+    Attributes:
+        down: Value of the row's setting.
+        across: Value of the column's setting.
+        task: The task in words; None: the runs are of several, and have no mean.
+        metric: ``ua``, or ``dev_ua`` where a run is sealed.
+        mean: Mean over the runs, a fraction.
+        sd: Standard deviation over the runs; of a single one, over its seeds.
+        runs: Keys of the runs.
+        diverged: Number of runs that diverged.
+    """
+
+    down: Any
+    across: Any
+    task: str | None
+    metric: str
+    mean: float | None
+    sd: float | None
+    runs: list[str]
+    diverged: int
+
+    def to_json(self, axes: Axes) -> dict[str, Any]:
+        """Return the table cell under the names of the settings."""
+        places = {axes.rows: self.down, axes.columns: self.across}
+        return {
+            "task": self.task,
+            **{axis: value for axis, value in places.items() if axis is not None},
+            **{name: getattr(self, name) for name in ("metric", "mean", "sd", "runs", "diverged")},
+        }
+
+
+def pivot_view(rows: Sequence[RunRow], records: Sequence[Record], axes: Axes) -> View:
     """Tabulate UA by settings; where any run of a table is sealed, dev UA.
 
+    Each task has a table. A table cell is a run ± the standard deviation over its seeds, or the
+    mean of several runs ± the standard deviation over them, with their number.
+
     Args:
-        rows: Those of the runs.
+        rows: The rows of the runs.
         records: The runs.
         axes: Keys (``optim.lr``), groups (``activation``) or ``experiment``.
 
-    Returns:
-        For each task a table. A cell is a run ± the standard deviation over its seeds, or the mean
-        over several runs ± the standard deviation over them, with their number. The values of
-        an axis stand in natural order.
-
     Raises:
-        RequestError: No run has such a key.
+        RequestError: No run has such a setting.
     """
     settings = {(record.experiment, record.key): _settings(record) for record in records}
     known = {key for setting in settings.values() for key in setting}
@@ -63,18 +100,18 @@ def pivot_view(rows: Sequence[Row], records: Sequence[Record], axes: Axes) -> Vi
             raise RequestError(f"no run has a setting '{axis}'.{nearest(axis, known)}")
     runs = []
     for row in rows:
-        setting = settings[row["experiment"], row["runs"][0]]
-        runs.append(_Run(row, setting.get(axes.down or ""), setting.get(axes.across or "")))
+        setting = settings[str(row.experiment), row.key]
+        runs.append(_Run(row, setting.get(axes.rows or ""), setting.get(axes.columns or "")))
     tables, data = [], []
-    for part in _parts(runs, axes):
-        lines = list(_lines(part, axes))
-        tables.append(_table(part, lines, axes))
-        data += lines
+    for part in _by_table(runs, axes):
+        cells = list(_pivot_cells(part))
+        tables.append(_pivot_table(part, cells, axes))
+        data += [cell.to_json(axes) for cell in cells]
     return View(tuple(tables), {"pivot": data})
 
 
 def _settings(record: Record) -> dict[str, Any]:
-    """Every key, every group by the name of its choice, and ``arelu.*`` where AReLU is used."""
+    """Return every key, every group by its choice, and ``arelu.*`` where AReLU is used."""
     configuration = record.summary["configuration"]
     groups = {
         group: node["name"]
@@ -85,88 +122,84 @@ def _settings(record: Record) -> dict[str, Any]:
     return {"experiment": record.experiment, **settings, **groups}
 
 
-def _parts(runs: Sequence[_Run], axes: Axes) -> Iterable[list[_Run]]:
-    """Runs of one task each, but for what the axes themselves part."""
-    parted = any(axis in _APART for axis in axes.named)
+def _by_table(runs: Sequence[_Run], axes: Axes) -> Iterable[list[_Run]]:
+    """Group runs by task, unless an axis tells tasks apart."""
+    mixed = any(axis in _OF_TASK for axis in axes.named)
     found: dict[object, list[_Run]] = {}
     for run in runs:
-        task = len(run.row["card"]["classes"]) if parted else task_of(run.row)
+        task = len(run.row.card["classes"]) if mixed else run.row.task
         found.setdefault(task, []).append(run)
     return found.values()
 
 
-def _lines(part: Sequence[_Run], axes: Axes) -> Iterator[Row]:
-    """A line of data for every cell that holds a run."""
-    metric = "dev_ua" if any(run.row["sealed"] for run in part) else "ua"
-    cells: dict[tuple[str, str], list[Row]] = {}
+def _pivot_cells(part: Sequence[_Run]) -> Iterator[_PivotCell]:
+    """Yield the table cells that hold a run, row by row."""
+    metric = "dev_ua" if any(run.row.sealed for run in part) else "ua"
+    cells: dict[tuple[str, str], list[RunRow]] = {}
     for run in part:
         cells.setdefault((_text(run.down), _text(run.across)), []).append(run.row)
     for down, across in product(_in_order(x.down for x in part), _in_order(x.across for x in part)):
-        rows = cells.get((_text(down), _text(across)))
-        if rows:
-            place = {axes.down: down, axes.across: across}
-            named = {axis: value for axis, value in place.items() if axis is not None}
-            yield {"task": _task(rows), **named, "metric": metric, **_pooled(rows, metric)}
+        if rows := cells.get((_text(down), _text(across))):
+            yield _pooled(down, across, rows, metric)
 
 
-def _task(rows: Sequence[Row]) -> str | None:
-    """The task of a cell, which has no figure where runs of several meet."""
-    return task_title(rows[0]) if len({task_of(row) for row in rows}) == 1 else None
-
-
-def _pooled(rows: Sequence[Row], metric: str) -> Row:
-    measured = [row for row in rows if row[metric] is not None]
-    values = [row[metric] for row in measured] if _task(rows) else []
+def _pooled(down: Any, across: Any, rows: Sequence[RunRow], metric: str) -> _PivotCell:
+    task = rows[0].task_title if len({row.task for row in rows}) == 1 else None
+    measured = [row for row in rows if getattr(row, metric) is not None]
+    values = [getattr(row, metric) for row in measured] if task else []
     if len(values) == 1:
-        spread = measured[0][f"{metric}_sd"]
+        deviation = getattr(measured[0], f"{metric}_sd")
     else:
-        spread = statistics.stdev(values) if values else None
-    return {
-        "mean": statistics.fmean(values) if values else None,
-        "sd": spread,
-        "runs": [key for row in measured for key in row["runs"]],
-        "diverged": len(rows) - len(measured),
-    }
+        deviation = statistics.stdev(values) if values else None
+    return _PivotCell(
+        down,
+        across,
+        task,
+        metric,
+        statistics.fmean(values) if values else None,
+        deviation,
+        [row.key for row in measured],
+        len(rows) - len(measured),
+    )
 
 
-def _table(part: Sequence[_Run], lines: Sequence[Row], axes: Axes) -> Table:
-    down, across = axes.down or "", axes.across or ""
-    cells = {(_text(line.get(down)), _text(line.get(across))): _cell(line) for line in lines}
+def _pivot_table(part: Sequence[_Run], cells: Sequence[_PivotCell], axes: Axes) -> Table:
+    of_place = {(_text(cell.down), _text(cell.across)): _cell(cell) for cell in cells}
     downs = _in_order(run.down for run in part)
     acrosses = _in_order(run.across for run in part)
     rows = [run.row for run in part]
-    sealed = sum(row["sealed"] for row in rows)
+    sealed = sum(row.sealed for row in rows)
     warnings = dict.fromkeys(text for row in rows for text in task_warnings(row))
     return Table(
-        title=_title(lines),
+        title=_pivot_title(cells),
         columns=(
-            Column(down),
-            *(Column(_heading(axes.across, x), numeric=True) for x in acrosses),
+            Column(axes.rows or ""),
+            *(Column(_heading(axes.columns, x), numeric=True) for x in acrosses),
         ),
         rows=tuple(
             (
-                _value_cell(axes.down, y),
-                *(cells.get((_text(y), _text(x)), Cell("")) for x in acrosses),
+                _value_cell(axes.rows, y),
+                *(of_place.get((_text(y), _text(x)), Cell("")) for x in acrosses),
             )
             for y in downs
         ),
-        notes=tuple(_notes(lines)),
+        notes=tuple(_pivot_notes(cells)),
         warning=" ".join(filter(None, (*warnings, seal_warning(sealed, len(rows))))),
     )
 
 
-def _title(lines: Sequence[Row]) -> str:
-    tasks = sorted({line["task"] for line in lines if line["task"] is not None})
-    what = "dev UA" if lines[0]["metric"] == "dev_ua" else "UA"
-    return f"{'; '.join(tasks) or 'several tasks'}: {what} (per cent)"
+def _pivot_title(cells: Sequence[_PivotCell]) -> str:
+    tasks = sorted({cell.task for cell in cells if cell.task is not None})
+    metric = "dev UA" if cells[0].metric == "dev_ua" else "UA"
+    return f"{'; '.join(tasks) or 'several tasks'}: {metric} (%)"
 
 
-def _cell(line: Row) -> Cell:
-    if line["mean"] is None:
-        return Cell("diverged" if line["task"] and line["diverged"] else NOTHING)
-    cell = percent_cell(line["mean"], line["sd"])
-    several = f" (n={len(line['runs'])})" if len(line["runs"]) > 1 else ""
-    return replace(cell, text=cell.text + several)
+def _cell(cell: _PivotCell) -> Cell:
+    if cell.mean is None:
+        return Cell("diverged" if cell.task and cell.diverged else NOTHING)
+    percent = percent_cell(cell.mean, cell.sd)
+    several = f" (n={len(cell.runs)})" if len(cell.runs) > 1 else ""
+    return replace(percent, text=percent.text + several)
 
 
 def _value_cell(axis: str | None, value: Any) -> Cell:
@@ -178,27 +211,27 @@ def _heading(axis: str | None, value: Any) -> str:
     return "all runs" if axis is None else f"{axis} {_text(value)}"
 
 
-def _notes(lines: Sequence[Row]) -> Iterator[str]:
-    if any(len(line["runs"]) > 1 for line in lines):
-        yield "n: runs in a cell, which is their mean ± their standard deviation."
-    if any(len(line["runs"]) == 1 and line["sd"] is not None for line in lines):
-        yield "± of a single run is the standard deviation over its seeds."
-    if any(line["diverged"] and line["mean"] is not None for line in lines):
-        yield "Runs that diverged are left out of the means."
-    tasks = {line["task"] for line in lines}
+def _pivot_notes(cells: Sequence[_PivotCell]) -> Iterator[str]:
+    if any(len(cell.runs) > 1 for cell in cells):
+        yield "n: number of runs, shown by their mean ± standard deviation."
+    if any(len(cell.runs) == 1 and cell.sd is not None for cell in cells):
+        yield "± of a single run: standard deviation over its seeds."
+    if any(cell.diverged and cell.mean is not None for cell in cells):
+        yield "Diverged runs are left out of the means."
+    tasks = {cell.task for cell in cells}
     if len(tasks) > 1:
-        yield "Figures of different corpora, classes or protocols do not compare with each other."
+        yield "Results on different corpora, classes or protocols are not comparable."
     if None in tasks:
-        yield f"{NOTHING}: runs of several tasks meet there."
+        yield f"{NOTHING}: runs of several tasks."
 
 
 def _in_order(values: Iterable[Any]) -> list[Any]:
-    """Distinct values: numbers by size, then words, and last what has no such setting."""
+    """Sort distinct values: numbers by size, then text, and last runs without the setting."""
     distinct = {_text(value): value for value in values}
-    return sorted(distinct.values(), key=_order)
+    return sorted(distinct.values(), key=_sort_key)
 
 
-def _order(value: Any) -> tuple[bool, bool, float, str]:
+def _sort_key(value: Any) -> tuple[bool, bool, float, str]:
     number = float(value) if _is_number(value) else 0.0
     return value is None, not _is_number(value), number, _text(value)
 

@@ -1,4 +1,4 @@
-"""A run beside its repetition, to read."""
+"""A run compared with its rerun."""
 
 from __future__ import annotations
 
@@ -9,62 +9,65 @@ import pandas as pd
 
 from sercli.reporting.table import (
     Cell,
-    Column,
-    Table,
+    Columns,
+    View,
     make_table,
     number_cell,
     number_column,
     percent_cell,
     text_column,
 )
-from sercli.reporting.views.difference import differences_table
+from sercli.reporting.views.config import differences_table
 from sercli.results.agreement import TOLERANCE, Rerun
 
+_MOST_REASONS = 5
+"""Reasons in the notes (our choice); JSON has all of them."""
 
-def rerun_tables(made: Rerun, *, shows_test: bool = True) -> list[Table]:
-    """Lay out what agrees, unit by unit, and what differs between the two environments.
+_Row = dict[Any, Any]
+
+
+def rerun_view(made: Rerun, *, shows_test: bool = True) -> View:
+    """Show how far a rerun agrees, fold run by fold run, and what changed in the environment.
 
     Args:
-        made: The run and its repetition.
-        shows_test: Whether figures of test may be shown; a sealed search keeps them.
+        made: The run and its rerun.
+        shows_test: Show test results; False for a sealed run.
     """
-    columns: list[_Laid] = [
-        text_column("fold", lambda unit: str(unit["fold"])),
-        number_column("seed", lambda unit: number_cell(unit["seed"])),
+    columns: Columns[_Row] = [
+        text_column("fold", lambda row: str(row["fold"])),
+        number_column("seed", lambda row: number_cell(row["seed"])),
         *_both("selected_step", "step", lambda step: number_cell(step, ".0f")),
     ]
     for metric, heading in (("dev_ua", "dev UA"), ("ua", "UA"), ("wa", "WA")):
         if shows_test or metric == "dev_ua":
             columns += _both(metric, heading, percent_cell)
     columns += [
-        number_column("alike", lambda unit: percent_cell(_known(unit["same"]))),
-        number_column("farthest", lambda unit: number_cell(_known(unit["farthest"]), ".2g")),
+        number_column("equal", lambda row: percent_cell(_known(row["same"]))),
+        number_column("max |Δp|", lambda row: number_cell(_known(row["farthest"]), ".2g")),
     ]
-    units = made.fold_runs.to_dict("records")
+    rows = made.fold_runs.to_dict("records")
     title = f"{made.record.experiment}/{made.record.key} and its rerun: {verdict(made)}"
-    table = make_table(title, columns, units, notes=_notes(made))
-    changed = differences_table("What differs between the two", made.changed, "record", "rerun")
-    return [table, changed] if made.changed else [table]
-
-
-_Unit = dict[Any, Any]
-_Laid = tuple[Column, Callable[[_Unit], Cell]]
+    tables = [make_table(title, columns, rows, notes=_notes(made))]
+    if made.changed:
+        title = "Differences of settings and environment"
+        tables.append(differences_table(title, made.changed, "record", "rerun"))
+    return View(tuple(tables), made.to_json(shows_test=shows_test))
 
 
 def verdict(made: Rerun) -> str:
-    """Say in a few words whether the two agree."""
+    """Return in a few words how far the two agree."""
     if not made.agrees:
         return "THEY DO NOT AGREE"
     if made.exact:
         return "they agree to the last digit"
-    return f"they agree within {100 * TOLERANCE:g} point"
+    return f"they agree within {100 * TOLERANCE:g} percentage point"
 
 
-def _both(name: str, heading: str, form: Callable[[float | None], Cell]) -> list[_Laid]:
-    """Two columns: that of the record, and that of its repetition."""
+def _both(name: str, heading: str, cell: Callable[[float | None], Cell]) -> Columns[_Row]:
+    """Return the columns of the record and of the rerun."""
     return [
-        number_column(heading, lambda unit: form(_known(unit[name]))),
-        number_column(f"{heading} again", lambda unit: form(_known(unit[f"{name}_again"]))),
+        number_column(heading, lambda row: cell(_known(row[name]))),
+        number_column(f"{heading} rerun", lambda row: cell(_known(row[f"{name}_again"]))),
     ]
 
 
@@ -73,17 +76,14 @@ def _known(value: Any) -> float | None:
 
 
 def _notes(made: Rerun) -> Iterator[str]:
-    yield from (f"{reason}." for reason in made.reasons[:_LISTED])
-    if len(made.reasons) > _LISTED:
-        yield f"And {len(made.reasons) - _LISTED} more."
-    yield "alike: share of test predictions that are the same; farthest: two probabilities apart."
+    yield from (f"{reason}." for reason in made.reasons[:_MOST_REASONS])
+    if len(made.reasons) > _MOST_REASONS:
+        yield f"And {len(made.reasons) - _MOST_REASONS} more."
+    yield "equal: share of equal test predictions (%)."
+    yield "max |Δp|: largest difference between two probabilities."
     if not made.exact:
         yield (
-            "The last digits may differ here, and training makes much of that: UA and WA of the "
-            f"whole run, on dev and test, may lie {100 * TOLERANCE:g} points apart."
+            "Rounding may differ here, and training amplifies it: UA and WA of the whole run, on "
+            f"dev and test, may differ by {100 * TOLERANCE:g} percentage points."
         )
-    yield f"The rerun: {made.again.path}"
-
-
-_LISTED = 5
-"""Reasons that are named."""
+    yield f"Rerun: {made.again.path}"

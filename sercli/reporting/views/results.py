@@ -1,53 +1,50 @@
-"""The report itself: what every run gave, per class as well, and beside published results."""
+"""The results of the runs of a report: overall, per class, and compared with published results."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
-from sercli.analysis.comparability import why_incomparable
 from sercli.reporting.table import (
+    CI_NOTE,
     Cell,
-    Layout,
-    Row,
+    Columns,
     Table,
     View,
+    counted,
     interval_cell,
     make_table,
     number_cell,
     number_column,
     percent_cell,
     text_column,
+    with_notes,
 )
-from sercli.reporting.views.published import (
-    compare_with,
-    comparisons,
-    matching_runs,
-    published_table,
-    task_warnings,
-)
-from sercli.reporting.views.rows import task_title, tasks
+from sercli.reporting.views.published import compare_all, published_tables, task_warnings
+from sercli.reporting.views.rows import RunRow, by_task, run_rows
 from sercli.reporting.views.significance import Differences, differences_tables
 from sercli.results.baselines import Baseline
-from sercli.results.seal import seal_warning
+from sercli.results.run_record import Record
+from sercli.results.seal import hide_sealed, seal_warning
 
-_FACTS = {"folds": "fold", "seeds": "seed", "n": "utterance"}
-"""What is a column where it differs between runs, and else a note: key → one of it."""
+_COUNTS = {"folds": "fold", "seeds": "seed", "n": "utterance"}
+"""Attribute → noun. A column where it differs between the runs, else part of a footnote."""
 
 
-def overview(
-    rows: Sequence[Row],
-    published: Sequence[Row],
+def results_view(
+    rows: Sequence[RunRow],
+    published: Sequence[RunRow],
     baselines: Sequence[Baseline],
     differences: Differences,
 ) -> View:
     """Show runs, their differences, and published results.
 
     Args:
-        rows: Those of runs, as they shall stand (`sercli.reporting.views.rows.run_rows`).
-        published: Those of published results; none where only runs are of interest.
+        rows: The rows of the runs, in order (`sercli.reporting.views.rows.run_rows`).
+        published: The rows of published results.
         baselines: The published results.
-        differences: What tests say of the runs.
+        differences: Tests of the differences between runs.
     """
     tables = [
         *result_tables(rows, differences),
@@ -55,151 +52,127 @@ def overview(
         *recall_tables(rows),
         *published_tables(rows, published, baselines),
     ]
-    compared = [*comparisons(rows, baselines), *differences.rows]
-    return View(tuple(tables), {"rows": [*rows, *published], "comparisons": compared})
+    comparisons = [*compare_all(rows, baselines), *differences.rows]
+    return View(tuple(tables), {"rows": [*rows, *published], "comparisons": comparisons})
 
 
-def result_tables(rows: Sequence[Row], differences: Differences) -> list[Table]:
-    """Lay out what the runs of each task gave."""
-    return [_result_table(task, rows, differences) for task in tasks(rows)]
+def run_view(record: Record) -> View:
+    """Show one run: its results, its protocol and its folder. The data are those of run.json."""
+    (visible,), _ = hide_sealed([record])
+    rows = run_rows([visible], [])
+    notes = [record.summary["card"]["paragraph"], f"Record: {record.path}"]
+    return View(with_notes(_run_tables(rows), notes), dict(visible.summary), rows)
 
 
-def recall_tables(rows: Sequence[Row]) -> list[Table]:
-    """Lay out the recall of every class, where it is known."""
-    return [_recall_table(task) for task in tasks(row for row in rows if row["recall"])]
-
-
-def published_tables(
-    rows: Sequence[Row], published: Sequence[Row], baselines: Sequence[Baseline]
-) -> list[Table]:
-    """Lay out runs beside what they stand for, the best on dev beside all, and published results.
+def sweep_view(records: Sequence[Record], notes: Sequence[str], data: dict[str, Any]) -> View:
+    """Show the trials of a sweep that has just run, the best on dev first.
 
     Args:
-        rows: Those of runs.
-        published: Those of published results; none where only runs are of interest.
-        baselines: The published results.
+        records: The runs of the trials.
+        notes: Lines about the sweep; without runs, the first is the title.
+        data: The JSON document.
     """
-    pairs = matching_runs(rows, baselines)
-    beside = [published_table("Runs beside what they stand for", pairs)] if pairs else []
-    return [
-        *beside,
-        *_best_beside(rows, baselines),
-        *([_published_table(published)] if published else []),
-    ]
+    visible, _ = hide_sealed(records)
+    rows = run_rows(visible, [])
+    if rows:
+        return View(with_notes(_run_tables(rows), notes), data, rows)
+    title, *others = notes
+    return View((Table(title, (), (), tuple(others)),), data, rows)
 
 
-def _result_table(task: Sequence[Row], rows: Sequence[Row], differences: Differences) -> Table:
-    columns: Layout = [
-        text_column("system", lambda row: row["system"]),
-        number_column("UA", lambda row: _ua(row, differences)),
-        number_column("95 %", lambda row: interval_cell(row["ua_ci"])),
-        number_column("WA", lambda row: percent_cell(row["wa"], row["wa_sd"])),
-        number_column("macro F1", lambda row: percent_cell(row["maf"], row["maf_sd"])),
-        number_column("oracle UA", lambda row: percent_cell(row["ua_oracle"])),
-        number_column("oracle WA", lambda row: percent_cell(row["wa_oracle"])),
-        number_column("dev UA", lambda row: percent_cell(row["dev_ua"])),
+def result_tables(rows: Sequence[RunRow], differences: Differences) -> list[Table]:
+    """Return a table of results for each task."""
+    return [_result_table(task, rows, differences) for task in by_task(rows)]
+
+
+def recall_tables(rows: Sequence[RunRow]) -> list[Table]:
+    """Return a table of the recall of every class for each task, where it is known."""
+    return [_recall_table(task) for task in by_task(row for row in rows if row.recall)]
+
+
+def _run_tables(rows: Sequence[RunRow]) -> list[Table]:
+    return [*result_tables(rows, Differences()), *recall_tables(rows)]
+
+
+def _result_table(
+    task: Sequence[RunRow], rows: Sequence[RunRow], differences: Differences
+) -> Table:
+    columns: Columns[RunRow] = [
+        text_column("system", lambda row: row.system),
+        number_column("UA", lambda row: _ua_cell(row, differences)),
+        number_column("95 % CI", lambda row: interval_cell(row.ua_ci)),
+        number_column("WA", lambda row: percent_cell(row.wa, row.wa_sd)),
+        number_column("macro F1", lambda row: percent_cell(row.maf, row.maf_sd)),
+        number_column("oracle UA", lambda row: percent_cell(row.ua_oracle)),
+        number_column("oracle WA", lambda row: percent_cell(row.wa_oracle)),
+        number_column("dev UA", lambda row: percent_cell(row.dev_ua)),
     ]
-    columns += [number_column(key, _fact(key)) for key in _varying(task)]
-    if len({row["experiment"] for row in rows}) > 1:
-        columns.append(text_column("experiment", lambda row: row["experiment"]))
+    columns += [number_column(name, _count_cell(name)) for name in _varying_counts(task)]
+    if len({row.experiment for row in rows}) > 1:
+        columns.append(text_column("experiment", lambda row: row.experiment))
+    sealed = seal_warning(sum(row.sealed for row in task), len(task))
     return make_table(
-        f"{task_title(task[0])} (per cent)",
+        f"{task[0].task_title} (%)",
         columns,
         task,
-        notes=[*_notes(task, rows), *differences.notes_on(task)],
-        warnings=[*task_warnings(task[0]), _seal(task)],
+        notes=[*_result_notes(task, rows), *differences.notes_on(task)],
+        warnings=[*task_warnings(task[0]), sealed],
     )
 
 
-def _recall_table(task: Sequence[Row]) -> Table:
-    columns: Layout = [text_column("system", lambda row: row["system"])]
-    columns += [number_column(label, _recall(label)) for label in task[0]["card"]["classes"]]
-    title = f"{task_title(task[0])}: recall of every class (per cent)"
+def _recall_table(task: Sequence[RunRow]) -> Table:
+    columns: Columns[RunRow] = [text_column("system", lambda row: row.system)]
+    columns += [number_column(label, _recall_cell(label)) for label in task[0].card["classes"]]
+    title = f"{task[0].task_title}: recall per class (%)"
     return make_table(title, columns, task, warnings=task_warnings(task[0]))
 
 
-def _ua(row: Row, differences: Differences) -> Cell:
-    if row["sealed"]:
+def _ua_cell(row: RunRow, differences: Differences) -> Cell:
+    if row.sealed:
         return Cell("sealed")
-    strong = row["runs"][0] in differences.best
-    return replace(percent_cell(row["ua"], row["ua_sd"]), strong=strong)
+    return replace(percent_cell(row.ua, row.ua_sd), strong=row.key in differences.best)
 
 
-def _fact(key: str) -> Callable[[Row], Cell]:
-    return lambda row: number_cell(row[key])
+def _count_cell(name: str) -> Callable[[RunRow], Cell]:
+    return lambda row: number_cell(getattr(row, name))
 
 
-def _recall(label: str) -> Callable[[Row], Cell]:
-    return lambda row: percent_cell(row["recall"].get(label))
+def _recall_cell(label: str) -> Callable[[RunRow], Cell]:
+    return lambda row: percent_cell(row.recall.get(label))
 
 
-def _notes(task: Sequence[Row], rows: Sequence[Row]) -> Iterator[str]:
-    alike = [
-        f"{task[0][key]} {one}{'s' * (task[0][key] != 1)}"
-        for key, one in _FACTS.items()
-        if key not in _varying(task)
+def _varying_counts(task: Sequence[RunRow]) -> list[str]:
+    return [name for name in _COUNTS if len({getattr(row, name) for row in task}) > 1]
+
+
+def _result_notes(task: Sequence[RunRow], rows: Sequence[RunRow]) -> Iterator[str]:
+    varying = _varying_counts(task)
+    same = [
+        counted(getattr(task[0], name), noun)
+        for name, noun in _COUNTS.items()
+        if name not in varying
     ]
-    together = f"; each with {', '.join(alike)}" if alike else ""
-    yield f"The best on dev first{together}."
-    if any(row["ua_sd"] is not None for row in task):
-        yield "± is the standard deviation over seeds."
-    if any(row["ua_ci"] for row in task):
-        yield "95 %: where UA could lie with other speakers and, of several seeds, other trainings."
-    yield from _on_namesakes(task, rows)
+    each = f" Each run: {', '.join(same)}." if same else ""
+    yield f"Sorted by dev UA.{each}"
+    if any(row.ua_sd is not None for row in task):
+        yield "±: standard deviation over seeds."
+    if any(row.ua_ci for row in task):
+        yield CI_NOTE
+    if any(row.ua_oracle is not None for row in task):
+        yield "Oracle: at the training step selected on test."
+    yield from _split_experiments(task, rows)
     for row in task:
-        if row["status"] == "diverged":
-            yield f"{row['system']}: {row['reason']}."
+        if row.status == "diverged":
+            yield f"{row.system}: {row.reason}."
 
 
-def _on_namesakes(task: Sequence[Row], rows: Sequence[Row]) -> Iterator[str]:
-    """Say which part of an experiment a table shows, where that is not the whole of it."""
-    for experiment in dict.fromkeys(row["experiment"] for row in task):
-        others = [row for row in rows if row["experiment"] == experiment]
-        titles = dict.fromkeys(task_title(part[0]) for part in tasks(others))
-        if len(tasks(others)) > 1:
+def _split_experiments(task: Sequence[RunRow], rows: Sequence[RunRow]) -> Iterator[str]:
+    """Name the tasks of an experiment where a table shows one of several."""
+    for experiment in dict.fromkeys(row.experiment for row in task):
+        tasks = by_task(row for row in rows if row.experiment == experiment)
+        titles = dict.fromkeys(each[0].task_title for each in tasks)
+        if len(tasks) > 1:
             yield (
-                f"Experiment {experiment} holds runs of several tasks, each in a table of its "
-                f"own: {'; '.join(titles)}."
+                f"Experiment {experiment} has runs of several tasks, each in its own table: "
+                f"{'; '.join(titles)}."
             )
-
-
-def _varying(task: Sequence[Row]) -> list[str]:
-    return [key for key in _FACTS if len({row[key] for row in task}) > 1]
-
-
-def _seal(rows: Sequence[Row]) -> str:
-    return seal_warning(sum(row["sealed"] for row in rows), len(rows))
-
-
-def _best_beside(rows: Sequence[Row], baselines: Sequence[Baseline]) -> Iterator[Table]:
-    """The best run on dev of each task beside all published results that compare with it."""
-    for task in tasks(row for row in rows if row["ua"] is not None):
-        best = task[0]
-        pairs = [
-            compare_with(best, each)
-            for each in baselines
-            if why_incomparable(best["card"], each) is None
-        ]
-        if pairs:
-            title = f"{task_title(best)}: {best['system']}, best on dev, beside published results"
-            yield published_table(title, pairs, of_one_run=True)
-
-
-def _published_table(rows: Sequence[Row]) -> Table:
-    """Published results; a reason that none of them compares stands once, below them."""
-    columns: Layout = [
-        text_column("system", lambda row: row["system"]),
-        number_column("UA", lambda row: percent_cell(row["ua"])),
-        number_column("WA", lambda row: percent_cell(row["wa"])),
-        number_column("oracle UA", lambda row: percent_cell(row["ua_oracle"])),
-        number_column("oracle WA", lambda row: percent_cell(row["wa_oracle"])),
-    ]
-    reasons = {row["reason"] for row in rows}
-    title = "Published results (per cent)"
-    if not any(row["comparable"] for row in rows) and len(reasons) == 1:
-        return make_table(title, columns, rows, notes=[f"Not comparable: {reasons.pop()}."])
-    columns += [
-        text_column("comparable", lambda row: "yes" if row["comparable"] else "no"),
-        text_column("because", lambda row: row["reason"] or ""),
-    ]
-    return make_table(title, columns, rows)

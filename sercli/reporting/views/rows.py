@@ -4,166 +4,271 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sercli.analysis.comparability import caveat, published_match, why_incomparable
 from sercli.config.keys import flatten
-from sercli.reporting.table import Row
 from sercli.results.baselines import Baseline
 from sercli.results.run_record import Record
 from sercli.results.seal import shows_test
+
+Bounds = Sequence[float]
+"""Lower and upper end of a confidence interval."""
 
 _METRICS = (
     *("ua", "wa", "ua_ci", "wa_ci", "ua_oracle", "wa_oracle", "ua_oracle_ci", "wa_oracle_ci"),
     *("dev_ua", "maf", "map"),
 )
-_STANDS_FOR = ("published_as", "published_in", "published_on", "published_ua", "published_wa")
-_SPREADS = ("ua", "wa", "maf", "dev_ua")
-"""Metrics whose standard deviation over seeds a row holds."""
+_WITH_DEVIATION = ("ua", "wa", "maf", "dev_ua")
+"""Metrics whose standard deviation over seeds a row has."""
+
+_IN_NAME = ("activation.alpha", "activation.beta")
+"""Keys that the name of a system always shows."""
 
 
-def run_rows(records: Sequence[Record], baselines: Sequence[Baseline]) -> list[Row]:
-    """Make one row per run, the best on dev first; diverged runs last.
+@dataclass(frozen=True)
+class RunRow:
+    """A run or a published result. Rates are fractions; what is unknown or sealed is None.
 
-    Each row is named by its model, cell and activation, and by whatever else differs
-    between the runs of the report. Of a sealed run only dev has figures.
+    Attributes:
+        system: Model, cell and activation, and further settings that differ between the runs.
+        source: ``run`` or ``published``.
+        experiment: Experiment of the run.
+        status: ``complete``, ``diverged`` or ``published``.
+        sealed: True if the test results are sealed.
+        dataset: Corpus.
+        synthetic: True for generated speech.
+        protocol: Name of the evaluation protocol.
+        model: Name of the model.
+        cell: Name of the RNN cell.
+        activation: Name of the activation.
+        alpha: α of the activation.
+        beta: β of the activation.
+        seeds: Number of seeds.
+        folds: Number of folds.
+        n: Number of utterances.
+        ua: Unweighted accuracy on test at the step selected on dev.
+        wa: Weighted accuracy, likewise.
+        ua_ci: 95 % confidence interval of ``ua``.
+        wa_ci: That of ``wa``.
+        ua_oracle: UA at the step selected on test.
+        wa_oracle: WA at that step.
+        ua_oracle_ci: 95 % confidence interval of ``ua_oracle``.
+        wa_oracle_ci: That of ``wa_oracle``.
+        dev_ua: UA on dev.
+        maf: Macro F1.
+        map: Macro precision.
+        ua_sd: Standard deviation of ``ua`` over seeds, if there are several.
+        wa_sd: That of ``wa``.
+        maf_sd: That of ``maf``.
+        dev_ua_sd: That of ``dev_ua``.
+        recall: Class → recall.
+        published_as: The published system that the run repeats.
+        published_in: The source of that result.
+        published_on: Its corpus.
+        published_ua: Its UA.
+        published_wa: Its WA.
+        comparable: True if some published result (for a published result: some run) compares.
+        reason: Why it diverged or compares with nothing; of a published result also a caveat.
+        runs: The key of the run, if it is one.
+        card: The protocol card of a run; source and selection of a published result.
+    """
+
+    system: str
+    source: str
+    experiment: str | None
+    status: str
+    sealed: bool
+    dataset: str
+    synthetic: bool
+    protocol: str
+    model: str | None = None
+    cell: str | None = None
+    activation: str | None = None
+    alpha: float | None = None
+    beta: float | None = None
+    seeds: int | None = None
+    folds: int | None = None
+    n: int | None = None
+    ua: float | None = None
+    wa: float | None = None
+    ua_ci: Bounds | None = None
+    wa_ci: Bounds | None = None
+    ua_oracle: float | None = None
+    wa_oracle: float | None = None
+    ua_oracle_ci: Bounds | None = None
+    wa_oracle_ci: Bounds | None = None
+    dev_ua: float | None = None
+    maf: float | None = None
+    map: float | None = None
+    ua_sd: float | None = None
+    wa_sd: float | None = None
+    maf_sd: float | None = None
+    dev_ua_sd: float | None = None
+    recall: Mapping[str, float] = field(default_factory=dict)
+    published_as: str | None = None
+    published_in: str | None = None
+    published_on: str | None = None
+    published_ua: float | None = None
+    published_wa: float | None = None
+    comparable: bool = False
+    reason: str | None = None
+    runs: Sequence[str] = ()
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """The key of the run."""
+        return self.runs[0]
+
+    @property
+    def task(self) -> tuple[str, str, frozenset[tuple[str, str]]]:
+        """Corpus, protocol and classes: only results of one task may share a column."""
+        return self.dataset, self.protocol, frozenset(self.card["mapping"].items())
+
+    @property
+    def task_title(self) -> str:
+        """The task in words."""
+        return f"{self.dataset}, {self.protocol}, {len(self.card['classes'])} classes"
+
+
+def run_rows(records: Sequence[Record], baselines: Sequence[Baseline]) -> list[RunRow]:
+    """Return one row per run, by corpus and dev UA, the best first; diverged runs last.
 
     Args:
-        records: Runs that went through `sercli.results.seal.keep_sealed`.
+        records: The runs; sealed ones have no test results
+            (`sercli.results.seal.hide_sealed`).
         baselines: The published results.
     """
     names = system_names(records)
     rows = [_run_row(record, name, baselines) for record, name in zip(records, names, strict=True)]
-    return sorted(rows, key=lambda row: (row["dataset"], -(row["dev_ua"] or 0.0)))
+    return sorted(rows, key=lambda row: (row.dataset, -(row.dev_ua or 0.0)))
 
 
-def published_rows(baselines: Sequence[Baseline], records: Sequence[Record]) -> list[Row]:
-    """Make one row per published result, with the reason where no run compares with it."""
+def published_rows(baselines: Sequence[Baseline], records: Sequence[Record]) -> list[RunRow]:
+    """Return one row per published result, with the reason where no run compares."""
     return [_published_row(baseline, records) for baseline in baselines]
 
 
+def by_task(rows: Iterable[RunRow]) -> list[list[RunRow]]:
+    """Group the rows of runs by task, in the order of their first rows."""
+    found: dict[object, list[RunRow]] = {}
+    for row in rows:
+        found.setdefault(row.task, []).append(row)
+    return list(found.values())
+
+
 def system_names(records: Sequence[Record]) -> list[str]:
-    """Name each run by its model, cell and activation, and by what else differs among them."""
-    settings = [_settings(record.summary["configuration"]) for record in records]
-    varying = [key for key in _differing(settings) if key not in _SHOWN]
+    """Name each run by model, cell and activation, and by the settings that differ among them."""
+    settings = [_settings(record) for record in records]
+    varying = [key for key in _varying_keys(settings) if key not in _IN_NAME]
     return [
-        _name(record, {key: setting[key] for key in varying if key in setting})
+        _system_name(record, {key: setting[key] for key in varying if key in setting})
         for record, setting in zip(records, settings, strict=True)
     ]
 
 
-def task_of(row: Row) -> tuple[str, str, frozenset[tuple[str, str]]]:
-    """Corpus, protocol and class mapping: only within one task may numbers stand in a column."""
-    return row["dataset"], row["protocol"], frozenset(row["card"]["mapping"].items())
+def _settings(record: Record) -> dict[str, Any]:
+    settings = flatten(record.summary["configuration"])
+    return {key: value for key, value in settings.items() if value != {}}
 
 
-def tasks(rows: Iterable[Row]) -> list[list[Row]]:
-    """Part the rows of runs by task, in the order of their first rows."""
-    found: dict[tuple[object, ...], list[Row]] = {}
-    for row in rows:
-        found.setdefault(task_of(row), []).append(row)
-    return list(found.values())
+def _varying_keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the keys with several values among runs that share the choice of the key's group."""
+    keys = dict.fromkeys(key for setting in settings for key in setting)
+    return [key for key in keys if not key.endswith("name") and _varies(key, settings)]
 
 
-def task_title(row: Row) -> str:
-    """Name the task of a run: corpus, protocol, classes."""
-    return f"{row['dataset']}, {row['protocol']}, {len(row['card']['classes'])} classes"
+def _varies(key: str, settings: Sequence[Mapping[str, Any]]) -> bool:
+    group = key.partition(".")[0]
+    values: dict[str, set[str]] = {}
+    for setting in settings:
+        values.setdefault(str(setting.get(f"{group}.name")), set()).add(str(setting.get(key)))
+    return any(len(found) > 1 for found in values.values())
 
 
-def _settings(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in flatten(configuration).items() if value != {}}
-
-
-_SHOWN = ("activation.alpha", "activation.beta")
-"""Keys that the name of a system shows already."""
-
-
-def _name(record: Record, varying: Mapping[str, Any]) -> str:
+def _system_name(record: Record, varying: Mapping[str, Any]) -> str:
     configuration = record.summary["configuration"]
     names = [configuration["model"]["name"]]
-    if record.summary["card"].get("recurrent", True):  # else cell and activation mean nothing
-        names += [configuration["cell"]["name"], _named(configuration["activation"])]
+    if record.summary["card"].get("recurrent", True):  # else cell and activation have no meaning
+        names += [configuration["cell"]["name"], _activation_name(configuration["activation"])]
     return " ".join([*names, *(f"{key}={value}" for key, value in varying.items())])
 
 
-def _run_row(record: Record, name: str, baselines: Sequence[Baseline]) -> Row:
-    summary = record.summary
-    configuration, card = summary["configuration"], summary["card"]
-    activation = configuration["activation"]
-    obstacles = [why_incomparable(card, baseline) for baseline in baselines]
-    return {
-        "system": name,
-        "source": "run",
-        "experiment": record.experiment,
-        "status": record.status,
-        "sealed": not shows_test(record),
-        "dataset": card["dataset"],
-        "synthetic": card["synthetic"],
-        "protocol": card["protocol"],
-        "model": configuration["model"]["name"],
-        "cell": configuration["cell"]["name"],
-        "activation": activation["name"],
-        "alpha": activation.get("alpha"),
-        "beta": activation.get("beta"),
-        "seeds": len(record.metrics.get("by_seed", card["seeds"])),
-        "folds": card["folds"],
-        "n": card["utterances"],
-        **{metric: record.metrics.get(metric) for metric in _METRICS},
-        **{f"{metric}_sd": _spread(record, metric) for metric in _SPREADS},
-        "recall": record.metrics.get("recall", {}),
-        **_published(published_match(configuration, baselines)),
-        "comparable": None in obstacles,
-        "reason": _why_diverged(summary)
-        or (None if None in obstacles else next(iter(obstacles), None)),
-        "runs": [record.key],
-        "card": card,
-    }
+def _activation_name(activation: Mapping[str, Any]) -> str:
+    letters = {"alpha": "α", "beta": "β"}
+    values = [f"{letters[k]}={activation[k]:g}" for k in letters if k in activation]
+    return " ".join([activation["name"], *values])
 
 
-def _published_row(baseline: Baseline, records: Sequence[Record]) -> Row:
-    obstacles = [why_incomparable(record.summary["card"], baseline) for record in records]
-    comparable = None in obstacles
-    figures = {"ua": baseline.ua / 100, "wa": baseline.wa / 100}
-    after = "_oracle" if baseline.selection == "test" else ""
-    return {
-        "system": baseline.system,
-        "source": "published",
-        "experiment": None,
-        "status": "published",
-        "sealed": False,
-        "dataset": baseline.corpus,
-        "synthetic": False,
-        "protocol": baseline.protocol,
-        "model": None,
-        "cell": None,
-        "activation": None,
-        "alpha": baseline.alpha,
-        "beta": baseline.beta,
-        "seeds": None,
-        "folds": None,
-        "n": None,
-        **dict.fromkeys(_METRICS),
-        **{f"{metric}_sd": None for metric in _SPREADS},
-        "recall": {},
-        **{f"{name}{after}": figure for name, figure in figures.items()},
-        **_published(None),
-        "comparable": comparable,
-        "reason": caveat(baseline) if comparable else "; ".join(dict.fromkeys(_texts(obstacles))),
-        "runs": [],
-        "card": {"source": baseline.source, "selection": baseline.selection},
-    }
+def _run_row(record: Record, name: str, baselines: Sequence[Baseline]) -> RunRow:
+    configuration, card = record.summary["configuration"], record.summary["card"]
+    activation, metrics = configuration["activation"], record.metrics
+    reasons = [why_incomparable(card, baseline) for baseline in baselines]
+    comparable = None in reasons
+    return RunRow(
+        system=name,
+        source="run",
+        experiment=record.experiment,
+        status=record.status,
+        sealed=not shows_test(record),
+        dataset=card["dataset"],
+        synthetic=card["synthetic"],
+        protocol=card["protocol"],
+        model=configuration["model"]["name"],
+        cell=configuration["cell"]["name"],
+        activation=activation["name"],
+        alpha=activation.get("alpha"),
+        beta=activation.get("beta"),
+        seeds=len(metrics.get("by_seed", card["seeds"])),
+        folds=card["folds"],
+        n=card["utterances"],
+        **_rates(metrics),
+        recall=metrics.get("recall", {}),
+        **_published_fields(published_match(configuration, baselines)),
+        comparable=comparable,
+        reason=_why_diverged(record) or (None if comparable else next(iter(reasons), None)),
+        runs=[record.key],
+        card=card,
+    )
 
 
-def _spread(record: Record, metric: str) -> float | None:
-    """Standard deviation over seeds (that of the sample, by n - 1), where there are several."""
-    values = [row[metric] for row in record.metrics.get("by_seed", []) if metric in row]
-    return statistics.stdev(values) if len(values) > 1 else None
+def _published_row(baseline: Baseline, records: Sequence[Record]) -> RunRow:
+    reasons = [why_incomparable(record.summary["card"], baseline) for record in records]
+    comparable = None in reasons
+    suffix = "_oracle" if baseline.selection == "test" else ""
+    rates: dict[str, Any] = {f"ua{suffix}": baseline.ua / 100, f"wa{suffix}": baseline.wa / 100}
+    return RunRow(
+        system=baseline.system,
+        source="published",
+        experiment=None,
+        status="published",
+        sealed=False,
+        dataset=baseline.corpus,
+        synthetic=False,
+        protocol=baseline.protocol,
+        alpha=baseline.alpha,
+        beta=baseline.beta,
+        **rates,
+        comparable=comparable,
+        reason=caveat(baseline) if comparable else "; ".join(dict.fromkeys(filter(None, reasons))),
+        card={"source": baseline.source, "selection": baseline.selection},
+    )
 
 
-def _published(baseline: Baseline | None) -> Row:
-    """What a run stands for, of which corpus, and the figures published for it."""
+def _rates(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metrics, and sample standard deviations over seeds if there are several."""
+    rates = {metric: metrics.get(metric) for metric in _METRICS}
+    for metric in _WITH_DEVIATION:
+        values = [row[metric] for row in metrics.get("by_seed", []) if metric in row]
+        rates[f"{metric}_sd"] = statistics.stdev(values) if len(values) > 1 else None
+    return rates
+
+
+def _published_fields(baseline: Baseline | None) -> dict[str, Any]:
     if baseline is None:
-        return dict.fromkeys(_STANDS_FOR)
+        return {}
     return {
         "published_as": baseline.system,
         "published_in": baseline.source,
@@ -173,33 +278,10 @@ def _published(baseline: Baseline | None) -> Row:
     }
 
 
-def _texts(obstacles: Sequence[str | None]) -> list[str]:
-    return [text for text in obstacles if text]
-
-
-def _why_diverged(summary: Mapping[str, Any]) -> str | None:
-    where = [f"seed {x['seed']}, fold {x['fold']}, step {x['step']}" for x in summary["diverged"]]
+def _why_diverged(record: Record) -> str | None:
+    lost = record.summary["diverged"]
+    where = [f"seed {x['seed']}, fold {x['fold']}, step {x['step']}" for x in lost]
     if not where:
         return None
-    others = "; the figures are those of the other seeds" if summary["metrics"] else ""
+    others = "; the results are those of the other seeds" if record.metrics else ""
     return f"diverged: {'; '.join(where)}{others}"
-
-
-def _named(activation: Mapping[str, Any]) -> str:
-    letters = {"alpha": "α", "beta": "β"}
-    values = [f"{letters[k]}={activation[k]:g}" for k in letters if k in activation]
-    return " ".join([activation["name"], *values])
-
-
-def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Keys with several values among settings that have the same choice in the key's group."""
-    keys = dict.fromkeys(key for setting in settings for key in setting)
-    return [key for key in keys if not key.endswith("name") and _differs(key, settings)]
-
-
-def _differs(key: str, settings: Sequence[Mapping[str, Any]]) -> bool:
-    group = key.partition(".")[0]
-    values: dict[str, set[str]] = {}
-    for setting in settings:
-        values.setdefault(str(setting.get(f"{group}.name")), set()).add(str(setting.get(key)))
-    return any(len(found) > 1 for found in values.values())

@@ -1,4 +1,4 @@
-"""What tests say of the runs of a report: how far apart they are, and whether one is the best."""
+"""Tests of the differences between the runs of a report."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import Any
 
 from sercli.errors import RequestError, nearest
 from sercli.reporting.table import (
-    Layout,
-    Row,
+    Columns,
     Table,
+    footnote_marks,
     footnotes,
     make_table,
-    marks,
     number_cell,
     number_column,
     p_value_cell,
@@ -23,205 +22,258 @@ from sercli.reporting.table import (
     text_column,
 )
 from sercli.reporting.views.published import SYNTHETIC
-from sercli.reporting.views.rows import task_of, task_title, tasks
+from sercli.reporting.views.rows import Bounds, RunRow, by_task
 from sercli.results.run_record import Record
 
-UNASKED = 50
-"""Runs of a task that are tested without being asked for (our choice: a few seconds)."""
+MOST_UNASKED = 50
+"""Runs per task up to which all are tested without --against (our choice: a few seconds)."""
 
-BOLD = (
-    "Bold, or * in plain text: better than every other run of the table (UA; p < 0.05, corrected "
-    "by Holm)."
+BEST_NOTE = (
+    "Bold (* in plain text): significantly better than every other run of the table (UA, p < 0.05 "
+    "after Holm's correction)."
 )
-TOO_MANY = f"More than {UNASKED} runs are tested only against one of them: --against RUN."
+TOO_MANY = f"Not tested: more than {MOST_UNASKED} runs. Name one to test against: --against RUN."
+
+_NOTES = (
+    "In brackets: 95 % confidence intervals.",
+    "p (Holm): permutation test over speakers, with Holm's correction for the rows of this table.",
+    "p McNemar: takes utterances to be independent, and so is too small.",
+    "min. detectable Δ: the smallest true difference of UA that these speakers and seeds reveal "
+    "with 80 % power.",
+)
+_ASO_NOTE = "ASO ε: almost stochastic order over seeds; below 0.5 the run is the better one."
+
+
+@dataclass(frozen=True)
+class DifferenceRow:
+    """A run minus its reference; differences are fractions, and None where the two compare not.
+
+    Attributes:
+        kind: ``runs``.
+        task: The task in words.
+        synthetic: True for generated speech.
+        system: Name of the run.
+        experiment: Its experiment.
+        runs: Its key.
+        published: None.
+        reference: Name of the reference.
+        reference_run: Its key.
+        delta_ua: Difference of UA.
+        delta_ua_ci: 95 % confidence interval of ``delta_ua``.
+        p_ua: p-value of the permutation test.
+        p_ua_holm: The same after Holm's correction.
+        delta_wa: Difference of WA.
+        delta_wa_ci: 95 % confidence interval of ``delta_wa``.
+        p_wa: p-value of the permutation test.
+        p_wa_holm: The same after Holm's correction.
+        p_mcnemar: p-value of McNemar's test.
+        aso: ε_min of almost stochastic order.
+        detectable: Minimum detectable difference of UA.
+        significant: True if ``p_ua_holm`` is below 0.05.
+        reason: Why the two cannot be compared; else empty.
+        note: A limit of the comparison; else empty.
+    """
+
+    kind: str
+    task: str
+    synthetic: bool
+    system: str
+    experiment: str | None
+    runs: Sequence[str]
+    published: None
+    reference: str
+    reference_run: str
+    delta_ua: float | None
+    delta_ua_ci: Bounds | None
+    p_ua: float | None
+    p_ua_holm: float | None
+    delta_wa: float | None
+    delta_wa_ci: Bounds | None
+    p_wa: float | None
+    p_wa_holm: float | None
+    p_mcnemar: float | None
+    aso: float | None
+    detectable: float | None
+    significant: bool
+    reason: str
+    note: str
+
+    @property
+    def remarks(self) -> list[str]:
+        """The reason and the note, if any."""
+        return [text for text in (self.reason, self.note) if text]
 
 
 @dataclass(frozen=True)
 class Differences:
-    """The tests of a report; none where it shows a single run of every task.
+    """The tests of a report; empty if it shows a single run of every task.
 
     Attributes:
-        parts: For each task that was tested, a row for each pair of runs.
+        by_task: For each tested task, one row per pair of runs.
         best: Keys of the runs that are significantly better than every other of their task.
         untested: Tasks with too many runs.
     """
 
-    parts: tuple[tuple[Row, ...], ...] = ()
+    by_task: tuple[tuple[DifferenceRow, ...], ...] = ()
     best: frozenset[str] = frozenset()
     untested: frozenset[object] = frozenset()
 
     @property
-    def rows(self) -> list[Row]:
-        """Those of all tasks."""
-        return [row for part in self.parts for row in part]
+    def rows(self) -> list[DifferenceRow]:
+        """The rows of all tasks."""
+        return [row for rows in self.by_task for row in rows]
 
-    def notes_on(self, task: Sequence[Row]) -> Iterator[str]:
-        """What a reader of the table of a task must know of its tests."""
-        if any(row["runs"][0] in self.best for row in task):
-            yield BOLD
-        if task_of(task[0]) in self.untested:
+    def notes_on(self, task: Sequence[RunRow]) -> Iterator[str]:
+        """Yield the footnotes that the results of a task need."""
+        if any(row.key in self.best for row in task):
+            yield BEST_NOTE
+        if task[0].task in self.untested:
             yield TOO_MANY
 
 
 def find_differences(
-    rows: Sequence[Row], records: Sequence[Record], against: str | None = None
+    rows: Sequence[RunRow], records: Sequence[Record], against: str | None = None
 ) -> Differences:
     """Test the runs of every task against each other; sealed and diverged ones are left out.
 
     Args:
-        rows: Those of runs (`sercli.reporting.views.rows.run_rows`).
+        rows: The rows of the runs (`sercli.reporting.views.rows.run_rows`).
         records: The runs.
-        against: Key or name of the run that those of its task are tested against. Without it,
-            tasks of up to `UNASKED` runs are tested, against the reference that
+        against: Key or name of the run to test all others of its task against. None: tasks of up
+            to `MOST_UNASKED` runs are tested, against the references that
             `sercli.analysis.comparison.compare` chooses.
 
     Raises:
         RequestError: ``against`` is none of the runs, or is sealed.
     """
-    reference = None if against is None else _resolve(against, rows)
-    parts = []
+    reference = None if against is None else _reference_key(against, rows)
+    tested, untested = [], set()
     best: set[str] = set()
-    untested = set()
-    for task in tasks(row for row in rows if row["ua"] is not None):
-        keys = {row["runs"][0]: row for row in task}
-        if len(keys) < 2 or (reference is not None and reference not in keys):
+    for task in by_task(row for row in rows if row.ua is not None):
+        of_key = {row.key: row for row in task}
+        if len(of_key) < 2 or (reference is not None and reference not in of_key):
             continue
-        if reference is None and len(keys) > UNASKED:
-            untested.add(task_of(task[0]))
+        if reference is None and len(of_key) > MOST_UNASKED:
+            untested.add(task[0].task)
             continue
-        tested = _records(task, records)
-        parts.append(tuple(_compared(tested, keys, reference)))
-        best |= _really_best(tested, keys, reference)
-    return Differences(tuple(parts), frozenset(best), frozenset(untested))
+        of_task = _records_of(task, records)
+        tested.append(tuple(_difference_rows(of_task, of_key, reference)))
+        best |= _significantly_best(of_task, of_key, reference)
+    return Differences(tuple(tested), frozenset(best), frozenset(untested))
 
 
 def differences_tables(differences: Differences) -> list[Table]:
-    """Lay out what the tests say, for each task."""
-    return [_table(part) for part in differences.parts]
+    """Return a table of tests for each task."""
+    return [_differences_table(rows) for rows in differences.by_task]
 
 
-def _resolve(against: str, rows: Sequence[Row]) -> str:
-    """The key of the run that is meant by a key or a name."""
-    meant = {row["runs"][0]: row for row in rows if against in (row["runs"][0], row["system"])}
+def _reference_key(against: str, rows: Sequence[RunRow]) -> str:
+    """Return the key of a run that is given by key or name."""
+    meant = {row.key: row for row in rows if against in (row.key, row.system)}
     if not meant:
-        known = [name for row in rows for name in (row["runs"][0], row["system"])]
+        known = [name for row in rows for name in (row.key, row.system)]
         raise RequestError(f"no run '{against}' to test against.{nearest(against, known)}")
     if len(meant) > 1:
         raise RequestError(f"'{against}' is the name of several runs: {', '.join(meant)}")
     ((key, row),) = meant.items()
-    if row["ua"] is None:
-        why = "is sealed (--unseal shows test)" if row["sealed"] else "diverged"
-        raise RequestError(f"nothing can be tested against '{against}': it {why}")
-    return str(key)
+    if row.ua is None:
+        why = "is sealed (--unseal shows test)" if row.sealed else "diverged"
+        raise RequestError(f"cannot test against '{against}': it {why}")
+    return key
 
 
-def _records(task: Sequence[Row], records: Sequence[Record]) -> list[Record]:
-    places = {(row["experiment"], row["runs"][0]) for row in task}
+def _records_of(task: Sequence[RunRow], records: Sequence[Record]) -> list[Record]:
+    places = {(row.experiment, row.key) for row in task}
     return [record for record in records if (record.experiment, record.key) in places]
 
 
-def _compared(
-    records: Sequence[Record], rows: Mapping[str, Row], reference: str | None
-) -> Iterator[Row]:
+def _difference_rows(
+    records: Sequence[Record], rows: Mapping[str, RunRow], reference: str | None
+) -> Iterator[DifferenceRow]:
     from sercli.analysis.comparison import compare
 
-    lines = {line["a"]: line for line in compare(records, reference).to_dict("records")}
+    found = {line["a"]: line for line in compare(records, reference).to_dict("records")}
     for key in rows:
-        if key in lines:
-            yield _row({str(name): _plain(x) for name, x in lines[key].items()}, rows)
+        if key in found:
+            values = {str(name): _known(value) for name, value in found[key].items()}
+            yield _difference_row(values, rows)
 
 
-def _really_best(
-    records: Sequence[Record], rows: Mapping[str, Row], reference: str | None
+def _difference_row(found: Mapping[str, Any], rows: Mapping[str, RunRow]) -> DifferenceRow:
+    row, reference = rows[found["a"]], rows[found["b"]]
+    names = ("p_ua", "p_ua_holm", "p_wa", "p_wa_holm", "p_mcnemar", "aso", "detectable")
+    return DifferenceRow(
+        kind="runs",
+        task=row.task_title,
+        synthetic=row.synthetic,
+        system=row.system,
+        experiment=row.experiment,
+        runs=[row.key],
+        published=None,
+        reference=reference.system,
+        reference_run=reference.key,
+        delta_ua=found["delta_ua"],
+        delta_ua_ci=_bounds(found, "delta_ua"),
+        delta_wa=found["delta_wa"],
+        delta_wa_ci=_bounds(found, "delta_wa"),
+        **{name: found[name] for name in names},
+        significant=bool(found["significant"]),
+        reason=found["reason"],
+        note=found["note"],
+    )
+
+
+def _bounds(found: Mapping[str, Any], name: str) -> list[float] | None:
+    bounds = [found[f"{name}_low"], found[f"{name}_high"]]
+    return None if None in bounds else bounds
+
+
+def _known(value: Any) -> Any:
+    """Return a value of a data frame, None for NaN."""
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _significantly_best(
+    records: Sequence[Record], rows: Mapping[str, RunRow], reference: str | None
 ) -> set[str]:
-    """The key of the best run on dev, if it is significantly better than every other."""
+    """Return the key of the best run on dev if it is significantly better than every other."""
     from sercli.analysis.comparison import best_is_real, compare
 
-    best = max(rows, key=lambda key: rows[key]["dev_ua"] or 0.0)
-    if any(row["ua"] >= rows[best]["ua"] for key, row in rows.items() if key != best):
+    best = max(rows, key=lambda key: rows[key].dev_ua or 0.0)
+    highest = rows[best].ua or 0.0
+    if any((row.ua or 0.0) >= highest for key, row in rows.items() if key != best):
         return set()
-    if reference is not None and len(rows) > UNASKED and reference != best:
+    if reference is not None and len(rows) > MOST_UNASKED and reference != best:
         return set()
     return {best} if best_is_real(compare(records, best)) else set()
 
 
-def _row(line: Mapping[str, Any], rows: Mapping[str, Row]) -> Row:
-    row, other = rows[line["a"]], rows[line["b"]]
-    return {
-        "kind": "runs",
-        "task": task_title(row),
-        "synthetic": row["synthetic"],
-        "system": row["system"],
-        "experiment": row["experiment"],
-        "runs": [line["a"]],
-        "published": None,
-        "reference": other["system"],
-        "reference_run": line["b"],
-        **{
-            name: figure
-            for metric in ("ua", "wa")
-            for name, figure in (
-                (f"delta_{metric}", line[f"delta_{metric}"]),
-                (f"delta_{metric}_ci", _bounds(line, f"delta_{metric}")),
-                (f"p_{metric}", line[f"p_{metric}"]),
-                (f"p_{metric}_holm", line[f"p_{metric}_holm"]),
-            )
-        },
-        **{name: line[name] for name in ("p_mcnemar", "aso", "detectable")},
-        "significant": bool(line["significant"]),
-        "reason": line["reason"],
-        "note": line["note"],
-    }
-
-
-def _bounds(line: Mapping[str, Any], name: str) -> list[float] | None:
-    bounds = [line[f"{name}_low"], line[f"{name}_high"]]
-    return None if None in bounds else bounds
-
-
-def _plain(value: Any) -> Any:
-    """A value of a data frame, None where it has none."""
-    return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def _table(rows: Sequence[Row]) -> Table:
-    references = {row["reference_run"]: row["reference"] for row in rows}
+def _differences_table(rows: Sequence[DifferenceRow]) -> Table:
+    references = {row.reference_run: row.reference for row in rows}
     several = len(references) > 1
-    remarks = list(dict.fromkeys(remark for row in rows for remark in _remarks(row)))
+    remarks = list(dict.fromkeys(remark for row in rows for remark in row.remarks))
     other = "their references" if several else next(iter(references.values()))
-    columns: Layout = [
-        text_column("system", lambda row: row["system"]),
-        number_column("Δ UA", lambda row: points_cell(row["delta_ua"], row["delta_ua_ci"])),
-        number_column("p (Holm)", lambda row: p_value_cell(row["p_ua_holm"])),
-        number_column("could find", lambda row: percent_cell(row["detectable"])),
-        number_column("Δ WA", lambda row: points_cell(row["delta_wa"], row["delta_wa_ci"])),
-        number_column("p (Holm)", lambda row: p_value_cell(row["p_wa_holm"])),
-        number_column("p McNemar", lambda row: p_value_cell(row["p_mcnemar"])),
+    columns: Columns[DifferenceRow] = [
+        text_column("system", lambda row: row.system),
+        number_column("Δ UA", lambda row: points_cell(row.delta_ua, row.delta_ua_ci)),
+        number_column("p (Holm)", lambda row: p_value_cell(row.p_ua_holm)),
+        number_column("min. detectable Δ", lambda row: percent_cell(row.detectable)),
+        number_column("Δ WA", lambda row: points_cell(row.delta_wa, row.delta_wa_ci)),
+        number_column("p (Holm)", lambda row: p_value_cell(row.p_wa_holm)),
+        number_column("p McNemar", lambda row: p_value_cell(row.p_mcnemar)),
     ]
+    notes = [*footnotes(remarks), *_NOTES]
     if several:
-        columns.insert(1, text_column("minus", lambda row: row["reference"]))
-    if any(row["aso"] is not None for row in rows):
-        columns.append(number_column("ASO ε", lambda row: number_cell(row["aso"], ".2f")))
+        columns.insert(1, text_column("reference", lambda row: row.reference))
+    if any(row.aso is not None for row in rows):
+        columns.append(number_column("ASO ε", lambda row: number_cell(row.aso, ".2f")))
+        notes.append(_ASO_NOTE)
     if remarks:
-        columns.append(text_column("notes", lambda row: marks(_remarks(row), remarks)))
-    title = f"{rows[0]['task']}: runs minus {other} (points)"
+        columns.append(text_column("notes", lambda row: footnote_marks(row.remarks, remarks)))
     return make_table(
-        title,
+        f"{rows[0].task}: runs minus {other} (percentage points)",
         columns,
         rows,
-        notes=[*footnotes(remarks), *_ABOUT],
-        warnings=[SYNTHETIC] if rows[0]["synthetic"] else [],
+        notes=notes,
+        warnings=[SYNTHETIC] if rows[0].synthetic else [],
     )
-
-
-_ABOUT = (
-    "In brackets: 95 % intervals.",
-    "p: by permutation of whole speakers, corrected by Holm for the rows of this table; "
-    "McNemar's takes utterances for independent, and is too small.",
-    "could find: the smallest true difference of UA that these speakers and seeds would "
-    "probably have shown.",
-)
-
-
-def _remarks(row: Row) -> Iterator[str]:
-    return (text for text in (row["reason"], row["note"]) if text)

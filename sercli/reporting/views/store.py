@@ -1,28 +1,50 @@
-"""What there is to say about the feature store, for the terminal."""
+"""The feature store: its verification and its pruning."""
 
 from __future__ import annotations
 
 from sercli.features.store_uses import Pruning
-from sercli.features.verify import Verification
+from sercli.features.verify import Fault, Verification
+from sercli.reporting.table import (
+    Columns,
+    Table,
+    View,
+    count_cell,
+    count_text,
+    counted,
+    make_table,
+    number_column,
+    text_column,
+)
 
 
-def show_verification(found: Verification) -> str:
-    """One line for each fault, and one for all."""
-    lines = [f"{fault.what}: {fault.reason}" for fault in found.faults]
-    lines.append(
-        f"{found.corpus}: {found.utterances} utterances looked for, the frames of {found.stored} "
-        f"in the store read again: {len(found.faults) or 'no'} faults"
-    )
-    return "\n".join(lines)
-
-
-def show_pruning(done: Pruning) -> str:
-    """What was freed, and what stays for whom."""
-    lines = [
-        f"removed: the frames of {done.unused} utterances that no corpus uses, and of "
-        f"{done.damaged} that were damaged",
-        f"freed: {done.freed / 1e6:.1f} MB",
-        f"kept: the frames of {done.kept} utterances",
-        *(f"  {use}: {utterances} utterances" for use, utterances in done.uses.items()),
+def verification_view(found: Verification) -> View:
+    """Show the faults of the store."""
+    columns: Columns[Fault] = [
+        text_column("entry", lambda fault: fault.what),
+        text_column("fault", lambda fault: fault.reason),
     ]
-    return "\n".join(lines)
+    title = (
+        f"{found.corpus}: {counted(len(found.faults), 'fault')} in the features of "
+        f"{count_text(found.utterances)} utterances and in {count_text(found.stored)} entries"
+    )
+    data = found.to_json()
+    return View((make_table(title, columns if found.faults else [], found.faults),), data,
+                data["faults"])  # fmt: skip
+
+
+def pruning_view(done: Pruning) -> View:
+    """Show what pruning has removed and kept."""
+    columns: Columns[tuple[str, int]] = [
+        text_column("kept for", lambda row: row[0]),
+        number_column("utterances", lambda row: count_cell(row[1])),
+    ]
+    notes = [
+        f"Removed: {counted(done.unused, 'utterance')} that no corpus uses, "
+        f"{counted(done.damaged, 'utterance')} with damaged features.",
+        f"Freed: {done.freed / 1e6:.1f} MB.",
+    ]
+    title = f"Kept: the features of {counted(done.kept, 'utterance')}"
+    uses = done.uses.items()
+    table: Table = make_table(title, columns if uses else [], uses, notes=notes)
+    lines = [{"use": use, "utterances": n} for use, n in uses]
+    return View((table,), done.to_json(), lines)

@@ -9,12 +9,16 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from helpers.reports import left_out, report_json, report_tables
 
 from sercli.reporting.table import Table
 from sercli.reporting.views.sweep import sweep_tables
 from sercli.results.fold_result import FoldResult
 from sercli.results.run_record import Record, write_record
 from sercli.results.sweep_summary import SweepSummary
+
+Make = Callable[..., Record]
+Search = Callable[..., SweepSummary]
 
 LABELS = ("anger", "neutral") * 6
 WRONG = {"anger": "neutral", "neutral": "anger"}
@@ -103,9 +107,9 @@ def find(tables: list[Table], title: str) -> Table:
 def test_the_best_stands_with_its_dev_ua_what_is_left_of_it_and_its_test_ua(
     trials: pd.DataFrame, records: list[Record]
 ) -> None:
-    best = row(find(sweep_tables(SUMMARY, trials, records), "the best on dev"))
+    best = row(find(sweep_tables(SUMMARY, trials, records), "the best trial on dev"))
 
-    assert (best["point"], best["run"]) == ("arelu.alpha=0.5 arelu.beta=1", "p3")
+    assert (best["trial"], best["run"]) == ("arelu.alpha=0.5 arelu.beta=1", "p3")
     assert (best["dev UA"], best["test UA"], best["test WA"]) == ("91.7", "93.0", "83.0")
     corrected = float(best["corrected"])
     assert 66 < corrected < 100
@@ -113,14 +117,14 @@ def test_the_best_stands_with_its_dev_ua_what_is_left_of_it_and_its_test_ua(
 
 
 def test_what_became_of_the_points_is_counted(trials: pd.DataFrame, records: list[Record]) -> None:
-    table = find(sweep_tables(SUMMARY, trials, records), "the points")
+    table = find(sweep_tables(SUMMARY, trials, records), "trials by state")
 
     assert [tuple(row(table, n).values()) for n in range(3)] == [
         ("complete", "4"),
         ("pruned", "2"),
         ("failed", "3"),
     ]
-    assert "4 points were compared on dev." in table.notes
+    assert "Compared on dev: 4 trials." in table.notes
 
 
 def test_of_a_sealed_sweep_only_the_winner_shows_test(
@@ -143,7 +147,7 @@ def test_before_the_end_no_figure_of_test_is_shown(
     seen = texts(sweep_tables(summary, trials, records))
 
     assert not any(f"9{n}.0" in seen or f"8{n}.0" in seen for n in range(4))
-    assert "1 still wait or run" in seen
+    assert "1 trial waiting or running" in seen
 
 
 def test_the_opening_and_earlier_winners_are_told(
@@ -152,18 +156,18 @@ def test_the_opening_and_earlier_winners_are_told(
     opened = [{"time": "2026-11-20T12:00", "how": "report --unseal"}]
     summary = replace(SUMMARY, opened=opened, shown=["p1", "p3"])
 
-    notes = find(sweep_tables(summary, trials, records), "the points").notes
+    notes = find(sweep_tables(summary, trials, records), "trials by state").notes
 
-    assert "Test was opened for all points on 2026-11-20T12:00 by report --unseal." in notes
-    assert any("1 earlier best" in note and "p1" in note for note in notes)
+    assert "Unsealed for all trials on 2026-11-20T12:00 by report --unseal." in notes
+    assert any("1 earlier winner" in note and "p1" in note for note in notes)
     assert not any("Sealed" in note for note in notes)
 
 
 def test_in_a_comparison_nothing_was_chosen(trials: pd.DataFrame, records: list[Record]) -> None:
     tables = sweep_tables(replace(SUMMARY, comparison=True), trials, records)
 
-    assert not any("the best on dev" in table.title for table in tables)
-    assert any("none was chosen" in note for note in tables[0].notes)
+    assert not any("the best trial on dev" in table.title for table in tables)
+    assert any("none was selected" in note for note in tables[0].notes)
 
 
 def test_settings_stand_by_importance_and_with_their_effects(
@@ -171,16 +175,16 @@ def test_settings_stand_by_importance_and_with_their_effects(
 ) -> None:
     tables = sweep_tables(SUMMARY, trials, records)
 
-    decisive = find(tables, "what decides")
+    decisive = find(tables, "importance of")
     assert [row(decisive, n)["setting"] for n in range(2)] == ["arelu.alpha", "arelu.beta"]
     effect = find(tables, "Dev UA by setting")
     assert row(effect) == {
         "setting": "arelu.alpha",
         "value": "0.01",
         "dev UA": "70.8 ± 0.0",
-        "points": "2",
+        "trials": "2",
     }
-    assert any("α = 0.5 and β = 1, mean dev UA 91.7 of 1" in note for note in effect.notes)
+    assert any("α = 0.5 and β = 1, mean dev UA 91.7 over 1 trial" in note for note in effect.notes)
 
 
 def test_failures_stand_by_cause_the_most_frequent_first(
@@ -188,7 +192,7 @@ def test_failures_stand_by_cause_the_most_frequent_first(
 ) -> None:
     failures = find(sweep_tables(SUMMARY, trials, records), "Failures")
 
-    assert row(failures) == {"cause": "out of memory", "points": "2", "one of them": "point 6"}
+    assert row(failures) == {"cause": "out of memory", "trials": "2", "example": "point 6"}
     assert row(failures, 1)["cause"] == "a bug"
 
 
@@ -197,11 +201,21 @@ def test_a_front_shows_every_objective_and_no_test(
 ) -> None:
     summary = replace(SUMMARY, objectives=("dev_ua", "seconds"), front=["p0", "p3"])
 
-    front = find(sweep_tables(summary, trials, records), "no other beats")
+    front = find(sweep_tables(summary, trials, records), "Pareto front")
 
     assert [row(front, n) for n in range(2)] == [
-        {"point": "arelu.alpha=0.5 arelu.beta=1", "run": "p3", "dev UA": "91.7", "seconds": "30"},
-        {"point": "arelu.alpha=0.01 arelu.beta=0", "run": "p0", "dev UA": "66.7", "seconds": "0"},
+        {
+            "trial": "arelu.alpha=0.5 arelu.beta=1",
+            "run": "p3",
+            "dev UA (%)": "91.7",
+            "seconds": "30",
+        },
+        {
+            "trial": "arelu.alpha=0.01 arelu.beta=0",
+            "run": "p0",
+            "dev UA (%)": "66.7",
+            "seconds": "0",
+        },
     ]
 
 
@@ -211,10 +225,62 @@ def test_a_sweep_of_which_nothing_is_finished_has_its_points_alone(trials: pd.Da
 
     (table,) = sweep_tables(summary, waiting, [])
 
-    assert row(table) == {"what became of them": "waiting", "points": "2"}
+    assert row(table) == {"state": "waiting", "trials": "2"}
 
 
 def test_a_winner_whose_record_is_gone_has_no_figures_of_test(trials: pd.DataFrame) -> None:
-    best = row(find(sweep_tables(SUMMARY, trials, []), "the best on dev"))
+    best = row(find(sweep_tables(SUMMARY, trials, []), "the best trial on dev"))
 
     assert (best["dev UA"], best["corrected"], best["test UA"]) == ("91.7", "–", "–")
+
+
+@pytest.fixture(name="winner")
+def _winner(record: Make, search: Search) -> Record:
+    record("activation=relu", dev_ua=0.5)
+    winner = record("activation=tanh", dev_ua=0.9)
+    search(winner)
+    return winner
+
+
+def titles(runs: Path, *names: str) -> list[str]:
+    return [table.title for table in report_tables(runs, names)]
+
+
+def test_a_search_that_is_reported_says_what_it_found(winner: Record, runs: Path) -> None:
+    for names in ((), ("first",)):
+        assert "first: trials by state" in titles(runs, *names)
+
+    (sweep,) = report_json(runs)["sweeps"]
+    assert sweep["winner"] == winner.key
+
+
+def test_of_a_single_point_only_its_run_is_reported(winner: Record, runs: Path) -> None:
+    assert "first: trials by state" not in titles(runs, winner.key)
+    assert "sweeps" not in report_json(runs, [winner.key])
+
+
+def test_runs_without_a_search_have_none(record: Make, runs: Path) -> None:
+    record()
+
+    assert set(report_json(runs)) == {
+        "rows",
+        "comparisons",
+    }
+
+
+@pytest.mark.parametrize("harm", ["missing", "cut off", "of another form"])
+def test_points_that_cannot_be_read_are_one_line_and_the_runs_are_reported(
+    winner: Record, runs: Path, harm: str
+) -> None:
+    path = runs / "first" / "trials.parquet"
+    content = path.read_bytes()
+    path.unlink()
+    if harm == "cut off":
+        path.write_bytes(content[:100])
+    elif harm == "of another form":
+        pd.DataFrame({"number": [1]}).to_parquet(path)
+
+    (line,) = left_out(runs)
+    assert line.startswith(f"{path} cannot be read (")
+    assert "\n" not in line
+    assert len(report_tables(runs)[0].rows) == 2

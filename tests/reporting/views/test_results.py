@@ -9,10 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.reports import left_out, report_json, report_tables
 
-from sercli.reporting.report import ReportRequest, make_report
-from sercli.reporting.show import as_text
+from sercli.reporting.formats import to_text
+from sercli.reporting.load import ReportRequest
+from sercli.reporting.report import make_report
 from sercli.reporting.table import Table
+from sercli.reporting.views.results import run_view, sweep_view
 from sercli.results.run_record import Record
 
 Make = Callable[..., Record]
@@ -21,7 +24,7 @@ WHERE = [{"seed": 3, "fold": "Session2", "step": 140}]
 
 
 def tables(runs: Path) -> list[Table]:
-    return list(make_report(ReportRequest([], runs)).tables)
+    return report_tables(runs)
 
 
 def texts(table: Table, first: str) -> dict[str, str]:
@@ -39,18 +42,18 @@ def test_a_run_is_a_row_of_percentages(record: Make, runs: Path) -> None:
 
     table = tables(runs)[0]
 
-    assert table.title == "iemocap, loso_session, 4 classes (per cent)"
+    assert table.title == "iemocap, loso_session, 4 classes (%)"
     assert texts(table, "iaan_small gru tanh") == {
         "system": "iaan_small gru tanh",
         "UA": "71.2",
-        "95 %": "65.1–74.9",
+        "95 % CI": "65.1–74.9",
         "WA": "68.0",
         "macro F1": "66.0",
         "oracle UA": "72.0",
         "oracle WA": "69.0",
         "dev UA": "71.0",
     }
-    assert table.notes[0] == "The best on dev first; each with 5 folds, 1 seed, 5531 utterances."
+    assert table.notes[0] == "Sorted by dev UA. Each run: 5 folds, 1 seed, 5531 utterances."
 
 
 def test_several_seeds_have_a_deviation_which_is_explained(record: Make, runs: Path) -> None:
@@ -64,7 +67,7 @@ def test_several_seeds_have_a_deviation_which_is_explained(record: Make, runs: P
         "68.0 ± 10.0",
         "50.0 ± 10.0",
     ]
-    assert "± is the standard deviation over seeds." in table.notes
+    assert "±: standard deviation over seeds." in table.notes
 
 
 def test_what_differs_between_runs_is_a_column(record: Make, runs: Path) -> None:
@@ -75,7 +78,7 @@ def test_what_differs_between_runs_is_a_column(record: Make, runs: Path) -> None
 
     assert texts(table, "iaan_small gru tanh")["seeds"] == "2"
     assert texts(table, "iaan_small gru relu")["experiment"] == "second"
-    assert table.notes[0] == "The best on dev first; each with 5 folds, 5531 utterances."
+    assert table.notes[0] == "Sorted by dev UA. Each run: 5 folds, 5531 utterances."
 
 
 def test_the_recall_of_every_class_has_a_table(record: Make, runs: Path) -> None:
@@ -83,7 +86,7 @@ def test_the_recall_of_every_class_has_a_table(record: Make, runs: Path) -> None
 
     table = tables(runs)[1]
 
-    assert table.title == "iemocap, loso_session, 4 classes: recall of every class (per cent)"
+    assert table.title == "iemocap, loso_session, 4 classes: recall per class (%)"
     assert texts(table, "iaan_small gru tanh") == {
         "system": "iaan_small gru tanh",
         "anger": "50.0",
@@ -103,15 +106,15 @@ def test_runs_of_other_corpora_protocols_and_tasks_stand_apart(record: Make, run
     found = [table for table in tables(runs) if table.columns[-1].name == "dev UA"]
 
     assert sorted(table.title for table in found) == [
-        "iemocap, loso_session, 3 classes (per cent)",
-        "iemocap, loso_session, 3 classes (per cent)",
-        "iemocap, loso_session, 4 classes (per cent)",
-        "iemocap, loso_speaker, 4 classes (per cent)",
-        "nemo, loso_session, 4 classes (per cent)",
+        "iemocap, loso_session, 3 classes (%)",
+        "iemocap, loso_session, 3 classes (%)",
+        "iemocap, loso_session, 4 classes (%)",
+        "iemocap, loso_speaker, 4 classes (%)",
+        "nemo, loso_session, 4 classes (%)",
     ]
     assert all(len(table.rows) == 1 for table in found)
     (note,) = (note for note in found[0].notes if "several tasks" in note)
-    assert note.startswith("Experiment first holds runs of several tasks, each in a table of its")
+    assert note.startswith("Experiment first has runs of several tasks, each in its own table:")
     assert "nemo, loso_session, 4 classes" in note
 
 
@@ -134,7 +137,7 @@ def test_synthetic_speech_is_shouted_above_every_table_with_its_figures(
 
     shouted = [table.warning.startswith("SYNTHETIC speech: these numbers") for table in found]
     assert shouted == [True, True, True, False]
-    assert found[-1].title == "Published results (per cent)"
+    assert found[-1].title == "Published results (%)"
 
 
 def test_a_test_selected_run_is_called_so(record: Make, runs: Path) -> None:
@@ -144,32 +147,33 @@ def test_a_test_selected_run_is_called_so(record: Make, runs: Path) -> None:
 
     warned = {table.title: table.warning for table in tables(runs)}
 
-    assert "TEST-SELECTED" in warned["iemocap, iaan_repo, 4 classes (per cent)"]
-    assert warned["iemocap, loso_session, 4 classes (per cent)"] == ""
+    assert "TEST-SELECTED" in warned["iemocap, iaan_repo, 4 classes (%)"]
+    assert warned["iemocap, loso_session, 4 classes (%)"] == ""
 
 
 def test_the_best_on_dev_stands_beside_all_that_compares_with_it(record: Make, runs: Path) -> None:
     record("activation=leaky_relu", dev_ua=0.8, ua=0.7)
     record("activation=softsign", dev_ua=0.7, ua=0.9)
 
-    (table,) = (table for table in tables(runs) if "best on dev, beside" in table.title)
+    (table,) = (table for table in tables(runs) if "best on dev, and published" in table.title)
 
     assert "iaan_small gru leaky_relu" in table.title
     assert len(table.rows) == 11
     row = texts(table, "AR-GRU (V)")
-    assert (row["UA there"], row["UA here"]) == ("68.3", "70.0 (65.1–74.9)")
+    assert (row["UA published"], row["UA ours"]) == ("68.3", "70.0 (65.1–74.9)")
     assert row["Δ UA"] == "+1.7 (−3.2 to +6.6)"
 
 
 def test_a_reason_that_all_published_results_share_stands_once(record: Make, runs: Path) -> None:
     record("dataset=synthetic")
     table = tables(runs)[-1]
-    assert table.notes == ("Not comparable: iemocap is real speech, that of the run is synthetic.",)
+    reason = "iemocap is real speech, that of the run is synthetic"
+    assert table.notes[-1] == f"Not comparable: {reason}."
     assert len(table.columns) == 5
 
     record()
     table = tables(runs)[-1]
-    assert table.notes == ()
+    assert table.notes == ("Oracle: at the training step selected on test.",)
     assert texts(table, "AR-GRU (V)")["because"] == "selection not stated"
     assert texts(table, "Attention pooling CNN")["comparable"] == "no"
 
@@ -193,17 +197,17 @@ def test_the_user_adds_published_results(record: Make, runs: Path, tmp_path: Pat
         "modality: audio, ua: 60, wa: 61.5, selection: dev}"
     )
 
-    found = make_report(ReportRequest([], runs, baselines=own)).tables
+    found = report_tables(runs, baselines=own)
 
     assert texts(found[-1], "Mine")["UA"] == "60.0"
-    (beside,) = (table for table in found if "best on dev, beside" in table.title)
+    (beside,) = (table for table in found if "best on dev, and published" in table.title)
     assert texts(beside, "Mine")["Δ UA"].startswith("+10.0")
 
 
 def test_the_data_hold_every_row_and_every_comparison(record: Make, runs: Path) -> None:
     run = record("activation=arelu")
 
-    document = json.loads(as_text(make_report(ReportRequest([], runs, "json")).content))
+    document = report_json(runs)
 
     assert [row["source"] for row in document["rows"]] == ["run"] + ["published"] * 14
     promised = {
@@ -223,17 +227,18 @@ def test_every_form_reports_even_where_all_runs_are_damaged(
 ) -> None:
     (record().path / "run.json").write_text("{")
 
-    report = make_report(ReportRequest([], runs, form))
+    made = make_report(ReportRequest([], runs, form))
 
-    assert "AR-GRU (V)" in as_text(report.content)
-    assert len(report.damaged) == 1
+    assert "AR-GRU (V)" in made.text
+    assert len(made.notes) == len(left_out(runs)) == made.status == 1
 
 
 def test_a_plain_table_waits_for_no_heavy_library(record: Make, runs: Path) -> None:
     record()
     program = (
         "import sys; from pathlib import Path\n"
-        "from sercli.reporting.report import ReportRequest, make_report\n"
+        "from sercli.reporting.load import ReportRequest\n"
+        "from sercli.reporting.report import make_report\n"
         f"make_report(ReportRequest([], Path({str(runs)!r})))\n"
         "print({'torch', 'matplotlib', 'optuna', 'hydra', 'sklearn'} & set(sys.modules))"
     )
@@ -243,3 +248,42 @@ def test_a_plain_table_waits_for_no_heavy_library(record: Make, runs: Path) -> N
     )
 
     assert done.stdout.strip() == "set()"
+
+
+def test_a_run_is_shown_with_its_results_its_card_and_its_folder(record: Make) -> None:
+    run = record("activation=tanh", ua=0.7125)
+
+    text = to_text(run_view(run))
+
+    assert "71.2" in text
+    assert "Leave-one-session-out, as the card says." in text
+    assert f"Record: {run.path}" in text.replace("\n", "")
+    assert "Published" not in text
+    assert json.loads(to_text(run_view(run), "json"))["key"] == run.key
+
+
+def test_a_sweep_is_shown_best_on_dev_first(record: Make) -> None:
+    worse, better = record("activation=tanh", dev_ua=0.5), record("activation=relu", dev_ua=0.6)
+
+    text = to_text(sweep_view([worse, better], ["2 trials", "failed: [x]"], {"trials": 2}))
+
+    assert text.index("gru relu") < text.index("gru tanh")
+    assert text.split("\n")[-4:-1] == ["2 trials", "failed: [x]", ""]
+
+
+def test_a_sweep_without_any_record_is_its_lines() -> None:
+    assert to_text(sweep_view([], ["0 trials"], {})) == "0 trials\n"
+
+
+def test_test_results_that_are_sealed_are_not_shown_after_a_sweep_either(
+    record: Make, search: Callable[..., object]
+) -> None:
+    best = record("activation=tanh", dev_ua=0.9, ua=0.81)
+    other = record("activation=relu", dev_ua=0.5, ua=0.72)
+    search(best)
+
+    (table, *_) = sweep_view([best, other], [""], {}).tables
+
+    assert [row[1].text for row in table.rows] == ["81.0", "sealed"]
+    assert all(cell.text != "72.0" for cell in table.rows[1])
+    assert "sealed" in to_text(run_view(other))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from sercli.reporting.views.published import comparisons
+from sercli.reporting.views.published import compare_all
 from sercli.reporting.views.rows import published_rows, run_rows
 from sercli.results.baselines import Baseline, read_baselines
 from sercli.results.run_record import Record
@@ -22,7 +22,7 @@ def named(system: str) -> list[Baseline]:
 
 
 def systems(records: Sequence[Record]) -> list[str]:
-    return [row["system"] for row in run_rows(records, [])]
+    return [row.system for row in run_rows(records, [])]
 
 
 def test_the_best_on_dev_comes_first_and_diverged_runs_come_last(record: Make) -> None:
@@ -35,7 +35,7 @@ def test_the_best_on_dev_comes_first_and_diverged_runs_come_last(record: Make) -
         [],
     )
 
-    assert [row["activation"] for row in rows] == ["leaky_relu", "tanh", "relu"]
+    assert [row.activation for row in rows] == ["leaky_relu", "tanh", "relu"]
 
 
 def test_a_row_holds_what_the_run_is_and_found(record: Make) -> None:
@@ -43,11 +43,11 @@ def test_a_row_holds_what_the_run_is_and_found(record: Make) -> None:
 
     (row,) = run_rows([run], [])
 
-    assert (row["model"], row["cell"], row["activation"]) == ("iaan_small", "gru", "arelu")
-    assert (row["alpha"], row["beta"]) == (0.1, 2.0)
-    assert (row["seeds"], row["folds"], row["n"]) == (2, 5, 5531)
-    assert (row["ua"], row["wa"], row["ua_oracle"]) == (0.70, 0.68, 0.72)
-    assert (row["source"], row["experiment"], row["runs"]) == ("run", "first", [run.key])
+    assert (row.model, row.cell, row.activation) == ("iaan_small", "gru", "arelu")
+    assert (row.alpha, row.beta) == (0.1, 2.0)
+    assert (row.seeds, row.folds, row.n) == (2, 5, 5531)
+    assert (row.ua, row.wa, row.ua_oracle) == (0.70, 0.68, 0.72)
+    assert (row.source, row.experiment, row.runs) == ("run", "first", [run.key])
 
 
 def test_a_single_run_is_named_by_model_cell_and_activation(record: Make) -> None:
@@ -109,63 +109,64 @@ def test_runs_of_as_many_but_other_seeds_have_different_names(record: Make) -> N
 def test_a_diverged_row_says_where_and_has_no_figures(record: Make) -> None:
     (row,) = run_rows([record(diverged=WHERE)], read_baselines())
 
-    assert row["reason"] == "diverged: seed 0, fold Session2, step 140"
-    assert row["status"] == "diverged"
-    assert row["ua"] is None
-    assert row["dev_ua"] is None
+    assert row.reason == "diverged: seed 0, fold Session2, step 140"
+    assert row.status == "diverged"
+    assert row.ua is None
+    assert row.dev_ua is None
 
 
 def test_a_row_that_compares_with_nothing_says_why(record: Make) -> None:
     (row,) = run_rows([record("dataset=synthetic")], read_baselines())
-    assert not row["comparable"]
-    assert row["reason"] == "iemocap is real speech, that of the run is synthetic"
+    assert not row.comparable
+    assert row.reason == "iemocap is real speech, that of the run is synthetic"
 
     (row,) = run_rows([record()], read_baselines())
-    assert row["comparable"]
-    assert row["reason"] is None
+    assert row.comparable
+    assert row.reason is None
 
 
 def test_a_dev_selected_or_unknown_result_is_compared_with_the_result(record: Make) -> None:
     run = record()
 
-    (difference,) = comparisons(run_rows([run], []), named("AR-GRU (V)"))
+    (difference,) = compare_all(run_rows([run], []), named("AR-GRU (V)"))
 
-    assert difference["delta_ua"] == pytest.approx(0.70 - 0.683)
-    assert difference["delta_wa"] == pytest.approx(0.68 - 0.669)
-    assert difference["selection"] == "dev"
-    assert difference["caution"] == "selection not stated"
-    assert (difference["published"], difference["runs"]) == ("AR-GRU (V)", [run.key])
+    assert difference.delta_ua == pytest.approx(0.70 - 0.683)
+    assert difference.delta_wa == pytest.approx(0.68 - 0.669)
+    assert difference.selection == "dev"
+    assert difference.caveat == "selection not stated"
+    assert (difference.published, difference.runs) == ("AR-GRU (V)", [run.key])
 
 
 def test_a_test_selected_result_is_compared_with_the_oracle(record: Make) -> None:
-    (difference,) = comparisons(run_rows([record()], []), named("IAAN (official repository)"))
+    (difference,) = compare_all(run_rows([record()], []), named("IAAN (official repository)"))
 
-    assert difference["delta_ua"] == pytest.approx(0.72 - 0.6721)
-    assert difference["delta_wa"] == pytest.approx(0.69 - 0.6583)
-    assert difference["selection"] == "oracle"
+    assert difference.delta_ua == pytest.approx(0.72 - 0.6721)
+    assert difference.delta_wa == pytest.approx(0.69 - 0.6583)
+    assert difference.selection == "oracle"
 
 
 def test_intervals_move_with_the_figures_that_are_subtracted(record: Make) -> None:
     run = record(ua_oracle_ci=[0.6, 0.8])
 
-    (quoted,) = comparisons(run_rows([run], []), named("AR-GRU (V)"))
-    (repository,) = comparisons(run_rows([run], []), named("IAAN (official repository)"))
+    (quoted,) = compare_all(run_rows([run], []), named("AR-GRU (V)"))
+    (repository,) = compare_all(run_rows([run], []), named("IAAN (official repository)"))
 
-    assert quoted["delta_ua_ci"] == pytest.approx([0.651 - 0.683, 0.749 - 0.683])
-    assert quoted["delta_wa_ci"] == pytest.approx([0.63 - 0.669, 0.73 - 0.669])
-    assert repository["delta_ua_ci"] == pytest.approx([0.6 - 0.6721, 0.8 - 0.6721])
-    assert repository["delta_wa_ci"] is None
+    assert quoted.delta_ua_ci == pytest.approx([0.651 - 0.683, 0.749 - 0.683])
+    assert quoted.delta_wa_ci == pytest.approx([0.63 - 0.669, 0.73 - 0.669])
+    assert repository.delta_ua_ci == pytest.approx([0.6 - 0.6721, 0.8 - 0.6721])
+    assert repository.delta_wa_ci is None
 
 
 def test_several_seeds_have_a_standard_deviation(record: Make) -> None:
     by_seed = [{"seed": seed, "ua": ua, "wa": 0.5} for seed, ua in enumerate((0.6, 0.7, 0.8))]
 
     (row,) = run_rows([record(by_seed=by_seed)], [])
-    assert (row["ua_sd"], row["wa_sd"]) == (pytest.approx(0.1), 0.0)
-    assert row["maf_sd"] is None
+    assert row.ua_sd == pytest.approx(0.1)
+    assert row.wa_sd == 0.0
+    assert row.maf_sd is None
 
     (row,) = run_rows([record(by_seed=by_seed[:1])], [])
-    assert row["ua_sd"] is None
+    assert row.ua_sd is None
 
 
 @pytest.mark.parametrize(
@@ -174,17 +175,18 @@ def test_several_seeds_have_a_standard_deviation(record: Make) -> None:
 def test_what_diverged_or_does_not_compare_is_not_subtracted(
     record: Make, arguments: dict[str, object]
 ) -> None:
-    assert comparisons(run_rows([record(**arguments)], []), read_baselines()) == []
+    assert compare_all(run_rows([record(**arguments)], []), read_baselines()) == []
 
 
 def test_a_published_row_holds_fractions_under_what_selected_them(record: Make) -> None:
     (quoted,) = published_rows(named("AR-GRU (V)"), [record()])
     (repository,) = published_rows(named("IAAN (official repository)"), [record()])
 
-    assert (quoted["ua"], quoted["ua_oracle"]) == (pytest.approx(0.683), None)
-    assert (quoted["alpha"], quoted["beta"]) == (0.01, 1.0)
-    assert (repository["ua"], repository["ua_oracle"]) == (None, pytest.approx(0.6721))
-    assert quoted["source"] == "published"
+    assert quoted.ua == pytest.approx(0.683)
+    assert quoted.ua_oracle is repository.ua is None
+    assert (quoted.alpha, quoted.beta) == (0.01, 1.0)
+    assert repository.ua_oracle == pytest.approx(0.6721)
+    assert quoted.source == "published"
 
 
 def test_a_published_row_says_whether_any_run_compares_and_else_why_none_does(
@@ -194,11 +196,11 @@ def test_a_published_row_says_whether_any_run_compares_and_else_why_none_does(
     other, synthetic = record("protocol=loso_speaker"), record("dataset=synthetic")
 
     (row,) = published_rows(baselines, [record(), other])
-    assert (row["comparable"], row["reason"]) == (True, "selection not stated")
+    assert (row.comparable, row.reason) == (True, "selection not stated")
 
     (row,) = published_rows(baselines, [other, other, synthetic])
-    assert row["comparable"] is False
-    assert row["reason"] == (
+    assert row.comparable is False
+    assert row.reason == (
         "protocol loso_session, not loso_speaker; "
         "iemocap is real speech, that of the run is synthetic"
     )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.reports import report_json, report_tables, report_text
 
 from sercli.errors import RequestError
-from sercli.reporting.report import ReportRequest, make_report
 from sercli.reporting.table import Table
 from sercli.results.run_record import Record
 
@@ -19,7 +18,7 @@ WHERE = [{"seed": 3, "fold": "Session2", "step": 140}]
 
 
 def pivots(runs: Path, rows: str | None, columns: str | None = None) -> list[Table]:
-    return list(make_report(ReportRequest([], runs, rows=rows, columns=columns)).tables)
+    return report_tables(runs, rows=rows, columns=columns)
 
 
 def texts(table: Table) -> list[list[str]]:
@@ -34,7 +33,7 @@ def test_groups_and_keys_are_axes(record: Make, runs: Path) -> None:
 
     (table,) = pivots(runs, "activation", "cell")
 
-    assert table.title == "iemocap, loso_session, 4 classes: UA (per cent)"
+    assert table.title == "iemocap, loso_session, 4 classes: UA (%)"
     assert texts(table) == [
         ["activation", "cell gru", "cell lstm"],
         ["relu", "62.0", ""],
@@ -80,7 +79,7 @@ def test_several_runs_of_a_cell_are_a_mean_with_deviation_and_number(
 
     assert texts(table)[1] == ["tanh", "70.0 ± 10.0 (n=3)"]
     assert table.rows[0][1].value == pytest.approx(70)
-    assert "n: runs in a cell" in table.notes[0]
+    assert "n: number of runs" in table.notes[0]
 
 
 def test_a_run_of_several_seeds_has_their_deviation(record: Make, runs: Path) -> None:
@@ -89,7 +88,7 @@ def test_a_run_of_several_seeds_has_their_deviation(record: Make, runs: Path) ->
     (table,) = pivots(runs, "cell")
 
     assert texts(table)[1] == ["gru", "70.0 ± 14.1"]
-    assert table.notes == ("± of a single run is the standard deviation over its seeds.",)
+    assert table.notes == ("± of a single run: standard deviation over its seeds.",)
 
 
 def test_diverged_runs_are_left_out_of_a_mean_and_named_where_they_are_alone(
@@ -102,7 +101,7 @@ def test_diverged_runs_are_left_out_of_a_mean_and_named_where_they_are_alone(
     (table,) = pivots(runs, "activation")
 
     assert texts(table)[1:] == [["relu", "diverged"], ["tanh", "60.0"]]
-    assert "Runs that diverged are left out of the means." in table.notes
+    assert "Diverged runs are left out of the means." in table.notes
 
 
 def test_tasks_stand_apart_unless_they_are_an_axis(record: Make, runs: Path) -> None:
@@ -115,7 +114,7 @@ def test_tasks_stand_apart_unless_they_are_an_axis(record: Make, runs: Path) -> 
         ["activation", "dataset iemocap", "dataset nemo"],
         ["tanh", "60.0", "80.0"],
     ]
-    assert any("do not compare with each other" in note for note in table.notes)
+    assert any("are not comparable" in note for note in table.notes)
 
 
 def test_runs_of_several_tasks_never_make_a_mean(record: Make, runs: Path) -> None:
@@ -125,7 +124,7 @@ def test_runs_of_several_tasks_never_make_a_mean(record: Make, runs: Path) -> No
     (table,) = pivots(runs, "dataset")
 
     assert texts(table)[1] == ["iemocap", "–"]
-    assert "–: runs of several tasks meet there." in table.notes
+    assert "–: runs of several tasks." in table.notes
 
 
 def test_synthetic_speech_is_shouted(record: Make, runs: Path) -> None:
@@ -146,8 +145,7 @@ def test_an_unknown_key_is_refused_with_the_nearest(record: Make, runs: Path) ->
 def test_the_data_are_fractions(record: Make, runs: Path) -> None:
     one, two = (record(f"optim.lr={lr}", ua=lr) for lr in (0.25, 0.75))
 
-    request = ReportRequest([], runs, "json", rows="optim.lr", columns="seeds")
-    first, second = json.loads(str(make_report(request).content))["pivot"]
+    first, second = report_json(runs, rows="optim.lr", columns="seeds")["pivot"]
 
     assert first == {
         "task": "iemocap, loso_session, 4 classes",
@@ -165,8 +163,6 @@ def test_the_data_are_fractions(record: Make, runs: Path) -> None:
 def test_csv_has_a_line_for_every_cell(record: Make, runs: Path) -> None:
     record("activation=tanh", ua=0.625)
 
-    report = make_report(ReportRequest([], runs, "csv", rows="activation"))
-
-    heading, line = str(report.content).splitlines()
+    heading, line = report_text(runs, "csv", rows="activation").splitlines()
     assert heading == "task,activation,metric,mean,sd,runs,diverged"
     assert line.startswith('"iemocap, loso_session, 4 classes",tanh,ua,0.625,,')

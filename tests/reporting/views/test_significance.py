@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from helpers.reports import report_json, report_tables
 
 from sercli.errors import RequestError
-from sercli.reporting.report import Report, ReportRequest, make_report
-from sercli.reporting.views.significance import BOLD, TOO_MANY
+from sercli.reporting.table import Table
+from sercli.reporting.views.significance import BEST_NOTE, TOO_MANY
 from sercli.results.fold_result import FoldResult
 from sercli.results.run_record import Record
 
@@ -36,23 +36,19 @@ def _run(record: Make, make_result: Callable[..., FoldResult]) -> Run:
     """Write a run that is right in that part of all utterances, with two seeds."""
 
     def run(*overrides: str, part: float, **more: object) -> Record:
-        results = [make_result(TRUTH, right_in(part, shift=seed), seed=seed) for seed in (0, 1)]
-        return record(*overrides, results=results, speakers=WHO, ua=part, dev_ua=part, **more)
+        units = [make_result(TRUTH, right_in(part, shift=seed), seed=seed) for seed in (0, 1)]
+        return record(*overrides, results=units, speakers=WHO, ua=part, dev_ua=part, **more)
 
     return run
 
 
-def report(runs: Path, **how: str) -> Report:
-    return make_report(ReportRequest([], runs, **how))  # type: ignore[arg-type]
-
-
-def strong(made: Report) -> list[str]:
+def strong(made: list[Table]) -> list[str]:
     """The systems whose UA is bold."""
-    return [row[0].text for row in made.tables[0].rows if row[1].strong]
+    return [row[0].text for row in made[0].rows if row[1].strong]
 
 
-def differences(made: Report) -> Iterator[list[str]]:
-    for table in made.tables:
+def differences(made: list[Table]) -> Iterator[list[str]]:
+    for table in made:
         if "runs minus" in table.title:
             yield from ([cell.text for cell in row] for row in table.rows)
 
@@ -62,10 +58,10 @@ def test_the_best_is_bold_where_it_is_better_than_every_other(run: Run, runs: Pa
     run("activation=relu", part=0.6)
     run("activation=softsign", part=0.9)
 
-    made = report(runs)
+    made = report_tables(runs)
 
     assert strong(made) == ["iaan_small gru softsign"]
-    assert BOLD in made.tables[0].notes
+    assert BEST_NOTE in made[0].notes
 
 
 def test_nothing_is_bold_where_another_is_as_good(run: Run, runs: Path) -> None:
@@ -73,25 +69,21 @@ def test_nothing_is_bold_where_another_is_as_good(run: Run, runs: Path) -> None:
     run("activation=relu", part=0.9)
     run("activation=softsign", part=0.9)
 
-    made = report(runs)
+    made = report_tables(runs)
 
     assert strong(made) == []
-    assert BOLD not in made.tables[0].notes
+    assert BEST_NOTE not in made[0].notes
 
 
 def test_runs_are_compared_with_tanh_and_the_title_says_so(run: Run, runs: Path) -> None:
     tanh, relu = run("activation=tanh", part=0.5), run("activation=relu", part=0.75)
 
-    (line,) = differences(report(runs))
-    (row,) = (
-        row
-        for row in json.loads(str(report(runs, form="json").content))["comparisons"]
-        if row["kind"] == "runs"
-    )
+    (line,) = differences(report_tables(runs))
+    (row,) = (row for row in report_json(runs)["comparisons"] if row["kind"] == "runs")
 
     assert line[0] == "iaan_small gru relu"
     assert line[1].startswith("+25.0 (")
-    assert any("runs minus iaan_small gru tanh" in table.title for table in report(runs).tables)
+    assert any("runs minus iaan_small gru tanh" in table.title for table in report_tables(runs))
     assert (row["runs"], row["reference_run"]) == ([relu.key], tanh.key)
     assert row["published"] is None
     assert row["delta_ua"] == pytest.approx(0.25)
@@ -105,7 +97,7 @@ def test_the_run_to_compare_with_is_named_by_key_or_name(run: Run, runs: Path) -
     relu = run("activation=relu", part=0.75)
 
     for name in (relu.key, "iaan_small gru relu"):
-        (line,) = differences(report(runs, against=name))
+        (line,) = differences(report_tables(runs, against=name))
         assert line[0] == "iaan_small gru tanh"
         assert line[1].startswith("−25.0 (")
 
@@ -114,7 +106,7 @@ def test_an_unknown_run_to_compare_with_is_refused(run: Run, runs: Path) -> None
     run("activation=tanh", part=0.5)
 
     with pytest.raises(RequestError, match="Did you mean 'iaan_small gru tanh'"):
-        report(runs, against="iaan_small gru tan")
+        report_tables(runs, against="iaan_small gru tan")
 
 
 def test_a_name_that_several_runs_have_is_no_answer(run: Run, runs: Path) -> None:
@@ -122,16 +114,16 @@ def test_a_name_that_several_runs_have_is_no_answer(run: Run, runs: Path) -> Non
     run("activation=tanh", "dataset=nemo", part=0.5)
 
     with pytest.raises(RequestError, match="is the name of several runs"):
-        report(runs, against="iaan_small gru tanh")
+        report_tables(runs, against="iaan_small gru tanh")
 
 
 def test_a_diverged_run_is_nothing_to_compare_with(run: Run, record: Make, runs: Path) -> None:
     run("activation=tanh", part=0.5)
     diverged = record("activation=relu", diverged=[{"seed": 0, "fold": "one", "step": 3}])
 
-    assert list(differences(report(runs))) == []
+    assert list(differences(report_tables(runs))) == []
     with pytest.raises(RequestError, match="it diverged"):
-        report(runs, against=diverged.key)
+        report_tables(runs, against=diverged.key)
 
 
 def test_predictions_that_do_not_fit_are_a_footnote_and_no_error(
@@ -140,30 +132,30 @@ def test_predictions_that_do_not_fit_are_a_footnote_and_no_error(
     run("activation=tanh", part=0.5)
     record("activation=relu", dev_ua=0.9)  # of other utterances
 
-    made = report(runs)
+    made = report_tables(runs)
 
     (line,) = differences(made)
     assert (line[1], line[-1]) == ("–", "1")
     assert strong(made) == []
-    (table,) = (table for table in made.tables if "runs minus" in table.title)
+    (table,) = (table for table in made if "runs minus" in table.title)
     assert table.notes[0].startswith("1: ")
 
 
 def test_many_runs_are_tested_only_when_asked(
     run: Run, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sercli.reporting.views.significance.UNASKED", 2)
+    monkeypatch.setattr("sercli.reporting.views.significance.MOST_UNASKED", 2)
     for activation, part in (("tanh", 0.5), ("relu", 0.6), ("softsign", 0.9)):
         run(f"activation={activation}", part=part)
 
-    made = report(runs)
+    made = report_tables(runs)
     assert list(differences(made)) == []
     assert strong(made) == []
-    assert TOO_MANY in made.tables[0].notes
+    assert TOO_MANY in made[0].notes
 
-    made = report(runs, against="iaan_small gru tanh")
+    made = report_tables(runs, against="iaan_small gru tanh")
     assert len(list(differences(made))) == 2
-    assert TOO_MANY not in made.tables[0].notes
+    assert TOO_MANY not in made[0].notes
 
 
 def test_tasks_are_compared_apart(run: Run, runs: Path) -> None:
@@ -171,6 +163,6 @@ def test_tasks_are_compared_apart(run: Run, runs: Path) -> None:
         for activation, part in (("tanh", 0.5), ("relu", 0.75)):
             run(f"dataset={dataset}", f"activation={activation}", part=part)
 
-    titles = [table.title for table in report(runs).tables if "runs minus" in table.title]
+    titles = [table.title for table in report_tables(runs) if "runs minus" in table.title]
 
     assert sorted(title.partition(",")[0] for title in titles) == ["iemocap", "nemo"]

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.reports import left_out, report_json, report_tables, report_text
 
 from sercli.errors import RequestError
 from sercli.reporting.find import find
-from sercli.reporting.formats import FORMS
-from sercli.reporting.report import ReportRequest, make_report
-from sercli.reporting.show import as_text
+from sercli.reporting.formats import FORMATS
 from sercli.results.run_record import Record
-from sercli.results.seal import keep_sealed, shows_test
+from sercli.results.seal import hide_sealed, shows_test
 from sercli.results.sweep_summary import SweepSummary, read_sweep
 
 Make = Callable[..., Record]
@@ -57,8 +54,8 @@ def test_nothing_shows_what_a_loser_gave_on_test(points: tuple[Record, Record], 
     loser = points[1]
     looks: list[dict[str, Any]] = [{}, {"table1": True}, {"rows": "activation"}]
     names = ("first", loser.key, str(loser.path))
-    for form, look, name in product(FORMS, looks, names):
-        text = as_text(make_report(ReportRequest([name], runs, form, **look)).content)
+    for form, look, name in product(FORMATS, looks, names):
+        text = report_text(runs, form, [name], **look)
 
         assert losers_figures(text) == [], (form, look, name)
         assert loser.key in text or "sealed" in text.lower(), (form, look, name)
@@ -69,13 +66,13 @@ def test_without_the_seal_the_same_report_shows_them(
 ) -> None:
     search(points[0], comparison=True)
 
-    text = as_text(make_report(ReportRequest([], runs, "json")).content)
+    text = report_text(runs, "json")
 
     assert losers_figures(text) == ["0.123", "0.124"]
 
 
 def test_the_winner_is_shown_and_that_is_noted(points: tuple[Record, Record], runs: Path) -> None:
-    rows = json.loads(str(make_report(ReportRequest([], runs, "json")).content))["rows"]
+    rows = report_json(runs)["rows"]
 
     assert [(row["ua"], row["sealed"]) for row in rows[:2]] == [(0.81, False), (None, True)]
     summary = read_sweep(runs / "first")
@@ -88,7 +85,7 @@ def test_a_search_that_goes_on_has_no_winner_yet(
 ) -> None:
     search(points[0], states={"complete": 2, "waiting": 1})
 
-    rows = json.loads(str(make_report(ReportRequest([], runs, "json")).content))["rows"]
+    rows = report_json(runs)["rows"]
 
     assert [row["ua"] for row in rows[:2]] == [None, None]
     summary = read_sweep(runs / "first")
@@ -99,7 +96,7 @@ def test_a_search_that_goes_on_has_no_winner_yet(
 def test_the_table_says_how_many_are_sealed_and_how_to_open_them(
     points: tuple[Record, Record], runs: Path
 ) -> None:
-    table = make_report(ReportRequest([], runs)).tables[0]
+    table = report_tables(runs)[0]
 
     assert "SEALED: 1 of 2 runs" in table.warning
     assert "--unseal" in table.warning
@@ -107,10 +104,10 @@ def test_the_table_says_how_many_are_sealed_and_how_to_open_them(
 
 
 def test_opening_shows_all_and_the_page_says_so(points: tuple[Record, Record], runs: Path) -> None:
-    report = make_report(ReportRequest(["first"], runs, open=True))
+    table = report_tables(runs, ["first"], unseal=True)[0]
 
-    assert [row[1].text for row in report.tables[0].rows] == ["81.0", "12.3 ± 0.0"]
-    assert report.tables[0].warning == ""
+    assert [row[1].text for row in table.rows] == ["81.0", "12.3 ± 0.0"]
+    assert table.warning == ""
     summary = read_sweep(runs / "first")
     assert summary is not None
     assert [each["how"] for each in summary.opened] == ["report --unseal"]
@@ -121,10 +118,8 @@ def test_a_page_that_cannot_be_read_keeps_its_runs_sealed(
 ) -> None:
     (runs / "first" / "sweep.json").write_text("{")
 
-    report = make_report(ReportRequest([], runs))
-
-    assert [row[1].text for row in report.tables[0].rows] == ["sealed", "sealed"]
-    (line,) = report.damaged
+    assert [row[1].text for row in report_tables(runs)[0].rows] == ["sealed", "sealed"]
+    (line,) = left_out(runs)
     assert "sweep.json cannot be read" in line
 
 
@@ -136,25 +131,23 @@ def test_a_winner_that_cannot_be_noted_stays_sealed(
 
     monkeypatch.setattr("sercli.results.seal.record_shown_winner", refuse)
 
-    records, lines = keep_sealed(find([], runs)[0])
+    records, lines = hide_sealed(find([], runs)[0])
 
     assert not any(map(shows_test, records))
     assert lines == []
 
 
 def test_nothing_is_tested_against_a_sealed_run(points: tuple[Record, Record], runs: Path) -> None:
-    request = ReportRequest([], runs, against=points[1].key)
-
     with pytest.raises(RequestError, match=r"it is sealed \(--unseal shows test\)"):
-        make_report(request)
-    document = json.loads(str(make_report(replace(request, against=None, form="json")).content))
+        report_tables(runs, against=points[1].key)
+    document = report_json(runs)
     assert {tuple(each["runs"]) for each in document["comparisons"]} == {(points[0].key,)}
 
 
 def test_a_pivot_of_sealed_runs_is_of_dev(points: tuple[Record, Record], runs: Path) -> None:
-    (table,) = make_report(ReportRequest([], runs, rows="activation")).tables
+    (table,) = report_tables(runs, rows="activation")
 
-    assert table.title == "iemocap, loso_session, 4 classes: dev UA (per cent)"
+    assert table.title == "iemocap, loso_session, 4 classes: dev UA (%)"
     assert [[cell.text for cell in row] for row in table.rows] == [
         ["relu", "62.0"],
         ["tanh", "90.0"],
@@ -162,6 +155,6 @@ def test_a_pivot_of_sealed_runs_is_of_dev(points: tuple[Record, Record], runs: P
 
 
 def test_what_is_no_search_is_not_sealed(record: Make) -> None:
-    records, _ = keep_sealed([record()])
+    records, _ = hide_sealed([record()])
 
     assert shows_test(records[0])

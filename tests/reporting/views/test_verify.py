@@ -43,9 +43,10 @@ def test_by_default_every_record_is_looked_at(
     found = verify_runs([], runs)
 
     assert set(verified) == keys
-    assert found.to_json() == {"records": 3, "sweeps": 0, "faults": ()}
-    assert found.tables()[0].title == "3 records and 0 sweeps verified: no faults"
-    assert found.tables()[0].rows == ()
+    (table,) = found.view().tables
+    assert found.view().data == {"records": 3, "sweeps": 0, "faults": ()}
+    assert table.title == "3 records and 0 sweeps verified: no faults"
+    assert table.rows == ()
 
 
 def test_a_bad_record_is_named_and_the_rest_goes_on(
@@ -57,10 +58,10 @@ def test_a_bad_record_is_named_and_the_rest_goes_on(
     found = verify_runs([], runs)
 
     assert set(verified) == {bad.key, good.key}
-    (table,) = found.tables()
+    (table,) = found.view().tables
     assert table.title == "2 records and 0 sweeps verified: 1 faults in 1 of them"
     assert [[cell.text for cell in row] for row in table.rows] == [[bad.key, "run.json", "is bad"]]
-    assert json.loads(json.dumps(found.to_json()))["faults"] == [
+    assert json.loads(json.dumps(found.view().data))["faults"] == [
         {"record": bad.key, "file": "run.json", "reason": "is bad"}
     ]
 
@@ -86,7 +87,7 @@ def test_a_record_that_was_copied_by_half_is_found(
     (fault,) = verify_runs([], runs).faults
 
     assert fault.record == f"first/{half.key}"
-    assert "copied by half" in fault.reason
+    assert "incomplete copy" in fault.reason
 
 
 def test_what_a_sweep_left_is_verified_with_its_experiment(

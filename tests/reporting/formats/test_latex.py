@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.reports import report_text
 
 from sercli.reporting.formats.latex import as_latex
-from sercli.reporting.report import ReportRequest, make_report
 from sercli.reporting.table import Cell, Column, Table
 from sercli.results.run_record import Record
 
@@ -49,7 +49,7 @@ def compiled(tables: str, folder: Path) -> str:
 
 def test_a_table_has_caption_rules_and_notes() -> None:
     table = Table(
-        "UA (per cent)",
+        "UA (%)",
         (Column("system"), Column("UA", numeric=True)),
         ((Cell("arelu α=0.1"), Cell("71.2 ± 0.8", 71.2, strong=True)),),
         ("A note.", "Another."),
@@ -62,7 +62,7 @@ def test_a_table_has_caption_rules_and_notes() -> None:
         "% \\usepackage{booktabs}",
         "\\begin{table}",
         "\\centering\\footnotesize\\setlength{\\tabcolsep}{4pt}",
-        "\\caption{UA (per cent). \\textbf{SYNTHETIC.}}",
+        "\\caption{UA (\\%). \\textbf{SYNTHETIC.}}",
         "\\begin{tabular}{lr}",
         "\\toprule",
         "system & UA \\\\",
@@ -122,7 +122,7 @@ def test_reports_compile(record: Make, runs: Path, tmp_path: Path) -> None:
         {"table1": True},
         {"rows": "activation", "columns": "arelu.alpha"},
     )
-    texts = [str(make_report(ReportRequest([], runs, "latex", **look)).content) for look in looks]
+    texts = [report_text(runs, "latex", **look) for look in looks]
 
     said = compiled("\n".join([*texts, as_latex([nasty_table()])]), tmp_path)
 

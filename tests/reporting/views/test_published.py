@@ -1,14 +1,13 @@
-"""Table 1 of the AR-GRU paper, there and here."""
+"""Runs compared with Table 1 of the AR-GRU paper."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.reports import report_json, report_tables
 
-from sercli.reporting.report import ReportRequest, make_report
 from sercli.reporting.table import Table
 from sercli.results.run_record import Record
 
@@ -21,7 +20,7 @@ SYSTEMS = [
 
 
 def table1(runs: Path) -> Table:
-    (table,) = make_report(ReportRequest([], runs, table1=True)).tables
+    (table,) = report_tables(runs, table1=True)
     return table
 
 
@@ -44,7 +43,7 @@ def test_rows_stand_in_the_papers_order_and_say_what_was_not_run(record: Make, r
         "iaan_small gru arelu α=0.01 β=1",
     ]
     missing = row_of(table, "MDNN")
-    assert (missing["UA there"], missing["UA here"], missing["Δ UA"]) == ("62.7", "–", "–")
+    assert (missing["UA published"], missing["UA ours"], missing["Δ UA"]) == ("62.7", "–", "–")
     assert missing["notes"] == ""
 
 
@@ -54,11 +53,11 @@ def test_a_run_that_compares_has_a_difference_with_its_interval(record: Make, ru
     table = table1(runs)
 
     row = row_of(table, "AR-GRU (V)")
-    assert (row["UA there"], row["UA here"]) == ("68.3", "70.0 (65.1–74.9)")
+    assert (row["UA published"], row["UA ours"]) == ("68.3", "70.0 (65.1–74.9)")
     assert row["Δ UA"] == "+1.7 (−3.2 to +6.6)"
     assert row["Δ WA"] == "+1.1 (−3.9 to +6.1)"
     assert table.notes[int(row["notes"]) - 1] == "1: selection not stated."
-    assert any("That of Δ is the run's alone" in note for note in table.notes)
+    assert any("That of Δ is the run's own" in note for note in table.notes)
 
 
 def test_what_was_selected_on_test_is_compared_with_the_oracle(record: Make, runs: Path) -> None:
@@ -66,8 +65,8 @@ def test_what_was_selected_on_test_is_compared_with_the_oracle(record: Make, run
 
     row = row_of(table1(runs), "IAAN")
 
-    assert (row["UA here"], row["Δ UA"]) == ("72.0 (70.0–75.0)", "+5.7 (+3.7 to +8.7)")
-    assert (row["WA here"], row["Δ WA"]) == ("69.0", "+4.3")
+    assert (row["UA ours"], row["Δ UA"]) == ("72.0 (70.0–75.0)", "+5.7 (+3.7 to +8.7)")
+    assert (row["WA ours"], row["Δ WA"]) == ("69.0", "+4.3")
 
 
 def test_what_does_not_compare_has_no_difference_but_a_reason(record: Make, runs: Path) -> None:
@@ -76,9 +75,9 @@ def test_what_does_not_compare_has_no_difference_but_a_reason(record: Make, runs
     table = table1(runs)
 
     row = row_of(table, "R-GRU")
-    assert (row["UA here"], row["Δ UA"], row["notes"]) == ("70.0 (65.1–74.9)", "–", "1, 2")
+    assert (row["UA ours"], row["Δ UA"], row["notes"]) == ("70.0 (65.1–74.9)", "–", "1, 2")
     assert table.notes[0] == "1: not comparable: corpus iemocap, not nemo."
-    assert "ANOTHER CORPUS: the published figures are of iemocap." in table.warning
+    assert "ANOTHER CORPUS: the published results are on iemocap." in table.warning
 
 
 def test_synthetic_speech_never_stands_there_without_its_mark(record: Make, runs: Path) -> None:
@@ -103,9 +102,7 @@ def test_several_runs_of_a_system_stand_below_each_other(record: Make, runs: Pat
 def test_the_data_are_fractions(record: Make, runs: Path) -> None:
     run = record("activation=relu")
 
-    report = make_report(ReportRequest([], runs, "json", table1=True))
-
-    pairs = json.loads(str(report.content))["table1"]
+    pairs = report_json(runs, table1=True)["table1"]
     assert [pair["published"] for pair in pairs] == SYSTEMS
     (pair,) = (pair for pair in pairs if pair["runs"])
     assert pair["runs"] == [run.key]

@@ -17,7 +17,7 @@ from sercli.reporting.export.facts import facts
 from sercli.reporting.export.mlflow import export_mlflow
 from sercli.reporting.export.tensorboard import export_tensorboard
 from sercli.results.run_record import Record
-from sercli.results.seal import keep_sealed
+from sercli.results.seal import hide_sealed
 
 HISTORY = pd.DataFrame(
     {
@@ -51,7 +51,7 @@ def _sealed(kept: Callable[..., Record], search: Callable[..., Any]) -> Record:
     """A point of a search that is no winner."""
     made = kept()
     search()
-    (sealed,), _ = keep_sealed([made])
+    (sealed,), _ = hide_sealed([made])
     return sealed
 
 

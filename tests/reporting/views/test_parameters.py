@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.reports import report_text
 
 from sercli.config.schema import Config
 from sercli.errors import RequestError
-from sercli.reporting.report import ReportRequest, make_report
 from sercli.reporting.views.parameters import parameter_rows
 from sercli.results.run_record import Record
 from sercli.training.data import Data
@@ -31,7 +31,7 @@ def _train(toy: Data, toy_config: Callable[..., Config], tmp_path: Path) -> Call
 
 
 def report(runs: Path, form: str) -> str:
-    return str(make_report(ReportRequest(["one"], runs, form, parameters=True)).content)
+    return report_text(runs, form, ["one"], parameters=True)
 
 
 def test_each_layer_and_direction_has_a_row_with_its_start_and_where_it_went(
@@ -59,17 +59,17 @@ def test_each_layer_and_direction_has_a_row_with_its_start_and_where_it_went(
             history.query("seed == @seed and fold == @fold and step == @step")[column].item()
             for (seed, fold), step in steps.items()
         ]
-        assert row["start"] == (0.5 if row["parameter"].endswith("alpha") else 1.0)
+        assert row["initial"] == (0.5 if row["parameter"].endswith("alpha") else 1.0)
         assert row["fold_runs"] == len(ends) == 8
         assert row["mean"] == pytest.approx(sum(ends) / 8)
-        assert (row["least"], row["most"]) == (min(ends), max(ends))
-        assert row["least"] < row["most"]
+        assert (row["min"], row["max"]) == (min(ends), max(ends))
+        assert row["min"] < row["max"]
 
 
 def test_a_diverged_unit_shows_where_it_was_last(train: Callable[..., Record]) -> None:
     rows = parameter_rows([train("activation=arelu", "optim.lr=1e20")])
 
-    assert rows[0]["start"] == pytest.approx(0.01)
+    assert rows[0]["initial"] == pytest.approx(0.01)
     assert rows[0]["fold_runs"] == 1
 
 
@@ -91,5 +91,5 @@ def test_runs_that_learn_nothing_of_the_kind_are_refused(
 ) -> None:
     train("activation=tanh")
 
-    with pytest.raises(RequestError, match="no activation of these runs learns anything"):
+    with pytest.raises(RequestError, match="no activation of these runs has learned parameters"):
         report(tmp_path, "table")

@@ -8,12 +8,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from sercli.config.compose import Choice
 from sercli.config.keys import Difference
 from sercli.errors import RequestError, SercliError
 from sercli.reporting.find import find_one
+from sercli.reporting.formats import to_text
 from sercli.reporting.table import Table
-from sercli.reporting.views.difference import difference_view
-from sercli.reporting.views.rerun import rerun_tables
+from sercli.reporting.views.config import difference_view, groups_view
+from sercli.reporting.views.rerun import rerun_view
 from sercli.results.agreement import Rerun
 from sercli.results.run_record import Record
 
@@ -56,7 +58,7 @@ def test_equal_runs_differ_in_nothing(record: Callable[..., Record]) -> None:
 
     view = difference_view(run, run)
 
-    assert view.tables[0].title.endswith("differ in: nothing")
+    assert view.tables[0].title.endswith(": none")
     assert view.data == {"differences": []}
 
 
@@ -73,7 +75,7 @@ def test_a_record_without_its_environment_is_one_line(record: Callable[..., Reco
     run = record()
     (run.path / "environment.json").unlink()
 
-    with pytest.raises(SercliError, match="`sercli verify` says more"):
+    with pytest.raises(SercliError, match="see `sercli verify`"):
         difference_view(run, run, everything=True)
 
 
@@ -103,7 +105,7 @@ def made(run: Record, *changed: Difference, farthest: float = 0.0) -> Rerun:
 
 
 def test_a_rerun_shows_every_unit_and_its_verdict(record: Callable[..., Record]) -> None:
-    (table,) = rerun_tables(made(record()))
+    (table,) = rerun_view(made(record())).tables
 
     assert table.title.endswith("and its rerun: they agree to the last digit")
     assert texts(table) == [
@@ -112,7 +114,7 @@ def test_a_rerun_shows_every_unit_and_its_verdict(record: Callable[..., Record])
 
 
 def test_a_rerun_that_does_not_agree_says_why(record: Callable[..., Record]) -> None:
-    (table,) = rerun_tables(made(record(), farthest=0.25))
+    (table,) = rerun_view(made(record(), farthest=0.25)).tables
 
     assert "THEY DO NOT AGREE" in table.title
     assert table.notes[0] == "seed 0, fold one: probabilities differ by up to 0.25."
@@ -121,14 +123,39 @@ def test_a_rerun_that_does_not_agree_says_why(record: Callable[..., Record]) -> 
 def test_a_rerun_elsewhere_shows_what_differs_and_how_far_it_may_be_off(
     record: Callable[..., Record],
 ) -> None:
-    table, changed = rerun_tables(made(record(), Difference("processor", "one", "other")))
+    table, changed = rerun_view(made(record(), Difference("processor", "one", "other"))).tables
 
-    assert "they agree within 1 point" in table.title
+    assert "they agree within 1 percentage point" in table.title
     assert texts(changed) == [["processor", "one", "other"]]
-    assert any("may lie 1 points apart" in note for note in table.notes)
+    assert any("may differ by 1 percentage points" in note for note in table.notes)
 
 
 def test_a_rerun_of_a_sealed_run_shows_dev_alone(record: Callable[..., Record]) -> None:
-    (table,) = rerun_tables(made(record()), shows_test=False)
-    assert [column.name for column in table.columns][4:6] == ["dev UA", "dev UA again"]
+    (table,) = rerun_view(made(record()), shows_test=False).tables
+    assert [column.name for column in table.columns][4:6] == ["dev UA", "dev UA rerun"]
     assert not any("62.5" in row or "75.0" in row for row in texts(table))
+
+
+CHOICES = [
+    Choice("cell", "gru", "Gated [recurrent] unit", default=True),
+    Choice("activation", "relu", "Rectified", default=False),
+    Choice("activation", "tanh", "Hyperbolic", default=True),
+]
+
+
+def test_groups_are_listed_once_with_a_star_at_the_default() -> None:
+    lines = [line.split() for line in to_text(groups_view(CHOICES)).splitlines()]
+
+    assert [line for line in lines if "gru*" in line or "relu" in line or "tanh*" in line] == [
+        ["cell", "gru*", "Gated", "[recurrent]", "unit"],
+        ["activation", "relu", "Rectified"],
+        ["tanh*", "Hyperbolic"],
+    ]
+
+
+def test_groups_as_data_hold_every_choice() -> None:
+    assert groups_view(CHOICES).data["activation"] == [
+        {"name": "relu", "description": "Rectified", "default": False},
+        {"name": "tanh", "description": "Hyperbolic", "default": True},
+    ]
+    assert to_text(groups_view(CHOICES), "csv").splitlines()[1].startswith("cell,gru,Gated")

@@ -12,12 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sercli.analysis.confusions import confused_rows, pair_rows
-from sercli.analysis.predictions import Predicted, read_predicted
-from sercli.analysis.subgroups import group_rows
+from sercli.analysis.confusions import confused_utterances, confusions
+from sercli.analysis.predictions import RunPredictions, read_run_predictions
+from sercli.analysis.subgroups import subgroups
 from sercli.errors import RequestError, SercliError
 from sercli.reporting.formats.csv_json import as_json
-from sercli.reporting.table import Row
 from sercli.reporting.views.diagnostics import diagnostics_view
 from sercli.results.run_record import Record
 
@@ -59,10 +58,10 @@ def predictions(table: pd.DataFrame, wrong: Sequence[str] = (), seed: int = 0) -
 
 
 @pytest.fixture(name="tested")
-def _tested(record: Callable[..., Record]) -> Callable[..., Predicted]:
-    def tested(table: pd.DataFrame, *seeds: Sequence[str]) -> Predicted:
+def _tested(record: Callable[..., Record]) -> Callable[..., RunPredictions]:
+    def tested(table: pd.DataFrame, *seeds: Sequence[str]) -> RunPredictions:
         predicted = [predictions(table, wrong, seed) for seed, wrong in enumerate(seeds)]
-        return Predicted(
+        return RunPredictions(
             record(),
             "a system",
             pd.concat(predicted, ignore_index=True),
@@ -88,16 +87,16 @@ def _kept(record: Callable[..., Record]) -> Callable[..., Record]:
     return kept
 
 
-def by(rows: Sequence[Row], kind: str) -> dict[str, Row]:
+def by(rows: Sequence[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
     return {row["group"]: row for row in rows if row["by"] == kind}
 
 
 def test_ua_of_a_group_is_that_of_its_utterances_over_seeds(
-    tested: Callable[..., Predicted],
+    tested: Callable[..., RunPredictions],
 ) -> None:
     table = utterances(improvised=[i % 2 == 0 for i in range(12)])
 
-    rows = by(group_rows(tested(table, ["u00"], ["u00", "u02"])), "speech")
+    rows = by(subgroups(tested(table, ["u00"], ["u00", "u02"])), "speech")
 
     assert list(rows) == ["improvised", "scripted"]
     assert rows["improvised"]["n"] == 6
@@ -105,10 +104,10 @@ def test_ua_of_a_group_is_that_of_its_utterances_over_seeds(
     assert rows["scripted"]["ua"] == 1
 
 
-def test_an_interval_needs_five_speakers(tested: Callable[..., Predicted]) -> None:
+def test_an_interval_needs_five_speakers(tested: Callable[..., RunPredictions]) -> None:
     table = utterances(24, gender=["F" if i % 6 < 5 else "M" for i in range(24)])
 
-    rows = by(group_rows(tested(table, ["u00", "u07", "u13"])), "gender")
+    rows = by(subgroups(tested(table, ["u00", "u07", "u13"])), "gender")
 
     low, high = rows["F"]["ua_ci"]
     assert rows["F"]["speakers"] == 5
@@ -116,22 +115,24 @@ def test_an_interval_needs_five_speakers(tested: Callable[..., Predicted]) -> No
     assert rows["M"]["ua_ci"] is None
 
 
-def test_what_the_corpus_does_not_state_makes_no_groups(tested: Callable[..., Predicted]) -> None:
-    rows = group_rows(tested(utterances(session=["one"] * 12), ["u00"]))
+def test_what_the_corpus_does_not_state_makes_no_groups(
+    tested: Callable[..., RunPredictions],
+) -> None:
+    rows = subgroups(tested(utterances(session=["one"] * 12), ["u00"]))
     assert {row["by"] for row in rows} == {"speaker"}
 
 
 def test_utterances_of_which_it_is_not_stated_are_in_no_group(
-    tested: Callable[..., Predicted],
+    tested: Callable[..., RunPredictions],
 ) -> None:
     table = utterances(gender=["F", "M", None] * 4)
-    assert [row["n"] for row in by(group_rows(tested(table, [])), "gender").values()] == [4, 4]
+    assert [row["n"] for row in by(subgroups(tested(table, [])), "gender").values()] == [4, 4]
 
 
-def test_lengths_are_terciles(tested: Callable[..., Predicted]) -> None:
+def test_lengths_are_terciles(tested: Callable[..., RunPredictions]) -> None:
     table = utterances(seconds=[float(i) for i in range(1, 13)])
 
-    rows = by(group_rows(tested(table, ["u00"])), "length")
+    rows = by(subgroups(tested(table, ["u00"])), "length")
 
     assert {name: row["n"] for name, row in rows.items()} == {
         "up to 4.7 s": 4,
@@ -140,20 +141,20 @@ def test_lengths_are_terciles(tested: Callable[..., Predicted]) -> None:
     }
 
 
-def test_lengths_that_are_all_alike_make_no_groups(tested: Callable[..., Predicted]) -> None:
+def test_lengths_that_are_all_alike_make_no_groups(tested: Callable[..., RunPredictions]) -> None:
     table = utterances(seconds=[2.0] * 11 + [float("nan")])
-    assert by(group_rows(tested(table, [])), "length") == {}
+    assert by(subgroups(tested(table, [])), "length") == {}
     lumped = utterances(seconds=[2.0] * 10 + [3.0, 4.0])
-    assert by(group_rows(tested(lumped, [])), "length") == {}
+    assert by(subgroups(tested(lumped, [])), "length") == {}
 
 
-def test_context_is_told_by_which_turns_there_are(tested: Callable[..., Predicted]) -> None:
+def test_context_is_told_by_which_turns_there_are(tested: Callable[..., RunPredictions]) -> None:
     table = utterances(own=[True, True, False, False] * 3, interlocutor=[True, False] * 6)
-    assert set(by(group_rows(tested(table, [])), "context")) == {
+    assert set(by(subgroups(tested(table, [])), "context")) == {
         "both turns",
-        "the own turn alone",
-        "the interlocutor's turn alone",
-        "neither turn",
+        "own turn only",
+        "interlocutor's turn only",
+        "no turn",
     }
 
 
@@ -169,13 +170,13 @@ def test_a_group_that_lacks_a_class_has_the_ua_of_the_others_and_says_so(
     assert groups["part 0"]["ua"] == pytest.approx(5 / 6)
     cells = [[cell.text for cell in row] for row in view.tables[0].rows]
     assert ["session", "part 0", "6", "6", "1 of 2", "83.3"] in [row[:6] for row in cells]
-    assert "Where fewer than 2 classes occur, UA is the mean over those." in view.tables[0].notes
+    assert "With fewer than 2 classes, UA is the mean recall of those." in view.tables[0].notes
 
 
 def test_confusions_are_shares_of_the_true_class_the_largest_first(
-    tested: Callable[..., Predicted],
+    tested: Callable[..., RunPredictions],
 ) -> None:
-    rows = pair_rows(tested(utterances(), ["u00", "u06", "u07"], ["u01", "u06", "u07"]))
+    rows = confusions(tested(utterances(), ["u00", "u06", "u07"], ["u01", "u06", "u07"]))
 
     assert [(row["truth"], row["predicted"], row["n"]) for row in rows] == [
         ("happiness", "anger", 2),
@@ -184,11 +185,13 @@ def test_confusions_are_shares_of_the_true_class_the_largest_first(
     assert [row["share"] for row in rows] == pytest.approx([2 / 6, 1 / 6])
 
 
-def test_the_utterances_confused_most_often_come_first(tested: Callable[..., Predicted]) -> None:
+def test_the_utterances_confused_most_often_come_first(
+    tested: Callable[..., RunPredictions],
+) -> None:
     table = utterances(transcript=["so what"] * 12)
     one, other = tested(table, ["u00", "u01"], ["u00"]), tested(table, ["u00", "u02"])
 
-    rows = confused_rows([one, other], most=2)
+    rows = confused_utterances([one, other], most=2)
 
     assert [(row["utterance"], row["wrong"], row["trials"]) for row in rows] == [
         ("u00", 3, 3),
@@ -201,14 +204,14 @@ def test_the_utterances_confused_most_often_come_first(tested: Callable[..., Pre
 
 
 def test_of_equally_confused_utterances_the_surest_error_is_first(
-    tested: Callable[..., Predicted],
+    tested: Callable[..., RunPredictions],
 ) -> None:
     run = tested(utterances(), ["u03", "u05"])
     surer = run.predictions.assign(
         p_anger=run.predictions["p_anger"].where(run.predictions["utterance"] != "u05", 0.01)
     )
 
-    rows = confused_rows([replace(run, predictions=surer)], most=5)
+    rows = confused_utterances([replace(run, predictions=surer)], most=5)
 
     assert [row["utterance"] for row in rows] == ["u05", "u03"]
 
@@ -223,11 +226,13 @@ def test_the_view_has_tables_for_every_run_and_data_for_programs(
 
     titles = [each.title for each in view.tables]
     assert len(titles) == 5
-    assert titles[-1] == "iemocap: utterances confused most often, over the seeds of 2 runs"
+    assert (
+        titles[-1] == "iemocap: test utterances most often misclassified, over the seeds of 2 runs"
+    )
     assert [cell.text for cell in view.tables[-1].rows[0]] == [
         *("u00", "anger", "happiness", "2 of 2", "10.0", "mm")
     ]
-    data = json.loads(as_json(view.data))
+    data = json.loads(as_json(view))
     assert set(data) == {"groups", "confusions", "confused"}
     assert {row["experiment"] for row in data["groups"]} == {"first", "second"}
 
@@ -246,7 +251,7 @@ def test_of_many_speakers_those_with_the_lowest_ua_are_shown(kept: Callable[...,
     assert shown[0] == "s07"
     assert len(shown) == 30
     assert len(view.data["groups"]) == 40
-    assert "By speaker: the 30 of 40 groups with the lowest UA." in view.tables[0].notes
+    assert "By speaker: the 30 of 40 subgroups with the lowest UA." in view.tables[0].notes
 
 
 def test_synthetic_speech_is_marked_on_every_table(kept: Callable[..., Record]) -> None:
@@ -269,13 +274,13 @@ def test_sealed_runs_have_no_part_in_it(kept: Callable[..., Record]) -> None:
 
 def test_seeds_that_diverged_are_left_out(kept: Callable[..., Record]) -> None:
     run = kept(utterances(), ["u00"], ["u01"])
-    summary = {**run.summary, "diverged": [{"seed": 1, "fold": "one", "step": 3}]}
-    half = read_predicted(Record(run.path, summary), "a system")
+    page = {**run.summary, "diverged": [{"seed": 1, "fold": "one", "step": 3}]}
+    half = read_run_predictions(Record(run.path, page), "a system")
 
     assert half is not None
     assert set(half.predictions["seed"]) == {0}
-    nothing = {**summary, "diverged": [{"seed": seed, "fold": "one", "step": 3} for seed in (0, 1)]}
-    with pytest.raises(RequestError, match="every seed of these runs diverged"):
+    nothing = {**page, "diverged": [{"seed": seed, "fold": "one", "step": 3} for seed in (0, 1)]}
+    with pytest.raises(RequestError, match="these runs diverged with every seed"):
         diagnostics_view([Record(run.path, nothing)])
 
 
@@ -284,7 +289,7 @@ def test_a_damaged_table_is_one_line(kept: Callable[..., Record], name: str) -> 
     run = kept(utterances(), ["u00"])
     Path(run.path / f"{name}.parquet").write_text("no table")
 
-    with pytest.raises(SercliError, match="`sercli verify` says more") as error:
+    with pytest.raises(SercliError, match="see `sercli verify`") as error:
         diagnostics_view([run])
     assert "\n" not in str(error.value)
 

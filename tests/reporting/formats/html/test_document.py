@@ -10,10 +10,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from helpers.reports import report_tables, report_text
 
 from sercli.errors import RequestError, SercliError
-from sercli.reporting.formats.html.document import make_page, save_figures
-from sercli.reporting.report import Material, ReportRequest, gather, look, make_report
+from sercli.reporting.figures.draw import draw_report
+from sercli.reporting.figures.plot import save
+from sercli.reporting.formats.html.document import make_page
+from sercli.reporting.load import ReportData, ReportRequest, load
+from sercli.reporting.report import build_view
 from sercli.results.fold_result import FoldResult
 from sercli.results.run_record import Record
 from sercli.results.sweep_summary import SweepSummary
@@ -70,14 +74,11 @@ def _run(record: Make, make_result: Callable[..., FoldResult]) -> Make:
 @pytest.fixture(name="undrawn")
 def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw nothing, where a test is of words alone: figures take most of the time of a page."""
-    monkeypatch.setattr(
-        "sercli.reporting.formats.html.document.draw_all", lambda *things, **options: []
-    )
+    monkeypatch.setattr("sercli.reporting.formats.html.document.draw_report", lambda data: [])
 
 
 def page_of(runs: Path, **asked: Any) -> str:
-    request = ReportRequest([], runs, "html", **asked)
-    return make_page(request, gather(request))
+    return report_text(runs, "html", **asked)
 
 
 def headings(page: str) -> list[str]:
@@ -107,8 +108,8 @@ def test_a_page_has_a_part_for_everything_that_runs_say(run: Make, runs: Path) -
     assert headings(page)[1:] == [
         "Results",
         "Published results",
-        "Recall of every class",
-        "Where recognition fails",
+        "Recall per class",
+        "Diagnostics",
         "Figures",
         "Protocol",
         "Failures",
@@ -125,11 +126,11 @@ def test_every_table_of_the_report_stands_on_its_page(
 ) -> None:
     search(run("activation=tanh", dev_ua=0.8, recall=RECALL))
     request = ReportRequest([], runs, "html")
-    material = gather(request)
+    data = load(request)
 
-    page = words(make_page(request, material))
+    page = words(make_page(data))
 
-    titles = [table.title for table in look(request, material).tables]
+    titles = [table.title for table in build_view(request, data).tables]
     assert len(titles) > 5
     for title in titles:
         assert title in page
@@ -145,9 +146,9 @@ def test_what_was_asked_for_stands_first(run: Make, runs: Path) -> None:
         ({"table1": True}, "Table 1 of Rajamani et al. 2021"),
     ):
         page = page_of(runs, **asked)
-        assert headings(page)[1:3] == ["As asked for", "Results"]
+        assert headings(page)[1:3] == ["Requested view", "Results"]
         assert says in words(page)
-    assert "As asked for" not in headings(page_of(runs))
+    assert "Requested view" not in headings(page_of(runs))
     with pytest.raises(RequestError, match=r"Did you mean 'activation'\?"):
         page_of(runs, rows="activaton")
 
@@ -161,9 +162,9 @@ def test_a_search_has_its_part_and_its_course_is_drawn(
 
     page = page_of(runs)
 
-    assert "Searches" in headings(page)
+    assert "Sweeps" in headings(page)
     assert "history-first" in drawings(page)
-    assert "first: the best on dev" in words(page)
+    assert "first: the best trial on dev" in words(page)
 
 
 def test_of_a_loser_the_page_shows_dev_alone(run: Make, runs: Path, search: Search) -> None:
@@ -177,7 +178,7 @@ def test_of_a_loser_the_page_shows_dev_alone(run: Make, runs: Path, search: Sear
     )
     search(winner)
 
-    sealed, opened = page_of(runs), page_of(runs, open=True)
+    sealed, opened = page_of(runs), page_of(runs, unseal=True)
 
     assert "12.3" not in words(sealed)
     assert "12.3" in words(opened)
@@ -194,7 +195,7 @@ def test_too_many_runs_to_say_of_each_where_it_fails_are_not(
     run("activation=relu")
     monkeypatch.setattr("sercli.reporting.formats.html.document._DIAGNOSED", 1)
 
-    assert "Where recognition fails" not in headings(page_of(runs))
+    assert "Diagnostics" not in headings(page_of(runs))
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -223,31 +224,26 @@ def test_only_a_published_figure_that_compares_is_drawn_beside_a_run(run: Make, 
     assert diamond in words(page_of(runs))
 
     run("activation=relu", experiment="other", card={"utterances": 100})
-    request = ReportRequest(["other"], runs, "html")
-    assert diamond not in words(make_page(request, gather(request)))
+    assert diamond not in words(report_text(runs, "html", ["other"]))
 
 
 def test_the_figures_of_a_page_are_also_files(run: Make, runs: Path, tmp_path: Path) -> None:
     run("activation=tanh")
-    request = ReportRequest([], runs, "html")
-    material = gather(request)
+    data = load(ReportRequest([], runs))
 
-    saved = save_figures(material, tmp_path / "figures")
+    saved = [path for plot in draw_report(data) for path in save(plot, tmp_path / "figures")]
 
     assert all(path.is_file() for path in saved)
     names = [path.stem for path in saved if path.suffix == ".svg"]
-    assert names == drawings(make_page(request, material))
+    assert names == drawings(make_page(data))
     assert [path.stem for path in saved if path.suffix == ".png"] == names
 
 
 def test_a_page_made_again_is_the_same_but_for_the_time(run: Make, runs: Path) -> None:
     run("activation=tanh")
-    request = ReportRequest([], runs, "html")
-    material = gather(request)
+    data = load(ReportRequest([], runs))
 
-    first, second = (
-        re.sub(r"<time .*?</time>", "", make_page(request, material)) for _ in range(2)
-    )
+    first, second = (re.sub(r"<time .*?</time>", "", make_page(data)) for _ in range(2))
 
     assert first == second
 
@@ -270,10 +266,10 @@ def test_utterances_that_lack_a_column_hide_nothing_else(
 
     assert "70.0" in words(page_of(runs))
     with pytest.raises(SercliError, match=f"{broken.key}: .*{column}"):
-        make_report(ReportRequest([], runs, diagnostics=True))
+        report_tables(runs, diagnostics=True)
 
 
 def test_a_material_without_runs_has_a_page(runs: Path) -> None:
-    page = make_page(ReportRequest([], runs, "html"), Material((), (), (), ("x is damaged",)))
+    page = make_page(ReportData((), (), (), ("x is damaged",)))
 
     assert "x is damaged" in words(page)

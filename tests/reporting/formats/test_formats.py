@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -14,14 +15,14 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from sercli.reporting.formats import FORMS
+from sercli.reporting.formats import FORMATS, to_text
 from sercli.reporting.formats.csv_json import as_csv, as_json
 from sercli.reporting.formats.markdown import as_markdown
 from sercli.reporting.formats.terminal import as_terminal
-from sercli.reporting.table import Cell, Column, Table
+from sercli.reporting.table import Cell, Column, Table, View
 
 FIGURES = Table(
-    "Runs (per cent)",
+    "Runs (%)",
     (Column("system"), Column("UA", numeric=True), Column("oracle UA", numeric=True)),
     (
         (Cell("iaan gru tanh"), Cell("71.2", 71.2, strong=True), Cell("72.0", 72.0)),
@@ -45,16 +46,16 @@ def printed(table: Table, width: int = 100, *, colour: bool = False) -> str:
 
 
 def lines_of(data: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(as_csv(data))))
+    return list(csv.DictReader(io.StringIO(as_csv(View((), data)))))
 
 
 def test_the_forms_are_those_of_the_command_line() -> None:
-    assert list(FORMS) == ["table", "markdown", "latex", "csv", "json"]
+    assert list(FORMATS) == ["table", "markdown", "latex", "csv", "json"]
 
 
 def test_markdown_has_title_warning_table_and_notes() -> None:
     assert as_markdown([FIGURES]).splitlines() == [
-        "**Runs (per cent)**",
+        "**Runs (%)**",
         "",
         "**SYNTHETIC speech.**",
         "",
@@ -85,7 +86,7 @@ def test_whatever_a_system_is_called_its_line_of_markdown_has_two_cells(system: 
 def test_the_terminal_shows_title_warning_table_and_notes() -> None:
     lines = [line.rstrip() for line in printed(FIGURES).splitlines()]
 
-    assert lines[:2] == ["Runs (per cent)", "SYNTHETIC speech."]
+    assert lines[:2] == ["Runs (%)", "SYNTHETIC speech."]
     assert " iaan gru tanh  *71.2    72.0" in lines
     assert " iaan gru relu      –     8.0" in lines
     assert "Each with 5 folds." in lines
@@ -130,7 +131,7 @@ def test_a_table_without_rows_has_its_headings_in_every_form() -> None:
 def test_json_is_one_document_whose_figures_are_finite_or_null() -> None:
     data = {"rows": [{"ua": 0.7, "ci": [0.6, float("inf")], "α": float("nan")}], "more": []}
 
-    text = as_json(data)
+    text = as_json(View((), data))
 
     assert json.loads(text) == {"rows": [{"ua": 0.7, "ci": [0.6, None], "α": None}], "more": []}
     assert "α" in text
@@ -157,3 +158,46 @@ def test_csv_spreads_intervals_mappings_and_lists() -> None:
         "recall_anger": "",
     }
     assert (two["ua"], two["ua_ci_low"], two["recall_anger"]) == ("", "", "0.5")
+
+
+def test_text_ends_its_last_line() -> None:
+    view = View((FIGURES,), {"α": [1]})
+
+    assert to_text(view, "json") == '{\n  "α": [\n    1\n  ]\n}\n'
+    assert to_text(view, "markdown").endswith("Each with 5 folds.\n")
+
+
+def test_only_a_terminal_has_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    view = View((FIGURES,), {})
+    assert "\x1b" not in to_text(view)
+
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    assert "\x1b[1mRuns (%)" in to_text(view)
+    assert "\x1b" not in to_text(view, plain=True)
+
+
+def test_a_pipe_gives_wide_lines_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    view = View((Table("word " * 40, (), ()),), {})
+
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert max(map(len, to_text(view).splitlines())) > 100
+    monkeypatch.setenv("COLUMNS", "40")
+    assert max(map(len, to_text(view).splitlines())) <= 40
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_table_without_columns_is_its_title_and_notes(name: str) -> None:
+    text = to_text(View((Table("No fault", (), (), ("A note.",)),), {"faults": []}), name)
+
+    assert name in ("csv", "json") or text.index("No fault") < text.index("A note.")
+
+
+def test_csv_has_the_lines_of_a_view_or_its_data_as_one() -> None:
+    @dataclass(frozen=True)
+    class Fault:
+        file: str
+
+    assert as_csv(View((), {"n": 3})) == "n\n3\n"
+    assert as_csv(View((), {"faults": ()}, [Fault("a")])) == "file\na\n"
