@@ -13,7 +13,10 @@ from sercli.nn.recurrence.cpp.build import NoKernelError
 _SHARE = 0.88
 """Share of the shared memory that weights may take; products need some beside them."""
 
-_LARGEST_TILE = 32
+_LARGEST_TILE = 16
+_LARGEST_SLICE = 256
+"""Rows × units where sums are cut into parts: beyond it, threads run out of registers."""
+
 _MOST_UNITS = 512
 
 
@@ -76,7 +79,10 @@ def choose(
     slices = width // units
     smallest = 4 if precision == "ieee" else 16  # of tensor cores
     rows = smallest
-    while rows < _LARGEST_TILE and recurrences * -(-batch // rows) * slices > processors:
+    largest = _LARGEST_TILE
+    if slices > 1 and precision == "ieee":
+        largest = max(smallest, min(largest, _LARGEST_SLICE // units))
+    while rows < largest and recurrences * -(-batch // rows) * slices > processors:
         rows *= 2
     at_once = recurrences
     if slices > 1:  # all programs that wait for each other must run at the same time
