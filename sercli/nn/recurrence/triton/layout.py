@@ -14,8 +14,11 @@ _SHARE = 0.88
 """Share of the shared memory that weights may take; products need some beside them."""
 
 _LARGEST_TILE = 16
-_LARGEST_SLICE = 256
-"""Rows × units where sums are cut into parts: beyond it, threads run out of registers."""
+_LARGEST_WHOLE = 128
+_LARGEST_SLICE = 32
+_MOST_SUMS = 256
+"""Rows × units of a product in float32 where several programs share a tile: beyond these, threads
+run out of registers."""
 
 _MOST_UNITS = 512
 
@@ -72,7 +75,7 @@ def choose(
     if hidden > _MOST_UNITS:
         raise NoKernelError(f"the kernel takes {_MOST_UNITS} units, not {hidden}")
     width = max(16, 1 << (hidden - 1).bit_length())
-    units = width
+    units = width if width <= _LARGEST_WHOLE else _LARGEST_SLICE
     size = 2 if precision == "bf16" else 4
     while gates * width * units * size > _SHARE * shared:
         units //= 2
@@ -81,11 +84,11 @@ def choose(
     rows = smallest
     largest = _LARGEST_TILE
     if slices > 1 and precision == "ieee":
-        largest = max(smallest, min(largest, _LARGEST_SLICE // units))
+        largest = max(smallest, min(largest, _MOST_SUMS // units))
     while rows < largest and recurrences * -(-batch // rows) * slices > processors:
         rows *= 2
     at_once = recurrences
     if slices > 1:  # all programs that wait for each other must run at the same time
         at_once = max(1, processors // (-(-batch // rows) * slices))
-    parts = 1 if width <= 128 else max(1, min(width // 32, 4096 // (rows * units)))
+    parts = 1 if width <= _LARGEST_WHOLE else max(1, min(width // 32, 4096 // (rows * units)))
     return Layout(rows, width, units, parts, 8, at_once)

@@ -1,9 +1,4 @@
-"""Triton's interpreter with programs that can wait for each other.
-
-It runs the programs of a launch one after the other, so that a program that waits for a later one
-would wait for ever. Here each has a thread, and only the one whose turn it is runs; the turn goes
-on at every atomic operation, the only way in which the kernels wait.
-"""
+"""What Triton's interpreter lacks: programs that wait for each other, products in bfloat16."""
 
 from __future__ import annotations
 
@@ -12,12 +7,19 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
+import triton.language as tl
 from triton.runtime import interpreter
 
 
 def let_programs_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run all programs of later launches in turns."""
+    """Run all programs of later launches in turns.
+
+    The interpreter runs them one after the other, so that one that waits for a later one would
+    wait for ever. Here each has a thread, and only the one whose turn it is runs; the turn goes on
+    at every atomic operation, the only way in which the kernels wait.
+    """
     builder = interpreter.interpreter_builder
     start = interpreter.GridExecutor.__init__
     atomic = type(builder).create_atomic_rmw
@@ -35,6 +37,23 @@ def let_programs_wait(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(interpreter.GridExecutor, "__init__", collecting)
     monkeypatch.setattr(type(builder), "create_atomic_rmw", passing)
+
+
+def let_bfloat16_multiply(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Multiply numbers in bfloat16, which the interpreter takes for whole numbers."""
+    builder = type(interpreter.interpreter_builder)
+    dot = builder.create_dot
+
+    def single(handle: Any) -> Any:
+        if handle.dtype.scalar != tl.bfloat16:
+            return handle
+        bits = handle.data.astype(np.uint32) << 16
+        return interpreter.TensorHandle(bits.view(np.float32), tl.float32)
+
+    def right(self: Any, a: Any, b: Any, *others: Any) -> Any:
+        return dot(self, single(a), single(b), *others)
+
+    monkeypatch.setattr(builder, "create_dot", right)
 
 
 class _Together:
