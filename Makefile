@@ -1,10 +1,10 @@
-# sercli: what a newcomer, a developer and CI type.
+# sercli: the commands of a newcomer, a developer and CI.
 #
-#   make demo    install, then extract, train, sweep and report on the embedded corpus
-#   make test    install, then the tests of every day
-#   make test-all  install, then all tests, full products of parts included
-#   make check   install, then ruff, mypy and import-linter
-#   make tour    install, then run the README's commands and put below each what it prints
+#   make demo      install, then extract, train, sweep and report on the embedded corpus
+#   make test      install, then the tests
+#   make test-all  install, then all tests, exhaustive products of parts included
+#   make check     install, then ruff, mypy, import-linter and codespell
+#   make tour      install, then run the commands of README.md and docs/tour.md and write their output
 #
 # PYTHON chooses the interpreter (3.11 or newer), as in: make demo PYTHON=python3.12
 
@@ -23,7 +23,7 @@ $(DONE): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
-# The sweep finds the run that train has made already, and trains only the other points.
+# The sweep finds the run of the second command and trains only the other trials.
 demo: $(DONE)
 	$(BIN)/sercli extract
 	$(BIN)/sercli train model=iaan_small trainer=demo activation=tanh experiment=demo
@@ -42,6 +42,7 @@ check: $(DONE)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell sercli benchmarks conf docs sweeps *.md
 
 tour: $(DONE)
 	$(BIN)/python docs/make_tour.py

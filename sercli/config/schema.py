@@ -1,10 +1,10 @@
-"""The schema of a configuration: what can be set, its type and its meaning.
+"""The schema of a configuration: settings, types, meanings.
 
-Hydra composes a configuration from ``conf/`` and holds it to these dataclasses. The groups
-``model``, ``cell`` and ``activation`` are open: each choice has parameters of its own, which
-its YAML file lists and the class that it names checks (`sercli.config.component`).
+Hydra composes a configuration from ``conf/`` and checks it against these dataclasses. The groups
+``model``, ``cell`` and ``activation`` are open: each choice has parameters of its own, listed in
+its YAML file and checked by the class that it names (`sercli.config.component`).
 
-Everything here can change a result, except ``experiment``, ``paths``, ``device``,
+Every setting can change a result, except ``experiment``, ``paths``, ``device``,
 ``recurrence`` and ``launcher`` (`sercli.config.run_key`).
 """
 
@@ -16,16 +16,16 @@ from typing import Any
 
 @dataclass
 class ContextConfig:
-    """Which other turns of a dialogue a target turn sees: one of its speaker, one of another.
+    """Context turns of a target turn: one of the same speaker, one of the interlocutor.
 
     Attributes:
-        choose: ``last``: the last earlier turn of each (IAAN). ``random``: any turn of the
-            dialogue by the right speaker; ``random_any``: by whatever speaker (our readings of
+        choose: ``last``: the last earlier turn of each (IAAN). ``random``: a random turn of the
+            dialogue by the right speaker; ``random_any``: by any speaker (our readings of
             RandIAAN, which the IAAN paper does not define further). ``none``: no turn.
-        window: How many preceding turns ``last`` searches, of any label (IAAN's code: 8).
-        order: ``transcript`` (IAAN's code) or ``start_time``.
-        past_only: Whether a turn must have ended before the target starts (IAAN's code: no).
-        seed: Of the random choices.
+        window: Preceding turns, of any label, among which ``last`` chooses (IAAN's code: 8).
+        order: Order of turns: ``transcript`` (IAAN's code) or ``start_time``.
+        past_only: Use a turn only if it ends before the target starts (IAAN's code: no).
+        seed: Seed of the random choices.
     """
 
     choose: str = "last"
@@ -40,17 +40,17 @@ class DatasetConfig:
     """A corpus and the task on it.
 
     Attributes:
-        name: The name in tables.
-        reader: Which reader understands its layout.
-        root: Folder of the corpus (of a manifest: its file).
+        name: Name in tables.
+        reader: Reader of the corpus' layout.
+        root: Folder of the corpus; for a manifest, the file.
         classes: The task: emotion code of the corpus → class.
         context: Context turns.
-        expected: How many utterances of each class the complete corpus has; empty: unknown.
-        expected_in: The same and more for its parts: a column of the manifest (``session``,
-            ``split``, ``speaker``) → its value → name of a count → count. Names are the
-            classes, ``utterances``, ``targets``, ``no_same_speaker``, ``no_interlocutor``,
-            ``neither`` (`sercli.corpora.expected_counts`).
-        synthetic: Whether the speech is generated.
+        expected: Utterances per class in the complete corpus; empty: unknown.
+        expected_in: Counts per part: a column of the manifest (``session``, ``split``,
+            ``speaker``) → its value → name of a count → count. Names are the classes,
+            ``utterances``, ``targets``, ``no_same_speaker``, ``no_interlocutor``, ``neither``
+            (`sercli.corpora.expected_counts`).
+        synthetic: True for generated speech.
         options: Parameters of the reader.
     """
 
@@ -67,17 +67,17 @@ class DatasetConfig:
 
 @dataclass
 class FeaturesConfig:
-    """Frames of an utterance, and what is done to them before a model sees them.
+    """Acoustic features and their preprocessing.
 
     Attributes:
         name: Feature set.
-        level: ``lld`` (low-level descriptors, a row per frame), ``lld_delta`` (and their slopes)
-            or ``functionals`` (one row per utterance, which is neither clipped nor pooled).
-        config: A user's own openSMILE configuration file, with ``features=custom``.
+        level: ``lld`` (low-level descriptors, one row per frame), ``lld_delta`` (with their
+            deltas) or ``functionals`` (one row per utterance, neither truncated nor pooled).
+        config: Path of a custom openSMILE configuration, with ``features=custom``.
         options: Parameters of the feature set.
-        sampling_rate: Hz; audio is resampled to it before extraction.
-        max_frames: Frames kept of an utterance (IAAN: 2 500 = 25 s).
-        pool: Frames averaged into one step (IAAN: 5 = 50 ms).
+        sampling_rate: Hz; audio is resampled before extraction.
+        max_frames: Frames at which an utterance is truncated (IAAN: 2 500 = 25 s).
+        pool: Frames averaged into one time step (IAAN: 5 = 50 ms).
         normalise: ``speaker`` (z-score over all frames of a speaker) or ``none``.
     """
 
@@ -97,27 +97,27 @@ def _sides() -> dict[str, list[str]]:
 
 @dataclass
 class ProtocolConfig:
-    """How utterances are divided, and which step of training counts.
+    """Cross-validation folds and the selection of a training step.
 
     Attributes:
-        name: The name in tables.
-        folds: ``leave_one_out``: each unit tests once. ``column``: one fold, whose sides a column
-            of the manifest states. ``speaker_pair``: one fold, in which a random speaker of each
-            gender tests (Tao & Liu 2018).
-        unit: What ``leave_one_out`` leaves out: ``session`` or ``speaker``.
-        column: Which column states the sides: ``split``, ``session``, ``speaker`` or ``dialogue``.
-        sides: Which of its values stand for ``train``, ``dev`` and ``test``; what has another
-            value is left out.
-        dev: What chooses the step. ``next``: the unit after the test unit. ``column``: the side
-            that the column states. ``speaker``: a random speaker of what does not test.
-            ``dialogues``, ``utterances``: a random share of these. ``test``: the test side itself,
-            as in IAAN's official code; the result is then test-selected, and called so.
-        dev_share: Share of the utterances that do not test, where dev is a share of them.
-        seed: Of the random choices.
-        same_speakers: Whether a speaker may stand on both sides, for official splits that are
-            so (ESD, MELD); there is then a warning, and a mark on the protocol card.
-        refit: Whether, once the step is chosen, a new model is trained on train and dev
-            together for as many steps, and tested instead.
+        name: Name in tables.
+        folds: ``leave_one_out``: each session or speaker (``unit``) is the test split once.
+            ``column``: one fold, whose splits are in a column of the manifest. ``speaker_pair``:
+            one fold, tested on a random speaker of each gender (Tao & Liu 2018).
+        unit: Left out by ``leave_one_out``: ``session`` or ``speaker``.
+        column: Column with the splits: ``split``, ``session``, ``speaker`` or ``dialogue``.
+        sides: Values of the column that mean ``train``, ``dev`` and ``test``; utterances with
+            other values are left out.
+        dev: Split that selects the step. ``next``: the session or speaker after the test one.
+            ``column``: the one in the column. ``speaker``: a random speaker outside test.
+            ``dialogues``, ``utterances``: a random share outside test. ``test``: the test split
+            itself, as in IAAN's official code; the result is then marked as test-selected.
+        dev_share: Share of the utterances outside test, if dev is a share of them.
+        seed: Seed of the random choices.
+        same_speakers: Allow a speaker in several splits, for official splits that do so (ESD,
+            MELD), with a warning and a caveat on the protocol card.
+        refit: Once the step is selected, train a new model on train and dev together for as
+            many steps, and test that one.
     """
 
     name: str = ""
@@ -140,7 +140,7 @@ class OptimConfig:
         name: ``adam``.
         lr: Learning rate.
         weight_decay: L2 penalty on all weights.
-        clip_norm: Largest norm of the gradient over all parameters; null: no clipping.
+        clip_norm: Maximum norm of the gradient over all parameters; null: no clipping.
     """
 
     name: str = "adam"
@@ -151,20 +151,19 @@ class OptimConfig:
 
 @dataclass
 class TrainerConfig:
-    """Length and rhythm of training.
+    """Training schedule and loss.
 
     Attributes:
-        steps: Most training steps of a fold.
-        batch_size: Utterances in a step.
-        batches: ``similar`` (utterances of similar length, each padded to the longest) or
-            ``cut_to_last`` (IAAN's official code: random ones, padded and cut to the longest turn
-            of the last example; evaluated in batches of twice the size).
-        eval_every: Steps between two looks at dev and test.
-        patience: Looks without a better dev UA before training stops; null: never.
+        steps: Maximum number of training steps of a fold.
+        batch_size: Utterances per step.
+        batches: ``similar`` (utterances of similar length, padded to the longest) or
+            ``cut_to_last`` (IAAN's official code: random ones, padded or truncated to the longest
+            turn of the last example; evaluated in batches of twice the size).
+        eval_every: Evaluate every N steps.
+        patience: Evaluations without a better dev UA before early stopping; null: never.
         label_smoothing: Probability mass spread over all classes (IAAN: 0.1).
-        class_weights: ``none``, or ``balanced``: by the inverse of how often a class occurs in
-            the fold's training set.
-        focal_gamma: How strongly the loss minds what is still hard (Lin et al. 2017: 2); 0: not.
+        class_weights: ``none``, or ``balanced``: inverse frequency in the fold's training set.
+        focal_gamma: Focusing parameter γ of the focal loss (Lin et al. 2017: 2); 0: off.
     """
 
     steps: int = 1000
@@ -179,17 +178,17 @@ class TrainerConfig:
 
 @dataclass
 class AReLUConfig:
-    """The parameters of AReLU (Chen et al. 2020), wherever ``activation=arelu``.
+    """Parameters of AReLU (Chen et al. 2020), if ``activation=arelu``.
 
     Attributes:
         alpha: Initial slope of the negative part.
         beta: Initial amplification of the positive part, 1 + sigmoid(beta).
         alpha_min: Lower clamp of alpha (AR-GRU variant II: 0).
         alpha_max: Upper clamp of alpha.
-        learn: Whether alpha and beta are trained.
-        share: What has an alpha and a beta of its own: each ``direction`` of each layer, each
-            ``layer``, or the whole ``model`` (the AR-GRU paper does not say; our choice: layer).
-        per_unit: Whether each unit has its own (Chen et al.: no).
+        learn: Train alpha and beta.
+        share: Scope of one alpha and beta: each ``direction`` of each layer, each ``layer``, or
+            the whole ``model`` (the AR-GRU paper does not say; our choice: layer).
+        per_unit: One alpha and beta per hidden unit (Chen et al.: no).
     """
 
     alpha: float = 0.01
@@ -203,7 +202,7 @@ class AReLUConfig:
 
 @dataclass
 class RecurrenceConfig:
-    """How the loops over time are computed; never part of a run's key.
+    """Computation of the recurrences; never part of a run's key.
 
     Attributes:
         backend: ``eager`` (plain PyTorch, on any device), ``cpp`` (the fused CPU kernel) or
@@ -215,11 +214,11 @@ class RecurrenceConfig:
 
 @dataclass
 class PathsConfig:
-    """Where things lie; never part of a run's key.
+    """Folders; never part of a run's key.
 
     Attributes:
         data: Generated corpora.
-        store: The feature store.
+        store: Feature store.
         runs: Run records.
     """
 
@@ -230,23 +229,23 @@ class PathsConfig:
 
 @dataclass
 class LauncherConfig:
-    """Where the workers of a sweep run; never part of a run's key.
+    """Execution of the workers of a sweep; never part of a run's key.
 
-    All but ``name`` is for ``submitit``; the values are our choice.
+    All but ``name`` is for ``submitit``; the defaults are our choice.
 
     Attributes:
         name: ``local`` (processes of this machine) or ``submitit`` (jobs of a cluster).
         executor: ``slurm``, or ``local``: submitit's processes on this machine.
-        array: Workers, each a job of the array.
+        array: Number of workers, each a job of the array.
         minutes: Time limit of a job.
-        signal_seconds: How long before its limit a job gets the signal to leave.
-        cpus: Cores of a job.
-        memory_gb: Memory of a job.
-        gpus: GPUs of a job; a worker uses one.
-        partition: Of the cluster; null: its default.
-        account: Who pays; null: the user's default.
-        setup: Shell lines before the worker starts.
-        sbatch: Other options of sbatch, by name.
+        signal_seconds: Time before the limit at which a job is asked to shut down.
+        cpus: Cores per job.
+        memory_gb: Memory per job.
+        gpus: GPUs per job, 0 or 1; a worker uses one.
+        partition: Partition of the cluster; null: its default.
+        account: Account to charge; null: the user's default.
+        setup: Shell commands to run before the worker.
+        sbatch: Further options of sbatch, by name.
     """
 
     name: str = "local"
@@ -265,26 +264,26 @@ class LauncherConfig:
 
 @dataclass
 class Config:
-    """One configuration, whole.
+    """A complete configuration.
 
     Attributes:
-        dataset: The corpus and the task.
-        features: What a model sees of an utterance.
+        dataset: Corpus and task.
+        features: Acoustic features.
         protocol: Folds and selection.
-        model: The system.
-        cell: Its recurrent cell.
-        activation: The activation of the candidate in the cell.
-        optim: The optimiser.
-        trainer: Length and rhythm of training.
-        arelu: α and β, where the activation is AReLU.
+        model: Model.
+        cell: Recurrent cell of the model.
+        activation: Activation of the candidate in the cell.
+        optim: Optimiser.
+        trainer: Training schedule and loss.
+        arelu: Parameters of AReLU, if it is the activation.
         precision: ``float32``, or ``bf16``: autocast in training and evaluation, products in
             bfloat16; weights, states, sums and the optimiser stay in float32.
-        seeds: One training of every fold for each.
-        experiment: Name of the folder of the records.
-        paths: Where things lie.
+        seeds: Seeds; every fold is trained once per seed.
+        experiment: Name of the experiment, the folder of its records.
+        paths: Folders.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, …
-        recurrence: How the loops over time are computed.
-        launcher: Where the workers of a sweep run.
+        recurrence: Computation of the recurrences.
+        launcher: Execution of the workers of a sweep.
     """
 
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
