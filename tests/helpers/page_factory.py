@@ -1,6 +1,6 @@
 """What a page says, made for a test: as large as a report of many runs, or with one thing changed.
 
-`write_summary` writes such a page for a browser.
+`write_page` writes such a page for a browser.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from sercli.reporting.formats.html.render import render_page
 from sercli.reporting.table import Cell, Column, Table
 
 SYNTHETIC = Warned("SYNTHETIC", "All of 12 runs heard synthetic speech.")
-METRICS = ("UA", "95 %", "WA", "macro F1", "oracle UA", "oracle WA", "dev UA", "seeds", "n")
+METRICS = ("UA", "95 % CI", "WA", "macro F1", "oracle UA", "oracle WA", "dev UA", "seeds", "n")
 
 
-def make_table(rows: int, *, title: str = "synthetic, loso_session, 4 classes (per cent)") -> Table:
+def make_table(rows: int, *, title: str = "synthetic, loso_session, 4 classes (%)") -> Table:
     """Systems × metrics; the last row has no figures, and every third UA is the same."""
     random = np.random.default_rng(rows)
     lines = []
@@ -43,7 +43,7 @@ def make_table(rows: int, *, title: str = "synthetic, loso_session, 4 classes (p
         title=title,
         columns=(Column("system"), *(Column(name, numeric=True) for name in METRICS)),
         rows=tuple(lines),
-        notes=("Intervals are 95 % bootstrap intervals, clustered by speaker.",),
+        notes=("95 % CI: cluster bootstrap over speakers and seeds.",),
         warning="SYNTHETIC speech: these numbers say nothing about people.",
     )
 
@@ -82,7 +82,7 @@ def make_content(**changes: Any) -> PageContent:
         warnings=(SYNTHETIC,),
         sections=(
             Section("Results", (make_table(12), make_table(4, title="A small table"))),
-            Section("Recall of every class", (make_table(5, title="Recall"),), folded=True),
+            Section("Recall per class", (make_table(5, title="Recall"),), folded=True),
         ),
         figures=(make_figure("curves"), make_figure("surface")),
         cards=(
@@ -106,7 +106,7 @@ def make_content(**changes: Any) -> PageContent:
     return replace(content, **changes)
 
 
-def write_summary(folder: Path, **changes: Any) -> Path:
+def write_page(folder: Path, **changes: Any) -> Path:
     """Write a page of `make_content` to ``folder``."""
     path = folder / "report.html"
     path.write_text(render_page(make_content(**changes)), encoding="utf-8")

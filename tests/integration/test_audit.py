@@ -39,7 +39,7 @@ def test_what_is_doubtful_is_told_and_an_error_only_where_it_is_to_be(
     )
     told = sercli("extract", *mine(path))
     assert told.returncode == 0, told.stderr
-    assert "Doubtful: 2" in told.stdout
+    assert "Findings that make results doubtful: 2" in told.stdout
     strict = sercli("extract", *mine(path), "--strict", "--format", "json")
     assert strict.returncode == 1
     assert [finding["kind"] for finding in json.loads(strict.stdout)["findings"]] == [

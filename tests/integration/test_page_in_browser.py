@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from xml.etree import ElementTree
 
 import pytest
-from helpers.page_factory import make_content, make_figure, make_table, write_summary
+from helpers.page_factory import make_content, make_figure, make_table, write_page
 
 from sercli.reporting.formats.html.content import Section
 
@@ -42,7 +42,7 @@ def _browser() -> Iterator[Browser]:
 
 @pytest.fixture(name="path", scope="module")
 def _path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_summary(tmp_path_factory.mktemp("page"))
+    return write_page(tmp_path_factory.mktemp("page"))
 
 
 @pytest.fixture(name="tab")
@@ -158,7 +158,7 @@ def test_only_tables_with_more_than_eight_rows_have_a_filter(
 ) -> None:
     tables = tuple(make_table(rows, title=f"{rows} rows") for rows in (8, 9))
     tab = browser.new_page()
-    tab.goto(write_summary(tmp_path, sections=(Section("Results", tables),)).as_uri())
+    tab.goto(write_page(tmp_path, sections=(Section("Results", tables),)).as_uri())
 
     assert tab.locator("#table-1 input").count() == 0
     assert tab.locator("#table-2 input").count() == 1
@@ -222,7 +222,7 @@ def test_the_browser_draws_two_figures_with_like_named_parts(
 ) -> None:
     figures = tuple(make_figure(name) for name in ("one", "two"))
     tab = browser.new_page()
-    tab.goto(write_summary(tmp_path, figures=figures).as_uri())
+    tab.goto(write_page(tmp_path, figures=figures).as_uri())
 
     for name in ("one", "two"):
         box = tab.locator(f"#{name}-line").bounding_box()
@@ -232,7 +232,7 @@ def test_the_browser_draws_two_figures_with_like_named_parts(
 
 
 def test_a_script_that_got_into_a_page_would_not_run(browser: Browser, tmp_path: Path) -> None:
-    path = write_summary(tmp_path)
+    path = write_page(tmp_path)
     html = path.read_text(encoding="utf-8")
     inserted = "<script>document.title = 'run'</script><img src='x' onerror='document.title=1'>"
     path.write_text(html.replace("</main>", f"{inserted}</main>"), encoding="utf-8")

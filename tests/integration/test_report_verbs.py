@@ -1,4 +1,4 @@
-"""What comes after a sweep: report, verify, rerun, compare and look, by the real command."""
+"""After a sweep: report, verify, rerun, compare and attend, by the command in this process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
-from helpers.shell import Shell
+from helpers.shell import InProcessShell, Shell
 
 MARK = 0.98765
 """A figure that no report shows by chance."""
@@ -38,13 +38,13 @@ class Search:
     def copied(self, folder: Path) -> Search:
         """The same elsewhere, to be spoilt."""
         shutil.copytree(self.folder, folder / "runs" / "search")
-        return Search(Shell(folder), self.winner, self.loser)
+        return Search(InProcessShell(folder), self.winner, self.loser)
 
 
 @pytest.fixture(name="searched", scope="module")
 def _searched(small: list[str], tmp_path_factory: pytest.TempPathFactory) -> Search:
     """A search of two points, which all tests of this file only read."""
-    shell = Shell(tmp_path_factory.mktemp("searched"))
+    shell = InProcessShell(tmp_path_factory.mktemp("searched"))
     sweep = ["sweep", "--fold-workers", "1", *small, "activation=tanh,arelu", "experiment=search"]
     found = shell.json(*sweep)
     (loser,) = (run["key"] for run in found["runs"] if run["key"] != found["winner"])
@@ -141,7 +141,7 @@ def test_a_page_opens_anywhere_and_shows_all_there_is(searched: Search, tmp_path
     }
     assert "@import" not in html
     assert page.tags.count("svg") >= 4
-    for words in ("Results", "Searches", "Published results", "SEALED", searched.loser, "tanh"):
+    for words in ("Results", "Sweeps", "Published results", "SEALED", searched.loser, "tanh"):
         assert words in page.text
 
 
@@ -156,7 +156,7 @@ def test_figures_are_drawn_beside_any_report(searched: Search, tmp_path: Path) -
     for name in drawn:
         assert ElementTree.parse(folder / f"{name}.svg").getroot().tag.endswith("svg")
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-    assert f"{2 * len(drawn)} files of figures" in done.stderr
+    assert f"{2 * len(drawn)} figure files" in done.stderr
     assert len(list(csv.DictReader(io.StringIO(done.stdout)))) > 2  # the report itself
 
 
@@ -206,7 +206,14 @@ def test_diagnostics_tell_where_recognition_fails(searched: Search) -> None:
 
     assert searched.loser not in json.dumps(found)  # it is sealed
     text = searched.sercli.ok("report", "search", "--diagnostics")
-    for words in ("improvised", "Session3", "female", "Ses05_M", "both turns", "which classes are"):
+    for words in (
+        "improvised",
+        "Session3",
+        "female",
+        "Ses05_M",
+        "both turns",
+        "confusions on test",
+    ):
         assert words in text
 
 
@@ -305,7 +312,7 @@ def test_what_differs_between_two_runs_is_listed(searched: Search) -> None:
     assert {found[0]["left"], found[0]["right"]} == {"tanh", "arelu"}
     everything = searched.sercli.json(*diff, "--all")["differences"]
     assert set(keys) < {each["key"] for each in everything}
-    assert "nothing" in searched.sercli.ok(*diff[:3], diff[2])
+    assert ": none" in searched.sercli.ok(*diff[:3], diff[2])
     assert "has 2 runs: name one" in searched.sercli.refused(*diff[:3], "search")
 
 
