@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
-
-if TYPE_CHECKING:
-    from pandera.pandas import DataFrameSchema
 
 COLUMNS: dict[str, str] = {
     "utterance": "str",  # unique id
@@ -39,56 +36,47 @@ _REQUIRED = {
 }
 """Column that must be filled → expected value."""
 
-_MOST = 1e9
-"""Upper limit of seconds and turns, to catch values in other units (our choice)."""
-
-_REMEDIES = {
+_EXPECTED = {
     "float64": "a time in seconds, 0 or more",
     "Int64": "a whole number, 0 or more",
     "boolean": "true, false or nothing",
     "gender": "female, male or nothing",
 }
+"""Type, or name of a column with a rule of its own → expected value."""
+
+_MOST = 1e9
+"""Upper limit of seconds and turns, to catch values in other units (our choice)."""
 
 
 def valid_rows(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[int, str]]:
     """Drop the rows that do not fit, and convert the columns to their types.
 
     Args:
-        table: The columns of `COLUMNS`, in order, of any type; the index numbers the rows.
+        table: The columns of `COLUMNS`, of any type; the index numbers the rows.
 
     Returns:
         The rows that fit, with the types of `COLUMNS`; and number of each other row → reason,
         for the first column that does not fit.
     """
-    from pandera.errors import SchemaErrors  # slow import (0.1 s)
-
     reasons: dict[int, str] = {}
-    try:
-        _schema().validate(table, lazy=True)
-    except SchemaErrors as errors:
-        reasons = _first_failures(errors.failure_cases)
-        if not reasons:  # not of rows: the columns themselves are wrong
-            raise
+    for column in COLUMNS:
+        for row, reason in _misfits(table[column]):
+            reasons.setdefault(row, reason)
     return table.drop(index=list(reasons)).astype(COLUMNS), reasons
 
 
-@cache
-def _schema() -> DataFrameSchema:
-    from pandera.pandas import Check, Column, DataFrameSchema
-
-    kinds = {
-        "float64": Check(_is_time, element_wise=True),
-        "Int64": Check(_is_position, element_wise=True),
-        "boolean": Check.isin([True, False]),
-        "str": None,
-    }
-    rules = {name: kinds[kind] for name, kind in COLUMNS.items()}
-    rules |= dict.fromkeys(_REQUIRED, Check.ne(""))
-    rules["gender"] = Check.isin(["female", "male"])
-    columns = {
-        name: Column(checks=rule, nullable=name not in _REQUIRED) for name, rule in rules.items()
-    }
-    return DataFrameSchema(columns, strict=True, ordered=True)
+def _misfits(values: pd.Series[Any]) -> Iterator[tuple[int, str]]:
+    """Yield row and reason of each value that does not fit its column."""
+    column = str(values.name)
+    if column in _REQUIRED:
+        for row in values.index[values.isna() | (values == "")]:
+            yield row, f"has no {column}; the column needs {_REQUIRED[column]}"
+    kind = column if column in _EXPECTED else COLUMNS[column]
+    if kind in _EXPECTED:
+        for row, value in zip(values.index, values, strict=True):
+            if not (pd.isna(value) or _FITS[kind](value)):
+                shown = f"{value:g}" if isinstance(value, float) else value
+                yield row, f"{column} '{shown}' is not {_EXPECTED[kind]}"
 
 
 def _is_time(value: Any) -> bool:
@@ -99,18 +87,9 @@ def _is_position(value: Any) -> bool:
     return _is_time(value) and value % 1 == 0
 
 
-def _first_failures(cases: pd.DataFrame) -> dict[int, str]:
-    """Return number of the row → reason, for the first column in which the row fails."""
-    reasons: dict[int, str] = {}
-    for column in COLUMNS:
-        failed = cases[(cases["column"] == column) & cases["index"].notna()]
-        for row, value in zip(failed["index"], failed["failure_case"], strict=True):
-            reasons.setdefault(int(row), _reason(column, value))
-    return reasons
-
-
-def _reason(column: str, value: Any) -> str:
-    if column in _REQUIRED:
-        return f"has no {column}; the column needs {_REQUIRED[column]}"
-    shown = f"{value:g}" if isinstance(value, float) else value
-    return f"{column} '{shown}' is not {_REMEDIES.get(column) or _REMEDIES[COLUMNS[column]]}"
+_FITS: dict[str, Callable[[Any], bool]] = {
+    "float64": _is_time,
+    "Int64": _is_position,
+    "boolean": lambda value: value in (True, False),
+    "gender": lambda value: value in ("female", "male"),
+}
