@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from helpers.corpus_factory import chosen, read
+from helpers.corpus_factory import chosen, made_once, read
 from helpers.iemocap_tree import (
     INVERSIONS,
     UNLABELLED,
@@ -26,7 +26,7 @@ from sercli.reporting.views.audit import audit_view
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_iemocap_tree(tmp_path_factory.mktemp("whole") / "IEMOCAP")
+    return made_once(tmp_path_factory, "whole-iemocap", make_iemocap_tree)
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+from filelock import FileLock
 
 from sercli.config.schema import DatasetConfig
 from sercli.corpora.audit import Audit, audit
@@ -17,10 +20,24 @@ from sercli.resources import packaged
 
 def add(root: Path, *places: str, content: bytes = b"RIFF") -> None:
     """Write files; no reader looks into the audio, so that four bytes of it will do."""
-    for place in places:
-        file = root / place
-        file.parent.mkdir(parents=True, exist_ok=True)
+    files = [root / place for place in places]
+    for folder in {file.parent for file in files}:
+        folder.mkdir(parents=True, exist_ok=True)
+    for file in files:
         file.write_bytes(content)
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return the folder ``name``, made once per session by the first process that needs it."""
+    base = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # the folder above is that of all workers
+        base = base.parent
+    root, done = base / name, base / f"{name}.done"
+    with FileLock(base / f"{name}.lock"):
+        if not done.exists():
+            make(root)
+            done.touch()
+    return root
 
 
 def chosen(choice: str, root: Path) -> DatasetConfig:
@@ -50,10 +67,10 @@ def refusals(manifest: Manifest) -> dict[str, str]:
 
 
 def unused(manifest: Manifest, columns: Iterable[str]) -> bool:
-    """Tell whether all values of these columns are missing."""
+    """Return True if all values of these columns are missing."""
     return bool(manifest.table[list(columns)].isna().all(axis=None))
 
 
 def first(manifest: Manifest) -> dict[str, Any]:
-    """Return what the first row says; columns without a value are left out."""
+    """Return the first row; columns without a value are left out."""
     return {str(column): value for column, value in manifest.table.iloc[0].dropna().items()}

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+from helpers.corpus_factory import made_once
 from helpers.shell import Shell
 
 from sercli.__main__ import main
@@ -55,9 +57,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small synthetic corpus in IEMOCAP's layout: five sessions, 100 turns."""
     from sercli.corpora.synthetic import SyntheticSize, generate
 
-    root = tmp_path_factory.mktemp("corpus") / "iemocap"
-    generate(root, 1, size=SyntheticSize(2, 10), workers=1)
-    return root
+    make = partial(generate, seed=1, size=SyntheticSize(2, 10), workers=1)
+    return made_once(tmp_path_factory, "iemocap", make)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from sercli.errors import RequestError
 
 HEADER = "file_id\temotion\traw_text\tnormalized_text\tspeaker_id\tgender\tage"
 CLASSES = {name: name for name in ("anger", "happiness", "neutral", "sadness")}
-REAL = Path(os.environ.get("SERCLI_NEMO", Path(__file__).parents[3] / "shared/data/nemo"))
+REAL = Path(os.environ.get("SERCLI_NEMO", Path(__file__).parents[4] / "shared/data/nemo"))
 
 
 def read(root: Path) -> Manifest:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 import pytest
 from helpers.reference_context import Said, every_choice, reference_context
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sercli.config.schema import ContextConfig
@@ -165,12 +165,12 @@ def test_random_turns_are_of_the_right_speaker_and_never_the_target() -> None:
 
 def test_random_turns_of_whatever_speaker_are_of_both() -> None:
     manifest = manifest_of(speak(*"FMFM"))
-    configs = [ContextConfig(choose="random_any", seed=seed) for seed in range(200)]
+    configs = [ContextConfig(choose="random_any", seed=seed) for seed in range(120)]
     found = pd.concat([find_context(manifest, config).loc[["u0"]] for config in configs])
     for column in ("own", "interlocutor"):
         counts = found[column].value_counts()
         assert set(counts.index) == {"u1", "u2", "u3"}
-        assert counts.min() > 40  # of 67 expected
+        assert counts.min() > 22  # of 40 expected
 
 
 def test_a_seed_is_a_choice_and_another_seed_another() -> None:
@@ -213,6 +213,7 @@ def conversations(draw: st.DrawFn) -> list[Spoken]:
     ]
 
 
+@settings(max_examples=40, deadline=None)
 @given(conversations(), st.sampled_from(every_choice(range(11))))
 def test_the_context_is_what_a_look_turn_by_turn_finds(
     turns: list[Spoken], config: ContextConfig

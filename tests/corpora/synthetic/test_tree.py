@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import wave
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from helpers.corpus_factory import made_once
 
 from sercli.config.schema import DatasetConfig
 from sercli.corpora.manifest import Manifest
@@ -28,9 +30,16 @@ TASK = {"ang": "anger", "hap": "happiness", "exc": "happiness", "neu": "neutral"
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("synthetic") / "corpus"
-    generate(root, 0, size=SMALL, workers=1)
-    return root
+    return made_once(
+        tmp_path_factory, "synthetic-small", partial(generate, seed=0, size=SMALL, workers=1)
+    )
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made_once(
+        tmp_path_factory, "synthetic-tiny", partial(generate, seed=1, size=TINY, workers=1)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +59,12 @@ def samples(path: Path | str) -> Sound:
         return np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768
 
 
-def test_the_same_seed_gives_the_same_bytes_for_one_worker_and_two(tmp_path: Path) -> None:
-    generate(tmp_path / "one", 5, size=TINY, workers=1)
-    generate(tmp_path / "two", 5, size=TINY, workers=2)
+def test_the_same_seed_gives_the_same_bytes_for_one_worker_and_two(
+    tiny: Path, tmp_path: Path
+) -> None:
+    generate(tmp_path / "two", 1, size=TINY, workers=2)
     generate(tmp_path / "other", 6, size=TINY, workers=1)
-    one = contents(tmp_path / "one")
+    one = contents(tiny)
     assert len(one) == 1 + 5 * (2 + 2 + 2)  # stamp; two texts, two turns, two AppleDouble files
     assert one == contents(tmp_path / "two")
     assert one != contents(tmp_path / "other")
@@ -144,17 +154,15 @@ def test_the_stamp_says_that_the_speech_is_synthetic(tree: Path) -> None:
     assert stamp["turns"] == len(list(tree.rglob("Ses*.wav")))
 
 
-def test_a_corpus_that_is_there_is_left_alone(tmp_path: Path) -> None:
-    root = tmp_path / "corpus"
-    ensure(root, 1, size=TINY, workers=1)
+def test_a_corpus_that_is_there_is_left_alone(tiny: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(tiny, tmp_path / "corpus")
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
     ensure(root, 1, size=SMALL, workers=1)
     assert before == {path: path.stat().st_mtime_ns for path in root.rglob("*")}
 
 
-def test_a_corpus_of_another_generator_is_replaced(tmp_path: Path) -> None:
-    root = tmp_path / "corpus"
-    ensure(root, 1, size=TINY, workers=1)
+def test_a_corpus_of_another_generator_is_replaced(tiny: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(tiny, tmp_path / "corpus")
     fresh = contents(root)
     stamp = json.loads((root / STAMP).read_text())
     (root / STAMP).write_text(json.dumps(stamp | {"generator": GENERATOR - 1}))
@@ -164,8 +172,8 @@ def test_a_corpus_of_another_generator_is_replaced(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".tmp")] == []
 
 
-def test_the_corpus_of_another_seed_is_not_overwritten(tmp_path: Path) -> None:
-    ensure(tmp_path / "corpus", 1, size=TINY, workers=1)
+def test_the_corpus_of_another_seed_is_not_overwritten(tiny: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny, tmp_path / "corpus")
     before = contents(tmp_path)
     with pytest.raises(RequestError, match="of seed 1, not 2"):
         ensure(tmp_path / "corpus", 2, size=TINY, workers=1)
@@ -202,14 +210,13 @@ def test_a_root_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None
     assert "\n" not in str(caught.value)
 
 
-def test_two_processes_at_once_give_one_whole_corpus(tmp_path: Path) -> None:
+def test_two_processes_at_once_give_one_whole_corpus(tiny: Path, tmp_path: Path) -> None:
     root = tmp_path / "corpus"
     with worker_pool(2) as pool:
-        job = partial(ensure, root, 0, size=TINY, workers=1)
+        job = partial(ensure, root, 1, size=TINY, workers=1)
         for done in [pool.submit(job) for _ in range(4)]:
             done.result()
-    generate(tmp_path / "alone", 0, size=TINY, workers=1)
-    assert contents(root) == contents(tmp_path / "alone")
+    assert contents(root) == contents(tiny)
 
 
 class Stopped(Task):

@@ -6,7 +6,6 @@ import pytest
 from helpers.corpus_factory import add, first, read
 
 from sercli.corpora.manifest import Refusal
-from sercli.errors import RequestError
 
 MANDARIN = "打远一看,它们的确很是美丽,"
 ENGLISH = "The fisherman’s wife said: “naïve”."
@@ -164,9 +163,3 @@ def test_a_stray_file_is_refused_and_the_rest_is_read(
     (refusal,) = manifest.refused
     assert refusal.file == stray
     assert refusal.reason.startswith(reason)
-
-
-def test_a_root_of_another_layout_is_told_what_is_expected(tmp_path: Path) -> None:
-    add(tmp_path, "0001.txt")
-    with pytest.raises(RequestError, match=r"expected 0001/Angry/train/0001_000351\.wav"):
-        read("esd", tmp_path)

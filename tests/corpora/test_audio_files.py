@@ -8,9 +8,7 @@ import pytest
 from helpers.corpus_factory import add
 
 from sercli.corpora.audio_files import AudioIndex, find_audio
-from sercli.corpora.manifest import Refusal, Row
-from sercli.corpora.readers.name_pattern import read_names
-from sercli.errors import RequestError
+from sercli.corpora.manifest import Refusal
 
 LAYOUT = "a/NAME.wav"
 
@@ -20,12 +18,6 @@ def found(root: Path) -> list[str]:
     names = [file.relative_to(root).as_posix() for file in find_audio(root, refused)]
     assert refused == []
     return names
-
-
-def row(place: Path) -> Row:
-    if place.stem == "odd":
-        raise ValueError("has an odd name")
-    return {"utterance": place.stem}
 
 
 def test_audio_is_found_at_any_depth_whatever_its_format_in_the_order_of_the_paths(
@@ -79,40 +71,6 @@ def test_a_folder_that_cannot_be_read_is_refused(
     refused: list[Refusal] = []
     assert [file.name for file in find_audio(tmp_path, refused)] == ["a.wav"]
     assert refused == [Refusal("secret", "cannot be read (Permission denied)")]
-
-
-def test_every_name_gives_a_row_or_a_refusal(tmp_path: Path) -> None:
-    add(tmp_path, "x.wav", "odd.wav")
-    rows, refused = read_names(tmp_path, row, LAYOUT)
-    assert rows == [{"utterance": "x", "audio": str(tmp_path / "x.wav")}]
-    assert refused == [Refusal("odd.wav", "has an odd name")]
-
-
-def test_of_two_files_of_an_utterance_the_second_one_is_refused(tmp_path: Path) -> None:
-    add(tmp_path, "a/x.wav", "b/x.wav", "b/x.flac")
-    rows, refused = read_names(tmp_path, row, LAYOUT)
-    assert [each["audio"] for each in rows] == [str(tmp_path / "a/x.wav")]
-    assert refused == [
-        Refusal("b/x.flac", "x is a/x.wav already"),
-        Refusal("b/x.wav", "x is a/x.wav already"),
-    ]
-
-
-def test_a_root_without_audio_is_told_what_was_expected(tmp_path: Path) -> None:
-    add(tmp_path, "readme.txt")
-    with pytest.raises(RequestError) as error:
-        read_names(tmp_path, row, LAYOUT)
-    assert str(error.value) == (
-        f"{tmp_path}: no audio file is there; expected a/NAME.wav. "
-        "Set the folder of the corpus with dataset.root=PATH"
-    )
-
-
-def test_a_root_with_audio_of_another_corpus_is_told_why_it_does_not_fit(tmp_path: Path) -> None:
-    add(tmp_path, "odd.wav", "sub/odd.wav")
-    message = r"none of 2 files fits, the first one odd\.wav: has an odd name; expected a/NAME\.wav"
-    with pytest.raises(RequestError, match=message):
-        read_names(tmp_path, row, LAYOUT)
 
 
 def test_a_label_takes_its_file_once(tmp_path: Path) -> None:
