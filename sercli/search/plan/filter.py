@@ -1,4 +1,4 @@
-"""What a plan leaves out: an expression over configuration keys, by the simpleeval library."""
+"""The filter of a plan: an expression over configuration keys, evaluated by simpleeval."""
 
 from __future__ import annotations
 
@@ -19,83 +19,82 @@ _OPERATORS = {
         *(ast.Not, ast.USub, ast.Add, ast.Sub, ast.Mult, ast.Div),
     )
 }
-_PARTS = (
-    *(ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.BinOp, ast.Compare, *_OPERATORS),
-    *(ast.Name, ast.Load, ast.Constant, ast.Tuple, ast.List),
+_NODES = (
+    *(ast.BoolOp, ast.UnaryOp, ast.BinOp, ast.Compare),
+    *(ast.Name, ast.Constant, ast.Tuple, ast.List),
 )
-_WORDS = {"null": None, "true": True, "false": False}
-"""As a configuration writes them; an expression may use Python's names, too."""
+_CONSTANTS = {"null": None, "true": True, "false": False}
+"""Constants as a configuration writes them; an expression may use Python's, too."""
 
 
 class Filter:
-    """Whether a point is left out.
+    """Excludes points by an expression: ``activation != 'arelu' and arelu.alpha != 0.01``.
 
-    An expression compares keys with values: ``activation != 'arelu' and arelu.alpha != 0.01``.
-    A key with dots stands for its value; the name of a group for its choice, as in
-    ``activation in ('tanh', 'relu')``. A key that a point does not have is null there. It knows
-    comparisons, ``and``, ``or``, ``not``, ``in`` and the four rules of arithmetic, and calls
-    nothing.
+    A dotted key has its value, a group its choice (``activation in ('tanh', 'relu')``), and a key
+    that a point lacks is null. Expressions have comparisons, ``and``, ``or``, ``not``, ``in`` and
+    arithmetic; they cannot call or look up anything.
+
+    >>> from sercli.config.frozen import choices_of, freeze, leaves_of, thaw
+    >>> base = freeze(["activation=arelu"])
+    >>> excludes = Filter("activation == 'arelu' and arelu.alpha > 0.5", leaves_of(base))
+    >>> excludes(thaw(base, {"arelu.alpha": 0.9}), choices_of(base))
+    True
 
     Args:
         expression: The expression.
-        keys: Leaves of the configurations that it is asked about.
+        keys: Leaves of the configurations to filter.
 
     Raises:
-        RequestError: It is no such expression, or names an unknown key.
+        RequestError: The expression cannot be parsed, or names an unknown key.
     """
 
     def __init__(self, expression: str, keys: Collection[str]) -> None:
         self.expression = " ".join(expression.split("\n")).strip()
-        self._tree = _parsed(self.expression, {*keys, *GROUPS})
+        self._tree = _parse(self.expression)
         self._evaluator = EvalWithCompoundTypes(operators=_OPERATORS, functions={})
-        self._names = {part.id for part in ast.walk(self._tree) if isinstance(part, ast.Name)}
+        self._evaluator.nodes = {kind: self._evaluator.nodes[kind] for kind in _NODES}
+        self._names = {node.id for node in ast.walk(self._tree) if isinstance(node, ast.Name)}
+        known = {*keys, *GROUPS, *_CONSTANTS}
+        for name in sorted(self._names - known):
+            hint = nearest(name, known)
+            raise RequestError(f"exclude '{self.expression}': unknown key '{name}'.{hint}")
 
     def __call__(self, config: Config, choices: Mapping[str, str]) -> bool:
-        """Say whether a point is left out.
+        """Return True if the point is excluded.
 
         Args:
-            config: Its configuration.
+            config: Configuration of the point.
             choices: Group → choice.
 
         Raises:
-            RequestError: The expression cannot be computed for this point.
+            RequestError: The expression cannot be evaluated for this point.
         """
         values = {name: _value(name, config, choices) for name in self._names}
         self._evaluator.names = values
         try:
             return bool(self._evaluator.eval(self.expression, previously_parsed=self._tree))
         except (InvalidExpression, TypeError, ArithmeticError, RecursionError) as error:
-            found = "".join(f" {name}={values[name]!r}" for name in sorted(self._names - {*_WORDS}))
+            found = ", ".join(f"{x}={values[x]!r}" for x in sorted(self._names - {*_CONSTANTS}))
+            point = f" for {found}" if found else ""
             raise RequestError(
-                f"exclude '{self.expression}' has no answer where{found}: {error}"
+                f"exclude '{self.expression}' cannot be evaluated{point}: {error}"
             ) from error
 
 
-def _parsed(expression: str, known: Collection[str]) -> ast.expr:
-    """Parse an expression, a key with dots as one name."""
-    refusal = f"exclude '{expression}'"
+def _parse(expression: str) -> ast.expr:
     try:
-        tree = _KeysAsNames().visit(ast.parse(expression, mode="eval").body)
+        return cast("ast.expr", _DottedNames().visit(ast.parse(expression, mode="eval").body))
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise RequestError(
-            f"{refusal} is not an expression, as in activation != 'arelu' and arelu.alpha != 0.01"
+            f"exclude '{expression}' is not an expression; expected e.g. "
+            "activation != 'arelu' and arelu.alpha != 0.01"
         ) from error
-    for part in ast.walk(tree):
-        if not isinstance(part, _PARTS):
-            raise RequestError(
-                f"{refusal}: only keys, values, comparisons and arithmetic; "
-                f"no {type(part).__name__}"
-            )
-        if isinstance(part, ast.Name) and part.id not in {*known, *_WORDS}:
-            raise RequestError(f"{refusal}: unknown key '{part.id}'.{nearest(part.id, known)}")
-    return cast("ast.expr", tree)
 
 
-class _KeysAsNames(ast.NodeTransformer):
-    """Makes one name of ``arelu.alpha``, so that nothing ever looks up an attribute."""
+class _DottedNames(ast.NodeTransformer):
+    """Turns ``arelu.alpha`` into one name, so that no attribute is ever looked up."""
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
-        """Join a chain of names; of anything else an attribute stays, and is refused."""
         text = ast.unparse(node)
         if all(name.isidentifier() for name in text.split(".")):
             return ast.Name(id=text, ctx=ast.Load())
@@ -103,8 +102,8 @@ class _KeysAsNames(ast.NodeTransformer):
 
 
 def _value(name: str, config: Config, choices: Mapping[str, str]) -> Any:
-    if name in _WORDS:
-        return _WORDS[name]
+    if name in _CONSTANTS:
+        return _CONSTANTS[name]
     if name in choices:
         return choices[name]
     node: Any = config

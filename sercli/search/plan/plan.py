@@ -1,4 +1,4 @@
-"""The plan of a sweep: what its points are, which of them count, and what is sought."""
+"""The plan of a sweep: its space, its points, and how to search them."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from sercli.search.plan.space import POINT, Point, Space, base_name
 
 GRID = "grid"
 OBJECTIVES = ("dev_ua", "parameters", "seconds")
-"""UA on dev, the more the better; weights of the model and seconds of training, the fewer."""
+"""UA on dev, which is maximised; parameters of the model and seconds of training, minimised."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A sweep, before anything of it has run.
+    """The plan of a sweep.
 
     Attributes:
-        experiment: Its name.
+        experiment: Name of the experiment.
         sampler: ``grid``, or one of `sercli.search.samplers`.
-        trials: How many points a sampler proposes; None for a grid.
+        trials: Number of trials of a sampler; None for a grid.
         seed: Seed of the sampler.
-        objectives: Of `OBJECTIVES`.
+        objectives: Some of `OBJECTIVES`.
         pruner: One of `sercli.search.samplers.pruners`, or None.
-        comparison: Whether it compares systems that were named before, so that all of them are
-            results and none is chosen.
-        space: What its points are made of.
-        points: Of a grid all of them, in order, no two of which would give the same result; else
-            none.
+        comparison: True if the trials are pre-registered systems: all are results, and no winner
+            is selected.
+        space: The space of the search.
+        points: All points of a grid, in order, no two of which give the same result; none of a
+            search.
     """
 
     experiment: str
@@ -63,44 +63,46 @@ def make_plan(
 ) -> Plan:
     """Plan a sweep.
 
-    What is given here wins over what the file of a plan says.
+    Arguments win over the plan file.
+
+    >>> plan = make_plan(["activation=tanh,arelu", "arelu.alpha=0.1,0.9"])
+    >>> [point.parameters for point in plan.points]  # alpha changes nothing with tanh
+    [{'activation': 'tanh', 'arelu.alpha': '0.1'}, {'activation': 'arelu', 'arelu.alpha': '0.1'}, \
+{'activation': 'arelu', 'arelu.alpha': '0.9'}]
 
     Args:
-        overrides: Hydra overrides, at least one of them with several values unless the plan has.
-        plan: Name or path of the file of a plan.
-        sampler: What proposes points; default: all of a grid.
-        trials: How many points a sampler proposes.
-        seed: Seed of the sampler, 0 or more; default: 0.
-        objectives: What the search is for; default: UA on dev.
-        pruner: What stops points early; ``none``: nothing, although the file says so.
-        comparison: Whether all points are results.
+        overrides: Hydra overrides, at least one with several values unless the plan file has one.
+        plan: Name or path of a plan file.
+        sampler: Name of the sampler; default: ``grid``.
+        trials: Number of trials of a sampler.
+        seed: Seed of the sampler, ≥ 0; default: 0.
+        objectives: Objectives of the search; default: UA on dev.
+        pruner: Name of the pruner; ``none``: no pruner, whatever the plan file says.
+        comparison: True if the trials are pre-registered systems (`Plan`).
 
     Raises:
-        RequestError: The plan, an override, or the configuration of a point makes no sense.
+        RequestError: The plan file, an override, or the configuration of a point is invalid.
     """
-    file = (
-        read_plan_file(plan, overrides)
-        if plan
-        else PlanFile(PlanSchema(), (), {}, tuple(overrides))
-    )
-    form = file.form
-    sampler = sampler or form.sampler or GRID
+    no_file = PlanFile(PlanSchema(), (), {}, tuple(overrides))
+    file = read_plan_file(plan, overrides) if plan else no_file
+    content = file.content
+    sampler = sampler or content.sampler or GRID
     if trials is None and sampler != GRID:
-        trials = form.trials
-    objectives = tuple(objectives or form.objectives or OBJECTIVES[:1])
-    pruner = pruner or form.prune
+        trials = content.trials
+    objectives = tuple(objectives or content.objectives or OBJECTIVES[:1])
+    pruner = pruner or content.prune
     pruner = None if pruner == "none" else pruner
-    comparison = comparison or (form.comparison and sampler == GRID)
+    comparison = comparison or (content.comparison and sampler == GRID)
     _check_trials(sampler, trials)
-    _check_aim(sampler, objectives, pruner, comparison)
+    _check_search(sampler, objectives, pruner, comparison)
     space = _make_space(file, listed=sampler == GRID)
     experiment, points = _make_points(space, listed=sampler == GRID)
-    seed = (form.seed or 0) if seed is None else seed
+    seed = (content.seed or 0) if seed is None else seed
     return Plan(experiment, sampler, trials, seed, objectives, pruner, comparison, space, points)
 
 
 def identity(config: Config) -> str:
-    """Say what can change the result of a configuration; points of equal identity are one."""
+    """Return all that can change the result of a configuration; equal points are one trial."""
     return json.dumps([result_relevant(config), config.dataset.root], sort_keys=True)
 
 
@@ -111,13 +113,13 @@ def _check_trials(sampler: str, trials: int | None) -> None:
         raise RequestError(f"unknown sampler '{sampler}'.{nearest(sampler, (GRID, *SAMPLERS))}")
     if sampler == GRID and trials is not None:
         raise RequestError(
-            f"trials={trials}: a grid runs all its points; give another sampler (tpe), or no trials"
+            f"trials={trials}: a grid runs all its points; give a sampler (tpe), or no --trials"
         )
     if sampler != GRID and (trials is None or trials < 1):
         raise RequestError(f"sampler {sampler} needs a number of trials, as in --trials 60")
 
 
-def _check_aim(
+def _check_search(
     sampler: str, objectives: Sequence[str], pruner: str | None, comparison: bool
 ) -> None:
     from sercli.search.samplers.pruners import make_pruner
@@ -127,23 +129,21 @@ def _check_aim(
             raise RequestError(f"unknown objective '{name}'.{nearest(name, OBJECTIVES)}")
     if OBJECTIVES[0] not in objectives or len(set(objectives)) < len(objectives):
         raise RequestError(
-            f"objectives {', '.join(objectives)}: {OBJECTIVES[0]} must be one, and none stand twice"
+            f"objectives {', '.join(objectives)}: {OBJECTIVES[0]} is required, none may repeat"
         )
     if sampler == "cmaes" and len(objectives) > 1:
-        raise RequestError("sampler cmaes has one objective; use tpe for several")
+        raise RequestError("sampler cmaes searches one objective; use tpe for several")
     make_pruner(pruner, len(objectives))
     if comparison and (sampler != GRID or pruner):
-        raise RequestError(
-            "comparison: systems that were named before are a grid, and none is pruned"
-        )
+        raise RequestError("--comparison: pre-registered systems are a grid, and none is pruned")
 
 
 def _make_space(file: PlanFile, *, listed: bool) -> Space:
-    """Read the axes and freeze a configuration for each combination of composed values.
+    """Read the axes, and freeze a configuration for each combination of composed values.
 
     Args:
-        file: The plan.
-        listed: Whether all points must be listed, so that there may be no interval.
+        file: The plan file.
+        listed: True for a grid, whose axes have no interval.
     """
     read = {name: _read_point(file, name) for name in file.points or ("",)}
     first = next(iter(read.values()))
@@ -157,40 +157,40 @@ def _make_space(file: PlanFile, *, listed: bool) -> Space:
     _check_axes(axes, listed=listed)
     bases = _freeze_all(axes, read)
     typed = tuple(_with_numbers(axis, next(iter(bases.values()))) for axis in axes)
-    return Space(typed, bases, file.form.exclude)
+    return Space(typed, bases, file.content.exclude)
 
 
 def _read_point(file: PlanFile, name: str) -> list[str | Axis]:
-    """Read the overrides of one of the points of a file."""
+    """Return the overrides and axes of one point of a plan file."""
     own = file.points.get(name, ())
     for item in read_sweep(own):
         if isinstance(item, Axis):
             raise RequestError(
-                f"point {name}: '{item.word(item.text)}' has several values; put it under 'sweep'"
+                f"point {name}: '{item.word(item.text)}' has several values; move it to 'sweep'"
             )
     return read_sweep([*file.before, *own, *file.after])
 
 
 def _find(axis: Axis, items: Sequence[str | Axis]) -> Axis:
-    """The axis of the same key; every point of a file has the same ones."""
+    """Return the axis of the same key; all points of a plan file have the same axes."""
     return next(item for item in items if isinstance(item, Axis) and item.key == axis.key)
 
 
 def _check_axes(axes: Sequence[Axis], *, listed: bool) -> None:
     if not axes:
         raise RequestError(
-            "nothing to sweep: give a key several values, as in arelu.alpha=0.01,0.1 "
-            "(for a single configuration: sercli train)"
+            "nothing to sweep: give a key several values, e.g. arelu.alpha=0.01,0.1 "
+            "(train a single configuration by sercli train)"
         )
     for axis in axes if listed else ():
         if axis.interval is not None:
             raise RequestError(
-                f"'{axis.word(axis.text)}' is an interval, and a grid needs values: "
+                f"'{axis.word(axis.text)}' is an interval, but a grid needs values: "
                 "list them (a=1,2), or use range(start,stop,step)"
             )
     points = math.prod(len(axis.values) for axis in axes)
     if listed and points > MOST_VALUES:
-        raise RequestError(f"a grid of {points} points; give --sampler and --trials instead")
+        raise RequestError(f"a grid of {points} points is too large; give --sampler and --trials")
 
 
 def _freeze_all(axes: Sequence[Axis], read: Mapping[str, Sequence[str | Axis]]) -> dict[str, str]:
@@ -211,7 +211,7 @@ def _freeze_all(axes: Sequence[Axis], read: Mapping[str, Sequence[str | Axis]]) 
 
 
 def _with_numbers(axis: Axis, base: str) -> Axis:
-    """Say of an interval whether it has whole numbers only, as the setting itself has."""
+    """Restrict an interval to whole numbers where the hyperparameter is one."""
     if axis.interval is None:
         return axis
     kind = number_kind(base, axis.key)
@@ -225,9 +225,9 @@ def _with_numbers(axis: Axis, base: str) -> Axis:
 
 
 def _make_points(space: Space, *, listed: bool) -> tuple[str, tuple[Point, ...]]:
-    """Return the name of the experiment and the different points of a grid.
+    """Return the name of the experiment, and the distinct points of a grid.
 
-    Of a space without a list of points a few are tried, so that what makes no sense is refused now.
+    Of a search a few points are tried, so that invalid ones are refused now.
     """
     points: dict[str, Point] = {}
     homes = set()
@@ -243,5 +243,5 @@ def _make_points(space: Space, *, listed: bool) -> tuple[str, tuple[Point, ...]]
     if len(homes) != 1:
         raise RequestError("a sweep is one experiment: give one experiment= and one paths.runs=")
     if listed and not points:
-        raise RequestError(f"exclude '{space.exclude}' leaves no point")
+        raise RequestError(f"exclude '{space.exclude}' excludes all points")
     return homes.pop()[0], tuple(points.values())

@@ -1,4 +1,4 @@
-"""The space of a sweep: its axes, and the frozen configurations that they start from."""
+"""The space of a sweep: its axes, and the frozen configurations of its points."""
 
 from __future__ import annotations
 
@@ -21,19 +21,18 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 POINT = "point"
-"""The axis of the named points of a plan file."""
+"""Key of the axis whose values are the named points of a plan file."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """One point of a space.
+    """A point of a space.
 
     Attributes:
-        overrides: What makes it differ from the defaults; composing them gives the same
-            configuration as long as no file was edited.
-        base: Which frozen configuration it starts from.
-        settings: What is set in it: key → value.
-        parameters: What was chosen on each axis, as `Space.point` takes it.
+        overrides: Its overrides; they compose to its configuration as long as no file is edited.
+        base: Name of its frozen configuration (`base_name`).
+        settings: Key → value to set in the frozen configuration.
+        parameters: Key of each axis → value, as `Space.point` takes them.
     """
 
     overrides: tuple[str, ...]
@@ -44,12 +43,12 @@ class Point:
 
 @dataclass(frozen=True)
 class Space:
-    """Everything that a worker on another machine needs to know of a sweep's points.
+    """The space of a sweep, complete enough for workers on other machines.
 
     Attributes:
-        axes: What is swept, the last varying fastest in a grid.
+        axes: The swept hyperparameters; the last varies fastest in a grid.
         bases: Values of the composed axes (`base_name`) → frozen configuration.
-        exclude: Which points are left out (`sercli.search.plan.filter`).
+        exclude: Expression that excludes points (`sercli.search.plan.filter`).
     """
 
     axes: tuple[Axis, ...]
@@ -57,20 +56,20 @@ class Space:
     exclude: str | None = None
 
     def distributions(self) -> dict[str, BaseDistribution]:
-        """Return for each axis what a sampler draws from.
+        """Return key → the distribution that a sampler draws from.
 
-        An interval, and a range with its step, are numbers; choices are the words of overrides.
+        Intervals and ranges are numbers; choices are strings as an override writes them.
         """
         return {axis.key: _distribution(axis) for axis in self.axes}
 
     def point(self, parameters: Mapping[str, Any]) -> Point:
-        """Return the point that a choice on each axis means.
+        """Return the point with these values of the axes.
 
         Args:
             parameters: Key of the axis → value.
 
         Raises:
-            RequestError: An axis has no value, or one that it does not have.
+            RequestError: A value is missing, or not on its axis.
         """
         chosen = {axis.key: _chosen(axis, parameters) for axis in self.axes}
         base = base_name(self.axes, chosen)
@@ -84,18 +83,15 @@ class Space:
         return Point((*overrides_of(self.bases[base]), *words), base, settings, chosen)
 
     def grid(self) -> Iterator[Point]:
-        """Yield the points of every combination of values, the last axis varying fastest.
-
-        There must be no interval.
-        """
+        """Yield all points of a space without intervals, the last axis varying fastest."""
         keys = [axis.key for axis in self.axes]
         for values in itertools.product(*(axis.values for axis in self.axes)):
             yield self.point(dict(zip(keys, values, strict=True)))
 
     def samples(self) -> Iterator[Point]:
-        """Yield a few points that have, of each base, every value and both ends of intervals.
+        """Yield a few points that together have every value and both ends of each interval.
 
-        A setting that no run could use shows in one of them.
+        An invalid value shows in one of them.
         """
         lists = {
             axis.key: [axis.interval.low, axis.interval.high] if axis.interval else axis.values
@@ -109,35 +105,35 @@ class Space:
                 yield self.point(chosen | dict(zip(composed, base, strict=True)))
 
     def thaw(self, point: Point) -> Config:
-        """Make the configuration of a point, as it was when the sweep was planned.
+        """Return the configuration of a point as it was planned.
 
         Raises:
-            RequestError: It makes no sense.
+            RequestError: The configuration is invalid.
         """
         return thaw(self.bases[point.base], point.settings)
 
     def excludes(self, point: Point, config: Config) -> bool:
-        """Say whether a point is left out.
+        """Return True if a point is excluded.
 
         Args:
             point: The point.
             config: Its configuration.
 
         Raises:
-            RequestError: The expression cannot be computed for it.
+            RequestError: The expression cannot be evaluated for it.
         """
-        excluded = self._excluded
-        return excluded is not None and excluded(config, choices_of(self.bases[point.base]))
+        matches = self._filter
+        return matches is not None and matches(config, choices_of(self.bases[point.base]))
 
     @cached_property
-    def _excluded(self) -> Filter | None:
+    def _filter(self) -> Filter | None:
         if self.exclude is None:
             return None
         keys = {key for text in self.bases.values() for key in leaves_of(text)}
         return Filter(self.exclude, keys)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the space as one JSON document."""
+        """Return the space as a JSON document."""
         return {
             "axes": [asdict(axis) for axis in self.axes],
             "bases": dict(self.bases),
@@ -146,13 +142,13 @@ class Space:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Space:
-        """Read what `to_json` returned, and perhaps went through JSON."""
+        """Return the space of a document of `to_json`."""
         axes = tuple(_axis(**axis) for axis in content["axes"])
         return cls(axes, content["bases"], content["exclude"])
 
 
 def base_name(axes: Sequence[Axis], chosen: Mapping[str, Value]) -> str:
-    """Name the base of a point by its values on the composed axes."""
+    """Return the name of a frozen configuration: its values of the composed axes."""
     return " ".join(axis.word(chosen[axis.key]) for axis in axes if axis.composed)
 
 
@@ -163,12 +159,12 @@ def _axis(values: list[Value], interval: Mapping[str, Any] | None, **plain: Any)
 
 @lru_cache(maxsize=4096)
 def _meaning(word: str) -> Any:
-    """What an override sets its key to, by Hydra's grammar."""
+    """Return the value of an override by Hydra's grammar."""
     return parse([word])[0].value()
 
 
 def _chosen(axis: Axis, parameters: Mapping[str, Any]) -> Value:
-    """The value of an axis that a sampler means."""
+    """Return the value of an axis that a sampler has chosen."""
     value = parameters.get(axis.key)
     if value in axis.values:
         return cast("Value", value)

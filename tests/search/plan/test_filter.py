@@ -76,14 +76,14 @@ def test_it_says_what_python_says(alpha: float, beta: int) -> None:
         ("arelu.alhpa > 0", "unknown key 'arelu.alhpa'. Did you mean 'arelu.alpha'?"),
         ("arelu.alpha.real > 0", "unknown key 'arelu.alpha.real'"),
         ("arelu == 1", "unknown key 'arelu'"),
-        ("arelu.alpha >", "is not an expression, as in activation != 'arelu'"),
+        ("arelu.alpha >", "is not an expression; expected e.g. activation != 'arelu'"),
         ("", "exclude '' is not an expression"),
         ("arelu.alpha = 1", "is not an expression"),
         ("1) or (1", "is not an expression"),
         ("(" * 500 + "1" + ")" * 500, "is not an expression"),
-        ("arelu.alpha > 'x'", "has no answer where arelu.alpha=0.01: '>' not supported"),
-        ("1 / (arelu.beta - 1) > 0", "has no answer where arelu.beta=1.0: "),
-        ("'a' * 1000000000 == 'a'", "has no answer where"),
+        ("arelu.alpha > 'x'", "cannot be evaluated for arelu.alpha=0.01: '>' not supported"),
+        ("1 / (arelu.beta - 1) > 0", "cannot be evaluated for arelu.beta=1.0: "),
+        ("'a' * 1000000000 == 'a'", "cannot be evaluated"),
     ],
 )
 def test_what_has_no_answer_is_refused_in_one_line(expression: str, message: str) -> None:
@@ -91,20 +91,24 @@ def test_what_has_no_answer_is_refused_in_one_line(expression: str, message: str
 
 
 @pytest.mark.parametrize(
-    ("expression", "part"),
+    ("expression", "reason"),
     [
-        ("__import__('os').getcwd()", "Call"),
-        ("activation.upper() == 'A'", "Call"),
-        ("'a'.upper == 1", "Attribute"),
-        ("(activation).__class__.__mro__[1]", "Subscript"),
-        ("[x for x in (1, 2)]", "ListComp"),
-        ("lambda: 1", "Lambda"),
-        ("f'{arelu.alpha}'", "JoinedStr"),
+        ("__import__('os').getcwd()", "unknown key '__import__'"),
+        ("activation.upper() == 'A'", "unknown key 'activation.upper'"),
+        ("(1).real", "Attribute is not available"),
+        ("'a'.upper == 1", "Attribute is not available"),
+        ("(activation).__class__.__mro__[1]", "unknown key 'activation.__class__.__mro__'"),
+        ("arelu.alpha()", "Call is not available"),
+        ("(1, 2)[0]", "Subscript is not available"),
+        ("[x for x in (1, 2)]", "unknown key 'x'"),
+        ("[1 for arelu.alpha in (1, 2)]", "ListComp is not available"),
+        ("lambda: 1", "Lambda is not available"),
+        ("f'{arelu.alpha}'", "JoinedStr is not available"),
         ("9 ** 9 ** 9", "Pow"),
         ("1 << 9", "LShift"),
-        ("1 if arelu.learn else 0", "IfExp"),
-        ("{1: 2}", "Dict"),
+        ("1 if arelu.learn else 0", "IfExp is not available"),
+        ("{1: 2}", "Dict is not available"),
     ],
 )
-def test_an_expression_computes_and_does_nothing_else(expression: str, part: str) -> None:
-    assert f"only keys, values, comparisons and arithmetic; no {part}" in refusal(expression)
+def test_an_expression_computes_and_does_nothing_else(expression: str, reason: str) -> None:
+    assert reason in refusal(expression)
