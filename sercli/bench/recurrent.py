@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from sercli.errors import RequestError
-from sercli.models.batch import Batch, Turns
 from sercli.models.iaan import IAAN
+from sercli.models.interface import Batch, Turns
 from sercli.nn import GRU, run_parallel, use_backend
 from sercli.nn.activations import ACTIVATIONS
 from sercli.nn.cells import CELLS

@@ -10,7 +10,7 @@ from torch import nn
 
 from sercli.config.component import build
 from sercli.models.cell_factory import CellFactory
-from sercli.models.corpus_info import CorpusInfo
+from sercli.models.interface import CorpusInfo
 from sercli.registry import Registry
 
 MODELS: Registry[type[nn.Module]] = Registry("model", "sercli.models")
@@ -36,8 +36,8 @@ def build_model(
         corpus: What a model may ask about the corpus; None: nothing is known.
 
     Returns:
-        A module from `sercli.models.batch.Batch` to logits (B, classes), or to a
-        `sercli.models.output.Output` with them.
+        A module from `sercli.models.interface.Batch` to logits (B, classes), or to a
+        `sercli.models.interface.Output` with them.
 
     Raises:
         RequestError: A name or a setting is unknown, a value is out of range, or the corpus

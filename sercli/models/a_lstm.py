@@ -5,12 +5,9 @@ from __future__ import annotations
 from torch import nn
 
 from sercli.models import MODELS
-from sercli.models.batch import Batch
 from sercli.models.cell_factory import CellFactory
-from sercli.models.check import check_dropout, check_sizes
-from sercli.models.corpus_info import CorpusInfo
-from sercli.models.heads import TaskHeads, dense
-from sercli.models.output import Output
+from sercli.models.interface import Batch, CorpusInfo, Output
+from sercli.models.parts import TaskHeads, check_dropout, check_sizes, dense
 from sercli.nn.attention import DotAttention
 
 
@@ -72,4 +69,4 @@ class WeightedPooling(nn.Module):
         turns = batch.current
         states, _ = self.recurrent(self.dense(turns.frames), lengths=turns.lengths)
         pooled = self.pool(states, turns.valid)
-        return Output(self.head(pooled), self.tasks(pooled))
+        return Output(self.head(pooled), self.tasks(pooled, batch.criterion))

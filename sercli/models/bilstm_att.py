@@ -5,10 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from sercli.models import MODELS
-from sercli.models.batch import Batch
 from sercli.models.cell_factory import CellFactory
-from sercli.models.check import check_dropout, check_sizes
-from sercli.models.heads import dense
+from sercli.models.interface import Batch
+from sercli.models.parts import check_dropout, check_sizes, dense
 from sercli.nn.attention import DotAttention
 from sercli.nn.checks import check_one_of
 from sercli.nn.pooling import Pooling, ends_of_directions, largest_over_time, mean_over_time

@@ -6,10 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from sercli.models import MODELS
-from sercli.models.batch import Batch, Turns
 from sercli.models.cell_factory import CellFactory
-from sercli.models.check import check_dropout, check_sizes, check_weight
-from sercli.models.output import Output
+from sercli.models.interface import Batch, Output, Turns
+from sercli.models.parts import check_dropout, check_sizes, check_weight
 from sercli.nn import run_parallel
 from sercli.nn.attention import InteractionAttention, SelfAttention
 from sercli.nn.checks import check_one_of
@@ -109,7 +108,7 @@ class IAAN(nn.Module):
         pooled = self.attention(states, batch.current.valid, *context)
         vectors = [pooled, *context] if self.classifies_context else [pooled]
         logits: Tensor = self.head(torch.cat(vectors, dim=-1))
-        return Output(logits, penalty=self._penalty()) if self.head_l2 else logits
+        return Output(logits, {"head_l2": self._penalty()}) if self.head_l2 else logits
 
     def _encode(self, batch: Batch) -> tuple[Tensor, list[Tensor]]:
         """The states of the current turn (B, T, H), and a vector of each context turn."""

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from sercli.models import MODELS
-from sercli.models.batch import Batch, Turns
 from sercli.models.cell_factory import CellFactory
-from sercli.models.check import check_dropout, check_sizes
+from sercli.models.interface import Batch, Turns
+from sercli.models.parts import check_dropout, check_sizes
 from sercli.nn import last_state
 from sercli.nn.attention import FeatureAttention, TimeAttention
 from sercli.nn.checks import check_one_of

@@ -6,16 +6,13 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from sercli.errors import RequestError
 from sercli.models import MODELS
-from sercli.models.adversary import PriorAdversary
-from sercli.models.batch import Batch, Turns
 from sercli.models.cell_factory import CellFactory
-from sercli.models.check import check_dropout, check_sizes, check_weight
-from sercli.models.corpus_info import CorpusInfo
-from sercli.models.heads import TaskHeads
-from sercli.models.output import Output
+from sercli.models.interface import Batch, CorpusInfo, Output, Turns
+from sercli.models.parts import TaskHeads, check_dropout, check_sizes, check_weight
 from sercli.nn import run_parallel
 from sercli.nn.attention import BottleneckAttention, SelfAttention
 from sercli.nn.layer import RecurrentLayer
@@ -96,7 +93,7 @@ class MAEC(nn.Module):
         self.adversary = PriorAdversary(code, code) if adversary_weight else None
 
     def forward(self, batch: Batch) -> Output:
-        """Classify a batch; in training the penalty is the adversary's loss."""
+        """Classify a batch; in training the losses are those of the adversary and the gender."""
         pairs = (
             (self.current, batch.current),
             (self.own, batch.own),
@@ -110,13 +107,11 @@ class MAEC(nn.Module):
             for (each, turns), (found, _) in zip(pairs, states, strict=True)
         ]
         code = self.encode(self.gate(torch.cat(pooled, dim=-1)))
-        return Output(self.head(code), self.tasks(code), self._penalty(code))
-
-    def _penalty(self, code: Tensor) -> Tensor | float:
-        if self.adversary is None or not self.training:
-            return 0.0
-        loss: Tensor = self.adversary_weight * self.adversary(code)
-        return loss
+        logits, tasks = self.head(code), self.tasks(code, batch.criterion)
+        losses = {}
+        if self.adversary is not None and batch.criterion is not None:
+            losses["adversary"] = self.adversary_weight * self.adversary(code)
+        return Output(logits, losses | tasks)
 
 
 class TurnEncoder(nn.Module):
@@ -169,3 +164,29 @@ class DilatedConvolutions(nn.Module):
         for layer in self.layers:
             frames = self.dropout(torch.relu(layer(frames))).masked_fill(padding, 0.0)
         return frames.transpose(1, 2)
+
+
+class PriorAdversary(nn.Module):
+    """A judge that tells codes from draws of N(0, I), and that the codes learn to mislead.
+
+    The idea is that of the adversarial autoencoder (Makhzani et al. 2015, arXiv 1511.05644).
+    There the judge and the encoder take steps in turn; here one step does both, because the
+    gradient that the judge's loss sends into the codes is reversed (Ganin and Lempitsky 2015,
+    arXiv 1409.7495): our choice, so that a model needs one optimiser. The noise comes from
+    torch's generator.
+
+    Args:
+        size: Features of a code.
+        units: Features of the judge's hidden layer.
+    """
+
+    def __init__(self, size: int, units: int) -> None:
+        super().__init__()
+        self.judge = nn.Sequential(nn.Linear(size, units), nn.ReLU(), nn.Linear(units, 1))
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Return the judge's cross entropy on codes (B, size) and as many draws: a scalar."""
+        reversed_codes = 2 * codes.detach() - codes  # the codes, with the slope −1
+        scores = self.judge(torch.cat([torch.randn_like(codes), reversed_codes])).squeeze(-1)
+        drawn = torch.arange(len(scores), device=scores.device) < len(codes)
+        return F.binary_cross_entropy_with_logits(scores, drawn.to(scores))

@@ -10,11 +10,8 @@ from torch import Tensor, nn
 
 from sercli.errors import RequestError
 from sercli.models import MODELS
-from sercli.models.batch import Batch, Turns
-from sercli.models.check import check_dropout, check_sizes, check_weight
-from sercli.models.corpus_info import CorpusInfo
-from sercli.models.heads import dense
-from sercli.models.output import Output, Task
+from sercli.models.interface import Batch, CorpusInfo, Output, Turns
+from sercli.models.parts import check_dropout, check_sizes, check_weight, dense
 from sercli.nn.pooling import deviation_over_time, mean_over_time
 
 _RANGE = re.compile(r"(\d+)-(\d+)")
@@ -79,18 +76,22 @@ class MDNN(nn.Module):
         )
 
     def forward(self, batch: Batch) -> Output:
-        """Classify a batch; the tasks are what the local classifiers say."""
+        """Classify a batch; the losses are those of the local classifiers."""
         means, deviations = _statistics(batch.current)
         hidden = [
             layer(torch.cat([means[:, group], deviations[:, group]], dim=-1))
             for layer, group in zip(self.local_hidden, self.groups, strict=True)
         ]
         weight = self.local_weight / len(self.groups)
-        tasks = tuple(
-            Task("label", head(features), weight)
-            for head, features in zip(self.local_heads, hidden, strict=True)
-        )
-        return Output(self.global_head(torch.cat(hidden, dim=-1)), tasks)
+        losses = {}
+        if batch.criterion is not None:
+            losses = {
+                f"local{number}": weight * batch.criterion("label", head(features))
+                for number, (head, features) in enumerate(
+                    zip(self.local_heads, hidden, strict=True)
+                )
+            }
+        return Output(self.global_head(torch.cat(hidden, dim=-1)), losses)
 
 
 def _statistics(turns: Turns) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sercli.errors import RequestError
 from sercli.models import MODELS
-from sercli.models.batch import Batch
+from sercli.models.interface import Batch
 
 
 @MODELS.register("svm")

@@ -21,7 +21,8 @@ from sercli.nn.attention import OverTime
 from sercli.nn.recurrence.backend import use_backend
 from sercli.results.run_record import Record, fold_run_name
 from sercli.training.data import Data
-from sercli.training.trainer import new_model, predict
+from sercli.training.trainer import predict
+from sercli.training.validate import new_model
 
 
 @dataclass(frozen=True)

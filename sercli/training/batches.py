@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sercli.models.batch import Batch, Turns
+from sercli.models.interface import Batch, Criterion, Turns
 from sercli.training.data import Data
 
 PAD_STEPS = 9
@@ -76,7 +76,11 @@ def evaluation_batches(
 
 
 def collate(
-    utterances: Sequence[str], data: Data, device: torch.device, rule: str = "similar"
+    utterances: Sequence[str],
+    data: Data,
+    device: torch.device,
+    rule: str = "similar",
+    criterion: Criterion | None = None,
 ) -> Batch:
     """Put the turns of a batch and the turns of their context together.
 
@@ -90,6 +94,7 @@ def collate(
         current=_turns(utterances, data, device, steps),
         own=_turns(context["own"].tolist(), data, device, steps),
         interlocutor=_turns(context["interlocutor"].tolist(), data, device, steps),
+        criterion=criterion,
     )
 
 

@@ -55,6 +55,10 @@ class Data:
             return self.steps.lengths
         return {name: len(steps) for name, steps in self.steps.items()}
 
+    def values(self, column: str) -> list[str]:
+        """Return the sorted values of a column of the manifest among the targets."""
+        return sorted(self.manifest.targets[column].dropna().unique())
+
     @property
     def features(self) -> int:
         """Features of a step."""

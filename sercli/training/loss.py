@@ -1,73 +1,177 @@
-"""What training makes small: the loss of the classes, of other tasks, and penalties."""
+"""The training loss: classification, auxiliary tasks, and other losses of a model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial, reduce
+from operator import add
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from sercli.config.schema import TrainerConfig
-from sercli.models.losses import balanced_weights, classification_loss
-from sercli.models.output import Output, Task, as_output
+from sercli.models.interface import Criterion, Output
 from sercli.training.batches import targets
 from sercli.training.data import Data
-from sercli.training.task_targets import TaskTargets, read_targets
 
 
 class TrainingLoss:
-    """The loss of a batch of a fold's training set.
+    """The loss of the batches of a fold's training set.
 
     Class weights, focal loss and label smoothing act on every classifier of the classes. Other
     columns, such as the speaker, are learned with plain cross entropy among the values that
     occur in the training set, from the utterances that state one (our choices).
 
     Args:
-        trainer: Its loss settings.
+        trainer: Settings of the loss.
         data: The corpus.
         train: The fold's training utterances, which set the class weights.
-        device: Where the model is.
+        device: Device of the model.
     """
 
     def __init__(
         self, trainer: TrainerConfig, data: Data, train: Sequence[str], device: torch.device
     ) -> None:
         self._trainer, self._data, self._train, self._device = trainer, data, train, device
-        self._truths: dict[str, TaskTargets] = {}
+        self._targets: dict[str, TaskTargets] = {}
         self._weights: Tensor | None = None
         if trainer.class_weights == "balanced":
             labels = [data.labels[name] for name in train]
             counts = [labels.count(label) for label in data.manifest.classes]
             self._weights = balanced_weights(counts).to(device)
 
-    def __call__(self, returned: Tensor | Output, utterances: Sequence[str]) -> Tensor:
-        """Return the loss of what a model returned for a batch of training utterances."""
-        output = as_output(returned)
-        loss = self._of_classes(output.logits, utterances) + output.penalty
-        for task in output.tasks:
-            loss = loss + task.weight * self._of_task(task, utterances)
-        return loss
+    def criterion(self, utterances: Sequence[str]) -> Criterion:
+        """Return the criterion of a batch of training utterances."""
+        return partial(self._loss, utterances)
 
-    def _of_classes(self, logits: Tensor, utterances: Sequence[str]) -> Tensor:
-        return classification_loss(
-            logits,
-            targets(utterances, self._data, self._device),
-            self._weights,
-            smoothing=self._trainer.label_smoothing,
-            gamma=self._trainer.focal_gamma,
-        )
+    def total(self, output: Output, criterion: Criterion) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of a batch, and the parts that it is the sum of.
 
-    def _of_task(self, task: Task, utterances: Sequence[str]) -> Tensor:
-        if task.column == "label":
-            return self._of_classes(task.logits, utterances)
-        if task.column not in self._truths:
-            truth = read_targets(self._data, task.column, self._train, self._device)
-            self._truths[task.column] = truth
-        truth = self._truths[task.column]
-        rows = [i for i, name in enumerate(utterances) if name in truth.index]
+        Args:
+            output: Logits and auxiliary losses.
+            criterion: That of the batch.
+        """
+        losses = {"classes": criterion("label", output.logits), **output.losses}
+        return reduce(add, losses.values()), losses
+
+    def _loss(self, utterances: Sequence[str], column: str, logits: Tensor) -> Tensor:
+        if column == "label":
+            return classification_loss(
+                logits,
+                targets(utterances, self._data, self._device),
+                self._weights,
+                smoothing=self._trainer.label_smoothing,
+                gamma=self._trainer.focal_gamma,
+            )
+        if column not in self._targets:
+            self._targets[column] = read_targets(self._data, column, self._train, self._device)
+        task = self._targets[column]
+        rows = [i for i, name in enumerate(utterances) if name in task.index]
         if not rows:
-            return task.logits.new_zeros(())
-        positions = [truth.index[utterances[i]] for i in rows]
-        logits = task.logits[rows][:, truth.outputs].float()
-        return F.cross_entropy(logits, torch.tensor(positions, device=self._device))
+            return logits.new_zeros(())
+        positions = [task.index[utterances[i]] for i in rows]
+        chosen = logits[rows][:, task.outputs].float()
+        return F.cross_entropy(chosen, torch.tensor(positions, device=self._device))
+
+
+@dataclass(frozen=True)
+class TaskTargets:
+    """Targets of an auxiliary task on the training set of a fold.
+
+    Attributes:
+        outputs: Outputs of the classifier whose values occur in the training set, (K,).
+        index: Training utterance → position of its value among ``outputs``; without the
+            utterances that state none.
+    """
+
+    outputs: Tensor
+    index: dict[str, int]
+
+
+def read_targets(
+    data: Data, column: str, train: Sequence[str], device: torch.device
+) -> TaskTargets:
+    """Read a column of the training utterances.
+
+    Args:
+        data: The corpus.
+        column: ``speaker``, ``gender`` or another column of names.
+        train: Utterance ids.
+        device: Device of the classifier.
+    """
+    table = data.manifest.targets[["utterance", column]].dropna()
+    stated = table[table["utterance"].isin(train)]
+    values = data.values(column)
+    here = sorted(stated[column].unique())
+    outputs = torch.tensor([values.index(value) for value in here], device=device)
+    index = zip(stated["utterance"], map(here.index, stated[column]), strict=True)
+    return TaskTargets(outputs, dict(index))
+
+
+def balanced_weights(counts: Sequence[int]) -> Tensor:
+    """Weigh each class by the inverse of its frequency: w_c = N / (C n_c).
+
+    >>> balanced_weights([30, 10])
+    tensor([0.6667, 2.0000])
+
+    So all classes weigh the same together, and a training example 1 on average (King and Zeng
+    2001, as in scikit-learn's ``class_weight="balanced"``). N counts the examples and C the
+    classes that occur. A class that does not occur weighs nothing: no example asks for it.
+
+    Args:
+        counts: Training examples n_c of each class.
+
+    Returns:
+        float32 (classes,).
+    """
+    frequency = torch.tensor(counts, dtype=torch.float32)
+    there = frequency > 0
+    weights = frequency.sum() / (there.sum() * frequency)
+    return weights.where(there, 0.0)
+
+
+def classification_loss(
+    logits: Tensor,
+    targets: Tensor,
+    weights: Tensor | None = None,
+    *,
+    smoothing: float = 0.0,
+    gamma: float = 0.0,
+) -> Tensor:
+    """Cross entropy with smoothed labels, class weights and focus on hard examples.
+
+    >>> classification_loss(torch.zeros(1, 4), torch.tensor([2]))  # ln 4
+    tensor(1.3863)
+
+    The mean over the batch, by the weights of the targets, of
+
+        −Σ_c q_c w_c (1 − p_c)^γ log p_c   with   q = (1 − ε)·onehot + ε / C.
+
+    γ = 0 is torch's ``cross_entropy`` with ``weight`` and ``label_smoothing``; ε = 0 is the focal
+    loss of Lin et al. (2017, arXiv 1708.02002, eq. 5; they use γ = 2). With both, each class is
+    modulated by its own probability, and the mean is by weights rather than by number as theirs:
+    our choices.
+
+    Args:
+        logits: (B, classes).
+        targets: Class indices, (B,).
+        weights: w, (classes,); None: 1.
+        smoothing: ε.
+        gamma: γ, 0 or more.
+
+    Returns:
+        A scalar, in float32 at least.
+    """
+    exact = torch.promote_types(logits.dtype, torch.float32)
+    log_p = logits.to(exact).log_softmax(dim=-1)
+    classes = logits.shape[-1]
+    q = F.one_hot(targets, classes).to(exact) * (1 - smoothing) + smoothing / classes
+    w = torch.ones_like(log_p[0]) if weights is None else weights.to(log_p)
+    terms = q * w * -log_p
+    if gamma:
+        missing = -torch.expm1(log_p)  # 1 − p, where p is near 1 as well
+        smallest = torch.finfo(exact).tiny  # the slope of x^γ at 0 is infinite for γ < 1
+        terms = terms * missing.clamp(min=smallest) ** gamma
+    return terms.sum() / w[targets].sum()

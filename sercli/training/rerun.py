@@ -21,6 +21,7 @@ from sercli.results.run_record import Record
 from sercli.training.data import Data, read_data
 from sercli.training.fold_pool import FoldPool, pool_size
 from sercli.training.run import train_run
+from sercli.training.validate import validate_run
 
 FOLDER = ".rerun"
 """Folder beside a record that holds what its last rerun gave."""
@@ -79,7 +80,7 @@ def rerun_on(
         shutil.rmtree(folder / f".{key}.partial", ignore_errors=True)
         here = replace(config.paths, runs=str(folder.parent))
         config = replace(config, paths=here, experiment=folder.name)
-        again, _ = train_run(config, data, pool, force=True, progress=progress)
+        again, _ = train_run(validate_run(config, data), pool, force=True, progress=progress)
         return compare_runs(record, again)
 
 

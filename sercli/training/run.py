@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from sercli.config.compose import to_yaml
-from sercli.config.run_key import result_relevant, run_key
+from sercli.config.run_key import result_relevant
 from sercli.config.schema import Config
 from sercli.files import held_alone
 from sercli.nn.recurrence.backend import describe_backend, use_backend
@@ -25,9 +25,8 @@ from sercli.training.caveats import context_caveat
 from sercli.training.data import Data, read_data
 from sercli.training.device import choose_device, describe_device
 from sercli.training.fold_pool import FoldJob, FoldPool, Outcome, pool_size
-from sercli.training.folds import make_folds
-from sercli.training.trainer import new_model
 from sercli.training.utterances import describe_utterances
+from sercli.training.validate import ValidatedRun, validate_run
 
 Watching = Callable[[Mapping[int, float], int], None]
 """Sees the units of a run finish: place in the order of seeds and folds → UA on dev; and of how
@@ -45,15 +44,15 @@ def train_configuration(
     size = pool_size(config, workers)
     data = read_data(config, workers=size, progress=progress)
     with FoldPool(data, size) as pool:
-        record, new = train_run(config, data, pool, force=force, progress=progress)
+        run = validate_run(config, data)
+        record, new = train_run(run, pool, force=force, progress=progress)
     if not new:
-        progress.note(f"run {record.key} was finished before; --force trains it again")
+        progress.note(f"run {record.key} already exists; use --force to retrain")
     return record
 
 
 def train_run(
-    config: Config,
-    data: Data,
+    run: ValidatedRun,
     pool: FoldPool,
     *,
     force: bool = False,
@@ -68,9 +67,8 @@ def train_run(
     which backend computes the recurrences, and the caveats of the run.
 
     Args:
-        config: The configuration.
-        data: What ``config`` reads.
-        pool: Who trains the units.
+        run: The validated configuration and its corpus.
+        pool: Trains the folds.
         force: Train again although there is a record; it is replaced in the end.
         progress: Where bars and notes go.
         finished: Called after each unit with the UA on dev of all that are finished, by their
@@ -82,12 +80,10 @@ def train_run(
         The record, and whether it is new.
 
     Raises:
-        RequestError: The configuration does not fit the corpus, its device or backend cannot
-            be had here, or another process is at work on the same run.
+        RequestError: The device or backend is not available here, or another process is at work
+            on the same run.
     """
-    folds = make_folds(data.manifest, config.protocol)
-    model = new_model(config, data)  # refuses bad settings before any work
-    key = run_key(config, data.fingerprint)
+    config, data, folds, model, key = run.config, run.data, run.folds, run.model, run.key
     runs = Path(config.paths.runs)
     path = runs / config.experiment / key
     partial = path.with_name(f".{key}.partial")
@@ -153,7 +149,7 @@ def _write(
     path: Path,
     config: Config,
     data: Data,
-    folds: list[Fold],
+    folds: Sequence[Fold],
     results: list[FoldResult],
     card: Mapping[str, Any],
     environment: Mapping[str, Any],

@@ -40,7 +40,7 @@ class Selection:
         self._waited = 0
         self._best = {"dev": _Best(), "oracle": _Best()}
 
-    def look(
+    def update(
         self, step: int, dev: pd.DataFrame, test: pd.DataFrame, model: nn.Module
     ) -> dict[str, float]:
         """Keep what is better than before.

@@ -15,7 +15,8 @@ from sercli.results.folds import Fold
 from sercli.training.batches import targets
 from sercli.training.data import Data
 from sercli.training.selection import Selection
-from sercli.training.trainer import NOTHING_MEASURED, new_model, predict
+from sercli.training.trainer import NOTHING_MEASURED, predict
+from sercli.training.validate import new_model
 
 _CPU = torch.device("cpu")
 
@@ -65,7 +66,7 @@ def fit_fold(
     for step, setting in enumerate(fitted.trials, start=1):
         fitted.fit(*_examples(data, fold.train), setting, seed)
         dev, test = (predict(model, side, data, _CPU) for side in (fold.dev, fold.test))
-        scores = selection.look(step, dev, test, model)
+        scores = selection.update(step, dev, test, model)
         history.append({"step": step} | NOTHING_MEASURED | scores | {"setting": setting})
     if config.protocol.refit and selection.selected_step is not None:
         setting = fitted.trials[selection.selected_step - 1]

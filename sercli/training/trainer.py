@@ -1,11 +1,10 @@
-"""One unit of work: train one fold with one seed."""
+"""The trainer: one fold with one seed."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -13,11 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sercli.config.schema import Config, TrainerConfig
-from sercli.errors import RequestError
-from sercli.features.sets import column_names
-from sercli.models import MODELS, build_model
-from sercli.models.corpus_info import CorpusInfo
-from sercli.models.output import as_output
+from sercli.models.interface import as_output
 from sercli.nn.recurrence.backend import use_backend
 from sercli.results.fold_result import FoldResult
 from sercli.results.folds import Fold
@@ -32,9 +27,14 @@ from sercli.training.device import autocast, choose_device
 from sercli.training.loss import TrainingLoss
 from sercli.training.monitoring import activation_numbers, gradient_norm, watched_states
 from sercli.training.selection import Selection
-from sercli.training.task_targets import column_values
+from sercli.training.validate import new_model
 
 EVALUATION_BATCH = 128
+
+_MEASURES = ("loss", "dev_ua", "dev_wa", "test_ua", "test_wa", "grad_norm", "max_state")
+
+NOTHING_MEASURED = dict.fromkeys(_MEASURES, math.nan)
+"""The columns of a history that every evaluation fills, empty."""
 
 
 def train_fold(
@@ -44,22 +44,22 @@ def train_fold(
     seed: int,
     stepped: Callable[[int], None] = lambda steps: None,
 ) -> FoldResult:
-    """Train one fold with one seed, looking at dev and test every ``eval_every`` steps.
+    """Train one fold with one seed, evaluating dev and test every ``eval_every`` steps.
 
-    Test is only recorded: the step is chosen on dev, and training stops when dev UA has not
-    risen for ``patience`` looks. With ``protocol.refit`` a new model is then trained on train and
-    dev up to that step and tested. A loss or an output that is not finite ends training as
-    diverged. On one CPU thread the result depends on the seed alone.
+    Test is only recorded: the step is chosen on dev, and early stopping ends training when dev UA
+    has not risen for ``patience`` evaluations. With ``protocol.refit`` a new model is then trained
+    on train and dev up to that step and tested. A loss or an output that is not finite ends
+    training as diverged. On one CPU thread the result depends on the seed alone.
 
     Args:
         config: The configuration.
         data: The corpus.
-        fold: The division.
+        fold: The fold.
         seed: Seed of initial weights, dropout and the order of batches.
         stepped: Called after each step with 1, and at an early stop with the steps saved.
 
     Raises:
-        RequestError: The device or the backend of the recurrence cannot be had here.
+        RequestError: The device or the backend of the recurrence is not available here.
     """
     trainer = config.trainer
     training, batches = _start(config, data, fold, seed)
@@ -70,7 +70,7 @@ def train_fold(
         stepped(1)
         if finite and step % trainer.eval_every and step < trainer.steps:
             continue
-        if not training.look(step):
+        if not training.evaluate(step):
             diverged_at = step
             break
         if selection.out_of_patience:
@@ -84,7 +84,7 @@ def train_fold(
 def _start(
     config: Config, data: Data, fold: Fold, seed: int
 ) -> tuple[_Training, Iterator[list[str]]]:
-    """Make a new model and the batches it is trained on; the same of the same seed."""
+    """Build a model and its training batches; the same seed gives the same."""
     use_backend(config.recurrence.backend)
     random = np.random.default_rng([seed, *fold.name.encode()])
     torch.manual_seed(int(random.integers(2**62)))
@@ -94,10 +94,10 @@ def _start(
 
 
 def _refit(config: Config, data: Data, fold: Fold, seed: int, selection: Selection) -> int | None:
-    """Train anew on train and dev up to the selected step, and let that model be tested.
+    """Train a new model on train and dev up to the selected step, and test it.
 
     Returns:
-        The step at which this diverged; None: it did not.
+        The step at which it diverged; None if it did not.
     """
     assert selection.selected_step is not None
     both = replace(fold, train=fold.train + fold.dev)
@@ -112,18 +112,13 @@ def _refit(config: Config, data: Data, fold: Fold, seed: int, selection: Selecti
     return None
 
 
-_MEASURES = ("loss", "dev_ua", "dev_wa", "test_ua", "test_wa", "grad_norm", "max_state")
-NOTHING_MEASURED = dict.fromkeys(_MEASURES, math.nan)
-"""The columns of a history that every look fills, empty."""
-
-
 class _Training:
-    """A model on its way, and what was seen of it.
+    """Training state: model, optimiser, best steps, history.
 
     Attributes:
         model: The model.
         selection: The best steps.
-        history: A row for the start (step 0) and for each look.
+        history: A row for the start (step 0) and for each evaluation.
     """
 
     def __init__(self, config: Config, data: Data, fold: Fold) -> None:
@@ -136,19 +131,21 @@ class _Training:
             weight_decay=config.optim.weight_decay,
             fused=True,  # one pass over each parameter instead of ten
         )
-        self._objective = TrainingLoss(config.trainer, data, fold.train, self._device)
+        self._loss = TrainingLoss(config.trainer, data, fold.train, self._device)
         self._losses: list[float] = []
+        self._parts: list[dict[str, Tensor]] = []
         self._norm_before_clipping: Tensor | None = None
         self.selection = Selection(config.trainer.patience)
         self.history = [{"step": 0} | NOTHING_MEASURED | self._activation_numbers()]
 
     def step(self, utterances: list[str]) -> bool:
-        """Take one step, and return whether its loss was finite."""
+        """Take one step, and return True if its loss was finite."""
         self.model.train()
         with autocast(self._device, self._config.precision):
+            criterion = self._loss.criterion(utterances)
             rule = self._config.trainer.batches
-            output = self.model(collate(utterances, self._data, self._device, rule))
-            loss = self._objective(output, utterances)
+            batch = collate(utterances, self._data, self._device, rule, criterion)
+            loss, parts = self._loss.total(as_output(self.model(batch)), criterion)
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if (largest := self._config.optim.clip_norm) is not None:
@@ -156,11 +153,13 @@ class _Training:
             self._norm_before_clipping = nn.utils.clip_grad_norm_(parameters, largest)
         self._optimiser.step()
         self._losses.append(loss.item())
+        if len(parts) > 1:
+            self._parts.append({name: part.detach() for name, part in parts.items()})
         return math.isfinite(self._losses[-1])
 
-    def look(self, step: int) -> bool:
-        """Record where training stands, and return whether loss and outputs are finite."""
-        measured = {"loss": float(np.mean(self._losses)), "grad_norm": self._gradient_norm()}
+    def evaluate(self, step: int) -> bool:
+        """Evaluate dev and test, and return True if loss and outputs are finite."""
+        measured = self._mean_losses() | {"grad_norm": self._gradient_norm()}
         finite = math.isfinite(self._losses[-1])
         if finite:
             with watched_states(self.model) as states:
@@ -168,16 +167,25 @@ class _Training:
             measured["max_state"] = states.value
             finite = is_finite(dev) and is_finite(test)
         if finite:
-            measured |= self.selection.look(step, dev, test, self.model)
+            measured |= self.selection.update(step, dev, test, self.model)
         row = {"step": step} | NOTHING_MEASURED | measured | self._activation_numbers()
         self.history.append(row)
         self._losses.clear()
+        self._parts.clear()
         return finite
 
     def predict(self, utterances: tuple[str, ...]) -> pd.DataFrame:
-        """Classify utterances with the model as it is; see the function of that name."""
+        """Classify utterances with the present model; see the function of that name."""
         precision, trainer = self._config.precision, self._config.trainer
         return predict(self.model, utterances, self._data, self._device, precision, trainer)
+
+    def _mean_losses(self) -> dict[str, float]:
+        """The mean loss since the last evaluation, and its parts where it has several."""
+        means = {"loss": float(np.mean(self._losses))}
+        for name in self._parts[0] if self._parts else ():
+            part = torch.stack([each[name] for each in self._parts])
+            means[f"loss/{name}"] = float(part.double().mean())
+        return means
 
     def _gradient_norm(self) -> float:
         """Norm of the last gradient before it was clipped."""
@@ -187,41 +195,6 @@ class _Training:
     def _activation_numbers(self) -> dict[str, float]:
         per_unit = bool(self._config.activation.get("per_unit"))
         return activation_numbers(self.model, per_unit=per_unit)
-
-
-def new_model(config: Config, data: Data) -> nn.Module:
-    """Build the model of a configuration for a corpus.
-
-    Raises:
-        RequestError: The model, cell or activation, or one of their settings, is unknown; or the
-            corpus lacks what the model learns from.
-    """
-    _check_level(config)
-    corpus = CorpusInfo(
-        name=data.manifest.dataset,
-        model=config.model["name"],
-        values=partial(column_values, data),
-        columns=partial(column_names, config.features),
-    )
-    return build_model(
-        config.model,
-        config.cell,
-        config.activation,
-        inputs=data.features,
-        classes=len(data.manifest.classes),
-        corpus=corpus,
-    )
-
-
-def _check_level(config: Config) -> None:
-    """Refuse frames where a model reads one row per utterance."""
-    needed = getattr(MODELS[config.model["system"]], "level", config.features.level)
-    if config.features.level != needed:
-        raise RequestError(
-            f"model {config.model['name']} reads one row per utterance, and features.level="
-            f"{config.features.level} has a row per frame; set features.level={needed} with "
-            "features=eGeMAPSv02, emobase or ComParE_2016"
-        )
 
 
 def predict(
@@ -236,9 +209,9 @@ def predict(
 
     Args:
         model: The model; it is left in evaluation mode.
-        utterances: Which.
+        utterances: Their ids.
         data: The corpus.
-        device: Where the model is.
+        device: Device of the model.
         precision: ``float32`` or ``bf16``.
         trainer: Its rule of batches is followed.
 
@@ -269,6 +242,6 @@ def predict(
 
 
 def is_finite(predictions: pd.DataFrame) -> bool:
-    """Whether all probabilities are finite."""
+    """Return True if all probabilities are finite."""
     probabilities = predictions.filter(regex="^p_").to_numpy()
     return bool(np.isfinite(probabilities).all())

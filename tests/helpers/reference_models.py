@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from sercli.config.compose import compose
 from sercli.models import build_model
-from sercli.models.batch import Batch, Turns
-from sercli.models.corpus_info import CorpusInfo
+from sercli.models.interface import Batch, CorpusInfo, Output, Turns, as_output
 
 CLASSES = 4
 INPUTS = 6
@@ -56,7 +56,24 @@ def random_batch(padding: int = 0, filler: float = 0.0, inputs: int = INPUTS) ->
         for i, length in enumerate(lengths):
             frames[i, :length] = torch.randn(length, inputs, generator=random, dtype=torch.float64)
         turns[name] = Turns(frames, torch.tensor(lengths))
-    return Batch(**turns)
+    return Batch(turns["current"], turns["own"], turns["interlocutor"])
+
+
+class RecordingCriterion:
+    """A criterion that keeps the logits of each call; the loss is the sum of their squares."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, Tensor]] = []
+
+    def __call__(self, column: str, logits: Tensor) -> Tensor:
+        self.calls.append((column, logits))
+        return logits.square().sum()
+
+
+def run_with_criterion(model: nn.Module, batch: Batch) -> tuple[Output, RecordingCriterion]:
+    """Run a model as the trainer does: the batch has a criterion."""
+    criterion = RecordingCriterion()
+    return as_output(model(replace(batch, criterion=criterion))), criterion
 
 
 def select(whole: Batch, rows: list[int]) -> Batch:
@@ -138,12 +155,12 @@ def a_lstm(w: Weights, name: str, suffix: str, frames: Tensor) -> list[Tensor]:
 
 def lstm_at(w: Weights, name: str, suffix: str, frames: Tensor) -> list[Tensor]:
     """Xie et al. (2019): f = σ(V tanh(W c)); V and W are kept transposed."""
-    look, judge = (w[f"{name}.weight_{part}{suffix}"].T for part in ("look", "judge"))
-    h = c = torch.zeros(len(look), dtype=torch.float64)
+    W, V = (w[f"{name}.weight_{part}{suffix}"].T for part in "WV")
+    h = c = torch.zeros(len(W), dtype=torch.float64)
     states = []
     for x in frames:
         i, g, o = (_inputs(w, name, suffix, x) + _recurrent(w, name, suffix, h)).chunk(3)
-        c = sigmoid(judge @ torch.tanh(look @ c)) * c + sigmoid(i) * torch.tanh(g)
+        c = sigmoid(V @ torch.tanh(W @ c)) * c + sigmoid(i) * torch.tanh(g)
         h = sigmoid(o) * torch.tanh(c)
         states.append(h)
     return states

@@ -9,6 +9,7 @@ from helpers.reference_models import (
     linear,
     lstm,
     random_batch,
+    run_with_criterion,
     sequences,
     softmax_sum,
     tiny,
@@ -18,8 +19,7 @@ from helpers.reference_models import (
 from sercli.config.compose import compose
 from sercli.errors import RequestError
 from sercli.models import build_model
-from sercli.models.corpus_info import CorpusInfo
-from sercli.models.output import as_output
+from sercli.models.interface import CorpusInfo
 
 TINY = ("model=a_lstm", "activation=tanh", "model.dense_units=5", "model.hidden=3")
 
@@ -27,8 +27,9 @@ TINY = ("model=a_lstm", "activation=tanh", "model.dense_units=5", "model.hidden=
 @pytest.mark.parametrize(("cell", "run"), [("a_lstm", a_lstm), ("lstm", lstm)])
 def test_all_logits_are_those_of_the_equations_computed_step_by_step(cell: str, run: Cell) -> None:
     model, batch = tiny(*TINY, f"cell={cell}"), random_batch(padding=2)
-    w, found = weights_of(model), as_output(model(batch))
-    classifiers = {f"tasks.heads.{task.column}": task.logits for task in found.tasks}
+    w = weights_of(model)
+    found, criterion = run_with_criterion(model, batch)
+    classifiers = {f"tasks.heads.{column}": logits for column, logits in criterion.calls}
     for i, frames in enumerate(sequences(batch.current)):
         hidden = torch.stack([linear(w, "dense.0", x).clamp(min=0) for x in frames])
         states = both_directions(run, w, "recurrent", hidden)
@@ -38,14 +39,20 @@ def test_all_logits_are_those_of_the_equations_computed_step_by_step(cell: str, 
 
 
 def test_the_tasks_are_those_of_the_paper_with_its_weights() -> None:
-    tasks = tiny(*TINY)(random_batch()).tasks
-    assert [(task.column, task.weight) for task in tasks] == [("speaker", 0.3), ("gender", 0.6)]
-    assert [task.logits.shape for task in tasks] == [(3, 5), (3, 2)]
+    output, criterion = run_with_criterion(tiny(*TINY), random_batch())
+    assert [logits.shape for _, logits in criterion.calls] == [(3, 5), (3, 2)]
+    for (column, logits), weight in zip(criterion.calls, (0.3, 0.6), strict=True):
+        torch.testing.assert_close(output.losses[column], weight * logits.square().sum())
+    assert list(output.losses) == ["speaker", "gender"]
+
+
+def test_in_evaluation_there_are_no_losses() -> None:
+    assert not tiny(*TINY)(random_batch()).losses
 
 
 def test_a_task_without_weight_is_not_learned() -> None:
     model = tiny(*TINY, "model.speaker_weight=0")
-    assert [task.column for task in model(random_batch()).tasks] == ["gender"]
+    assert list(run_with_criterion(model, random_batch())[0].losses) == ["gender"]
     assert not [name for name in weights_of(model) if "speaker" in name]
 
 
@@ -67,8 +74,8 @@ def test_what_the_corpus_does_not_state_cannot_be_learned() -> None:
             config.model, config.cell, config.activation, inputs=3, classes=4, corpus=corpus
         )
     assert str(error.value) == (
-        "model a_lstm learns the column 'gender' beside the classes, and the corpus silent does "
-        "not state it; set model.gender_weight=0"
+        "model a_lstm has 'gender' as an auxiliary task, and the corpus silent does not state it; "
+        "set model.gender_weight=0"
     )
 
 

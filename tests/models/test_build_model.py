@@ -12,9 +12,7 @@ from sercli.config.compose import compose
 from sercli.errors import RequestError
 from sercli.features.sets import column_names
 from sercli.models import MODELS, build_model
-from sercli.models.batch import Batch, Turns
-from sercli.models.corpus_info import CorpusInfo
-from sercli.models.output import as_output
+from sercli.models.interface import Batch, CorpusInfo, Turns, as_output
 from sercli.nn.activations import ACTIVATIONS
 from sercli.nn.cells import CELLS
 from sercli.nn.cells.gru import BEFORE, GRU

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.reference_models import random_batch, select, tiny
+from helpers.reference_models import random_batch, run_with_criterion, select, tiny
 from torch import Tensor, nn
 
-from sercli.models.output import as_output
+from sercli.models.interface import as_output
 from sercli.nn.cells import CELLS
 from sercli.nn.layer import RecurrentLayer
 from sercli.resources import packaged
@@ -30,8 +30,8 @@ def small(choice: str, *overrides: str) -> nn.Module:
 
 
 def everything(model: nn.Module, padding: int = 0, filler: float = 0.0) -> list[Tensor]:
-    output = as_output(model(random_batch(padding, filler)))
-    return [output.logits, *(task.logits for task in output.tasks)]
+    output, criterion = run_with_criterion(model, random_batch(padding, filler))
+    return [output.logits, *(logits for _, logits in criterion.calls)]
 
 
 MASKED = [name for name in choices() if "repo" not in name]
@@ -74,9 +74,8 @@ def test_every_parameter_learns(choice: str) -> None:
     model = small(choice, "activation=arelu", "arelu.alpha=0.3")
     model.train()
     torch.manual_seed(0)
-    output = as_output(model(random_batch()))
-    parts = [output.logits, *(task.logits for task in output.tasks)]
-    loss = torch.stack([each.square().sum() for each in parts]).sum() + output.penalty
+    output, _ = run_with_criterion(model, random_batch())
+    loss = torch.stack([output.logits.square().sum(), *output.losses.values()]).sum()
     names, weights = zip(*model.named_parameters(), strict=True)
     gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
     assert not [n for n, each in zip(names, gradients, strict=True) if (each == 0).all()]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from sercli.config.compose import compose
 from sercli.errors import RequestError
 from sercli.models import build_model
-from sercli.models.batch import Batch, Turns
+from sercli.models.interface import Batch, Turns
 from sercli.nn import AReLU
 
 INPUTS, CLASSES = 6, 4
@@ -37,7 +37,7 @@ def batch(padding: int = 0, seed: int = 0, filler: float = 0.0) -> Batch:
         for i, length in enumerate(lengths):
             frames[i, :length] = torch.randn(length, INPUTS, generator=random, dtype=torch.float64)
         turns[name] = Turns(frames, torch.tensor(lengths))
-    return Batch(**turns)
+    return Batch(turns["current"], turns["own"], turns["interlocutor"])
 
 
 def select(whole: Batch, rows: list[int]) -> Batch:

@@ -13,7 +13,7 @@ from sercli.config.compose import compose
 from sercli.config.schema import Config
 from sercli.models import build_model
 from sercli.models.iaan import IAAN
-from sercli.models.output import Output, as_output
+from sercli.models.interface import Output, as_output
 from sercli.training.batches import CUT_TO_LAST, collate
 from sercli.training.data import Data
 from sercli.training.loss import TrainingLoss
@@ -167,16 +167,15 @@ def test_the_loss_is_that_of_the_official_code(
     head = [model.get_parameter(f"head.{n}.{kind}") for n in (0, 4) for kind in ("weight", "bias")]
     l2 = sum(float(parameter.detach().square().sum()) / 2 for parameter in head)
 
-    objective = TrainingLoss(trainer, toy, NAMES, CPU)
-    found = objective(logits_of(model, toy, NAMES), NAMES)
+    loss = TrainingLoss(trainer, toy, NAMES, CPU)
+    found, _ = loss.total(logits_of(model, toy, NAMES), loss.criterion(NAMES))
 
     assert found.item() == pytest.approx(cross_entropy + 1e-3 * l2, rel=1e-9)
 
 
 def test_the_penalty_pulls_weights_and_biases_of_the_head_alone(toy: Data) -> None:
     model = tiny()
-    penalty = logits_of(model, toy, NAMES).penalty
-    assert isinstance(penalty, torch.Tensor)
+    penalty = logits_of(model, toy, NAMES).losses["head_l2"]
 
     penalty.backward()  # type: ignore[no-untyped-call]
 

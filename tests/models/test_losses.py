@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from sercli.models.losses import balanced_weights, classification_loss
+from sercli.training.loss import balanced_weights, classification_loss
 
 LOG = math.log
 # softmax of these logits is (1/6, 2/6, 3/6)

@@ -8,6 +8,7 @@ from helpers.reference_models import (
     gru,
     linear,
     random_batch,
+    run_with_criterion,
     sequences,
     sigmoid,
     softmax_sum,
@@ -18,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sercli.errors import RequestError
-from sercli.models.adversary import PriorAdversary
+from sercli.models.maec import PriorAdversary
 
 TURNS = ("current", "own", "interlocutor")
 TINY = (
@@ -55,13 +56,15 @@ def encoded(w: Weights, name: str, frames: Tensor) -> Tensor:
 
 def test_all_logits_are_those_of_the_equations_computed_step_by_step() -> None:
     model, batch = tiny(*TINY), random_batch(padding=4)
-    w, found = weights_of(model), model(batch)
+    w = weights_of(model)
+    found, criterion = run_with_criterion(model, batch)
+    ((_, gender),) = criterion.calls
     for i in range(3):
         x = torch.cat([encoded(w, name, sequences(getattr(batch, name))[i]) for name in TURNS])
         x = x + x * sigmoid(linear(w, "gate.widen", linear(w, "gate.narrow", x).clamp(min=0)))
         code = linear(w, "encode.1", x)
         close(found.logits[i], linear(w, "head", code))
-        close(found.tasks[0].logits[i], linear(w, "tasks.heads.gender", code))
+        close(gender[i], linear(w, "tasks.heads.gender", code))
 
 
 def close(found: Tensor, expected: Tensor) -> None:
@@ -70,10 +73,10 @@ def close(found: Tensor, expected: Tensor) -> None:
 
 def test_the_adversary_acts_in_training_only() -> None:
     model, batch = tiny(*TINY), random_batch()
-    assert model(batch).penalty == 0
-    assert model.train()(batch).penalty > 0
+    assert "adversary" not in model(batch).losses
+    assert run_with_criterion(model.train(), batch)[0].losses["adversary"] > 0
     without = tiny(*TINY, "model.adversary_weight=0").train()
-    assert without(batch).penalty == 0
+    assert "adversary" not in run_with_criterion(without, batch)[0].losses
     assert not [name for name in weights_of(without) if "adversary" in name]
 
 

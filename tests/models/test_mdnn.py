@@ -2,10 +2,17 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers.reference_models import linear, random_batch, sequences, tiny, weights_of
+from helpers.reference_models import (
+    linear,
+    random_batch,
+    run_with_criterion,
+    sequences,
+    tiny,
+    weights_of,
+)
 
 from sercli.errors import RequestError
-from sercli.models.corpus_info import CorpusInfo
+from sercli.models.interface import CorpusInfo
 from sercli.models.mdnn import feature_groups
 
 TINY = ("model=mdnn", "model.local_units=3", "model.global_units=5", "model.dropout=0")
@@ -14,7 +21,8 @@ GROUPS = "model.groups=[[fa],[5-5,fb2,3-4]]"  # of six features fa0, fa1, fb2, â
 
 def test_all_logits_are_those_of_the_equations_computed_one_by_one() -> None:
     model, batch = tiny(*TINY, GROUPS), random_batch(padding=2)
-    w, found = weights_of(model), model(batch)
+    w = weights_of(model)
+    found, criterion = run_with_criterion(model, batch)
     for i, frames in enumerate(sequences(batch.current)):
         means = [sum(column) / len(column) for column in frames.T]
         deviations = [
@@ -26,14 +34,17 @@ def test_all_logits_are_those_of_the_equations_computed_one_by_one() -> None:
             inputs = torch.stack([means[k] for k in group] + [deviations[k] for k in group])
             hidden.append(linear(w, f"local_hidden.{number}.0", inputs).clamp(min=0))
             local = linear(w, f"local_heads.{number}", hidden[-1])
-            torch.testing.assert_close(found.tasks[number].logits[i], local)
+            torch.testing.assert_close(criterion.calls[number][1][i], local)
         inner = linear(w, "global_head.0.0", torch.cat(hidden)).clamp(min=0)
         torch.testing.assert_close(found.logits[i], linear(w, "global_head.1", inner))
 
 
 def test_local_classifiers_learn_the_classes_and_share_their_weight() -> None:
-    tasks = tiny(*TINY, GROUPS, "model.local_weight=0.5")(random_batch()).tasks
-    assert [(task.column, task.weight) for task in tasks] == [("label", 0.25)] * 2
+    model = tiny(*TINY, GROUPS, "model.local_weight=0.5")
+    output, criterion = run_with_criterion(model, random_batch())
+    assert [column for column, _ in criterion.calls] == ["label", "label"]
+    for loss, (_, logits) in zip(output.losses.values(), criterion.calls, strict=True):
+        torch.testing.assert_close(loss, 0.25 * logits.square().sum())
 
 
 def test_the_groups_of_the_packaged_model_divide_the_45_descriptors_of_iaan() -> None:

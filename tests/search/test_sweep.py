@@ -22,6 +22,7 @@ from sercli.search.sweep import SweepOptions, SweepResult, default_workers, run_
 from sercli.training.data import Data
 from sercli.training.fold_pool import FoldPool
 from sercli.training.run import train_run
+from sercli.training.validate import ValidatedRun, validate_run
 
 STEPS = 2
 FOLDS = 4
@@ -153,11 +154,11 @@ def test_a_point_that_makes_no_sense_is_refused_before_any_work(
     assert not list(tmp_path.rglob("run.json"))
 
 
-def no_memory_for_tanh(config: Config, *arguments: Any, **options: Any) -> tuple[Record, bool]:
+def no_memory_for_tanh(run: ValidatedRun, *arguments: Any, **options: Any) -> tuple[Record, bool]:
     """Train a run, unless it is one with tanh."""
-    if config.activation["name"] == "tanh":
+    if run.config.activation["name"] == "tanh":
         raise SercliError("a training process was killed")
-    return train_run(config, *arguments, **options)
+    return train_run(run, *arguments, **options)
 
 
 def test_a_failed_point_is_tried_again_noted_and_run_by_the_next_sweep(
@@ -246,7 +247,7 @@ def test_a_run_that_was_trained_before_is_taken_into_the_sweep(
 ) -> None:
     planned = plan("activation=tanh,relu")
     with FoldPool(toy) as pool:
-        train_run(planned.space.thaw(planned.points[0]), toy, pool)
+        train_run(validate_run(planned.space.thaw(planned.points[0]), toy), pool)
     progress = watching()
 
     result = sweep(planned, progress)

@@ -16,7 +16,7 @@ from sercli.corpora.manifest import Refusal
 from sercli.training.card import protocol_card
 from sercli.training.data import Data
 from sercli.training.folds import make_folds
-from sercli.training.trainer import new_model
+from sercli.training.validate import new_model
 
 
 @pytest.fixture(name="card")

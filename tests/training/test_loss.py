@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,12 +14,11 @@ from torch.nn import functional as F
 from sercli.config.compose import compose
 from sercli.config.schema import Config, TrainerConfig
 from sercli.errors import RequestError
-from sercli.models.output import Output, Task
+from sercli.models.interface import Output
 from sercli.results.folds import Fold
 from sercli.training.data import Data
 from sercli.training.folds import make_folds
 from sercli.training.loss import TrainingLoss
-from sercli.training.task_targets import column_values
 
 CPU = torch.device("cpu")
 PLAIN = TrainerConfig(label_smoothing=0.0)
@@ -41,6 +40,12 @@ def logits_for(names: tuple[str, ...], outputs: int) -> torch.Tensor:
     return torch.randn(len(names), outputs, generator=torch.Generator().manual_seed(0))
 
 
+def total(
+    loss: TrainingLoss, output: Output, names: Sequence[str]
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    return loss.total(output, loss.criterion(names))
+
+
 def class_positions(data: Data, names: tuple[str, ...]) -> torch.Tensor:
     return torch.tensor([data.manifest.classes.index(data.labels[name]) for name in names])
 
@@ -48,7 +53,8 @@ def class_positions(data: Data, names: tuple[str, ...]) -> torch.Tensor:
 def test_logits_alone_are_judged_by_the_classes(toy: Data, fold: Fold) -> None:
     names = fold.train[:7]
     logits = logits_for(names, 4)
-    loss = TrainingLoss(PLAIN, toy, fold.train, CPU)(logits, names)
+    loss, parts = total(TrainingLoss(PLAIN, toy, fold.train, CPU), Output(logits), names)
+    assert list(parts) == ["classes"]
     torch.testing.assert_close(loss, F.cross_entropy(logits, class_positions(toy, names)))
 
 
@@ -56,9 +62,14 @@ def test_local_classifiers_are_judged_as_the_main_one(toy: Data, fold: Fold) -> 
     trainer = TrainerConfig(label_smoothing=0.2, class_weights="balanced", focal_gamma=2.0)
     names = fold.train[:7]
     main, local = logits_for(names, 4), -logits_for(names, 4)
-    objective = TrainingLoss(trainer, toy, fold.train, CPU)
-    found = objective(Output(main, (Task("label", local, 0.25),), penalty=3.0), names)
-    expected = objective(main, names) + 0.25 * objective(local, names) + 3
+    loss = TrainingLoss(trainer, toy, fold.train, CPU)
+    torch.testing.assert_close(
+        loss.criterion(names)("label", local), total(loss, Output(local), names)[0]
+    )
+    losses = {"local": 0.25 * loss.criterion(names)("label", local), "l2": torch.tensor(3.0)}
+    found, parts = total(loss, Output(main, losses), names)
+    assert list(parts) == ["classes", "local", "l2"]
+    expected = total(loss, Output(main), names)[0] + 0.25 * total(loss, Output(local), names)[0] + 3
     torch.testing.assert_close(found, expected)
 
 
@@ -70,21 +81,19 @@ def test_balanced_weights_come_from_the_training_set_of_the_fold(toy: Data, fold
     weights = torch.tensor([len(train) / (4 * n) for n in counts])
     logits = logits_for(names, 4)
     trainer = replace(PLAIN, class_weights="balanced")
-    found = TrainingLoss(trainer, toy, train, CPU)(logits, names)
+    found, _ = total(TrainingLoss(trainer, toy, train, CPU), Output(logits), names)
     expected = F.cross_entropy(logits, class_positions(toy, names), weights)
     torch.testing.assert_close(found, expected)
 
 
 def test_only_speakers_of_the_training_set_are_told_apart(toy: Data, fold: Fold) -> None:
-    speakers = column_values(toy, "speaker")
+    speakers = toy.values("speaker")
     own = dict(zip(toy.manifest.table["utterance"], toy.manifest.table["speaker"], strict=True))
     here = sorted({own[name] for name in fold.train})
     assert len(here) < len(speakers)
     names = fold.train[3:9]
-    logits, emotion = logits_for(names, len(speakers)), logits_for(names, 4)
-    output = Output(emotion, (Task("speaker", logits, 0.3),))
-    objective = TrainingLoss(PLAIN, toy, fold.train, CPU)
-    found = (objective(output, names) - objective(emotion, names)) / 0.3
+    logits = logits_for(names, len(speakers))
+    found = TrainingLoss(PLAIN, toy, fold.train, CPU).criterion(names)("speaker", logits)
     kept = logits[:, [speakers.index(speaker) for speaker in here]]
     expected = F.cross_entropy(kept, torch.tensor([here.index(own[name]) for name in names]))
     torch.testing.assert_close(found, expected)
@@ -95,13 +104,11 @@ def test_utterances_that_do_not_state_a_column_do_not_count_in_it(toy: Data, fol
     data = with_column(toy, "gender", lambda who: None if "4" in who else said[who[-1]])
     fold = replace(fold, train=tuple(data.labels))
     names = ("s1a0", "s4a0", "s4a1", "s1a1")
-    logits, emotion = logits_for(names, 2), logits_for(names, 4)
-    objective = TrainingLoss(PLAIN, data, fold.train, CPU)
+    logits = logits_for(names, 2)
+    loss = TrainingLoss(PLAIN, data, fold.train, CPU)
 
     def of_gender(rows: list[int]) -> torch.Tensor:
-        some = tuple(names[i] for i in rows)
-        task = Output(emotion[rows], (Task("gender", logits[rows], 1.0),))
-        return objective(task, some) - objective(emotion[rows], some)
+        return loss.criterion([names[i] for i in rows])("gender", logits[rows])
 
     expected = F.cross_entropy(logits[[0, 3]], torch.tensor([0, 1]))
     torch.testing.assert_close(of_gender([0, 1, 2, 3]), expected)
@@ -117,8 +124,11 @@ def test_every_setting_of_the_loss_has_an_effect(
     names = fold.train[:5]
     train = fold.train[:19]  # not balanced
     logits = logits_for(names, 4)
-    plain = TrainingLoss(PLAIN, toy, train, CPU)(logits, names)
-    assert TrainingLoss(replace(PLAIN, **settings), toy, train, CPU)(logits, names) != plain
+    plain, changed = (
+        total(TrainingLoss(trainer, toy, train, CPU), Output(logits), names)[0]
+        for trainer in (PLAIN, replace(PLAIN, **settings))
+    )
+    assert changed != plain
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ from sercli.training.batches import collate, targets, training_batches
 from sercli.training.data import Data
 from sercli.training.folds import make_folds
 from sercli.training.monitoring import activation_numbers, watched_states
-from sercli.training.trainer import new_model, train_fold
+from sercli.training.trainer import train_fold
+from sercli.training.validate import new_model
 
 CPU = torch.device("cpu")
 ALPHA = "activation/current.activations.l0.alpha"

@@ -12,7 +12,8 @@ from sercli.config.schema import Config
 from sercli.results.folds import Fold
 from sercli.training.data import Data
 from sercli.training.folds import make_folds
-from sercli.training.trainer import new_model, predict, train_fold
+from sercli.training.trainer import predict, train_fold
+from sercli.training.validate import new_model
 
 
 @pytest.fixture(name="fold")

@@ -20,11 +20,12 @@ from sercli.training.data import Data
 from sercli.training.fold_pool import FoldPool
 from sercli.training.rerun import configuration_of, rerun, rerun_on
 from sercli.training.run import train_run
+from sercli.training.validate import validate_run
 
 
 def train(config: Config, data: Data) -> Record:
     with FoldPool(data) as pool:
-        return train_run(config, data, pool)[0]
+        return train_run(validate_run(config, data), pool)[0]
 
 
 def repeat(record: Record, data: Data, *overrides: str) -> Rerun:

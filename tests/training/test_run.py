@@ -26,6 +26,7 @@ from sercli.training.data import Data
 from sercli.training.fold_pool import FoldPool
 from sercli.training.folds import make_folds
 from sercli.training.run import train_run
+from sercli.training.validate import validate_run
 
 STEPS = 4
 UNITS = 4
@@ -46,7 +47,7 @@ def _config(toy_config: Callable[..., Config], tmp_path: Path) -> Callable[..., 
 
 def train(config: Config, data: Data, **options: Any) -> tuple[Record, bool]:
     with FoldPool(data) as pool:
-        return train_run(config, data, pool, **options)
+        return train_run(validate_run(config, data), pool, **options)
 
 
 def assert_same_results(one: Record, other: Record) -> None:
@@ -190,7 +191,7 @@ def kill(task, count):
 
 with FoldPool(data) as pool:
     config = shared["toy_config"](*sys.argv[3:])
-    train_run(config, data, pool, progress=shared["Watching"](kill))
+    train_run(validate_run(config, data), pool, progress=shared["Watching"](kill))
 """
 
 

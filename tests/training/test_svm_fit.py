@@ -17,7 +17,7 @@ from sklearn.svm import LinearSVC
 
 from sercli.config.schema import Config
 from sercli.errors import RequestError
-from sercli.models.batch import Batch, Turns
+from sercli.models.interface import Batch, Turns
 from sercli.models.svm import LinearSVM
 from sercli.results.fold_result import FoldResult
 from sercli.results.run_record import Record
@@ -26,7 +26,7 @@ from sercli.training.fold_pool import FoldPool
 from sercli.training.folds import make_folds
 from sercli.training.run import train_run
 from sercli.training.svm_fit import fit_fold
-from sercli.training.trainer import new_model
+from sercli.training.validate import new_model, validate_run
 
 COMPLEXITIES = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0]
 
@@ -53,7 +53,7 @@ def _config(tmp_path: Path) -> Callable[..., Config]:
 
 def train(config: Config, data: Data) -> Record:
     with FoldPool(data) as pool:
-        return train_run(config, data, pool)[0]
+        return train_run(validate_run(config, data), pool)[0]
 
 
 def of_test(unit: FoldResult) -> pd.Series[str]:

@@ -19,7 +19,8 @@ from sercli.results.metrics import ua, wa
 from sercli.training.data import Data
 from sercli.training.device import choose_device
 from sercli.training.folds import make_folds
-from sercli.training.trainer import new_model, predict, train_fold
+from sercli.training.trainer import predict, train_fold
+from sercli.training.validate import new_model
 
 SLOW = ("optim.lr=0.003", "trainer.steps=60", "trainer.eval_every=4")
 """Learns so slowly that the steps with the best dev and the best test UA differ."""

@@ -18,7 +18,8 @@ from sercli.resources import packaged
 from sercli.results.folds import Fold
 from sercli.training.data import Data
 from sercli.training.folds import make_folds
-from sercli.training.trainer import new_model, train_fold
+from sercli.training.trainer import train_fold
+from sercli.training.validate import new_model
 
 MULTI_TASK = {
     "mdnn": ("model.groups=[[0-1],[2-4]]",),

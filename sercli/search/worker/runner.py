@@ -15,7 +15,7 @@ from sercli.progress import Progress
 from sercli.training.data import Data, read_data
 from sercli.training.fold_pool import FoldPool, pool_size
 from sercli.training.run import Watching, train_run
-from sercli.training.trainer import new_model
+from sercli.training.validate import ValidatedRun, validate_run
 
 _NOT_DATA = ("root", "expected")
 """Settings of a corpus that do not decide what is read."""
@@ -76,6 +76,7 @@ class TrialRunner:
         self._settings: Any = None
         self._data: Data
         self._pool: FoldPool | None = None
+        self._run: ValidatedRun | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -96,14 +97,11 @@ class TrialRunner:
         Raises:
             RequestError: The configuration is invalid.
         """
-        data = self._read(config)
-        new_model(config, data)
-        return data.fingerprint
+        return self._validated(config).data.fingerprint
 
     def parameters(self, config: Config) -> int:
         """Return the number of learned parameters of a configuration's model."""
-        model = new_model(config, self._read(config))
-        return sum(each.numel() for each in model.parameters() if each.requires_grad)
+        return self._validated(config).parameters
 
     def train(
         self,
@@ -112,16 +110,23 @@ class TrialRunner:
         origin: Mapping[str, Any] | None = None,
     ) -> TrialResult:
         """Train a configuration, or find its record (`sercli.training.run.train_run`)."""
-        data = self._read(config)
+        run = self._validated(config)
         if self._pool is None:
             size = pool_size(config, self._workers)
-            self._pool = self._pools.enter_context(FoldPool(data, size))
+            self._pool = self._pools.enter_context(FoldPool(run.data, size))
         record, _ = train_run(
-            config, data, self._pool, progress=self._progress, finished=finished, origin=origin
+            run, self._pool, progress=self._progress, finished=finished, origin=origin
         )
         converged = record.status == "complete"  # the mean of the other seeds is no result
         seconds = float(record.environment().get("seconds", 0.0))
         return TrialResult(record.key, record.metrics["dev_ua"] if converged else None, seconds)
+
+    def _validated(self, config: Config) -> ValidatedRun:
+        """Validate a configuration once for all that is done with it."""
+        data = self._read(config)
+        if self._run is None or self._run.config != config or self._run.data is not data:
+            self._run = validate_run(config, data)
+        return self._run
 
     def _read(self, config: Config) -> Data:
         settings = asdict(config.dataset), asdict(config.features), asdict(config.paths)

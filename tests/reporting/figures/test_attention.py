@@ -23,7 +23,7 @@ from sercli.training.batches import collate
 from sercli.training.data import Data
 from sercli.training.fold_pool import FoldPool
 from sercli.training.run import train_run
-from sercli.training.trainer import new_model
+from sercli.training.validate import new_model, validate_run
 
 TESTED = "s1a5"
 """An utterance with a turn before of each speaker."""
@@ -38,7 +38,7 @@ def _config(toy_config: Callable[..., Config], tmp_path_factory: pytest.TempPath
 @pytest.fixture(name="run", scope="module")
 def _run(config: Config, toy: Data) -> Record:
     with FoldPool(toy) as pool:
-        return train_run(config, toy, pool)[0]
+        return train_run(validate_run(config, toy), pool)[0]
 
 
 def test_every_attention_over_time_pools_by_the_weights_that_it_tells() -> None:

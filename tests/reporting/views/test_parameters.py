@@ -18,6 +18,7 @@ from sercli.results.run_record import Record
 from sercli.training.data import Data
 from sercli.training.fold_pool import FoldPool
 from sercli.training.run import train_run
+from sercli.training.validate import validate_run
 
 
 @pytest.fixture(name="train")
@@ -25,7 +26,9 @@ def _train(toy: Data, toy_config: Callable[..., Config], tmp_path: Path) -> Call
     def train(*overrides: str) -> Record:
         fixed = ("trainer.steps=4", "trainer.eval_every=2", f"paths.runs={tmp_path}")
         with FoldPool(toy) as pool:
-            return train_run(toy_config(*fixed, "experiment=one", *overrides), toy, pool)[0]
+            return train_run(
+                validate_run(toy_config(*fixed, "experiment=one", *overrides), toy), pool
+            )[0]
 
     return train
 

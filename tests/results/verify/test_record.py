@@ -20,13 +20,14 @@ from sercli.results.verify.record import verify_record
 from sercli.training.data import Data
 from sercli.training.fold_pool import FoldPool
 from sercli.training.run import train_run
+from sercli.training.validate import validate_run
 
 DIVERGING = ("activation=relu", "optim.lr=1e20")
 
 
 def train(config: Config, data: Data) -> Record:
     with FoldPool(data) as pool:
-        return train_run(config, data, pool)[0]
+        return train_run(validate_run(config, data), pool)[0]
 
 
 @pytest.fixture(name="trained", scope="module")

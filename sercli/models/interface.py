@@ -1,0 +1,117 @@
+"""The interface of a system: a batch of turns in, logits and auxiliary losses out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from sercli.errors import RequestError
+from sercli.nn.pooling import valid_steps
+
+Criterion = Callable[[str, Tensor], Tensor]
+"""The loss of a batch: a column of the manifest and logits (B, values) → a scalar.
+
+Of ``label`` the values are the classes; of any other column the sorted values among the targets of
+the corpus (`CorpusInfo`).
+"""
+
+
+@dataclass(frozen=True)
+class Turns:
+    """A padded batch of turns.
+
+    >>> turns = Turns(torch.ones(2, 3, 45), lengths=torch.tensor([3, 1]))
+    >>> turns.valid.sum(dim=1)
+    tensor([3, 1])
+
+    Attributes:
+        frames: (B, T, features), zero after the end of a turn.
+        lengths: Number of real steps of each turn, (B,).
+    """
+
+    frames: Tensor
+    lengths: Tensor
+
+    @property
+    def valid(self) -> Tensor:
+        """Boolean (B, T), true where a step is real."""
+        return valid_steps(self.lengths, self.frames.shape[1])
+
+    @property
+    def real_frames(self) -> Tensor:
+        """The frames, with everything after the end of a turn set to zero."""
+        return self.frames.masked_fill(~self.valid.unsqueeze(-1), 0.0)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch of target turns with their context.
+
+    Attributes:
+        current: The turns to classify.
+        own: The previous turn of the same speaker (the pad turn where there is none).
+        interlocutor: The previous turn of the other speaker (likewise).
+        criterion: In training, the loss of logits against a column of the manifest, for auxiliary
+            losses; None in evaluation.
+    """
+
+    current: Turns
+    own: Turns
+    interlocutor: Turns
+    criterion: Criterion | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Output:
+    """Logits of a batch and auxiliary losses.
+
+    A model with nothing but logits may return those alone.
+
+    Attributes:
+        logits: (B, classes).
+        losses: Name → weighted auxiliary loss, a scalar. The trainer adds them to the loss of the
+            classes and records each as ``loss/<name>``. Evaluation ignores them.
+    """
+
+    logits: Tensor
+    losses: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+def as_output(returned: Tensor | Output) -> Output:
+    """Return what a model returned as an `Output`."""
+    return returned if isinstance(returned, Output) else Output(returned)
+
+
+@dataclass(frozen=True)
+class CorpusInfo:
+    """Facts of a corpus that the shape of a model can depend on.
+
+    Attributes:
+        name: The corpus, for messages.
+        model: The model that is built, for messages.
+        values: Column of the manifest → its sorted values among the targets; empty where the
+            corpus does not state it.
+        columns: Returns the names of the features of a step, in order. It may start openSMILE,
+            so only a model that needs names calls it.
+    """
+
+    name: str = "unknown"
+    model: str = "unknown"
+    values: Callable[[str], Sequence[str]] = lambda column: ()
+    columns: Callable[[], Sequence[str]] = tuple
+
+    def count(self, column: str) -> int:
+        """Return how many values a column of the manifest has.
+
+        Raises:
+            RequestError: The corpus does not state it.
+        """
+        found = len(self.values(column))
+        if not found:
+            raise RequestError(
+                f"model {self.model} has '{column}' as an auxiliary task, and the corpus "
+                f"{self.name} does not state it; set model.{column}_weight=0"
+            )
+        return found

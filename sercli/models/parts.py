@@ -1,0 +1,97 @@
+"""Parts that several systems share: dense layers, heads of auxiliary tasks, checks of settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from sercli.errors import RequestError
+from sercli.models.interface import CorpusInfo, Criterion
+from sercli.nn import checks
+
+
+class TaskHeads(nn.Module):
+    """Auxiliary classification tasks: a linear classifier per column of the manifest.
+
+    There is an output for each value of a column in the corpus, so that the shapes of a model do
+    not depend on the fold; the criterion leaves out values that the fold's training set lacks
+    (`sercli.training.loss`).
+
+    Args:
+        size: Features of a vector.
+        weights: Column → weight of its loss; a column with 0 is not learned.
+        corpus: Number of values of each column.
+
+    Raises:
+        RequestError: A weight is below 0, or the corpus does not state a column.
+    """
+
+    def __init__(self, size: int, weights: Mapping[str, float], corpus: CorpusInfo) -> None:
+        super().__init__()
+        for column, weight in weights.items():
+            check_weight(f"{column}_weight", weight)
+        self.weights = {column: weight for column, weight in weights.items() if weight > 0}
+        self.heads = nn.ModuleDict(
+            {column: nn.Linear(size, corpus.count(column)) for column in self.weights}
+        )
+
+    def forward(self, vectors: Tensor, criterion: Criterion | None) -> dict[str, Tensor]:
+        """Return the weighted loss of each task.
+
+        Args:
+            vectors: (B, size).
+            criterion: That of the batch; with None, in evaluation, there are no losses.
+        """
+        if criterion is None:
+            return {}
+        return {
+            column: weight * criterion(column, self.heads[column](vectors))
+            for column, weight in self.weights.items()
+        }
+
+
+def dense(inputs: int, *sizes: int, dropout: float = 0.0) -> nn.Sequential:
+    """Stack fully connected layers with ReLU, each followed by dropout.
+
+    >>> [type(layer).__name__ for layer in dense(45, 64, dropout=0.5)]
+    ['Linear', 'ReLU', 'Dropout']
+
+    Args:
+        inputs: Features of the input.
+        sizes: Features of each layer.
+        dropout: Share dropped after each layer.
+    """
+    layers: list[nn.Module] = []
+    for before, size in zip((inputs, *sizes), sizes, strict=False):
+        layers += [nn.Linear(before, size), nn.ReLU(), nn.Dropout(dropout)]
+    return nn.Sequential(*layers)
+
+
+def check_sizes(**sizes: int) -> None:
+    """Refuse layers without a unit.
+
+    Raises:
+        RequestError: Names the setting as the configuration does.
+    """
+    checks.check_sizes("model.", **sizes)
+
+
+def check_dropout(dropout: float) -> None:
+    """Refuse dropout that is not in [0, 1).
+
+    Raises:
+        RequestError: Names the setting as the configuration does.
+    """
+    if not 0 <= dropout < 1:
+        raise RequestError(f"model.dropout={dropout:g}: must be in [0, 1)")
+
+
+def check_weight(name: str, weight: float) -> None:
+    """Refuse weights of losses that are negative or not finite.
+
+    Raises:
+        RequestError: Names the setting as the configuration does.
+    """
+    if not 0 <= weight < float("inf"):
+        raise RequestError(f"model.{name}={weight:g}: must be 0 or more")

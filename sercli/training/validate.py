@@ -1,0 +1,94 @@
+"""Validation of a configuration against its corpus, once, before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from torch import nn
+
+from sercli.config.run_key import run_key
+from sercli.config.schema import Config
+from sercli.errors import RequestError
+from sercli.features.sets import column_names
+from sercli.models import MODELS, build_model
+from sercli.models.interface import CorpusInfo
+from sercli.results.folds import Fold
+from sercli.training.data import Data
+from sercli.training.folds import make_folds
+
+
+@dataclass(frozen=True)
+class ValidatedRun:
+    """A configuration that fits its corpus.
+
+    Attributes:
+        config: The configuration.
+        data: The corpus.
+        folds: The folds of its protocol.
+        model: A model as it will be trained, to be described, not trained.
+        key: Key of the run.
+    """
+
+    config: Config
+    data: Data
+    folds: Sequence[Fold]
+    model: nn.Module
+    key: str
+
+    @property
+    def parameters(self) -> int:
+        """Number of trainable parameters of the model."""
+        return sum(each.numel() for each in self.model.parameters() if each.requires_grad)
+
+
+def validate_run(config: Config, data: Data) -> ValidatedRun:
+    """Divide the corpus and build the model of a configuration.
+
+    Args:
+        config: The configuration.
+        data: The corpus that ``config`` reads.
+
+    Raises:
+        RequestError: The configuration does not fit the corpus, or a setting is invalid.
+    """
+    folds = make_folds(data.manifest, config.protocol)
+    return ValidatedRun(
+        config, data, folds, new_model(config, data), run_key(config, data.fingerprint)
+    )
+
+
+def new_model(config: Config, data: Data) -> nn.Module:
+    """Build the model of a configuration for a corpus.
+
+    Raises:
+        RequestError: The model, cell or activation, or one of their settings, is unknown; or the
+            corpus lacks what the model learns from.
+    """
+    _check_level(config)
+    corpus = CorpusInfo(
+        name=data.manifest.dataset,
+        model=config.model["name"],
+        values=data.values,
+        columns=partial(column_names, config.features),
+    )
+    return build_model(
+        config.model,
+        config.cell,
+        config.activation,
+        inputs=data.features,
+        classes=len(data.manifest.classes),
+        corpus=corpus,
+    )
+
+
+def _check_level(config: Config) -> None:
+    """Refuse frames where a model reads one row per utterance."""
+    needed = getattr(MODELS[config.model["system"]], "level", config.features.level)
+    if config.features.level != needed:
+        raise RequestError(
+            f"model {config.model['name']} reads one row per utterance, and features.level="
+            f"{config.features.level} has a row per frame; set features.level={needed} with "
+            "features=eGeMAPSv02, emobase or ComParE_2016"
+        )
