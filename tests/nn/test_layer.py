@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from sercli.errors import RequestError
-from sercli.nn import GRU, LSTM, AReLU, last_state, run_parallel
+from sercli.nn import GRU, LSTM, AReLU, last_state
 from sercli.nn.activations import Activation
 from sercli.nn.cells import CELLS
 from sercli.nn.layer import RecurrentLayer
@@ -158,44 +158,6 @@ class Prelu(Activation):
 
     def formula(self, x: Tensor, *coefficients: Tensor) -> Tensor:
         return torch.where(x > 0, x, x * coefficients[0])
-
-
-def calls(cells: list[str], shapes: list[tuple[int, int, int, int]]) -> Any:
-    """Layers with two levels and their batches: of (T, B, I, H) each."""
-    torch.manual_seed(0)
-    for i, (cell, (steps, batch, features, hidden)) in enumerate(zip(cells, shapes, strict=True)):
-        layer = CELLS[cell](
-            features, hidden, 1 + i % 2, bidirectional=i != 1, activation="arelu", batch_first=True
-        )
-        inputs = torch.randn(batch, steps, features, requires_grad=True)
-        lengths = torch.randint(1, steps + 1, (batch,)) if i != 2 else None
-        yield layer.eval(), inputs, lengths
-
-
-@pytest.mark.parametrize(
-    ("cells", "shapes"),
-    [
-        (["gru"] * 4, [(6, 3, 2, 4)] * 4),
-        (["gru"] * 3, [(6, 3, 2, 4), (4, 3, 2, 4), (6, 3, 2, 5)]),
-        (["gru", "lstm", "gru", "li_gru"], [(6, 3, 2, 4)] * 4),
-        (["a_lstm", "a_lstm"], [(6, 3, 2, 4)] * 2),
-    ],
-)
-def test_layers_in_parallel_equal_each_alone(cells: list[str], shapes: Any) -> None:
-    results = []
-    for together in (True, False):
-        given = list(calls(cells, shapes))
-        if together:
-            found = run_parallel(
-                [layer.stack_pass(inputs, lengths=lengths) for layer, inputs, lengths in given]
-            )
-        else:
-            found = [layer(inputs, lengths=lengths) for layer, inputs, lengths in given]
-        parts = [part for result in found for part in flat(result)]
-        torch.stack([part.square().sum() for part in parts]).sum().backward()  # type: ignore[no-untyped-call]
-        gradients = [p.grad for layer, x, _ in given for p in (x, *layer.parameters())]
-        results.append((parts, gradients))
-    torch.testing.assert_close(results[0], results[1], atol=1e-6, rtol=1e-5)
 
 
 def test_last_state_of_a_single_sequence_is_one_vector() -> None:

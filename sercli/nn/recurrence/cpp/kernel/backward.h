@@ -1,7 +1,7 @@
-// A slice of sequences back through all steps.
+// The backward pass of a slice of sequences.
 //
-// The gradients of the gates are gathered for a chunk of steps, which still lies in the cache when
-// it is multiplied into the gradients of the weights.
+// The gradients of the gates are collected for a chunk of steps, and multiplied into the gradients
+// of the weights while the chunk is in the cache.
 #pragma once
 
 #include "weights.h"
@@ -67,7 +67,7 @@ class BackwardPass {
     slice.unload(dc, p.dc0);
   }
 
-  // Add what the slice found to the gradients of the recurrence.
+  // Add the gradients of the slice to those of the recurrence.
   void add_up() const {
     for (int64_t g = 0; g < cell.gates; g++) {
       const int64_t gate = cell.input_gates[g];

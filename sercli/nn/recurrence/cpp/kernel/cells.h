@@ -1,7 +1,7 @@
-// What happens inside the cells, for one sequence at one step, forwards and backwards.
+// The steps of the cells, forward and backward, for one sequence.
 //
-// Every vector of H numbers is padded to `width`, whole vector registers; what stands in the
-// padding is finite and never leaves.
+// Every vector of H numbers is padded to `width`, whole vector registers; the padding holds finite
+// numbers that are never read out.
 #pragma once
 
 #include "product.h"
@@ -10,8 +10,8 @@ namespace sercli {
 
 constexpr int most_coefficients = 16;
 
-// The activation of the candidate, compiled from its formula. `differentiate` gives the value
-// and, from the gradient of the value, that of the input; to those of the coefficients it adds.
+// The activation of the candidate, compiled from its formula. `differentiate` returns the value
+// and, from the gradient of the value, that of the input, and adds to those of the coefficients.
 template <class T>
 struct Activation {
   using Value = void (*)(int64_t n, const T* x, const T* const* coefficients, T* value);
@@ -27,9 +27,9 @@ struct Forward {
   const T* u;        // recurrent product of each gate
   T* h;              // states, changed in place
   T* c;
-  T* kept;           // for the way back
+  T* kept;           // for the backward pass
   T* reset_state;    // r ∘ h, where the reset comes before the product
-  T* value;          // room for the candidate
+  T* value;          // buffer for the candidate
   const T* const* coefficients;
 };
 
@@ -38,12 +38,12 @@ struct Backward {
   const T* kept;
   const T* h_before;  // states of the step before
   const T* c_before;
-  T* dh;              // gradients of the states, in: after the step; out: before it, but for
-  T* dc;              //   what flows through the recurrent product
+  T* dh;              // gradients of the states; in: after the step; out: before it, without
+  T* dc;              //   the part that flows through the recurrent product
   T* d;               // gradients of the gates before their nonlinearity
   T* d_reset_state;
   T* reset_state;
-  T* value;           // room
+  T* value;           // buffer
   T* dvalue;
   const T* const* coefficients;
   T* const* d_coefficients;
@@ -53,12 +53,12 @@ template <class T>
 class Cell {
  public:
   int gates = 0;    // blocks of H rows in the weights
-  int kept = 0;     // vectors kept for the way back
+  int kept = 0;     // vectors kept for the backward pass
   int blocks = 0;   // vectors of gradients of the gates
-  std::vector<int> input_gates;  // which gate the first blocks are, as the input weights see them
-  int hidden_at = 0;             // first block as the recurrent weights see them, in their order
+  std::vector<int> input_gates;  // the gates of the first blocks, in the order of the input weights
+  int hidden_at = 0;             // first block in the order of the recurrent weights
   int before_reset = 0;          // gates whose product comes first; 0: there is one product
-  int cell_state = -1;           // which kept vector is a second state
+  int cell_state = -1;           // the kept vector that is a second state, if any
 
   Cell(int64_t width, Activation<T> f) : width(width), f(f) {}
   virtual ~Cell() = default;
@@ -88,7 +88,7 @@ class Gru : public Cell<T> {
   Gru(int64_t width, Activation<T> f) : Cell<T>(width, f) {
     this->gates = 3;
     this->kept = 4;
-    this->blocks = 4;  // candidate as the input sees it, r, z, candidate as the state sees it
+    this->blocks = 4;  // candidate towards the input, r, z, candidate towards the state
     this->input_gates = {2, 0, 1};
     this->hidden_at = 1;
   }
@@ -180,7 +180,7 @@ class GruBefore : public Cell<T> {
   }
 };
 
-// z and the candidate (Ravanelli et al. 2018).
+// z, c as in the Li-GRU (Ravanelli et al. 2018).
 template <class T>
 class LiGru : public Cell<T> {
   using typename Cell<T>::V;

@@ -1,4 +1,4 @@
-// A slice of sequences through all steps.
+// The forward pass of a slice of sequences.
 #pragma once
 
 #include "weights.h"

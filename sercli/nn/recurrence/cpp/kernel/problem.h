@@ -1,4 +1,4 @@
-// One recurrence as Python hands it over, and what of it a slice of its sequences needs.
+// One recurrence as Python passes it, and the slices of its sequences.
 #pragma once
 
 #include "cells.h"
@@ -10,8 +10,8 @@ namespace sercli {
 
 enum CellName : int64_t { GRU, GRU_BEFORE, LI_GRU, LSTM, RNN };
 
-// `Problem` in launch.py lists the same fields. A null pointer: not there. Steps of `x` and
-// `states` are *_step numbers apart, sequences *_row; the features lie side by side.
+// `Problem` in problem.py lists the same fields. A null pointer: absent. Steps of `x` and `states`
+// are *_step numbers apart, sequences *_row; features are contiguous.
 template <class T>
 struct Problem {
   int64_t cell, steps, batch, inputs, hidden, reverse;
@@ -50,7 +50,7 @@ std::unique_ptr<Cell<T>> new_cell(const Problem<T>& p) {
   }
 }
 
-// Gates whose recurrent product is taken together: all, or two lots where the reset comes between.
+// Gates with a common recurrent product: all, or two groups if the reset comes in between.
 struct Part {
   int64_t first, gates;
 };
@@ -68,7 +68,7 @@ inline std::vector<int> gates_of(Part part) {
 }
 
 // Some of the sequences of a recurrence, the longest first, which one thread takes through all of
-// its steps. At each step only the first few of them have not ended: the rest costs nothing.
+// its steps. At each step only the first rows, which have not ended, are computed.
 template <class T>
 class Slice {
  public:
@@ -86,12 +86,12 @@ class Slice {
 
   int64_t rows() const { return static_cast<int64_t>(members.size()); }
   int64_t steps() const { return static_cast<int64_t>(active_.size()); }
-  // How many of its sequences have a step t.
+  // The number of its sequences with a step t.
   int64_t active(int64_t t) const { return active_[t]; }
   int64_t length(int64_t row) const { return problem->lengths[members[row]]; }
-  // Which sequence of the recurrence a row is.
+  // The sequence of the recurrence in a row.
   int64_t member(int64_t row) const { return members[row]; }
-  // Copy a state (batch × hidden) to rows of vectors, and back; null: there is none.
+  // Copy a state (batch × hidden) to rows of vectors, and back; null: no state.
   void load(const T* from, T* rows_of) const {
     for (int64_t b = 0; from && b < rows(); b++)
       std::memcpy(rows_of + b * problem->width(), from + member(b) * problem->hidden,
@@ -128,13 +128,13 @@ class Coefficients {
                                (j < p.hidden ? j : 0) * p.coefficient_unit[i]];
     }
   }
-  // Room for their gradients, of the same shapes.
+  // Buffers for their gradients, of the same shapes.
   std::vector<Buffer<T>> gradients(int64_t rows) const {
     std::vector<Buffer<T>> all;
     for (int64_t i = 0; i < count; i++) all.emplace_back((strides[i] ? rows : 1) * width);
     return all;
   }
-  // Point at those of one sequence.
+  // Set pointers to those of one sequence.
   template <class Pointer>
   void point(std::vector<Buffer<T>>& buffers, int64_t row, Pointer* pointers) const {
     for (int64_t i = 0; i < count; i++) pointers[i] = buffers[i].get() + row * strides[i];

@@ -1,9 +1,9 @@
 // Products of small matrices on one thread, near the peak of the core.
 //
-// A recurrence multiplies a few rows by the same weights at every step, far too little work to
-// share among threads. So each thread multiplies alone: the weights are laid out once as the
-// inner loop reads them ("packed"), and a tile of the result stays in registers while the loop
-// runs over the inner dimension.
+// A recurrence multiplies a few rows by the same weights at every step, too little work to share
+// among threads. So each thread multiplies on its own: the weights are packed once in the order in
+// which the inner loop reads them, and a tile of the result stays in registers while the loop runs
+// over the inner dimension.
 #pragma once
 
 #include <ATen/cpu/vec/vec.h>
@@ -23,7 +23,7 @@ inline int64_t rounded_up(int64_t n, int64_t multiple) {
   return (n + multiple - 1) / multiple * multiple;
 }
 
-// Zeroed memory on a cache line.
+// Zeroed memory, aligned to a cache line.
 template <class T>
 class Buffer {
  public:
@@ -43,8 +43,8 @@ class Buffer {
   T* data_;
 };
 
-// How numbers enter a product. `Item` is what is stored and broadcast, `depth` how many steps of
-// the inner dimension it holds; sums are kept as `Number`.
+// The representation of numbers in a product. `Item` is stored and broadcast and holds `depth`
+// steps of the inner dimension; sums are of type `Number`.
 template <class T>
 struct Plain {
   using Number = T;
@@ -58,8 +58,8 @@ struct Plain {
   }
 };
 
-// Two bfloat16 numbers, the lower one first, as the dot product instruction takes them. Where the
-// processor lacks it, each pair is widened: the same products of the same rounded numbers.
+// Two bfloat16 numbers, the lower one first, as the dot product instruction takes them. On a
+// processor without it each pair is widened: the same products of the same rounded numbers.
 struct Pairs {
   using Number = float;
   using Item = uint32_t;
@@ -67,7 +67,7 @@ struct Pairs {
   static uint32_t rounded(float x) {
     uint32_t bits;
     std::memcpy(&bits, &x, 4);
-    if ((bits & 0x7fffffff) > 0x7f800000) return (bits >> 16) | 0x40;  // stays not a number
+    if ((bits & 0x7fffffff) > 0x7f800000) return (bits >> 16) | 0x40;  // stays NaN
     return (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
   }
   static Item item(float low, float high) { return rounded(low) | rounded(high) << 16; }
@@ -105,7 +105,7 @@ constexpr int tile_rows = 8;  // 8 × 3 sums, 3 columns and 1 broadcast fit in 3
 constexpr int tile_rows = 4;  // 4 × 3 in 16
 #endif
 
-// Columns are cut into panels of at most three vectors, none of them alone if it can be helped.
+// Columns are cut into panels of two or three vectors, of one only if there is no other way.
 inline int64_t panel_vectors(int64_t left) {
   return left == 3 || left > 4 ? 3 : left >= 2 ? 2 : 1;
 }

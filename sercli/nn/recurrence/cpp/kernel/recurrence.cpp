@@ -1,4 +1,4 @@
-// Many recurrences in one call, forwards and backwards.
+// Many recurrences in one call, forward and backward.
 //
 // The sequences of each are cut into slices, and one thread takes a slice through all of its
 // steps: threads never wait for each other in between, and a state stays in its thread's cache.
@@ -33,10 +33,10 @@ double cost(const Problem<T>& p) {
   return steps * p.width() * (p.width() + p.input_width());
 }
 
-// Slices of at least this many sequences: fewer would read the weights too often.
+// The smallest number of sequences in a slice; with fewer, the weights are read too often.
 constexpr int64_t fewest_rows = 4;
 
-// Deal the sequences out in turns, the longest first, so that all slices have the same work.
+// Deal the sequences out in turn, the longest first, so that all slices have the same work.
 template <class T>
 std::vector<std::vector<int64_t>> dealt_out(const Problem<T>& p, int64_t parts) {
   std::vector<int64_t> order(p.batch);
@@ -48,7 +48,7 @@ std::vector<std::vector<int64_t>> dealt_out(const Problem<T>& p, int64_t parts) 
   return dealt;
 }
 
-// Cut each recurrence into as many slices as its share of the work asks for, dearest slice first.
+// Cut each recurrence into slices by its share of the work, the most expensive slice first.
 template <class T>
 std::vector<Slice<T>> slices_of(const Problem<T>* problems, int64_t count,
                                 const std::vector<std::unique_ptr<Cell<T>>>& cells) {
@@ -74,7 +74,7 @@ std::vector<Slice<T>> slices_of(const Problem<T>* problems, int64_t count,
   return sorted;
 }
 
-// Pack the weights of all recurrences, then take all slices through a pass.
+// Pack the weights of all recurrences, then run all slices.
 template <class M, template <class> class Pass, template <class> class Packed>
 std::vector<std::unique_ptr<Pass<M>>> run_passes(
     const Problem<typename M::Number>* problems, int64_t count,
@@ -108,8 +108,8 @@ void forward(const Problem<typename M::Number>* problems, int64_t count) {
   run_passes<M, ForwardPass, ForwardWeights>(problems, count, cells, slices);
 }
 
-// The gradients must be zero to begin with: slices are added up in a fixed order, so that the
-// result does not depend on which thread ends first.
+// The gradients must start at zero. Slices are added up in a fixed order, so that the result does
+// not depend on the order in which threads finish.
 template <class M>
 void backward(const Problem<typename M::Number>* problems, int64_t count) {
   const auto cells = cells_of(problems, count);
@@ -124,7 +124,7 @@ void backward(const Problem<typename M::Number>* problems, int64_t count) {
 }  // namespace
 }  // namespace sercli
 
-// The interface to launch.py. Vectors of numbers kept for the way back, per sequence and step.
+// The interface to launch.py. Numbers kept for the backward pass, per sequence and step.
 extern "C" {
 
 int64_t sercli_kept(int64_t cell, int64_t hidden, int64_t is_double) {

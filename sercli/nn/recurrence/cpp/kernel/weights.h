@@ -47,8 +47,8 @@ struct ForwardWeights {
   }
 };
 
-// For the gradients of x and h: the inner dimension is that of the gates, in the order in which
-// their gradients stand side by side.
+// For the gradients of x and h: the inner dimension is that of the gates, in the order of their
+// gradients in memory.
 template <class M>
 struct BackwardWeights {
   using T = typename M::Number;
@@ -75,7 +75,7 @@ struct BackwardWeights {
   }
 };
 
-// Rows of numbers as they enter a product: themselves, or rounded pairs in `room`.
+// Rows of numbers as operands of a product: as they are, or as rounded pairs in `room`.
 template <class M>
 const typename M::Item* as_items(const typename M::Number* from, int64_t rows, int64_t columns,
                                  int64_t row, Buffer<typename M::Item>& room) {
@@ -89,7 +89,7 @@ const typename M::Item* as_items(const typename M::Number* from, int64_t rows, i
   }
 }
 
-// Room for `as_items`, where it needs any.
+// The buffer for `as_items`, if it needs one.
 template <class M>
 Buffer<typename M::Item> room_for_items(int64_t numbers) {
   return Buffer<typename M::Item>(M::depth == 1 ? 0 : numbers / 2);
