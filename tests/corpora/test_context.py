@@ -214,7 +214,7 @@ def conversations(draw: st.DrawFn) -> list[Spoken]:
 
 
 @settings(max_examples=40, deadline=None)
-@given(conversations(), st.sampled_from(every_choice(range(11))))
+@given(conversations(), st.sampled_from(every_choice((*range(11), 1000))))
 def test_the_context_is_what_a_look_turn_by_turn_finds(
     turns: list[Spoken], config: ContextConfig
 ) -> None:

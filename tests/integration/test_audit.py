@@ -1,4 +1,4 @@
-"""What `sercli extract` says of a corpus, and with which exit status."""
+"""Output and exit status of `sercli extract`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ import json
 from pathlib import Path
 
 import pandas as pd
-from helpers.shell import Shell
+import pytest
+from helpers.shell import InProcessShell, Shell
+
+
+@pytest.fixture
+def sercli(tmp_path: Path) -> Shell:
+    return InProcessShell(tmp_path)
 
 
 def table(folder: Path, *lines: str) -> str:
@@ -75,8 +81,11 @@ def test_refused_utterances_are_an_error_unless_they_are_allowed(sercli: Shell, 
     assert (refused.returncode, allowed.returncode) == (1, 0)
     for done in (refused, allowed):
         assert "Refused: 2" in done.stdout
-        assert "mine.csv:5: a is listed in mine.csv:2 already" in done.stdout
-        assert "empty.wav: empty file (0 bytes)" in done.stdout.replace("\n", "")
+        rows = done.stdout.splitlines()
+        assert any(
+            "mine.csv:5 " in row and "a is listed in mine.csv:2 already" in row for row in rows
+        )
+        assert any("empty file (0 bytes)" in row for row in rows)
 
 
 def test_manifest_refusals_and_audit_are_kept(sercli: Shell, tree: Path) -> None:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from helpers.shell import Shell
+import pytest
+from helpers.shell import InProcessShell, Shell
+
+
+@pytest.fixture(scope="module")
+def sercli(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """A shell in a folder whose feature store both tests share."""
+    return InProcessShell(tmp_path_factory.mktemp("nemo"))
 
 
 def test_nemo_is_read_to_the_last_utterance(sercli: Shell, nemo: str) -> None:

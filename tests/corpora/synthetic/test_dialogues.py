@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -15,8 +16,9 @@ SEEDS = range(4)
 TASK = {"ang": "anger", "hap": "happiness", "exc": "happiness", "neu": "neutral", "sad": "sadness"}
 
 
+@cache
 def turns_of(seed: int) -> pd.DataFrame:
-    """All turns of a corpus in the order of time."""
+    """All turns of a corpus in temporal order."""
     return pd.DataFrame(
         {
             "id": turn.id,
