@@ -1,1 +1,1 @@
-"""The search: a plan of points, their states in an Optuna storage, and the sweep over them."""
+"""Hyperparameter search: the plan of a sweep, its trials in an Optuna storage, and its workers."""

@@ -152,7 +152,7 @@ def test_bad_requests_of_a_sweep_are_one_line(
     sercli: Shell, refused: Callable[..., str], sweep: list[str]
 ) -> None:
     for arguments, words in (
-        (["sweep", "arelu.alpha=interval(0,1)"], "is an interval, and a grid needs values"),
+        (["sweep", "arelu.alpha=interval(0,1)"], "is an interval, but a grid needs values"),
         (["sweep", "arelu.alfa=1,2"], "Did you mean 'arelu.alpha'?"),
         (["sweep", "arelu.alpha=1,2", "--sampler", "tpee"], "Did you mean 'tpe'?"),
         (["sweep", "arelu.alpha=1,2", "--sampler", "tpe"], "needs a number of trials"),

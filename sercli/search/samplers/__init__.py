@@ -1,8 +1,8 @@
-"""What proposes the next point of a search, by its name.
+"""The samplers, which suggest the hyperparameters of the next trial.
 
-A sampler is made anew for every trial that a worker claims. What it proposes follows from the
-seed, the number of the trial and the trials that are in the storage, so that one worker alone
-repeats itself and several propose different points.
+A sampler is created anew for every trial that a worker claims. Its suggestion follows from the
+seed, the number of the trial and the trials in the storage: one worker alone is reproducible, and
+several suggest different trials.
 """
 
 from __future__ import annotations
@@ -17,23 +17,26 @@ from sercli.errors import RequestError, nearest
 
 
 def make_sampler(name: str, seed: int, trial: int) -> BaseSampler:
-    """Make the sampler of one trial.
+    """Return the sampler of one trial.
+
+    >>> type(make_sampler("tpe", seed=0, trial=3)).__name__
+    'TPESampler'
 
     Args:
         name: One of `SAMPLERS`:
 
             - ``random``: independent draws;
             - ``qmc``: a scrambled Sobol sequence (`sercli.search.samplers.sobol`);
-            - ``tpe``: tree-structured Parzen estimators, of all settings together where there is
-              one objective; points that run count as bad ones (Optuna's constant liar);
-            - ``gp``: a Gaussian process and the expected improvement beside the points that run;
-              its first 10 points are those of ``qmc``;
+            - ``tpe``: tree-structured Parzen estimators, multivariate where there is one objective;
+              running trials count as bad ones (Optuna's constant liar);
+            - ``gp``: a Gaussian process with expected improvement, which accounts for running
+              trials; its first 10 trials are those of ``qmc``;
             - ``cmaes``: CMA-ES (`sercli.search.samplers.cma_es`).
         seed: Seed of the search, 0 or more.
         trial: Number of the trial in its study, from 0.
 
     Raises:
-        RequestError: There is no such sampler, or its package is not installed.
+        RequestError: There is no such sampler, or its package is missing.
     """
     if name not in SAMPLERS:
         raise RequestError(f"unknown sampler '{name}'.{nearest(name, SAMPLERS)}")
@@ -63,7 +66,7 @@ def _gp(seed: int, trial: int) -> BaseSampler:
 
 
 def _cmaes(seed: int, trial: int) -> BaseSampler:
-    if find_spec("cmaes") is None:  # Optuna would notice at the second point
+    if find_spec("cmaes") is None:  # Optuna checks at the second trial only
         raise RequestError("sampler 'cmaes' needs the package cmaes: pip install 'sercli[cmaes]'")
     from sercli.search.samplers.cma_es import ReplayedCmaEsSampler
 
@@ -71,7 +74,7 @@ def _cmaes(seed: int, trial: int) -> BaseSampler:
 
 
 def _own_seed(seed: int, trial: int) -> int:
-    """A seed of this trial alone; a sum would give seed 0, trial 1 the point of seed 1, trial 0."""
+    """Return a seed of this trial (by a sum, seed 0, trial 1 would be seed 1, trial 0)."""
     return int(np.random.SeedSequence((seed, trial)).generate_state(1)[0])
 
 
@@ -82,4 +85,4 @@ SAMPLERS: Mapping[str, Callable[[int, int], BaseSampler]] = {
     "gp": _gp,
     "cmaes": _cmaes,
 }
-"""The samplers by name; ``grid`` is none, since its points are planned with their settings."""
+"""The samplers by name; ``grid`` is none, since its trials are planned with their values."""

@@ -1,8 +1,8 @@
-"""CMA-ES whose state is computed from the trials, each time anew.
+"""CMA-ES with a state that is recomputed from the finished trials.
 
-Optuna's own sampler keeps the state of the optimiser as a pickle in the storage and loads it
-again; whoever can write to a storage could then choose what a worker runs. Telling the optimiser
-all finished generations once more takes milliseconds and gives the same state.
+Optuna's sampler keeps the state of the optimiser as a pickle in the storage; whoever can write to
+the storage could then run code on a worker. To replay all finished generations takes milliseconds
+and gives the same state.
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ from optuna.trial import FrozenTrial
 
 
 class ReplayedCmaEsSampler(CmaEsSampler):
-    """CMA-ES (Hansen 2016) that reads no state from the storage and writes none.
+    """CMA-ES (Hansen 2016) that neither reads its state from the storage nor writes it.
 
-    It maximises one objective and moves numbers only; ``start`` proposes values of the other
-    settings, and of all until a trial is finished.
+    It maximises one objective over numeric hyperparameters.
 
     Args:
-        seed: Seed of the optimiser, the same for all trials of a sweep: Optuna adds the trial's
-            number before it draws a point.
-        start: Another sampler.
+        seed: Seed of the optimiser, the same for all trials of a sweep: Optuna adds the number of
+            the trial before it draws values.
+        start: The sampler of all other hyperparameters, and of all until a trial is finished.
     """
 
     def __init__(self, seed: int, start: BaseSampler) -> None:
@@ -35,12 +34,11 @@ class ReplayedCmaEsSampler(CmaEsSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Propose values of all settings that are numbers."""
         self._space = search_space
         return super().sample_relative(study, trial, search_space)
 
     def _restore_optimizer(self, completed_trials: list[FrozenTrial]) -> Any:
-        """Tell a new optimiser every generation that is finished.
+        """Replay every finished generation in a new optimiser.
 
         None is then left for Optuna to tell, after which it would store the pickle.
         """

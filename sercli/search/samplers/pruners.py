@@ -1,8 +1,8 @@
-"""What stops a point before all its folds and seeds are trained, by its name.
+"""The pruners, which stop poor trials before all their folds and seeds are trained.
 
-A point's units, seed after seed and in each seed fold after fold, are the steps: after each a
-worker reports `intermediate` and asks whether to go on, except after the last. How often points of
-equal quality are stopped, which is what pruning costs, stands in benchmarks/samplers.md.
+The steps of a trial are its fold runs: seed after seed, and fold after fold in each. After each but
+the last a worker reports `intermediate`, and the pruner decides. benchmarks/samplers.md has the
+cost of pruning: how often it stops trials of equal quality.
 """
 
 from __future__ import annotations
@@ -19,20 +19,23 @@ from sercli.errors import RequestError, nearest
 
 
 def make_pruner(name: str | None, objectives: int = 1) -> BasePruner | None:
-    """Make a pruner.
+    """Return a pruner.
+
+    >>> type(make_pruner("wilcoxon")).__name__
+    'PairedPruner'
 
     Args:
         name: None, or one of `PRUNERS`:
 
-            - ``wilcoxon``: stops a point that is worse than the best one on the same folds and
+            - ``wilcoxon``: stops a trial that is worse than the best one on the same folds and
               seeds (`PairedPruner`);
-            - ``median``: stops a point whose mean so far, at its best, is below the median of the
-              finished points' after as many units; not before two units and five finished points
+            - ``median``: stops a trial whose best running mean is below the median of the finished
+              trials after as many fold runs; not before two fold runs and five finished trials
               (our choice);
-            - ``halving``: stops all but the best third after 2 units, then after 4, 10, 28, …
-              (asynchronous successive halving, Li et al. 2020; the third and the two units are
+            - ``halving``: stops all but the best third after 2 fold runs, then after 4, 10, 28, …
+              (asynchronous successive halving, Li et al. 2020; the third and the two fold runs are
               our choice).
-        objectives: How many objectives the sweep has.
+        objectives: Number of objectives of the sweep.
 
     Raises:
         RequestError: There is no such pruner, or there are several objectives.
@@ -43,31 +46,34 @@ def make_pruner(name: str | None, objectives: int = 1) -> BasePruner | None:
         raise RequestError(f"unknown pruner '{name}'.{nearest(name, PRUNERS)}")
     if objectives > 1:
         raise RequestError(
-            f"pruner '{name}' compares points in one objective, the sweep has {objectives}; "
-            f"leave out one or the other"
+            f"pruner '{name}' needs one objective, the sweep has {objectives}; "
+            f"leave out the pruner or the other objectives"
         )
     return PRUNERS[name]()
 
 
 def intermediate(name: str, dev_uas: Sequence[float]) -> float:
-    """Return what a point reports to a pruner after its latest unit.
+    """Return the intermediate value of a trial after its latest fold run.
+
+    >>> intermediate("wilcoxon", [0.5, 0.6]), intermediate("median", [0.5, 0.6])
+    (0.6, 0.55)
 
     Args:
         name: One of `PRUNERS`.
-        dev_uas: Dev UA of the units so far, each of its own fold and seed.
+        dev_uas: UA on dev of the fold runs so far.
 
     Returns:
-        The latest one for ``wilcoxon``, which pairs unit with unit; else the mean so far.
+        The latest for ``wilcoxon``, which pairs fold runs; else the mean.
     """
     return dev_uas[-1] if name == "wilcoxon" else sum(dev_uas) / len(dev_uas)
 
 
 class PairedPruner(BasePruner):
-    """Stops a point that a one-sided signed-rank test finds worse than the best one, step by step.
+    """Stops a trial that a one-sided signed-rank test finds worse than the best one.
 
-    It stops early at p < 0.07 – after four units that are all worse, else five folds could never
-    be stopped – and from the sixth unit on at p < 0.02, because it is asked again after each unit
-    and the best of many points owes some of its rank to luck (both are our choice).
+    In the first five fold runs the threshold is p < 0.07, which four fold runs that are all worse
+    reach (else five folds could never be stopped). From the sixth on it is p < 0.02, because the
+    test is repeated and the best of many trials owes some of its rank to luck (both our choice).
     """
 
     def __init__(self) -> None:
@@ -77,7 +83,6 @@ class PairedPruner(BasePruner):
             self._late = WilcoxonPruner(p_threshold=0.02)
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
-        """Say whether a point should be stopped."""
         test = self._early if len(trial.intermediate_values) < 6 else self._late
         return test.prune(study, trial)
 

@@ -1,8 +1,8 @@
-"""Quasi-random search: trial n of a sweep is point n of a scrambled Sobol sequence.
+"""Quasi-random search: trial n of a sweep is element n of a scrambled Sobol sequence.
 
-Optuna's own `QMCSampler` keeps the position in the storage, reads it and writes it in two steps,
-so that two workers can propose the same point, and draws the first points at random. Here the
-number of the trial is the position: nothing is stored and any number of workers agree.
+Optuna's `QMCSampler` reads and writes the position in the storage in two steps, so that two workers
+can suggest the same values, and draws the first trials at random. Here the number of the trial is
+the position: nothing is stored, and any number of workers agree.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from scipy.stats.qmc import Sobol
 
 from sercli.errors import RequestError
 
-AXES = 64
-"""Settings that can be swept at once (our choice; each point is drawn with as many coordinates,
-so that a coordinate does not depend on how many of them are used)."""
+MAX_HYPERPARAMETERS = 64
+"""Largest number of hyperparameters (our choice; all are drawn for each trial, so that a value does
+not depend on the number of hyperparameters)."""
 
 
 class SobolSampler(BaseSampler):
-    """Proposes one point; the first setting that is asked for takes the first coordinate.
+    """Suggests the values of one trial; the first hyperparameter takes the first coordinate.
 
     Args:
-        seed: Scrambles the sequence (Matoušek 1998); the same for all trials of a sweep.
+        seed: Seed of the scrambling (Matoušek 1998), the same for all trials of a sweep.
         trial: Number of the trial, from 0.
     """
 
     def __init__(self, seed: int, trial: int) -> None:
-        sequence = Sobol(AXES, scramble=True, seed=seed)
+        sequence = Sobol(MAX_HYPERPARAMETERS, scramble=True, seed=seed)
         if trial:  # scipy takes no step of length 0
             sequence.fast_forward(trial)
         self._coordinates = iter(sequence.random()[0].tolist())
@@ -45,13 +45,11 @@ class SobolSampler(BaseSampler):
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """No settings are proposed together: the coordinates go together by themselves."""
         return {}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Propose nothing."""
         return {}
 
     def sample_independent(
@@ -61,22 +59,30 @@ class SobolSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """Propose a value of one setting.
+        """Return the value of one hyperparameter.
 
         Raises:
-            RequestError: There are more settings than `AXES`.
+            RequestError: There are more than `MAX_HYPERPARAMETERS`.
         """
         share = next(self._coordinates, None)
         if share is None:
             raise RequestError(
-                f"a quasi-random search has at most {AXES} settings; "
-                f"sweep fewer, or take the sampler 'random'"
+                f"a quasi-random search has at most {MAX_HYPERPARAMETERS} hyperparameters; "
+                f"sweep fewer, or use --sampler random"
             )
         return value_at(share, param_distribution)
 
 
 def value_at(share: float, distribution: BaseDistribution) -> Any:
-    """Return the value below which ``share`` (0 ≤ share < 1) of a distribution lies."""
+    """Return the quantile of a distribution.
+
+    >>> value_at(0.5, IntDistribution(0, 8))
+    4
+
+    Args:
+        share: The share of the distribution below the value, in [0, 1).
+        distribution: The distribution.
+    """
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices[int(share * len(distribution.choices))]
     assert isinstance(distribution, FloatDistribution | IntDistribution)
@@ -91,4 +97,4 @@ def value_at(share: float, distribution: BaseDistribution) -> Any:
         value = low + share * (high - low)
     else:
         value = low + step * int(share * (round((high - low) / step) + 1))
-    return min(max(value, low), high)  # rounding may step over an end
+    return min(max(value, low), high)  # rounding may exceed an end

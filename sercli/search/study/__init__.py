@@ -1,1 +1,1 @@
-"""A study: the trials of a sweep in an Optuna storage, their states and their summary."""
+"""A study: the trials of a sweep in an Optuna storage, and their summary."""

@@ -1,4 +1,4 @@
-"""Which of the swept settings decided dev UA (PED-ANOVA)."""
+"""The importance of the swept hyperparameters for UA on dev (PED-ANOVA)."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from pandas.api.types import is_numeric_dtype
 
 from sercli.results.sweep_summary import PARAMETER
 
-LEAST_POINTS = 10
-"""Complete points below which nothing is said (our choice)."""
+MIN_TRIALS = 10
+"""Complete trials below which no importance is given (our choice)."""
 
-BEST_POINTS = 5
-"""The best points that are told from the rest, at least (as Optuna advises); else a tenth."""
+BEST_TRIALS = 5
+"""Least number of trials that count as the best (Optuna's advice); else a tenth."""
 
-DECADES = 100.0
-"""Largest over smallest value from which on a setting is seen on a logarithmic scale (our choice).
-"""
+LOG_RATIO = 100.0
+"""Largest over smallest value from which on a hyperparameter is scaled by its logarithm (our
+choice)."""
 
 
 def importance(trials: pd.DataFrame) -> dict[str, float] | None:
-    """Tell how much each swept setting decides whether a point is among the best.
+    """Return the importance of each swept hyperparameter for a trial to be among the best.
 
-    PED-ANOVA (Watanabe, Bansal & Hutter 2023) compares the values of the best points with those
-    of all: a setting whose values are spread alike in both decides nothing.
+    PED-ANOVA (Watanabe, Bansal & Hutter 2023) compares the values of the best trials with those of
+    all: a hyperparameter that is distributed alike in both has no importance.
 
     Args:
-        trials: The points of a sweep (`sercli.results.sweep_summary.write_sweep`). A setting that
-            holds numbers is a range, on a logarithmic scale where they are positive and span
-            `DECADES`; any other is a choice. A point without a value of a setting has none.
+        trials: The trials of a sweep (`sercli.results.sweep_summary.write_sweep`). Numbers are a
+            range, on a logarithmic scale where they are positive and span `LOG_RATIO`; all else is
+            a choice.
 
     Returns:
-        Swept key → its share, the largest first; they sum to 1. None where it cannot be told:
-        fewer than `LEAST_POINTS` complete points, fewer than two settings with several values,
-        or the same dev UA everywhere.
+        Swept key → its share, the largest first; they sum to 1. None if there are fewer than
+        `MIN_TRIALS` complete trials, fewer than two hyperparameters with several values, or only
+        one value of UA on dev.
     """
     complete = trials[(trials["state"] == "complete") & trials["dev_ua"].notna()]
     spaces = {
@@ -47,12 +47,12 @@ def importance(trials: pd.DataFrame) -> dict[str, float] | None:
         for name in complete.columns
         if name.startswith(PARAMETER) and (space := _space(complete[name])) is not None
     }
-    if len(complete) < LEAST_POINTS or len(spaces) < 2 or complete["dev_ua"].nunique() < 2:
+    if len(complete) < MIN_TRIALS or len(spaces) < 2 or complete["dev_ua"].nunique() < 2:
         return None
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
     study = _study(complete, spaces)
-    quantile = max(0.1, BEST_POINTS / len(complete))
+    quantile = max(0.1, BEST_TRIALS / len(complete))
     evaluator = PedAnovaImportanceEvaluator(target_quantile=quantile)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # one is about values that occur once, as many do here
@@ -60,14 +60,14 @@ def importance(trials: pd.DataFrame) -> dict[str, float] | None:
 
 
 def _space(column: pd.Series[Any]) -> BaseDistribution | None:
-    """The range or the choices of a setting; None where it has one value."""
+    """Return the distribution of a hyperparameter; None if it has one value."""
     values = column.dropna()
     if values.nunique() < 2:
         return None
     if not is_numeric_dtype(values):
         return CategoricalDistribution(sorted(set(values.astype(str))))
     low, high = float(values.min()), float(values.max())
-    return FloatDistribution(low, high, log=low > 0 and high / low >= DECADES)
+    return FloatDistribution(low, high, log=low > 0 and high / low >= LOG_RATIO)
 
 
 def _study(complete: pd.DataFrame, spaces: Mapping[str, BaseDistribution]) -> optuna.Study:

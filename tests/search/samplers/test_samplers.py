@@ -23,7 +23,7 @@ from optuna.trial import TrialState, create_trial
 
 from sercli.errors import RequestError
 from sercli.search.samplers import SAMPLERS, make_sampler
-from sercli.search.samplers.sobol import AXES, value_at
+from sercli.search.samplers.sobol import MAX_HYPERPARAMETERS, value_at
 
 ALL = sorted(SAMPLERS)
 MODELS = ("tpe", "gp")
@@ -143,14 +143,14 @@ def test_quasi_random_points_do_not_depend_on_who_claims_first() -> None:
     assert study._storage.get_study_system_attrs(study._study_id) == {}
 
 
-def test_more_settings_than_a_sequence_has_are_refused() -> None:
+def test_more_hyperparameters_than_a_sequence_has_are_refused() -> None:
     study = new_study()
     trial = study.ask()
     study.sampler = make_sampler("qmc", 0, 0)
-    for axis in range(AXES):
+    for axis in range(MAX_HYPERPARAMETERS):
         trial.suggest_float(str(axis), 0, 1)
 
-    with pytest.raises(RequestError, match=r"at most 64 settings.*random"):
+    with pytest.raises(RequestError, match=r"at most 64 hyperparameters.*random"):
         trial.suggest_float("one more", 0, 1)
 
 
