@@ -1,7 +1,7 @@
-"""Workers that claim points and train nothing, each in a process of its own.
+"""Workers that claim trials and train nothing, each in a process of its own.
 
-The processes are forked from a server that has imported everything once; to import it in each of
-them would take longer than their work.
+The processes are forked from a server that has imported everything once; an import in each of them
+would take longer than their work.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ def exit_codes(work: Callable[..., None], given: Sequence[tuple[Any, ...]]) -> l
     return [process.exitcode for process in processes]
 
 
-def finish_all(together: Barrier, runs: Path, name: str, url: str | None) -> None:
-    """Finish whatever can be claimed; a file of this name gets a line for each point."""
-    study = Study("grid", runs, url)
-    with register_worker(study.folder, name) as me, (runs / name).open("w") as said:
+def finish_all(together: Barrier, runs: Path, experiment: str, name: str, url: str | None) -> None:
+    """Finish every trial that can be claimed, and write its number to a file of this name."""
+    study = Study(experiment, runs, url)
+    with register_worker(study.folder, name) as me, (runs / name).open("w") as finished:
         together.wait()
-        while (claim := study.claim(me)) is not None:
-            if study.complete(claim, {"run": "x", "seconds": 0.0, "diverged": False}, [0.5]):
-                said.write(f"{claim.number}\n")
+        while (trial := study.claim(me)) is not None:
+            if study.complete(trial, {"run": "x", "seconds": 0.0, "diverged": False}, [0.5]):
+                finished.write(f"{trial.number}\n")
 
 
 def claim_and_die(together: Barrier, runs: Path) -> None:
-    """Claim a point, and be killed."""
+    """Claim a trial, and be killed."""
     study = Study("grid", runs)
     with register_worker(study.folder, "victim") as me:
         study.claim(me)
