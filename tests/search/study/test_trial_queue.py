@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.claim_workers import exit_codes, finish_all
@@ -13,7 +14,7 @@ from helpers.study_factory import OTHER, claim, complete, grid_study, states
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
-SCHEMA = {
+SCHEMA: dict[Any, str] = {
     models.StudyModel: "study_id study_name",
     models.StudyUserAttributeModel: "key study_id study_user_attribute_id value_json",
     models.TrialModel: "datetime_complete datetime_start number state study_id trial_id",
@@ -26,8 +27,8 @@ SCHEMA = {
 
 
 @pytest.mark.parametrize("table", SCHEMA, ids=lambda table: str(table.__tablename__))
-def test_the_tables_of_optuna_are_those_that_the_queue_knows(table: type) -> None:
-    found = " ".join(sorted(column.name for column in table.__table__.columns))  # type: ignore[attr-defined]
+def test_the_tables_of_optuna_are_those_that_the_queue_knows(table: Any) -> None:
+    found = " ".join(sorted(column.name for column in table.__table__.columns))
     assert found == SCHEMA[table], "Optuna's schema has changed: revise study/trial_queue.py"
 
 
