@@ -1,8 +1,8 @@
 """A tree of the size of IEMOCAP, with its irregularities and without its speech.
 
-151 dialogues and 10 039 labelled turns, in each session as many of each class, and as many
-without context, as on the licensed corpus. What is said, and when, is made up. The audio is
-one short file of silence under all names.
+151 dialogues and 10 039 labelled turns; each session has the same numbers per class and of turns
+without context as the licensed corpus. Texts and times are made up. The audio is one short file
+of silence under all names.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 APPLE_DOUBLE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X"
 
 INVERSIONS = 126
-"""Neighbours in the transcripts of which the second one starts first."""
+"""Pairs of neighbours in the transcripts of which the second one starts first."""
 
 UNORDERED = 56
 """Dialogues with inversions."""

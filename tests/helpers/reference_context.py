@@ -1,4 +1,4 @@
-"""The context of a target, found the slow and obvious way: turn by turn."""
+"""Reference implementation of context turns: slow, turn by turn."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Context = dict[str, tuple[str | None, str | None]]
 
 
 class Said(NamedTuple):
-    """What the context depends on of a turn."""
+    """The properties of a turn that determine its context."""
 
     utterance: str
     speaker: str
@@ -67,7 +67,7 @@ def _one(turns: list[Said], target: Said, role: str, config: ContextConfig) -> s
         return None
     if config.choose == "last":
         return turns[-1].utterance
-    # Written out, because a draw must be the same in every version: it is in published results.
+    # Written out, because draws must not change between versions: published results depend on them.
     text = f"{config.seed} {role} {target.utterance}".encode()
     number = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
     return turns[number % len(turns)].utterance

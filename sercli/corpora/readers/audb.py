@@ -50,11 +50,7 @@ def read_audb(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifes
         busy = f"{folder}: another process is downloading it; wait until it has finished"
         with held_alone(folder.with_name(f".{options.version}.lock"), busy):
             _fetch(options.database, options.version, folder, progress)
-    names = {
-        name: value
-        for name, value in dataset.options.items()
-        if name not in ("database", "version")
-    }
+    names = options.model_dump(exclude={"database", "version"})
     return read_audformat(replace(dataset, options=names), folder, progress)
 
 

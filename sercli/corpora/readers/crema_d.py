@@ -75,6 +75,6 @@ def _row(folder: Path, genders: Mapping[str, str], place: Path) -> Row:
 
 
 def _is_pointer(file: Path) -> bool:
-    """Tell whether a clone without Git LFS has left the address of the audio in its place."""
+    """Return True for the pointer that a clone without Git LFS leaves in place of the audio."""
     with file.open("rb") as stream:
         return stream.read(len(_LFS_POINTER)) == _LFS_POINTER
