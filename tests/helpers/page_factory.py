@@ -19,13 +19,13 @@ from sercli.reporting.formats.html.content import (
     Figure,
     Machine,
     PageContent,
+    PageWarning,
     Section,
-    Warned,
 )
 from sercli.reporting.formats.html.render import render_page
 from sercli.reporting.table import Cell, Column, Table
 
-SYNTHETIC = Warned("SYNTHETIC", "All of 12 runs heard synthetic speech.")
+SYNTHETIC = PageWarning("SYNTHETIC", "All of 12 runs heard synthetic speech.")
 METRICS = ("UA", "95 % CI", "WA", "macro F1", "oracle UA", "oracle WA", "dev UA", "seeds", "n")
 
 
@@ -49,7 +49,7 @@ def make_table(rows: int, *, title: str = "synthetic, loso_session, 4 classes (%
 
 
 def make_figure(name: str, *, points: int = 40, inside: str = "") -> Figure:
-    """A line through random points, as matplotlib would write it; ``inside`` is added to it."""
+    """A line through random points, as `as_svg` returns it; ``inside`` is added to it."""
     random = np.random.default_rng(points)
     steps = " L ".join(
         f"{100 + x:.6f} {y:.6f}" for x, y in enumerate(random.uniform(20, 380, points))
@@ -57,13 +57,9 @@ def make_figure(name: str, *, points: int = 40, inside: str = "") -> Figure:
     return Figure(
         name=name,
         title=f"The {name}",
-        caption="Dev UA at every look; the selected step is marked.",
-        svg='<?xml version="1.0" encoding="utf-8"?>\n'
-        '<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" '
-        '"http://www.w3.org/Graphics/SVG/1.1/DTD/svg11.dtd">\n'
-        '<svg xmlns:xlink="http://www.w3.org/1999/xlink" width="500pt" height="400pt" '
+        caption="Dev UA at every evaluation; dot: the selected step.",
+        svg=f'<svg role="img" aria-label="The {name}" width="500pt" height="400pt" '
         'viewBox="0 0 500 400" xmlns="http://www.w3.org/2000/svg" version="1.1">'
-        '<metadata><rdf resource="http://purl.org/dc/dcmitype/StillImage"/></metadata>'
         f'<defs><clipPath id="{name}-clip"><rect width="500" height="400"/></clipPath></defs>'
         f'<path id="{name}-line" d="M {steps}" clip-path="url(#{name}-clip)" '
         'style="fill: none; stroke: #0072b2"/>'

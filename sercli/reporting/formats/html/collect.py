@@ -1,4 +1,4 @@
-"""Collect what a page says from records and sweeps."""
+"""Collect the content of a page from records and sweeps."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from sercli.reporting.formats.html.content import (
     Failures,
     Figure,
     PageContent,
+    PageWarning,
     Section,
-    Warned,
 )
 from sercli.reporting.formats.html.provenance import (
     Environment,
@@ -23,13 +23,12 @@ from sercli.reporting.formats.html.provenance import (
     machines,
     read_environments,
 )
-from sercli.reporting.formats.html.words import in_words
-from sercli.reporting.table import Cell, Column, Table, number_cell
+from sercli.reporting.table import Cell, Column, Table, counted, number_cell, value_text
 from sercli.results.run_record import Record
 from sercli.results.sweep_summary import SweepSummary
 
 Sweep = tuple[SweepSummary, pd.DataFrame]
-"""A sweep's page and its trials."""
+"""A sweep in short, and its trials."""
 
 
 def collect(
@@ -39,17 +38,17 @@ def collect(
     figures: Sequence[Figure],
     damaged: Sequence[str],
 ) -> PageContent:
-    """Bring together what a page says.
+    """Collect the content of a summary.
 
     Args:
         records: The runs of the report.
         sweeps: Pages and trials of the sweeps that runs of the report belong to.
-        sections: Tables, as they shall stand.
-        figures: Drawings, as they shall stand.
-        damaged: A line about each record that could not be read.
+        sections: Tables, in order.
+        figures: Figures, in order.
+        damaged: A line about each record that cannot be read.
 
     Returns:
-        The content; a record whose ``environment.json`` is damaged is named among the failures.
+        The content; a damaged ``environment.json`` is among the failures.
     """
     environments, unreadable = read_environments(records)
     return PageContent(
@@ -64,7 +63,7 @@ def collect(
         failures=tuple(_failures(records, sweeps, [*damaged, *unreadable])),
         machines=tuple(machines(environments)),
         commands=tuple(commands(environments)),
-        records=_listed(records, environments),
+        records=_record_table(records, environments),
     )
 
 
@@ -78,24 +77,24 @@ def _title(records: Sequence[Record]) -> str:
 def _subtitle(records: Sequence[Record]) -> str:
     corpora = dict.fromkeys(str(record.summary["card"]["dataset"]) for record in records)
     on = f" on {', '.join(corpora)}" if corpora else ""
-    return f"Speech emotion recognition: {_count(len(records), 'run')}{on}"
+    return f"Speech emotion recognition: {counted(len(records), 'run')}{on}"
 
 
-def _warnings(records: Sequence[Record]) -> Iterable[Warned]:
+def _warnings(records: Sequence[Record]) -> Iterable[PageWarning]:
     cards = [record.summary["card"] for record in records]
     synthetic = sum(bool(card["synthetic"]) for card in cards)
     if synthetic:
-        yield Warned(
+        yield PageWarning(
             "SYNTHETIC",
-            f"{_share(synthetic, len(cards))} heard synthetic speech. Their numbers show that the "
-            "software works and say nothing about people.",
+            f"{_share(synthetic, len(cards))} used synthetic speech. Their results show that the "
+            "software works, and say nothing about people.",
         )
     on_test = sum(card.get("selected_on") == "test" for card in cards)
     if on_test:
-        yield Warned(
+        yield PageWarning(
             "TEST-SELECTED",
-            f"{_share(on_test, len(cards))} chose the training step on the test side. Their "
-            "numbers are too high for speech that nobody has looked at.",
+            f"{_share(on_test, len(cards))} selected the training step on test. Their results are "
+            "optimistic for unseen speech.",
         )
 
 
@@ -104,7 +103,7 @@ def _cards(records: Sequence[Record]) -> Iterable[Card]:
     for record in records:
         card = dict(record.summary["card"])
         paragraph = str(card.pop("paragraph", ""))
-        facts = tuple((name.replace("_", " "), in_words(value)) for name, value in card.items())
+        facts = tuple((name.replace("_", " "), value_text(value)) for name, value in card.items())
         found.setdefault((paragraph, facts), []).append(record.key)
     for (paragraph, facts), runs in found.items():
         yield Card(paragraph, facts, tuple(runs))
@@ -115,8 +114,8 @@ def _failures(
 ) -> Iterable[Failures]:
     lines = {
         "Diverged runs": [line for record in records for line in _diverged(record)],
-        "Failed points of sweeps": [line for sweep in sweeps for line in _failed(*sweep)],
-        "Unfinished sweeps": [line for page, _ in sweeps for line in _unfinished(page)],
+        "Failed trials": [line for sweep in sweeps for line in _failed(*sweep)],
+        "Unfinished sweeps": [line for summary, _ in sweeps for line in _unfinished(summary)],
         "Damaged records": damaged,
     }
     return (Failures(title, tuple(found)) for title, found in lines.items() if found)
@@ -129,46 +128,44 @@ def _diverged(record: Record) -> Iterable[str]:
         yield f"{record.experiment}/{record.key}: {'; '.join(where)}"
 
 
-def _failed(page: SweepSummary, trials: pd.DataFrame) -> Iterable[str]:
+def _failed(summary: SweepSummary, trials: pd.DataFrame) -> Iterable[str]:
     causes = trials.loc[trials["state"] == "failed", "cause"]
-    for cause, times in Counter(causes.fillna("no cause was noted")).most_common():
-        yield f"{page.experiment}: {_count(times, 'point')}: {cause}"
+    for cause, times in Counter(causes.fillna("unknown cause")).most_common():
+        yield f"{summary.experiment}: {counted(times, 'trial')}: {cause}"
 
 
-def _unfinished(page: SweepSummary) -> Iterable[str]:
-    if not page.complete:
-        left = [f"{page.states.get(state, 0)} {state}" for state in ("waiting", "running")]
-        points = _count(sum(page.states.values()), "point")
-        yield f"{page.experiment}: {' and '.join(left)} of {points}"
+def _unfinished(summary: SweepSummary) -> Iterable[str]:
+    if not summary.complete:
+        left = [f"{summary.states.get(state, 0)} {state}" for state in ("waiting", "running")]
+        trials = counted(sum(summary.states.values()), "trial")
+        yield f"{summary.experiment}: {' and '.join(left)} of {trials}"
 
 
-def _listed(records: Sequence[Record], environments: Mapping[str, Environment]) -> Table:
+def _record_table(records: Sequence[Record], environments: Mapping[str, Environment]) -> Table:
     return Table(
-        title="The records of this report",
+        title="Records",
         columns=(
-            *(Column(name) for name in ("run", "experiment", "state", "made")),
+            *(Column(name) for name in ("run", "experiment", "status", "time")),
             Column("seconds", numeric=True),
             Column("folder"),
         ),
-        rows=tuple(_line(record, environments.get(record.key, {})) for record in records),
+        rows=tuple(_record_row(record, environments.get(record.key, {})) for record in records),
     )
 
 
-def _line(record: Record, environment: Environment) -> tuple[Cell, ...]:
+def _record_row(record: Record, environment: Environment) -> tuple[Cell, ...]:
     seconds = environment.get("seconds")
     return (
         Cell(record.key),
         Cell(record.experiment),
         Cell(record.status),
-        Cell(in_words(environment.get("time"))),
+        Cell(value_text(environment.get("time"))),
         number_cell(seconds if isinstance(seconds, int | float) else None, ".0f"),
         Cell(str(record.path)),
     )
 
 
 def _share(part: int, whole: int) -> str:
-    return f"{part} of {_count(whole, 'run')}" if part < whole else f"All of {_count(whole, 'run')}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return (
+        f"{part} of {counted(whole, 'run')}" if part < whole else f"All of {counted(whole, 'run')}"
+    )

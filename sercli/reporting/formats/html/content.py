@@ -1,4 +1,4 @@
-"""What a page says, before it has a form."""
+"""The content of an HTML page."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from sercli.reporting.table import Table
 
 
 @dataclass(frozen=True)
-class Warned:
-    """What must be seen before any figure.
+class PageWarning:
+    """A warning to read before any result.
 
     Attributes:
-        mark: A word or two that stay in sight wherever the reader is: ``SYNTHETIC``.
+        mark: A word or two that stay in sight while the page scrolls: ``SYNTHETIC``.
         text: The sentence, without the mark.
     """
 
@@ -23,12 +23,12 @@ class Warned:
 
 @dataclass(frozen=True)
 class Section:
-    """Tables that belong together.
+    """A section of tables.
 
     Attributes:
-        title: Its heading.
-        tables: At least one.
-        folded: Whether it is closed until the reader opens it, as the recall of every class.
+        title: The heading.
+        tables: At least one table.
+        folded: True if the section is closed until the reader opens it.
     """
 
     title: str
@@ -38,13 +38,13 @@ class Section:
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing.
+    """A figure.
 
     Attributes:
-        name: A word for links and files: ``surface``. No other figure of the page has it.
-        title: What it shows.
-        caption: What must be known to read it.
-        svg: The drawing; its ids begin with its name, so that several fit in one page.
+        name: A word for links and files, unique on the page: ``surface``.
+        title: The title.
+        caption: The caption.
+        svg: The ``<svg>`` element; its ids begin with the name, so that a page can hold several.
     """
 
     name: str
@@ -55,11 +55,11 @@ class Figure:
 
 @dataclass(frozen=True)
 class Card:
-    """A protocol card, and the runs that followed it.
+    """A protocol card and its runs.
 
     Attributes:
-        paragraph: The card in a paper's words.
-        facts: The same, as names and values.
+        paragraph: The protocol as a paragraph for a paper.
+        facts: The same as names and values.
         runs: Keys of the runs.
     """
 
@@ -70,10 +70,10 @@ class Card:
 
 @dataclass(frozen=True)
 class Machine:
-    """Where runs were made: versions and hardware.
+    """An environment and its runs: versions and hardware.
 
     Attributes:
-        title: The most important of it, in a line.
+        title: The main versions, and what differs from other environments.
         facts: Names and values.
         runs: Keys of the runs.
     """
@@ -85,10 +85,10 @@ class Machine:
 
 @dataclass(frozen=True)
 class Command:
-    """A command line, ready for a shell, and the runs that it made.
+    """A command line and its runs.
 
     Attributes:
-        line: The command; passwords in it are left out.
+        line: The command, ready for a shell, without passwords.
         runs: Keys of the runs.
     """
 
@@ -98,11 +98,11 @@ class Command:
 
 @dataclass(frozen=True)
 class Failures:
-    """What went wrong in one way.
+    """Failures of one kind.
 
     Attributes:
-        title: In which way: ``Diverged runs``.
-        lines: One for each.
+        title: The kind: ``Diverged runs``.
+        lines: One line per failure.
     """
 
     title: str
@@ -111,28 +111,28 @@ class Failures:
 
 @dataclass(frozen=True)
 class PageContent:
-    """All that stands on a page, in its order.
+    """The content of a page, in order.
 
     Attributes:
-        title: Its heading.
+        title: The heading.
         subtitle: One line below it.
-        made: When, with its time zone.
-        version: The sercli that made it.
-        warnings: What must be seen first.
+        made: Time of creation, with its time zone.
+        version: Version of sercli.
+        warnings: Warnings.
         sections: Tables.
-        figures: Drawings.
-        cards: How the runs were done.
-        failures: What went wrong; empty where nothing did.
-        machines: Where the runs were made.
-        commands: What made them, the first first.
-        records: Where they lie: a row for each.
+        figures: Figures.
+        cards: Protocol cards.
+        failures: Failures by kind.
+        machines: Environments of the runs.
+        commands: Commands that made the runs, in order of time.
+        records: A table of the runs and their folders.
     """
 
     title: str
     subtitle: str
     made: datetime
     version: str
-    warnings: tuple[Warned, ...]
+    warnings: tuple[PageWarning, ...]
     sections: tuple[Section, ...]
     figures: tuple[Figure, ...]
     cards: tuple[Card, ...]

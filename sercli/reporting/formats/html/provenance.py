@@ -1,4 +1,4 @@
-"""Where the runs of a report were made, and by which commands."""
+"""Environments and commands of the runs of a report."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from sercli.reporting.formats.html.content import Command, Machine
-from sercli.reporting.formats.html.words import in_words
+from sercli.reporting.table import value_text
 from sercli.results.environment import without_password
 from sercli.results.run_record import Record
 
 Environment = Mapping[str, Any]
-"""What ``environment.json`` says (`sercli.results.environment.describe_environment`)."""
+"""The content of ``environment.json`` (`sercli.results.environment.describe_environment`)."""
 
 Facts = tuple[tuple[str, str], ...]
 
 _OF_ONE_RUN = ("time", "command", "seconds")
 _TITLE = {"sercli": "sercli ", "python": "Python ", "processor": ""}
-"""What names an environment, and the word before it."""
+"""Facts that name an environment → the word before them."""
 
 
 def read_environments(records: Sequence[Record]) -> tuple[dict[str, Environment], list[str]]:
     """Read the environments of runs.
 
     Returns:
-        Key → environment in the order of time, and a line about each that cannot be read.
+        Key → environment in order of time, and a line about each that cannot be read.
     """
     found: dict[str, Environment] = {}
     damaged = []
@@ -34,7 +34,7 @@ def read_environments(records: Sequence[Record]) -> tuple[dict[str, Environment]
         try:
             environment = record.environment()
             if not isinstance(environment, dict):
-                raise TypeError("it holds no names and values")
+                raise TypeError("it is no mapping")
             found[record.key] = environment
         except (OSError, ValueError, TypeError) as error:
             path = record.path / "environment.json"
@@ -44,9 +44,9 @@ def read_environments(records: Sequence[Record]) -> tuple[dict[str, Environment]
 
 
 def machines(environments: Mapping[str, Environment]) -> Iterator[Machine]:
-    """Yield every distinct environment, and the runs that were made in it.
+    """Yield every distinct environment and its runs.
 
-    Each is named by its versions and processor, and by whatever else tells it from the others.
+    An environment is named by its versions and processor, and by other facts that differ.
 
     Args:
         environments: Key of a run → environment.
@@ -65,23 +65,23 @@ def _title(facts: Mapping[str, str], every: Sequence[Mapping[str, str]]) -> str:
         for name, value in facts.items()
         if name not in _TITLE and any(other.get(name) != value for other in every)
     ]
-    return ", ".join([*known, *differing]) or "An unknown machine"
+    return ", ".join([*known, *differing]) or "Unknown environment"
 
 
 def _facts(environment: Environment) -> Iterator[tuple[str, str]]:
-    """What lasts longer than one run, in words; the version of a package stands for itself."""
+    """Yield the facts that outlast one run."""
     for name, value in environment.items():
         if isinstance(value, Mapping):
             prefix = "" if name == "packages" else f"{name} "
-            yield from ((f"{prefix}{inner}", in_words(each)) for inner, each in value.items())
+            yield from ((f"{prefix}{inner}", value_text(each)) for inner, each in value.items())
         elif name not in _OF_ONE_RUN:
-            yield name, in_words(value)
+            yield name, value_text(value)
 
 
 def commands(environments: Mapping[str, Environment]) -> Iterator[Command]:
-    """Yield every distinct command, ready for a shell, and the runs that it made.
+    """Yield every distinct command, ready for a shell, and its runs.
 
-    The program goes by its name, wherever it lay, and passwords are left out.
+    The program is written by name, without its folder; passwords are left out.
 
     Args:
         environments: Key of a run → environment.
