@@ -502,7 +502,7 @@ def attend(
 ) -> None:
     """Draw the attention weights of a trained network over the time of one utterance."""
     from sercli.progress import Progress
-    from sercli.reporting.attend import draw_attention
+    from sercli.reporting.figures.attention import draw_attention
 
     for path in draw_attention(run, utterance, runs, figures, Progress(quiet=quiet)):
         typer.echo(path)

@@ -1,15 +1,18 @@
-"""Attention over time for one utterance."""
+"""The attention of a trained network over the time of one utterance."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from sercli.config.schema import Config
+from sercli.errors import RequestError
 from sercli.features.sets import column_names
-from sercli.reporting.figures.plot import Plot, file_name
+from sercli.progress import Progress
+from sercli.reporting.figures.plot import Plot, file_name, save
 from sercli.reporting.figures.style import (
     BLUE,
     DOUBLE,
@@ -20,44 +23,74 @@ from sercli.reporting.figures.style import (
     new_figure,
     styled,
 )
+from sercli.reporting.find import find_one
 from sercli.results.run_record import Record
+from sercli.results.seal import hide_sealed, shows_test
 from sercli.training.attention_weights import UtteranceAttention, attention_for
-from sercli.training.data import Data
+from sercli.training.data import Data, read_data
+from sercli.training.rerun import configuration_of
 
 FRAME_SECONDS = 0.01
-"""Between two frames, in every feature set."""
+"""Frame period of every feature set."""
 
 _LOUDNESS = ("pcm_loudness_sma", "Loudness_sma3", "pcm_RMSenergy_sma", "log_energy")
-"""Columns that tell speech from silence, the first that a feature set has."""
+"""Loudness columns; the first that a feature set has is drawn."""
 
 _TURNS = {
     "current": "utterance",
-    "own": "turn before of the same speaker",
-    "interlocutor": "turn before of the interlocutor",
+    "own": "previous turn of the same speaker",
+    "interlocutor": "previous turn of the interlocutor",
 }
+
+
+def draw_attention(
+    run: str, utterance: str, runs: Path, folder: Path, progress: Progress
+) -> list[Path]:
+    """Draw the attention of a run over a test utterance.
+
+    Args:
+        run: Key or folder of the run.
+        utterance: Id of the utterance.
+        runs: The folder of the experiments.
+        folder: The folder to save the figure in, as SVG and PNG.
+        progress: Progress bars and notes.
+
+    Raises:
+        RequestError: The run or utterance is unknown, the run is sealed, its model has no
+            attention over time, or the corpus has changed.
+    """
+    record = find_one(run, runs)
+    (visible,), _ = hide_sealed([record])
+    if not shows_test(visible):
+        raise RequestError(
+            f"run {run} is sealed; `sercli report --unseal {record.experiment}` opens it"
+        )
+    config = configuration_of(record)
+    data = read_data(config, progress=progress)
+    return save(attention_figure(record, config, data, utterance), folder)
 
 
 @styled()
 def attention_figure(record: Record, config: Config, data: Data, utterance: str) -> Plot:
-    """Draw how much each moment of an utterance, and of its context turns, counted.
+    """Draw the attention weights over an utterance and its context turns.
 
-    The title says what was recognised: only for a run whose test figures may be seen.
+    The title has the predicted class: draw only runs whose test results may be shown.
 
     Args:
-        record: The run, whose model of the fold that tests the utterance is asked (first seed).
+        record: The run; its model of the first seed and of the fold that tests the utterance.
         config: Its configuration.
-        data: What ``config`` reads.
-        utterance: Which.
+        data: The data of ``config``.
+        utterance: Id of a test utterance.
 
     Raises:
         RequestError: The data are not those of the run, no fold tests the utterance, or the
             model has no attention over time.
         SercliError: The weights cannot be read.
     """
-    heard = attention_for(record, config, data, utterance)
+    attention = attention_for(record, config, data, utterance)
     seconds = FRAME_SECONDS * config.features.pool
     loudness = _loudness(config, data, utterance)
-    context = [turn for turn in ("own", "interlocutor") if turn in heard.weights]
+    context = [turn for turn in ("own", "interlocutor") if turn in attention.weights]
     rows: list[Any] = [["current"] * 2]
     rows += [["loudness"] * 2] if loudness is not None else []
     rows += [(context * 2)[:2]] if context else []
@@ -65,14 +98,14 @@ def attention_figure(record: Record, config: Config, data: Data, utterance: str)
     figure = new_figure(DOUBLE, 14 + 30 * len(rows), warning)
     panels = figure.subplot_mosaic(rows)
     for turn in ("current", *context):
-        _draw_weights(panels[turn], heard.weights[turn], seconds)
+        _draw_weights(panels[turn], attention.weights[turn], seconds)
         panels[turn].set_title(_TURNS[turn], loc="left")
     if loudness is not None:
         _draw_loudness(panels["loudness"], loudness, seconds)
         panels["loudness"].sharex(panels["current"])
         panels["current"].set_xlabel("")
-    panels["current"].set_title(_verdict(heard), loc="left")
-    caption = _caption(heard, config, data, loudness is not None)
+    panels["current"].set_title(_prediction_title(attention), loc="left")
+    caption = _attention_caption(attention, config, data, loudness is not None)
     return Plot(file_name("attention", utterance), f"Attention in {utterance}", caption, figure)
 
 
@@ -97,7 +130,7 @@ def _draw_loudness(axes: Axes, loudness: np.ndarray, seconds: float) -> None:
 
 
 def _loudness(config: Config, data: Data, utterance: str) -> np.ndarray | None:
-    """The loudness of every step as the model is given it; None: the set has none."""
+    """Return the loudness of every step of the input, if the feature set has one."""
     names = column_names(config.features)
     for name in _LOUDNESS:
         if name in names:
@@ -106,26 +139,28 @@ def _loudness(config: Config, data: Data, utterance: str) -> np.ndarray | None:
     return None
 
 
-def _verdict(heard: UtteranceAttention) -> str:
-    row = heard.predicted
+def _prediction_title(attention: UtteranceAttention) -> str:
+    row = attention.predicted
     probability = row[f"p_{row['predicted']}"]
     return (
-        f"{heard.utterance}: {row['label']}, recognised as {row['predicted']} "
+        f"{attention.utterance}: {row['label']}, predicted as {row['predicted']} "
         f"({100 * probability:.0f} %)"
     )
 
 
-def _caption(heard: UtteranceAttention, config: Config, data: Data, loudness: bool) -> str:
+def _attention_caption(
+    attention: UtteranceAttention, config: Config, data: Data, loudness: bool
+) -> str:
     step = 1000 * FRAME_SECONDS * config.features.pool
     parts = [
-        f"How much each step of {step:g} ms counts when {config.model['name']} pools the states "
-        "of its recurrent layer; dashed: if all counted alike. A state knows more than its own "
-        "step, so that this is where the model looks and not what it heard there. "
-        f"Fold {heard.fold}, which tests the utterance, seed {heard.seed}."
+        f"Weight of each step of {step:g} ms when {config.model['name']} pools the states of its "
+        "recurrent layer over time; dashed: equal weights. A state depends on other steps too, so "
+        "that a weight does not show which sound mattered. "
+        f"Fold {attention.fold}, which tests the utterance; seed {attention.seed}."
     ]
     if loudness:
-        parts.append("Below: loudness as the model is given it.")
-    spoken = data.manifest.table.set_index("utterance")["transcript"].get(heard.utterance)
+        parts.append("Below: loudness, as in the input.")
+    spoken = data.manifest.table.set_index("utterance")["transcript"].get(attention.utterance)
     if isinstance(spoken, str) and spoken:
-        parts.append(f"Spoken: “{spoken}”")
+        parts.append(f"Transcript: “{spoken}”")
     return " ".join(parts)

@@ -1,4 +1,4 @@
-"""What is taken for what: confusion matrices."""
+"""Confusion matrices."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from sercli.reporting.figures.style import (
 from sercli.results.run_record import Record
 
 SYSTEMS = 12
-"""Matrices that a page of print holds (our choice)."""
+"""Most matrices of a figure: a page of print (our choice)."""
 
 _ACROSS = 3
 _ROOM_FOR_COUNTS = 7
-"""Classes up to which a cell has room for two lines."""
+"""Classes up to which percentages and counts are written."""
 
 
 @styled()
 def draw_confusion(
     records: Sequence[Record], systems: Mapping[str, str], warning: str = ""
 ) -> Plot | None:
-    """Draw the confusion matrix of each run's dev-selected predictions on test.
+    """Draw the confusion matrix on test of each run, at the step selected on dev.
 
     Args:
-        records: Runs on the same classes whose test figures may be seen; the first `SYSTEMS`
-            of them are drawn.
+        records: Runs on the same classes whose test results may be shown; the first `SYSTEMS`
+            are drawn.
         systems: Key of a run → its name.
-        warning: What nobody may overlook.
+        warning: A warning above the figure.
 
     Returns:
-        A panel for each run; None where no run has predictions that can be read.
+        A panel for each run; None if no run has readable predictions.
     """
     matrices = ((each.key, confusion(each)) for each in records)
     readable = ((key, matrix) for key, matrix in matrices if matrix is not None)
@@ -62,16 +62,16 @@ def draw_confusion(
         axes.set_title(wrapped(name, 30))
     for row in grid:
         row[0].set_ylabel("true class")
-    caption = _caption(common, len(records) - len(shown))
+    caption = _confusion_caption(common, len(records) - len(shown))
     return Plot("confusion", "Confusion matrices", caption, figure)
 
 
 def confusion(record: Record) -> pd.DataFrame | None:
-    """Count what was taken for what on test, pooled over folds, the mean over seeds.
+    """Count the confusions on test, pooled over folds, averaged over seeds that did not diverge.
 
     Returns:
-        Rows: true classes; columns: recognised ones. Of a diverged seed nothing counts, as in
-        the metrics. None where no seed is left or the predictions cannot be read.
+        Rows: true classes; columns: predicted classes. None if no seed is left or the predictions
+        cannot be read.
     """
     seeds = [row["seed"] for row in record.metrics.get("by_seed", [])]
     classes = record.summary["card"]["classes"]
@@ -98,7 +98,7 @@ def _draw_matrix(axes: Axes, counts: pd.DataFrame) -> None:
     numbers = counts.to_numpy(dtype=float)
     for (row, column), share in np.ndenumerate(shares):
         if np.isfinite(share):
-            _write_cell(axes, row, column, float(share), float(numbers[row, column]), len(classes))
+            _write_share(axes, row, column, float(share), float(numbers[row, column]), len(classes))
     positions = np.arange(len(classes)) + 0.5
     axes.set_xticks(positions, classes, rotation=30, ha="right", rotation_mode="anchor")
     axes.set_yticks(positions, classes)
@@ -106,10 +106,10 @@ def _draw_matrix(axes: Axes, counts: pd.DataFrame) -> None:
     axes.invert_yaxis()
     axes.set_aspect("equal")
     axes.spines[:].set_visible(False)
-    axes.set_xlabel("recognised as")
+    axes.set_xlabel("predicted class")
 
 
-def _write_cell(axes: Axes, row: int, column: int, share: float, n: float, classes: int) -> None:
+def _write_share(axes: Axes, row: int, column: int, share: float, n: float, classes: int) -> None:
     roomy = classes <= _ROOM_FOR_COUNTS
     axes.text(
         column + 0.5,
@@ -122,14 +122,14 @@ def _write_cell(axes: Axes, row: int, column: int, share: float, n: float, class
     )
 
 
-def _caption(common: str, left_out: int) -> str:
+def _confusion_caption(common: str, left_out: int) -> str:
     parts = [
-        "Share of each true class that is recognised as which class, in per cent, and the number "
-        "of utterances (of many classes: per cent alone). Dev-selected predictions on test, "
-        "pooled over folds, the mean over seeds."
+        "Predicted classes of each true class, in per cent and, for up to "
+        f"{_ROOM_FOR_COUNTS} classes, in utterances. On test, at the step selected on dev; pooled "
+        "over folds, averaged over seeds."
     ]
     if common:
-        parts.append(f"All of them: {common}.")
+        parts.append(f"All systems: {common}.")
     if left_out:
         parts.append(f"The best on dev; {left_out} more are not shown.")
     return " ".join(parts)

@@ -1,7 +1,8 @@
-"""Contours through points that lie anywhere, and the points."""
+"""Dev UA at scattered points, and contours of a smooth surface through them."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,13 +11,16 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from sercli.reporting.figures.smooth import MOST, smooth
 from sercli.reporting.figures.style import COLOURS, GREY, VERMILLION, figure_text
 
 FEWEST = 6
 """Points that contours need (our choice)."""
 
+MOST = 150
+"""Points of a fit; of more, some are drawn at random (our choice: a fit then takes a second)."""
+
 _SIDE = 50
+"""Grid points per side of the surface."""
 
 _DECADES = 1e3
 """Range of a logarithmic axis beyond which it has a number for each decade (our choice)."""
@@ -25,20 +29,20 @@ _DECADES = 1e3
 def draw_contours(
     axes: Axes, points: pd.DataFrame, shades: Normalize, logarithmic: Sequence[bool]
 ) -> None:
-    """Draw the points with the UA that they gave, the best of them, and a smooth surface behind.
+    """Draw trials coloured by dev UA, the best trial, and a smooth surface behind them.
 
     Args:
-        axes: Where.
-        points: ``x``, ``y``, ``dev_ua`` and ``diverged``.
-        shades: Between which UA the colours lie.
-        logarithmic: Whether the x axis is, and the y axis.
+        axes: The axes.
+        points: ``x``, ``y``, ``dev_ua`` and ``diverged`` of each trial.
+        shades: Range of the colours, in UA.
+        logarithmic: True for a logarithmic x axis; the same for y.
     """
     measured, lost = points.dropna(), points[points["diverged"]]
     if len(measured) >= FEWEST:
         _draw_surface(axes, measured, shades, logarithmic)
     axes.scatter(
         measured["x"], measured["y"], c=measured["dev_ua"], cmap=COLOURS, norm=shades, s=12,
-        edgecolors="black", linewidths=0.5, zorder=3, clip_on=False, label="point",
+        edgecolors="black", linewidths=0.5, zorder=3, clip_on=False, label="trial",
         rasterized=len(measured) > MOST,
     )  # fmt: skip
     if not lost.empty:
@@ -75,10 +79,41 @@ def _draw_surface(
 
 
 def _set_log(axes: Axes, axis: str) -> None:
-    """Scale an axis by its logarithm, with plain numbers beside it."""
+    """Make an axis logarithmic, with plain numbers."""
     axes.set(**{f"{axis}scale": "log"})
     numbers = axes.xaxis if axis == "x" else axes.yaxis
     low, high = numbers.get_view_interval()
     numbers.set_major_locator(LogLocator(subs=(1, 3) if high < _DECADES * low else (1,)))
     numbers.set_major_formatter(lambda value, place: figure_text(value))
     numbers.set_minor_formatter(NullFormatter())
+
+
+def smooth(points: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Fit a noisy Gaussian process to values in the plane, and return its mean elsewhere.
+
+    Matérn covariance (ν = 5/2) with one length scale per direction; lengths, variance
+    and noise by maximum likelihood (Rasmussen & Williams 2006, chapters 4 and 5).
+
+    Args:
+        points: Places of the values in the unit square, (n, 2).
+        values: Values, (n,).
+        wanted: Places of the surface in the unit square, (m, 2).
+
+    Returns:
+        Heights, (m,).
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+    if len(points) > MOST:
+        drawn = np.random.default_rng(0).choice(len(points), MOST, replace=False)
+        points, values = points[drawn], values[drawn]
+    lengths = Matern([0.3, 0.3], (0.05, 10.0), nu=2.5)
+    kernel = ConstantKernel(1.0, (1e-2, 1e2)) * lengths + WhiteKernel(0.1, (1e-3, 1.0))
+    process = GaussianProcessRegressor(kernel, normalize_y=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a flat surface has no length
+        process.fit(points, values)
+    mean: np.ndarray = process.predict(wanted)
+    return mean

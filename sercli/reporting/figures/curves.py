@@ -1,13 +1,13 @@
-"""Learning curves: loss, dev UA, and test UA where it may be seen."""
+"""Learning curves: loss, dev UA, and test UA unless sealed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
 
-from sercli.reporting.figures.histories import UNIT, draw_histories, read_history
+from sercli.reporting.figures.histories import FOLD_RUN, draw_histories, read_history
 from sercli.reporting.figures.plot import Plot
 from sercli.reporting.figures.style import (
     DOUBLE,
@@ -20,9 +20,10 @@ from sercli.reporting.figures.style import (
     wrapped,
 )
 from sercli.results.run_record import Record
+from sercli.results.seal import shows_test
 
 ROWS = 4
-"""Systems of one figure: a page of print holds no more."""
+"""Most systems of a figure: a page of print."""
 
 _PANELS = {
     "loss": ("loss", 1.0),
@@ -32,25 +33,19 @@ _PANELS = {
 
 
 def has_curves(record: Record) -> bool:
-    """Whether a record was trained step by step, and its history can be read."""
+    """Return True if a run was trained by gradient descent and its history can be read."""
     history = read_history(record)
     return {"loss", "dev_ua"} <= set(history.columns) and bool(history["loss"].notna().any())
 
 
 @styled()
-def draw_curves(
-    records: Sequence[Record],
-    systems: Mapping[str, str],
-    shows_test: Callable[[Record], bool],
-    warning: str = "",
-) -> Plot:
+def draw_curves(records: Sequence[Record], systems: Mapping[str, str], warning: str = "") -> Plot:
     """Draw a row of panels for each run.
 
     Args:
-        records: At most `ROWS` of those that `has_curves` tells of.
+        records: At most `ROWS` runs for which `has_curves` is true.
         systems: Key of a run → its name.
-        shows_test: Whether the test figures of a run may be seen.
-        warning: What nobody may overlook.
+        warning: A warning above the figure.
     """
     seen = [shows_test(record) for record in records]
     panels = [name for name in _PANELS if name != "test_ua" or any(seen)]
@@ -60,21 +55,21 @@ def draw_curves(
         history = read_history(record)
         for axes, name in zip(row, panels, strict=True):
             if name == "test_ua" and not test:
-                _seal(axes)
+                _mark_sealed(axes)
             elif name in history.columns:
-                _draw_panel(axes, history, name, _selected(record))
+                _draw_curve_panel(axes, history, name, _selected_steps(record))
         row[0].set_title(wrapped(systems[record.key], 60), loc="left")
     for axes in grid[-1]:
         axes.set_xlabel("training step")
     legend_below(figure, grid[0][1])
-    return Plot("curves", "Learning curves", _caption("test_ua" in panels), figure)
+    return Plot("curves", "Learning curves", _curves_caption("test_ua" in panels), figure)
 
 
-def _draw_panel(axes: Axes, history: pd.DataFrame, name: str, selected: pd.DataFrame) -> None:
+def _draw_curve_panel(axes: Axes, history: pd.DataFrame, name: str, selected: pd.DataFrame) -> None:
     label, scale = _PANELS[name]
     draw_histories(axes, history, name, scale)
     if name != "loss":
-        at = history.merge(selected, on=[*UNIT, "step"])
+        at = history.merge(selected, on=[*FOLD_RUN, "step"])
         axes.scatter(
             at["step"],
             at[name] * scale,
@@ -89,26 +84,25 @@ def _draw_panel(axes: Axes, history: pd.DataFrame, name: str, selected: pd.DataF
     grid_lines(axes)
 
 
-def _selected(record: Record) -> pd.DataFrame:
-    """Seed, fold and the step that was selected on dev."""
+def _selected_steps(record: Record) -> pd.DataFrame:
+    """Return seed, fold and the step selected on dev."""
     rows = [
         (each["seed"], each["fold"], each["selected_step"])
         for each in record.metrics.get("by_fold", [])
     ]
-    return pd.DataFrame(rows, columns=[*UNIT, "step"]).dropna()
+    return pd.DataFrame(rows, columns=[*FOLD_RUN, "step"]).dropna()
 
 
-def _seal(axes: Axes) -> None:
+def _mark_sealed(axes: Axes) -> None:
     axes.text(0.5, 0.5, "sealed", color=GREY, ha="center", va="center", transform=axes.transAxes)
     axes.set_xticks([])
     axes.set_yticks([])
 
 
-def _caption(test: bool) -> str:
-    parts = "dev and on test" if test else "dev"
+def _curves_caption(test: bool) -> str:
+    parts = "dev and test" if test else "dev"
     return (
-        "Loss since the look before, and UA on "
-        f"{parts}, at every look. Thin lines: each fold with each seed; "
-        "thick line: their mean, as far as all of them were trained; dots: the step that was "
-        "selected on dev."
+        f"Mean training loss since the last evaluation, and UA on {parts}, at every evaluation. "
+        "Thin lines: each fold with each seed; thick line: their mean, up to the first that stops; "
+        "dots: the step selected on dev."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -19,6 +19,7 @@ from sercli.reporting.figures.surface import SURFACES, draw_surface, find_surfac
 from sercli.reporting.figures.trajectories import draw_trajectories
 from sercli.reporting.load import ReportData
 from sercli.reporting.views.rows import system_names
+from sercli.reporting.views.sweep import Sweep
 from sercli.results.run_record import Record
 from sercli.results.seal import shows_test
 from sercli.results.sweep_summary import SweepSummary
@@ -30,34 +31,26 @@ SYSTEMS = 12
 def draw_report(data: ReportData) -> Iterator[Plot]:
     """Draw the figures of a report."""
     names = system_names(data.records)
-    return draw_all(
-        data.records,
-        data.sweeps,
-        systems={record.key: name for record, name in zip(data.records, names, strict=True)},
-        shows_test=shows_test,
-        published=_published_ua(data),
-    )
+    systems = {record.key: name for record, name in zip(data.records, names, strict=True)}
+    return draw_all(data.records, data.sweeps, systems, _published_ua(data))
 
 
 def draw_all(
     records: Sequence[Record],
-    sweeps: Sequence[tuple[SweepSummary, pd.DataFrame]],
-    *,
+    sweeps: Sequence[Sweep],
     systems: Mapping[str, str],
-    shows_test: Callable[[Record], bool],
     published: Mapping[str, float] | None = None,
 ) -> Iterator[Plot]:
     """Draw the figures of runs and sweeps.
 
     Runs of different tasks (corpus, classes, division) never share a figure. Of many runs the best
-    on dev are drawn, and the caption gives the number of the others.
+    on dev are drawn, and the caption gives the number of the others. Of a sealed run only dev and
+    training are drawn.
 
     Args:
         records: The runs.
-        sweeps: Every sweep in short, and its trials.
+        sweeps: The sweeps.
         systems: Key of a run → its name in tables.
-        shows_test: Returns True if the test results of a run may be shown. Of a sealed run only
-            dev and training are drawn.
         published: Key of a run → published UA of the same system as a fraction; only comparable
             ones.
 
@@ -65,7 +58,7 @@ def draw_all(
         Figures with unique names.
     """
     taken: dict[str, int] = {}
-    for plot in _draw(records, sweeps, systems, shows_test, published or {}):
+    for plot in _draw(records, sweeps, systems, published or {}):
         taken[plot.name] = number = taken.get(plot.name, 0) + 1
         yield plot if number == 1 else replace(plot, name=f"{plot.name}-{number}")
 
@@ -82,9 +75,8 @@ def _published_ua(data: ReportData) -> dict[str, float]:
 
 def _draw(
     records: Sequence[Record],
-    sweeps: Sequence[tuple[SweepSummary, pd.DataFrame]],
+    sweeps: Sequence[Sweep],
     systems: Mapping[str, str],
-    shows_test: Callable[[Record], bool],
     published: Mapping[str, float],
 ) -> Iterator[Plot]:
     tasks = _by_task(records)
@@ -93,7 +85,7 @@ def _draw(
     for summary, trials in sweeps:
         yield from _draw_sweep(summary, trials, records)
     for task in tasks:
-        yield from _draw_training(task, systems, shows_test)
+        yield from _draw_training(task, systems)
 
 
 def _draw_results(
@@ -118,13 +110,11 @@ def _draw_sweep(
         yield plot
 
 
-def _draw_training(
-    records: Sequence[Record], systems: Mapping[str, str], shows_test: Callable[[Record], bool]
-) -> Iterator[Plot]:
+def _draw_training(records: Sequence[Record], systems: Mapping[str, str]) -> Iterator[Plot]:
     warning = _warning(records)
     trained = list(islice(filter(has_curves, records), SYSTEMS))
     for start in range(0, len(trained), ROWS):
-        plot = draw_curves(trained[start : start + ROWS], systems, shows_test, warning)
+        plot = draw_curves(trained[start : start + ROWS], systems, warning)
         yield _noting_cut(plot, len(records))
     for record in trained:
         learned = draw_trajectories(record, systems[record.key], warning)

@@ -1,4 +1,4 @@
-"""UA of every system with its interval."""
+"""UA of every system with its 95 % confidence interval."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from sercli.reporting.figures.style import (
 from sercli.results.run_record import Record
 
 ROWS = 60
-"""Systems that a page of print holds (our choice)."""
+"""Most systems of a figure: a page of print (our choice)."""
 
 _HEIGHT = 265.0
-"""Of all rows, in mm: what a page of print holds."""
+"""Height of all rows, in mm: a page of print."""
 
 _LETTERS = 34
-"""In a line of a name; beyond, the figure takes two columns of a journal."""
+"""Letters of the longest name beyond which the figure takes two columns of a journal."""
 
 
 @styled()
@@ -43,14 +43,13 @@ def draw_forest(
     """Draw a row for each run, the best on top.
 
     Args:
-        records: Runs of one task whose test figures may be seen; the first `ROWS` of them are
-            drawn.
+        records: Runs of one task whose test results may be shown; the first `ROWS` are drawn.
         systems: Key of a run → its name.
-        published: Key of a run → UA published for what it repeats, as a fraction.
-        warning: What nobody may overlook.
+        published: Key of a run → published UA of the same system, as a fraction.
+        warning: A warning above the figure.
 
     Returns:
-        None where no run has a UA.
+        None if no run has a UA.
     """
     known = [record for record in records if record.metrics.get("ua") is not None]
     shown = sorted(known[:ROWS], key=lambda record: record.metrics["ua"])
@@ -61,21 +60,21 @@ def draw_forest(
     figure = new_figure(width, 24 + min(5.5 * len(shown), _HEIGHT), warning)
     axes = figure.subplots()
     for place, record in enumerate(shown):
-        _draw_row(axes, place, record, published.get(record.key))
+        _draw_system(axes, place, record, published.get(record.key))
     chance = 100 / len(shown[0].summary["card"]["classes"])
     axes.axvline(chance, color=GREY, linestyle="--", linewidth=0.8, label="chance")
-    _label(axes, [wrapped(name, 2 * _LETTERS) for name in names], shown)
+    _label_systems(axes, [wrapped(name, 2 * _LETTERS) for name in names], shown)
     legend_below(figure, axes)
     marked = [record.key in published for record in shown]
-    caption = _caption(common, len(known) - len(shown), any(marked))
+    caption = _forest_caption(common, len(known) - len(shown), any(marked))
     return Plot("forest", "UA of the systems", caption, figure)
 
 
-def _draw_row(axes: Axes, place: int, record: Record, published: float | None) -> None:
+def _draw_system(axes: Axes, place: int, record: Record, published: float | None) -> None:
     metrics = record.metrics
     if (interval := metrics.get("ua_ci")) is not None:
         ends = [100 * end for end in interval]
-        axes.plot(ends, [place] * 2, "|-", color=BLUE, markersize=5, label="95 % interval")
+        axes.plot(ends, [place] * 2, "|-", color=BLUE, markersize=5, label="95 % CI")
     seeds = [100 * row["ua"] for row in metrics.get("by_seed", []) if "ua" in row]
     if len(seeds) > 1:
         axes.plot(
@@ -90,7 +89,7 @@ def _draw_row(axes: Axes, place: int, record: Record, published: float | None) -
         )  # fmt: skip
 
 
-def _label(axes: Axes, names: Sequence[str], records: Sequence[Record]) -> None:
+def _label_systems(axes: Axes, names: Sequence[str], records: Sequence[Record]) -> None:
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.set_xlabel("UA on test (%)")
@@ -105,16 +104,17 @@ def _label(axes: Axes, names: Sequence[str], records: Sequence[Record]) -> None:
     grid_lines(axes, "x")
 
 
-def _caption(common: str, left_out: int, published: bool) -> str:
+def _forest_caption(common: str, left_out: int, published: bool) -> str:
     parts = [
-        "Dev-selected UA on test (squares, and figures on the right) with its 95 % interval over "
-        "speakers; small circles: seeds; dashed: chance. Intervals that overlap "
-        "do not say that systems are alike: see the paired comparisons."
+        "Squares and numbers on the right: UA on test at the step selected on dev. Bars: 95 % "
+        "confidence intervals (cluster bootstrap over speakers and seeds). Small circles: seeds. "
+        "Dashed: chance. Overlapping intervals do not show that systems are equal: see the tests "
+        "of their differences."
     ]
     if published:
         parts.append("Diamonds: published for the same system, corpus and protocol.")
     if common:
-        parts.append(f"All of them: {common}.")
+        parts.append(f"All systems: {common}.")
     if left_out:
         parts.append(f"The best on dev; {left_out} more are not shown.")
     return " ".join(parts)

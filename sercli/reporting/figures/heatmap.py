@@ -1,4 +1,4 @@
-"""A heat map: a cell for each pair of values."""
+"""A heat map of dev UA over two settings."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from matplotlib.patches import Rectangle
 from sercli.reporting.figures.style import COLOURS, VERMILLION, figure_text
 
 _ROOMY, _LEGIBLE = 9, 15
-"""Cells in a row up to which figures have their full size, and can be read (our choice)."""
+"""Values per axis up to which numbers have full size, and are written at all (our choice)."""
 
 
 def draw_heatmap(axes: Axes, points: pd.DataFrame, shades: Normalize) -> None:
-    """Draw the mean UA of every pair of values, crosses where runs diverged, and frame the best.
+    """Draw the mean UA of every pair of values, a cross where all diverged, a frame at the best.
 
     Args:
-        axes: Where.
-        points: ``x``, ``y``, ``dev_ua`` and ``diverged``.
-        shades: Between which UA the colours lie.
+        axes: The axes.
+        points: ``x``, ``y``, ``dev_ua`` and ``diverged`` of each trial.
+        shades: Range of the colours, in UA.
     """
     table = points.groupby(["y", "x"])["dev_ua"].mean().unstack()
     columns, rows = (axis.astype(float).tolist() for axis in (table.columns, table.index))
@@ -48,7 +48,7 @@ def _write(axes: Axes, row: int, column: int, text: str, colour: str, size: floa
 
 
 def _ticks(values: list[float], most: int) -> tuple[list[float], list[str]]:
-    """The middles of the cells and their values, of ``most`` cells at most."""
+    """Return positions and labels of at most ``most`` ticks."""
     every = -(-len(values) // most)
     shown = range(0, len(values), every)
     return [place + 0.5 for place in shown], [figure_text(values[place]) for place in shown]

@@ -1,4 +1,4 @@
-"""How a sweep went: what it found point by point, and which settings mattered."""
+"""The course of a sweep: dev UA by trial, and the importance of settings."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from sercli.results.sweep_summary import SweepSummary
 
 _MARKS = {"complete": ("o", BLUE), "diverged": ("x", VERMILLION), "pruned": ("v", PURPLE),
           "failed": ("+", "black")}  # fmt: skip
-"""Form and colour of a point by what became of it."""
+"""State of a trial → its marker and colour."""
 
 _MANY = 1000
-"""Points beyond which marks are stored as pixels (our choice)."""
+"""Trials beyond which markers are rasterized (our choice)."""
 
 
 @styled()
 def draw_history(summary: SweepSummary, trials: pd.DataFrame, warning: str = "") -> Plot | None:
-    """Draw dev UA by the number of the point, the best so far, and the importances.
+    """Draw dev UA by trial number, the best so far, and the importance of settings.
 
     Args:
-        summary: The sweep.
-        trials: Its points (`sercli.results.sweep_summary.write_sweep`).
-        warning: What nobody may overlook.
+        summary: The sweep in short.
+        trials: Its trials.
+        warning: A warning above the figure.
 
     Returns:
-        None where no point has a dev UA.
+        None if no trial has a dev UA.
     """
     if trials["dev_ua"].notna().sum() == 0:
         return None
@@ -50,17 +50,17 @@ def draw_history(summary: SweepSummary, trials: pd.DataFrame, warning: str = "")
         _draw_importance(bars, importance)
     else:
         points = figure.subplots()
-    _draw_points(points, trials.sort_values("number"))
+    _draw_trials(points, trials.sort_values("number"))
     legend_below(figure, points)
     return Plot(
         file_name("history", summary.experiment),
-        f"What the sweep {summary.experiment} found",
-        _caption(summary, bool(importance)),
+        f"Dev UA of the sweep {summary.experiment}",
+        _history_caption(summary, bool(importance)),
         figure,
     )
 
 
-def _draw_points(axes: Axes, trials: pd.DataFrame) -> None:
+def _draw_trials(axes: Axes, trials: pd.DataFrame) -> None:
     measured = trials.dropna(subset=["dev_ua"])
     best = 100 * measured.loc[measured["state"] == "complete", "dev_ua"].cummax()
     axes.step(
@@ -83,7 +83,7 @@ def _draw_points(axes: Axes, trials: pd.DataFrame) -> None:
             rasterized=len(points) > _MANY,
             zorder=3,
         )
-    axes.set_xlabel("number of the point")
+    axes.set_xlabel("trial")
     axes.set_ylabel("dev UA (%)")
     grid_lines(axes)
 
@@ -100,14 +100,15 @@ def _draw_importance(axes: Axes, importance: dict[str, float]) -> None:
     axes.set_xlabel("importance (share)")
 
 
-def _caption(summary: SweepSummary, importance: bool) -> str:
+def _history_caption(summary: SweepSummary, importance: bool) -> str:
     parts = [
-        f"Dev UA of every point of the sweep {summary.experiment} (sampler: {summary.sampler}) by "
-        "its number, and the best so far. A point that diverged, failed or was pruned without a UA "
-        "stands on the lower edge. Test plays no part."
+        f"Dev UA of every trial of the sweep {summary.experiment} (sampler: {summary.sampler}), "
+        "and the best so far. A trial that diverged, failed or was pruned without a UA is on the "
+        "lower edge. No test results are used."
     ]
     if importance:
         parts.append(
-            "Right: how much each setting decides whether a point is among the best (PED-ANOVA)."
+            "Right: share of each setting in deciding whether a trial is among the best "
+            "(PED-ANOVA)."
         )
     return " ".join(parts)

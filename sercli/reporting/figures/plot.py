@@ -1,10 +1,11 @@
-"""A figure that is drawn, and the files that it becomes."""
+"""A drawn figure and its files."""
 
 from __future__ import annotations
 
 import io
 import re
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,19 @@ from matplotlib.figure import Figure
 
 from sercli.files import write_atomically, write_text
 from sercli.reporting.figures.style import styled
-from sercli.reporting.figures.svg import for_any_page, smaller
 
 _PRINT, _SCREEN = 300, 150
-"""Dots per inch of a PNG, and of what is dense in an SVG for a page (our choice)."""
+"""Dots per inch of a PNG, and of rasters in the SVG of a page (our choice)."""
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure.
+    """A figure with its caption.
 
     Attributes:
-        name: Of its files.
-        title: What it shows, in a few words.
-        caption: How to read it: what a line and a mark stand for, and what was left out.
+        name: Name of its files.
+        title: A few words.
+        caption: The meaning of lines and marks, and what is left out.
         figure: The drawing.
     """
 
@@ -37,49 +37,73 @@ class Plot:
 
 
 def file_name(kind: str, what: str) -> str:
-    """Name a figure so that the name can be that of a file, and of identifiers in an SVG."""
+    """Return a name that files and identifiers of an SVG can have."""
     return f"{kind}-{re.sub(r'[^A-Za-z0-9_.-]+', '_', what)}"
 
 
-def save(drawn: Plot, folder: Path) -> list[Path]:
-    """Write ``name.svg`` and ``name.png``, for print; the same figure gives the same bytes.
+def save(plot: Plot, folder: Path) -> list[Path]:
+    """Write ``name.svg`` and ``name.png`` for print, and return their paths.
 
-    Letters in the SVG are outlines, so that no printer needs the font.
-
-    Returns:
-        The two files.
-
-    Raises:
-        OSError: The folder cannot be written.
+    The same figure gives the same bytes. Text in the SVG is outlines, so that no printer needs
+    the font.
     """
-    svg, png = (folder / f"{drawn.name}.{form}" for form in ("svg", "png"))
-    write_text(svg, '<?xml version="1.0" encoding="utf-8"?>\n' + _svg(drawn, "path", _PRINT))
+    svg, png = (folder / f"{plot.name}.{form}" for form in ("svg", "png"))
+    write_text(svg, '<?xml version="1.0" encoding="utf-8"?>\n' + _svg(plot, "path", _PRINT))
     write_atomically(
         png,
         lambda path: _savefig(
-            drawn, path, {}, format="png", dpi=_PRINT, metadata={"Software": None}
+            plot, path, {}, format="png", dpi=_PRINT, metadata={"Software": None}
         ),
     )
     return [svg, png]
 
 
-def as_svg(drawn: Plot) -> str:
-    """Return an SVG element for a page: it refers to nothing outside, and is the same each time.
+def as_svg(plot: Plot) -> str:
+    """Return an ``<svg>`` element for a page; the same figure gives the same text.
 
-    Its identifiers begin with the name of the figure, so that a page can hold several. Letters
-    stay letters: they can be searched and read aloud, and take less space.
+    It refers to nothing outside. Its identifiers begin with the name of the figure, so that a page
+    can hold several. Text stays text, which is searchable, accessible and smaller.
     """
-    return smaller(_svg(drawn, "none", _SCREEN))
+    return _minified(_svg(plot, "none", _SCREEN))
 
 
-def _svg(drawn: Plot, letters: str, dpi: int) -> str:
+def _svg(plot: Plot, letters: str, dpi: int) -> str:
     stream = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    settings = {"svg.fonttype": letters, "svg.hashsalt": drawn.name}
-    _savefig(drawn, stream, settings, format="svg", dpi=dpi, metadata=nothing)
-    return for_any_page(stream.getvalue(), drawn.name, drawn.title)
+    settings = {"svg.fonttype": letters, "svg.hashsalt": plot.name}
+    _savefig(plot, stream, settings, format="svg", dpi=dpi, metadata=nothing)
+    return _embeddable(stream.getvalue(), plot.name, plot.title)
 
 
-def _savefig(drawn: Plot, target: Any, settings: dict[Any, Any], **how: Any) -> None:
+def _savefig(plot: Plot, target: Any, settings: dict[Any, Any], **how: Any) -> None:
     with styled(), matplotlib.rc_context(settings):
-        drawn.figure.savefig(target, **how)
+        plot.figure.savefig(target, **how)
+
+
+def _embeddable(svg: str, name: str, title: str) -> str:
+    """Take off the document type and style rules, which apply to a whole page; prefix the ids."""
+    element = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg[svg.index("<svg") :])
+    spoken = f'<svg role="img" aria-label="{escape(title)}" style="stroke-linejoin: round"'
+    own_ids = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", element)
+    return own_ids.replace("<svg", spoken, 1)
+
+
+def _minified(svg: str) -> str:
+    """Leave out unused ids, line ends and digits beyond hundredths of a point."""
+    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
+    svg = re.sub(r' id="([^"]*)"', lambda name: name[0] if name[1] in used else "", svg)
+    svg = re.sub(r' transform="rotate\(-?0 [^"]*"', "", svg)
+    svg = re.sub(r' (?:d|x|y|transform)="[^"]*"', _rounded, svg)
+    return _with_one_font(re.sub(r"\s*\n\s*", "", svg))
+
+
+def _with_one_font(svg: str) -> str:
+    """Name the font once."""
+    fonts = re.findall(r"font-family: [^;\"]*", svg)
+    for font in fonts[:1]:
+        svg = svg.replace(f" {font};", "").replace(' style="', f' style="{font}; ', 1)
+    return svg
+
+
+def _rounded(attribute: re.Match[str]) -> str:
+    return re.sub(r"(\.\d\d)\d+", r"\1", attribute[0])

@@ -1,4 +1,4 @@
-"""How all figures look: in colour, to the colour-blind, in grey and in print."""
+"""The style of all figures, for screen, print, greyscale and colour-blind readers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 SINGLE, DOUBLE = 88.0, 180.0
-"""Widths of one and of two columns of a journal, in mm."""
+"""Widths of one and two columns of a journal, in mm."""
 
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = (
     "#0072B2",
@@ -22,13 +22,13 @@ BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = (
     "#E69F00",
     "#56B4E9",
 )
-"""Colours that the colour-blind tell apart (Okabe & Ito 2008)."""
+"""A palette for colour-blind readers (Okabe & Ito 2008)."""
 
 PALE, GREY = "#A9CCE3", "#767676"
-"""Behind a mean drawn in `BLUE`; for what only helps to read."""
+"""The colour behind a mean drawn in `BLUE`; the colour of reading aids."""
 
 COLOURS, SHADES = "cividis_r", "Blues"
-"""From little, which is light, to much, in even steps of grey too; `SHADES` begin at white."""
+"""Colour maps from light (low) to dark (high), even in greyscale; `SHADES` begins at white."""
 
 _PARAMETERS = {
     "font.family": "sans-serif",
@@ -60,22 +60,22 @@ _PARAMETERS = {
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Draw and save in this style within the block, whatever the user's matplotlibrc says.
+    """Use this style within the block, whatever the user's matplotlibrc says.
 
-    As a decorator of a function that returns a figure; not of a generator, which would leave
-    its caller in this style.
+    Also a decorator for functions that return a figure; not for generators, which would leave
+    their caller in this style.
     """
     with style.context(["default", _PARAMETERS]):
         yield
 
 
 def new_figure(width: float, height: float, warning: str = "") -> Figure:
-    """Make an empty figure, known to no window and to no state of pyplot.
+    """Make an empty figure without pyplot.
 
     Args:
-        width: In mm.
-        height: In mm.
-        warning: What nobody may overlook, as SYNTHETIC; it stands above everything.
+        width: Width in mm.
+        height: Height in mm.
+        warning: A warning above the figure, such as SYNTHETIC.
     """
     figure = Figure(figsize=(width / 25.4, height / 25.4), layout="constrained")
     if warning:
@@ -84,12 +84,12 @@ def new_figure(width: float, height: float, warning: str = "") -> Figure:
 
 
 def grid_lines(axes: Axes, axis: str = "y") -> None:
-    """Draw lines that lead the eye from the ticks into the axes."""
+    """Draw light grid lines."""
     axes.grid(axis=axis, color="#DDDDDD", linewidth=0.5)  # type: ignore[arg-type]
 
 
 def legend_below(figure: Figure, *axes: Axes) -> None:
-    """Explain the marks of ``axes`` below them, each once, where they hide nothing."""
+    """Add one legend for all ``axes`` below the figure."""
     entries: dict[str, Artist] = {}
     for each in axes:
         handles, labels = each.get_legend_handles_labels()
@@ -104,21 +104,21 @@ def legend_below(figure: Figure, *axes: Axes) -> None:
 
 
 def figure_text(number: float) -> str:
-    """Write a number in few letters, with a minus that is as long as a digit is wide."""
+    """Write a number with a typographic minus."""
     return f"{number:g}".replace("-", "−")
 
 
 def wrapped(text: str, width: int) -> str:
-    """Break a long name into lines of ``width`` letters at most, and never within a word."""
+    """Break a name into lines of at most ``width`` letters, never within a word."""
     return "\n".join(textwrap.wrap(text, width, break_long_words=False)) or text
 
 
 def without_common_words(names: Sequence[str]) -> tuple[str, list[str]]:
-    """Take the words off with which all names begin, so that what differs is read.
+    """Take off the words with which all names begin.
 
     Returns:
-        The words, and the names without them; a name keeps at least one word, and names that
-        are all the same stay as they are.
+        The words, and the names without them. A name keeps at least one word; names that are all
+        equal stay as they are.
     """
     words = [name.split() for name in names]
     common = 0

@@ -1,4 +1,4 @@
-"""Dev UA over two settings that were swept, as α and β."""
+"""Dev UA over two swept settings, such as α and β."""
 
 from __future__ import annotations
 
@@ -24,24 +24,25 @@ from sercli.reporting.figures.style import (
 from sercli.results.sweep_summary import PARAMETER, SweepSummary
 
 SURFACES = 4
-"""Surfaces of a sweep. Of a further number with more values all are drawn together (our choice)."""
+"""Most surfaces of a sweep: a further numeric setting with more values is averaged over (our
+choice)."""
 
 _FILLED = 2 / 3
-"""Share of all pairs of values that makes a heat map; else points lie anywhere (our choice)."""
+"""Share of all pairs of values that a heat map needs; else trials are scattered (our choice)."""
 
 _NAMES = {ALPHA: "initial α", BETA: "initial β"}
 
 
 @dataclass(frozen=True)
 class Surface:
-    """Points of a sweep over two numeric settings.
+    """Trials of a sweep over two numeric settings.
 
     Attributes:
-        x: Key of the one setting.
+        x: Key of one setting.
         y: Key of the other.
-        points: ``x``, ``y``, ``dev_ua`` (per cent, NaN where there is none) and ``diverged``.
-        fixed: What further settings are, in words.
-        together: Keys of further settings whose values are drawn together.
+        points: ``x``, ``y``, ``dev_ua`` (per cent, NaN for none) and ``diverged`` of each trial.
+        fixed: Values of further settings, as text.
+        together: Keys of further settings whose values share the surface.
     """
 
     x: str
@@ -52,13 +53,13 @@ class Surface:
 
 
 def find_surfaces(summary: SweepSummary, trials: pd.DataFrame) -> Iterator[Surface]:
-    """Yield a surface over α and β, else over the two numeric settings that matter most.
+    """Yield a surface over α and β, else over the two most important numeric settings.
 
-    There is one for every choice of further settings.
+    There is one for every choice of the further settings.
 
     Args:
-        summary: The sweep.
-        trials: Its points (`sercli.results.sweep_summary.write_sweep`).
+        summary: The sweep in short.
+        trials: Its trials.
     """
     settings = {
         name.removeprefix(PARAMETER): trials[name]
@@ -79,7 +80,7 @@ def find_surfaces(summary: SweepSummary, trials: pd.DataFrame) -> Iterator[Surfa
     ).dropna(subset=["x", "y"])
     together = tuple(key for key in list(numeric)[2:] if numeric[key].nunique() > SURFACES)
     rest = {key: values for key, values in settings.items() if key not in (x, y, *together)}
-    for fixed, part in points.groupby(_in_words(rest, points.index)):
+    for fixed, part in points.groupby(_fixed_texts(rest, points.index)):
         measured = part.dropna()
         if _varies(measured["x"]) and _varies(measured["y"]):
             yield Surface(x, y, part, str(fixed), together)
@@ -88,27 +89,27 @@ def find_surfaces(summary: SweepSummary, trials: pd.DataFrame) -> Iterator[Surfa
 def _numeric(
     settings: Mapping[str, pd.Series], importance: Mapping[str, float]
 ) -> dict[str, pd.Series]:
-    """The settings that are numbers, those first that a surface is drawn over."""
+    """Return numeric settings, those for the axes first."""
     numbers = {key: _numbers(values) for key, values in settings.items()}
     keys = [key for key, values in numbers.items() if _varies(values)]
     keys.sort(key=lambda key: (key not in _NAMES, -importance.get(key, 0.0)))
     return {key: numbers[key] for key in keys}
 
 
-def _in_words(settings: Mapping[str, pd.Series], rows: pd.Index) -> pd.Series:
-    """What the settings of each row are, as "activation=arelu, optim.lr=0.1"."""
+def _fixed_texts(settings: Mapping[str, pd.Series], rows: pd.Index) -> pd.Series:
+    """Return the settings of each row as text: "activation=arelu, optim.lr=0.1"."""
     words = [", ".join(f"{key}={settings[key][row]}" for key in settings) for row in rows]
     return pd.Series(words, rows)
 
 
 @styled()
 def draw_surface(summary: SweepSummary, surface: Surface, warning: str = "") -> Plot:
-    """Draw a heat map where all pairs of values were tried, else contours and the points.
+    """Draw a heat map where nearly all pairs of values were tried, else trials and contours.
 
     Args:
-        summary: The sweep.
-        surface: Its points.
-        warning: What nobody may overlook.
+        summary: The sweep in short.
+        surface: Its trials.
+        warning: A warning above the figure.
     """
     figure = new_figure(SINGLE, 74, warning)
     axes = figure.subplots()
@@ -130,7 +131,7 @@ def draw_surface(summary: SweepSummary, surface: Surface, warning: str = "") -> 
     bar = figure.colorbar(ScalarMappable(shades, COLOURS), ax=axes, label="dev UA (%)")
     bar.outline.set_visible(False)
     title = f"Dev UA over {surface.x} and {surface.y}"
-    caption = _caption(summary, surface, lattice)
+    caption = _surface_caption(summary, surface, lattice)
     return Plot(file_name("surface", summary.experiment), title, caption, figure)
 
 
@@ -139,7 +140,7 @@ def _varies(values: pd.Series) -> bool:
 
 
 def _numbers(values: pd.Series) -> pd.Series:
-    """The values as numbers, NaN where they are none; on and off are no numbers."""
+    """Return the values as numbers, NaN for text and booleans."""
     plain = values.map(lambda value: isinstance(value, int | float | str) and value is not True)
     plain &= values.map(lambda value: value is not False)
     return pd.to_numeric(values.where(plain), errors="coerce").astype(float)
@@ -151,28 +152,26 @@ def _is_lattice(summary: SweepSummary, points: pd.DataFrame) -> bool:
 
 
 def _is_log(summary: SweepSummary, key: str, values: pd.Series) -> bool:
-    """Whether the setting was drawn on a logarithmic scale, and can be shown on one."""
+    """Return True if the sampler draws the setting on a logarithmic scale and all are positive."""
     return "log" in summary.space.get(key, "") and bool((values > 0).all())
 
 
-def _caption(summary: SweepSummary, surface: Surface, lattice: bool) -> str:
+def _surface_caption(summary: SweepSummary, surface: Surface, lattice: bool) -> str:
     measured = int(surface.points["dev_ua"].notna().sum())
-    smoothed = (
-        " Contours: the mean of a Gaussian process with noise through them, which helps to read "
-        "and is no measurement."
-    )
-    parts = [
-        f"Dev UA of {measured} points of the sweep {summary.experiment} ({summary.sampler}).",
-        "A cell for each pair of values; framed: the best."
-        if lattice
-        else "Dots: the points, in the colour of what they gave; star: the best."
-        + (smoothed if measured >= FEWEST else ""),
-    ]
+    parts = [f"Dev UA of {measured} trials of the sweep {summary.experiment} ({summary.sampler})."]
+    if lattice:
+        parts.append("One square per pair of values; framed: the best.")
+    else:
+        parts.append("Dots: trials; star: the best.")
+        if measured >= FEWEST:
+            parts.append(
+                "Contours: mean of a noisy Gaussian process through the trials, a reading aid."
+            )
     if surface.points["diverged"].any():
         parts.append("Crosses: diverged.")
     if surface.fixed:
-        parts.append(f"All of them: {surface.fixed}.")
+        parts.append(f"All trials: {surface.fixed}.")
     if surface.together:
-        mean = ", and a cell is the mean" if lattice else ""
-        parts.append(f"Drawn together whatever it is: {', '.join(surface.together)}{mean}.")
-    return " ".join([*parts, "Test plays no part."])
+        pooled = "averaged" if lattice else "drawn"
+        parts.append(f"{pooled.capitalize()} over: {', '.join(surface.together)}.")
+    return " ".join([*parts, "No test results are used."])

@@ -1,4 +1,4 @@
-"""Where the learned numbers of an activation go, layer by layer."""
+"""Learned parameters of activations during training, by layer."""
 
 from __future__ import annotations
 
@@ -23,72 +23,74 @@ from sercli.reporting.figures.style import (
 from sercli.results.run_record import Record
 
 _PREFIX, _INSIDE = "activation/", ".activations."
-_LAYERS, _NUMBERS = 6, 6
-"""Columns and rows of panels that a page of print holds (our choice)."""
+_LAYERS, _ROWS = 6, 6
+"""Most columns and rows of panels: a page of print (our choice)."""
 
 _LETTERS = {"alpha": "α", "beta": "β"}
 
-Numbers = dict[str, dict[str, str]]
-"""Number ("alpha") → layer ("current.l0") → column of the history."""
+Parameters = dict[str, dict[str, str]]
+"""Parameter ("alpha") → layer ("current.l0") → column of the history."""
 
 
 @styled()
 def draw_trajectories(record: Record, system: str, warning: str = "") -> Plot | None:
-    """Draw every learned number of a run over the steps of training.
+    """Draw every learned parameter of a run over the training steps.
 
     Args:
         record: The run.
         system: Its name.
-        warning: What nobody may overlook.
+        warning: A warning above the figure.
 
     Returns:
-        A panel for each layer and number; None where nothing was learned.
+        A panel for each layer and parameter; None if nothing is learned.
     """
     history = read_history(record)
-    numbers = _numbers(history)
-    if not numbers:
+    parameters = _parameters(history)
+    if not parameters:
         return None
-    layers = list(dict.fromkeys(layer for columns in numbers.values() for layer in columns))
-    shown, rows = layers[:_LAYERS], list(numbers)[:_NUMBERS]
+    layers = list(dict.fromkeys(layer for columns in parameters.values() for layer in columns))
+    shown, rows = layers[:_LAYERS], list(parameters)[:_ROWS]
     width = SINGLE if len(shown) == 1 else DOUBLE
     figure = new_figure(width, 14 + 34 * len(rows), warning)
     grid = figure.subplots(len(rows), len(shown), sharex=True, sharey="row", squeeze=False)
     bounds = _bounds(record.summary["configuration"]["activation"])
-    for number, row in zip(rows, grid, strict=True):
+    for parameter, row in zip(rows, grid, strict=True):
         for layer, axes in zip(shown, row, strict=True):
-            if (column := numbers[number].get(layer)) is not None:
-                _draw_panel(axes, history, column, bounds.get(number))
-        row[0].set_ylabel(_letter(number))
+            if (column := parameters[parameter].get(layer)) is not None:
+                _draw_parameter_panel(axes, history, column, bounds.get(parameter))
+        row[0].set_ylabel(_letter(parameter))
     for layer, top, bottom in zip(shown, grid[0], grid[-1], strict=True):
         top.set_title(layer)
         bottom.set_xlabel("training step")
     legend_below(figure, *grid.flat)
-    left_out = [*layers[_LAYERS:], *list(numbers)[_NUMBERS:]]
-    caption = _caption(system, any(number in bounds for number in rows), left_out)
+    left_out = [*layers[_LAYERS:], *list(parameters)[_ROWS:]]
+    caption = _trajectories_caption(
+        system, any(parameter in bounds for parameter in rows), left_out
+    )
     return Plot(
-        file_name("trajectories", record.key), f"Learned numbers of {system}", caption, figure
+        file_name("trajectories", record.key), f"Learned parameters of {system}", caption, figure
     )
 
 
-def _numbers(history: pd.DataFrame) -> Numbers:
-    numbers: Numbers = {}
+def _parameters(history: pd.DataFrame) -> Parameters:
+    parameters: Parameters = {}
     for column in history.columns:
         if column.startswith(_PREFIX) and _INSIDE in column:
             module, inside = column.removeprefix(_PREFIX).split(_INSIDE)
             level, name = inside.split(".", maxsplit=1)
-            numbers.setdefault(name, {})[f"{module}.{level}"] = column
-    return numbers
+            parameters.setdefault(name, {})[f"{module}.{level}"] = column
+    return parameters
 
 
 def _bounds(activation: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
-    """The clamp of α, which a parameter may leave and the activation does not."""
+    """Return the clamp of α, which the activation applies to the parameter."""
     if not {"alpha_min", "alpha_max"} <= set(activation):
         return {}
     clamp = activation["alpha_min"], activation["alpha_max"]
     return dict.fromkeys(("alpha", "alpha.mean", "alpha.min", "alpha.max"), clamp)
 
 
-def _draw_panel(
+def _draw_parameter_panel(
     axes: Axes, history: pd.DataFrame, column: str, bounds: tuple[float, float] | None
 ) -> None:
     values = history.assign(**{column: history[column].clip(*bounds)}) if bounds else history
@@ -107,13 +109,14 @@ def _letter(name: str) -> str:
     return f"{_LETTERS.get(first, first)} {rest.replace('.', ' ')}".strip()
 
 
-def _caption(system: str, clamped: bool, left_out: list[str]) -> str:
+def _trajectories_caption(system: str, clamped: bool, left_out: list[str]) -> str:
     parts = [
-        f"What the activations of {system} learned. Columns: layers. Thin lines: each fold with "
-        "each seed; thick line: their mean, as far as all of them were trained; diamond: start."
+        f"Learned parameters of the activations of {system}. Columns: layers. Thin lines: each "
+        "fold with each seed; thick line: their mean, up to the first that stops; diamond: initial "
+        "value."
     ]
     if clamped:
-        parts.append("α is shown as it acts, within its clamp (dashed where it is in view).")
+        parts.append("α is shown after its clamp (dashed where in view).")
     if left_out:
-        parts.append(f"Not shown for want of room: {', '.join(left_out)}.")
+        parts.append(f"Not shown for lack of space: {', '.join(left_out)}.")
     return " ".join(parts)

@@ -109,7 +109,7 @@ def test_the_figure_draws_the_weights_over_seconds(run: Record, config: Config, 
         assert edges[-1] == pytest.approx(0.05 * len(attention.weights[turn]))
     label, guess = attention.predicted["label"], attention.predicted["predicted"]
     assert any(
-        text.startswith(f"{TESTED}: {label}, recognised as {guess}")
+        text.startswith(f"{TESTED}: {label}, predicted as {guess}")
         for text in drawn_texts(drawn.figure)
     )
     assert "SYNTHETIC SPEECH" not in drawn_texts(drawn.figure)

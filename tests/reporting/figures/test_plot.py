@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.run_factory import drawn_texts, make_history, make_run
+from helpers.run_factory import as_sealed, drawn_texts, make_history, make_run
 
 from sercli.reporting.figures.draw import draw_all
 from sercli.reporting.figures.plot import Plot, as_svg, file_name, save
@@ -33,12 +33,9 @@ def sweep(experiment: str) -> tuple[SweepSummary, pd.DataFrame]:
 
 
 def drawn_of(*records: Record, shown: bool = True, swept: bool = False) -> Iterator[Plot]:
-    return draw_all(
-        records,
-        [sweep("first")] if swept else [],
-        systems={record.key: f'<{record.key}> $x$ & "y"' for record in records},
-        shows_test=lambda record: shown,
-    )
+    systems = {record.key: f'<{record.key}> $x$ & "y"' for record in records}
+    runs = records if shown else [as_sealed(record) for record in records]
+    return draw_all(runs, [sweep("first")] if swept else [], systems)
 
 
 @pytest.fixture(name="run", scope="module")
@@ -57,7 +54,7 @@ EVERY = ["forest", "confusion", "surface-first", "history-first", "curves", "tra
 
 def test_each_figure_is_drawn_where_its_data_are_there(figures: list[Plot]) -> None:
     assert [drawn.name for drawn in figures] == EVERY
-    assert list(draw_all([], [], systems={}, shows_test=lambda record: True)) == []
+    assert list(draw_all([], [], {})) == []
 
 
 def test_every_figure_of_synthetic_speech_says_so(figures: list[Plot]) -> None:
@@ -102,7 +99,7 @@ def test_curves_of_many_runs_are_those_of_the_best_on_dev(
     rows = [text[1:3] for text in texts if text.startswith("<r")]
     assert rows == ["r6", "r5", "r4", "r3", "r2"]
     assert [drawn.name for drawn in figures] == ["curves", "curves-2"]
-    assert all("The 5 best on dev of 7 runs." in drawn.caption for drawn in figures)
+    assert all("Shown: the 5 of 7 runs that are best on dev." in drawn.caption for drawn in figures)
 
 
 def test_the_same_figure_gives_the_same_bytes(

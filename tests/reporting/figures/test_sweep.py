@@ -13,8 +13,8 @@ from matplotlib.collections import PathCollection
 from matplotlib.contour import QuadContourSet
 from matplotlib.patches import Rectangle
 
+from sercli.reporting.figures.contours import smooth
 from sercli.reporting.figures.history import draw_history
-from sercli.reporting.figures.smooth import smooth
 from sercli.reporting.figures.surface import draw_surface, find_surfaces
 from sercli.results.sweep_summary import SweepSummary
 
@@ -85,7 +85,7 @@ def test_points_anywhere_get_contours_and_the_best_a_star() -> None:
     assert any(isinstance(each, QuadContourSet) for each in axes.collections)
     kept = trials.drop(index=3)
     points = kept[["param/arelu.alpha", "param/arelu.beta"]].to_numpy()
-    assert offsets(axes, "point") == pytest.approx(points)
+    assert offsets(axes, "trial") == pytest.approx(points)
     assert len(offsets(axes, "diverged")) == 1
     (star,) = axes.lines
     assert np.asarray(star.get_xydata()) == pytest.approx(points[[int(kept["dev_ua"].argmax())]])
@@ -102,7 +102,7 @@ def test_few_points_are_drawn_without_contours() -> None:
 def test_points_that_all_gave_the_same_are_no_obstacle() -> None:
     bayes = summary("tpe")
     drawn = draw_surface(bayes, next(find_surfaces(bayes, scattered().assign(dev_ua=0.5))))
-    assert len(offsets(drawn.figure.axes[0], "point")) == 20
+    assert len(offsets(drawn.figure.axes[0], "trial")) == 20
 
 
 def test_a_setting_that_was_drawn_on_a_logarithmic_scale_is_shown_on_one() -> None:
@@ -131,7 +131,7 @@ def test_a_third_setting_of_many_values_is_drawn_together() -> None:
     bayes = summary("tpe")
     (surface,) = find_surfaces(bayes, trials)
     assert (surface.x, surface.y, surface.together) == ("arelu.alpha", "arelu.beta", ("optim.lr",))
-    assert "Drawn together whatever it is: optim.lr" in draw_surface(bayes, surface).caption
+    assert "Drawn over: optim.lr" in draw_surface(bayes, surface).caption
 
 
 def test_of_other_settings_the_most_important_are_drawn() -> None:

@@ -24,11 +24,9 @@ from sercli.reporting.formats.html.provenance import (
     read_environments,
 )
 from sercli.reporting.table import Cell, Column, Table, counted, number_cell, value_text
+from sercli.reporting.views.sweep import Sweep
 from sercli.results.run_record import Record
 from sercli.results.sweep_summary import SweepSummary
-
-Sweep = tuple[SweepSummary, pd.DataFrame]
-"""A sweep in short, and its trials."""
 
 
 def collect(

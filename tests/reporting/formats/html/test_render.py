@@ -220,7 +220,7 @@ def test_a_report_without_warnings_figures_or_failures_says_what_there_is_to_say
     assert page.text("title") == "demo"
     assert [a for a in page.all("div") if a.get("class") == "strip"] == []
     assert "Figures" not in page.texts["h2"]
-    assert "No run diverged" in page.text("p")
+    assert "no run diverged" in page.text("p")
 
 
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
@@ -265,8 +265,8 @@ def test_synthetic_and_test_selected_runs_are_warned_of_by_number(record: Make) 
 
     assert collect([real], [], [], [], []).warnings == ()
     synthetic, on_test = collect([real, made, peeked], [], [], [], []).warnings
-    assert (synthetic.mark, synthetic.text[:14]) == ("SYNTHETIC", "1 of 3 runs he")
-    assert (on_test.mark, on_test.text[:14]) == ("TEST-SELECTED", "1 of 3 runs ch")
+    assert (synthetic.mark, synthetic.text[:14]) == ("SYNTHETIC", "1 of 3 runs us")
+    assert (on_test.mark, on_test.text[:14]) == ("TEST-SELECTED", "1 of 3 runs se")
     assert collect([made], [], [], [], []).warnings[0].text.startswith("All of 1 run ")
 
 
@@ -279,12 +279,12 @@ def test_failures_name_what_diverged_what_failed_why_and_what_is_damaged(record:
 
     assert {each.title: each.lines for each in found} == {
         "Diverged runs": (f"first/{lost.key}: seed 0, fold Session2, step 140",),
-        "Failed points of sweeps": (
-            "search: 2 points: no memory",
-            "search: 1 point: no disk",
-            "search: 1 point: no cause was noted",
+        "Failed trials": (
+            "search: 2 trials: no memory",
+            "search: 1 trial: no disk",
+            "search: 1 trial: unknown cause",
         ),
-        "Unfinished sweeps": ("search: 2 waiting and 0 running of 7 points",),
+        "Unfinished sweeps": ("search: 2 waiting and 0 running of 7 trials",),
         "Damaged records": ("runs/x is not a run record",),
     }
     assert collect([record()], [sweep({"complete": 1}, [])], [], [], []).failures == ()

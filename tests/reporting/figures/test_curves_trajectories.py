@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.run_factory import STEPS, drawn_texts, make_history, make_run
+from helpers.run_factory import STEPS, as_sealed, drawn_texts, make_history, make_run
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection
 
@@ -32,7 +32,7 @@ def line(axes: Axes, label: str) -> np.ndarray:
 
 def test_curves_show_every_fold_and_seed_and_their_mean(tmp_path: Path) -> None:
     run = make_run(tmp_path)
-    drawn = draw_curves([run], {"made": "gru tanh"}, lambda record: True)
+    drawn = draw_curves([run], {"made": "gru tanh"})
     loss, dev, test = drawn.figure.axes
     assert len(thin(loss)) == 4
     assert line(loss, "mean")[:, 1] == pytest.approx([3, 2, 1])
@@ -42,7 +42,7 @@ def test_curves_show_every_fold_and_seed_and_their_mean(tmp_path: Path) -> None:
 
 
 def test_the_step_that_was_selected_on_dev_is_marked_on_dev_and_on_test(tmp_path: Path) -> None:
-    drawn = draw_curves([make_run(tmp_path)], {"made": "x"}, lambda record: True)
+    drawn = draw_curves([make_run(tmp_path)], {"made": "x"})
     _, dev, test = drawn.figure.axes
     for axes, percent in ((dev, 75), (test, 35)):
         (marks,) = [each for each in axes.collections if isinstance(each, PathCollection)]
@@ -52,14 +52,14 @@ def test_the_step_that_was_selected_on_dev_is_marked_on_dev_and_on_test(tmp_path
 def test_of_a_sealed_run_no_test_curve_is_drawn(tmp_path: Path) -> None:
     runs = [make_run(tmp_path, "open"), make_run(tmp_path, "lost")]
     names = {"open": "a", "lost": "b"}
-    drawn = draw_curves(runs, names, lambda record: record.key == "open")
+    drawn = draw_curves([runs[0], as_sealed(runs[1])], names)
     sealed = drawn.figure.axes[5]
     assert not sealed.lines
     assert not sealed.collections
     assert [text.get_text() for text in sealed.texts] == ["sealed"]
-    alone = draw_curves(runs[1:], names, lambda record: False)
+    alone = draw_curves([as_sealed(runs[1])], names)
     assert [axes.get_ylabel() for axes in alone.figure.axes] == ["loss", "dev UA (%)"]
-    assert "on dev, at every look" in alone.caption
+    assert "UA on dev, at every evaluation" in alone.caption
 
 
 def test_the_mean_ends_where_the_first_unit_stops(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_the_mean_ends_where_the_first_unit_stops(tmp_path: Path) -> None:
     history = run.history()
     early = (history["seed"] == 0) & (history["fold"] == "one") & (history["step"] > 20)
     history[~early].to_parquet(run.path / "history.parquet")
-    drawn = draw_curves([run], {"made": "x"}, lambda record: False)
+    drawn = draw_curves([as_sealed(run)], {"made": "x"})
     assert line(drawn.figure.axes[0], "mean")[:, 0].tolist() == [10, 20]
 
 
@@ -96,7 +96,7 @@ def test_alpha_is_drawn_as_it_acts_within_its_clamp(tmp_path: Path) -> None:
     assert line(beta, "mean")[:, 1] == pytest.approx([2.0, 2.5, 3.0, -4.0])
     assert line(alpha, "start")[:, 0].tolist() == [0] * 4
     assert (alpha.get_ylabel(), beta.get_ylabel()) == ("α", "β")
-    assert "within its clamp" in drawn.caption
+    assert "after its clamp" in drawn.caption
 
 
 def test_there_is_a_column_of_panels_for_every_layer(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_layers_for_which_there_is_no_room_are_named(tmp_path: Path) -> None:
     drawn = draw_trajectories(run, "x")
     assert drawn is not None
     assert len(drawn.figure.axes) == 6
-    assert "Not shown for want of room: l6.l0, l7.l0." in drawn.caption
+    assert "Not shown for lack of space: l6.l0, l7.l0." in drawn.caption
 
 
 def test_where_nothing_was_learned_nothing_is_drawn(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_many_thin_lines_become_pixels(tmp_path: Path) -> None:
     steps = np.arange(500)
     many = pd.DataFrame({"step": steps, "loss": 1.0 / (steps + 1), "dev_ua": 0.5})
     run = make_run(tmp_path, history=many)
-    drawn = draw_curves([run], {"made": "x"}, lambda record: False)
+    drawn = draw_curves([as_sealed(run)], {"made": "x"})
     assert drawn.figure.axes[0].collections[0].get_rasterized()
-    few = draw_curves([make_run(tmp_path, "few")], {"few": "x"}, lambda record: False)
+    few = draw_curves([as_sealed(make_run(tmp_path, "few"))], {"few": "x"})
     assert not few.figure.axes[0].collections[0].get_rasterized()

@@ -32,11 +32,11 @@ def test_a_forest_has_the_best_on_top_with_interval_seeds_and_chance(tmp_path: P
     axes = drawn.figure.axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["tanh", "arelu"]
     assert xs(axes, "UA") == [[60], [80]]
-    assert xs(axes, "95 % interval") == [[50, 70], [75, 85]]
+    assert xs(axes, "95 % CI") == [[50, 70], [75, 85]]
     assert xs(axes, "seeds") == [[55, 65], [55, 65]]
     assert xs(axes, "chance") == [[50, 50]]
     assert xs(axes, "published") == [[66]]
-    assert "All of them: iaan gru." in drawn.caption
+    assert "All systems: iaan gru." in drawn.caption
     assert {"80.0", "60.0"} <= set(drawn_texts(drawn.figure))
 
 
@@ -106,4 +106,4 @@ def test_there_is_a_matrix_for_each_of_twelve_systems(
     assert drawn is not None
     visible = [axes for axes in drawn.figure.axes if axes.get_visible()]
     assert [axes.get_title() for axes in visible] == [f"r{n}" for n in range(panels)]
-    assert "All of them: gru." in drawn.caption
+    assert "All systems: gru." in drawn.caption
