@@ -26,7 +26,7 @@ from sercli.config.schema import FeaturesConfig
 from sercli.corpora.audio_stats import AudioFacts
 from sercli.corpora.manifest import build_manifest
 from sercli.features.load import load_features
-from sercli.features.store import Entry, FeatureStore
+from sercli.features.store import FeatureStore
 
 SPEAKERS = 1_500
 BATCH = 32
@@ -43,7 +43,7 @@ def make(folder: Path, utterances: int) -> None:
     frames = np.random.default_rng(0).normal(size=(160, 45)).astype(np.float32)
     store = FeatureStore(folder, create=True)
     for each in range(utterances):
-        store.put(Entry(key(each), frames[: 40 + each * 7 % 121], _facts(each)))
+        store.put(key(each), frames[: 40 + each * 7 % 121], _facts(each))
 
 
 def _facts(number: int) -> AudioFacts:

@@ -17,7 +17,7 @@ from sercli.corpora.audio_stats import AudioFacts
 from sercli.errors import SercliError
 from sercli.features.audio import AudioError, expected_seconds, load_audio
 from sercli.features.sets import Extractor, FeatureSet
-from sercli.features.store import Entry, FeatureStore
+from sercli.features.store import FeatureStore
 from sercli.processes import worker_pool
 from sercli.progress import SILENT, Progress
 
@@ -88,11 +88,11 @@ def run_jobs(
             continue
         try:
             signal, facts = load_audio(Path(job.audio), job.start, job.end, sampling_rate)
-            entry = Entry(job.key, extract(signal), facts)
+            frames = extract(signal)
         except AudioError as refusal:
             results.refused[job.key] = str(refusal)
         else:
-            store.put(entry)
+            store.put(job.key, frames, facts)
             results.extracted[job.key] = facts
     return results
 

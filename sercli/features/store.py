@@ -20,8 +20,8 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from io import FileIO
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import safetensors.numpy
@@ -41,21 +41,6 @@ _PART = 2
 
 _HEADER_BYTES = 4096
 """Read to describe an utterance; a header is a tenth of that."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """The frames of one utterance.
-
-    Attributes:
-        key: The key (`sercli.features.plan.utterance_key`).
-        frames: float32 (frames, features).
-        facts: The facts of the audio.
-    """
-
-    key: str
-    frames: np.ndarray
-    facts: AudioFacts
 
 
 @dataclass(frozen=True)
@@ -88,7 +73,7 @@ class FeatureStore:
         >>> folder = tempfile.TemporaryDirectory()
         >>> store = FeatureStore(Path(folder.name), create=True)
         >>> facts = AudioFacts(0.1, 16000, 1, peak=0.5, clipped_share=0.0, content="…")
-        >>> store.put(Entry("ab12", np.ones((2, 3)), facts))
+        >>> store.put("ab12", np.ones((2, 3)), facts)
         >>> store.keys()
         ['ab12']
         >>> store.get("ab12")
@@ -131,13 +116,10 @@ class FeatureStore:
             so that it has to be extracted.
         """
         try:
-            with self._open(key) as file:
-                size = os.fstat(file.fileno()).st_size
-                header = _Header.parse(file.read(_HEADER_BYTES))
-        except FileNotFoundError:
+            data, size = self._read(key, _HEADER_BYTES)
+        except KeyError:
             return None
-        except OSError as error:
-            raise self._unreadable(key, error) from None
+        header = _parse_header(data)
         if header is None or header.size != size:
             return None
         try:
@@ -158,15 +140,13 @@ class FeatureStore:
             KeyError: The store does not have ``key``.
             SercliError: The file is damaged.
         """
-        data = self._read(key)
-        header = _Header.parse(data)
-        if problem := _damage(header, data):
+        frames = _decode(self._read(key)[0])
+        if isinstance(frames, str):
             raise SercliError(
                 f"the feature store {self.folder} is damaged: the frames of {key[:12]}… are "
-                f"{problem}; `sercli extract --verify` lists all damaged frames"
+                f"{frames}; `sercli extract --verify` lists all damaged frames"
             )
-        assert header is not None
-        return header.frames(data)
+        return frames
 
     def damage(self, key: str) -> str | None:
         """Read the frames of ``key`` and return what is wrong with them; None if they are sound.
@@ -174,33 +154,32 @@ class FeatureStore:
         Raises:
             KeyError: The store does not have ``key``.
         """
-        data = self._read(key)
-        header = _Header.parse(data)
-        if problem := _damage(header, data):
-            return problem
-        assert header is not None
-        return _not_trainable(header.frames(data))
+        frames = _decode(self._read(key)[0])
+        if isinstance(frames, str):
+            return frames
+        if not frames.size:
+            return f"of shape {frames.shape}"
+        bad = int((~np.isfinite(frames).all(axis=1)).sum())
+        return f"NaN or infinite in {bad} of {len(frames)} frames" if bad else None
 
-    def size(self, key: str) -> int:
-        """Return the bytes of the file of ``key``; 0 if it is absent."""
-        try:
-            return self._path(key).stat().st_size
-        except FileNotFoundError:
-            return 0
-
-    def put(self, entry: Entry) -> None:
+    def put(self, key: str, frames: np.ndarray, facts: AudioFacts) -> None:
         """Write an utterance, in place of a file of the same key.
 
         The file is not forced to the disk, which takes as long as extraction. A power cut may cut
         short files of the last seconds; `find` does not find these, so they are extracted again.
 
+        Args:
+            key: The key (`sercli.features.plan.utterance_key`).
+            frames: (frames, features); stored as float32.
+            facts: The facts of the audio.
+
         Raises:
             SercliError: The disk is full or fails.
         """
-        data = _encode(entry)
+        data = _encode(frames, facts)
         remedy = "everything written before stays: make room and run the command again"
         with self._explained("written", remedy):
-            write_atomically(self._path(entry.key), lambda path: path.write_bytes(data), sync=False)
+            write_atomically(self._path(key), lambda path: path.write_bytes(data), sync=False)
 
     def move(self, keys: Iterable[str], other: FeatureStore) -> None:
         """Move utterances to another store on the same disk; absent ones are passed over."""
@@ -212,27 +191,27 @@ class FeatureStore:
                     self._path(key).replace(path)
 
     def _path(self, key: str) -> Path:
-        return self.folder / key[:_PART] / f"{key}{_SUFFIX}"
+        return Path(self._name(key))
 
-    def _open(self, key: str) -> FileIO:
-        """Open the file of a key; without pathlib, which takes half as long as reading it."""
-        return open(f"{self._root}/{key[:_PART]}/{key}{_SUFFIX}", "rb", buffering=0)  # noqa: PTH123
+    def _name(self, key: str) -> str:
+        return f"{self._root}/{key[:_PART]}/{key}{_SUFFIX}"
 
-    def _read(self, key: str) -> bytearray:
+    def _read(self, key: str, most: int | None = None) -> tuple[bytearray, int]:
+        """Return the bytes of a file, at most so many, and its size."""
         try:
-            with self._open(key) as file:
-                data = bytearray(os.fstat(file.fileno()).st_size)
+            # pathlib would take half as long as reading
+            with open(self._name(key), "rb", buffering=0) as file:  # noqa: PTH123
+                size = os.fstat(file.fileno()).st_size
+                data = bytearray(size if most is None else min(size, most))
                 del data[file.readinto(data) :]
-                return data
+                return data, size
         except FileNotFoundError:
             raise KeyError(key) from None
         except OSError as error:
-            raise self._unreadable(key, error) from None
-
-    def _unreadable(self, key: str, error: OSError) -> SercliError:
-        return SercliError(
-            f"the feature store {self.folder} cannot be read: {error.strerror} (frames {key[:12]}…)"
-        )
+            raise SercliError(
+                f"the feature store {self.folder} cannot be read: {error.strerror} "
+                f"(frames {key[:12]}…)"
+            ) from None
 
     @contextmanager
     def _explained(self, action: str, remedy: str) -> Iterator[None]:
@@ -267,8 +246,32 @@ def _check_format(folder: Path) -> None:
         )
 
 
-@dataclass(frozen=True)
-class _Header:
+def _encode(frames: np.ndarray, facts: AudioFacts) -> bytes:
+    frames = np.ascontiguousarray(frames, np.float32)
+    text = json.dumps(asdict(facts))
+    return safetensors.numpy.save(
+        {"frames": frames}, {"facts": text, "crc32": str(_checksum(text, frames))}
+    )
+
+
+def _decode(data: bytearray) -> np.ndarray | str:
+    """Return the frames in a file, as a view of its bytes; or what is wrong with them."""
+    header = _parse_header(data)
+    if header is None:
+        return "without a readable description"
+    if len(data) != header.size:
+        return f"truncated: {len(data)} of {header.size} bytes"
+    frames = np.frombuffer(data, "<f4", offset=header.offset).reshape(header.shape)
+    if _checksum(header.facts, frames) != header.crc32:
+        return "not what was written (the checksum differs)"
+    return frames
+
+
+def _checksum(facts: str, frames: np.ndarray) -> int:
+    return zlib.crc32(frames.data, zlib.crc32(f"{facts} {frames.shape}".encode()))
+
+
+class _Header(NamedTuple):
     """The header of a file.
 
     Attributes:
@@ -276,60 +279,26 @@ class _Header:
         shape: Frames and features.
         crc32: Checksum of facts, shape and frames.
         offset: Bytes before the frames.
+        size: Bytes of the whole file.
     """
 
     facts: str
     shape: tuple[int, int]
     crc32: int
     offset: int
-
-    @classmethod
-    def parse(cls, data: bytes | bytearray) -> _Header | None:
-        """Read the header at the beginning of a file; None if it is none."""
-        offset = 8 + int.from_bytes(data[:8], "little")
-        try:
-            header = json.loads(data[8:offset])
-            frames, features = header["frames"]["shape"]
-            described = header["__metadata__"]
-            return cls(
-                described["facts"], (int(frames), int(features)), int(described["crc32"]), offset
-            )
-        except (ValueError, TypeError, LookupError, OverflowError):
-            return None
-
-    @property
-    def size(self) -> int:
-        """The bytes of the whole file."""
-        return self.offset + 4 * self.shape[0] * self.shape[1]
-
-    def frames(self, data: bytearray) -> np.ndarray:
-        """Return the frames as a view of ``data``."""
-        return np.frombuffer(data, "<f4", offset=self.offset).reshape(self.shape)
+    size: int
 
 
-def _encode(entry: Entry) -> bytes:
-    frames = np.ascontiguousarray(entry.frames, np.float32)
-    facts = json.dumps(asdict(entry.facts))
-    metadata = {"facts": facts, "crc32": str(_checksum(facts, frames.shape, frames.tobytes()))}
-    return safetensors.numpy.save({"frames": frames}, metadata)
-
-
-def _checksum(facts: str, shape: tuple[int, ...], frames: bytes | memoryview) -> int:
-    return zlib.crc32(frames, zlib.crc32(f"{facts} {shape}".encode()))
-
-
-def _damage(header: _Header | None, data: bytearray) -> str | None:
-    if header is None:
-        return "without a readable description"
-    if len(data) != header.size:
-        return f"truncated: {len(data)} of {header.size} bytes"
-    if _checksum(header.facts, header.shape, memoryview(data)[header.offset :]) != header.crc32:
-        return "not what was written (the checksum differs)"
-    return None
-
-
-def _not_trainable(frames: np.ndarray) -> str | None:
-    if not frames.size:
-        return f"of shape {frames.shape}"
-    bad = int((~np.isfinite(frames).all(axis=1)).sum())
-    return f"NaN or infinite in {bad} of {len(frames)} frames" if bad else None
+def _parse_header(data: bytearray) -> _Header | None:
+    """Read the header at the beginning of a file; None if there is none."""
+    offset = 8 + int.from_bytes(data[:8], "little")
+    try:
+        header = json.loads(data[8:offset])
+        frames, features = map(int, header["frames"]["shape"])
+        described = header["__metadata__"]
+        facts, crc32 = str(described["facts"]), int(described["crc32"])
+    except (ValueError, TypeError, LookupError, OverflowError):
+        return None
+    if frames < 0 or features < 0:
+        return None
+    return _Header(facts, (frames, features), crc32, offset, offset + 4 * frames * features)

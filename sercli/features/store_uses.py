@@ -159,7 +159,7 @@ def prune(folder: Path, progress: Progress = SILENT) -> Pruning:
     restored = {key for key in removed & used_keys(uses) if not aside.damage(key)}
     aside.move(restored, store)
     removed -= restored
-    freed = sum(map(aside.size, removed))
+    freed = sum(path.stat().st_size for path in aside.folder.glob("*/*"))
     shutil.rmtree(aside.folder)
     return Pruning(
         unused=len(unused & removed),

@@ -13,7 +13,7 @@ from sercli.corpora.manifest import Manifest, build_manifest
 from sercli.errors import RequestError, SercliError
 from sercli.features.load import load_features
 from sercli.features.preprocess import frame_statistics, mean_pool, z_normalise
-from sercli.features.store import Entry, FeatureStore
+from sercli.features.store import FeatureStore
 
 _FACTS = AudioFacts(1.0, 16000, 1, peak=0.5, clipped_share=0.0, content="")
 
@@ -34,7 +34,7 @@ def _fill(store: Path, lengths: Sequence[int]) -> dict[str, np.ndarray]:
     }
     opened = FeatureStore(store, create=True)
     for name, values in frames.items():
-        opened.put(Entry(f"key of {name}", values, _FACTS))
+        opened.put(f"key of {name}", values, _FACTS)
     return frames
 
 

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 from sercli.config.schema import FeaturesConfig
+from sercli.corpora.audio_stats import AudioFacts
 from sercli.corpora.manifest import Manifest
 from sercli.errors import SercliError
 from sercli.features.extract import Extraction, extract
-from sercli.features.store import Entry, FeatureStore
+from sercli.features.store import FeatureStore
 from sercli.features.store_uses import StoreUse, prune, record_use, recorded_uses
 from sercli.features.verify import verify
 
@@ -149,6 +150,10 @@ def test_frames_that_another_extraction_stores_meanwhile_are_not_extracted_again
     assert list(done.facts) == ["u000", "u002"]
 
 
+def _file(store: Path, key: str) -> Path:
+    return store / key[:2] / f"{key}.safetensors"
+
+
 def _verify(manifest: Manifest, store: Path) -> list[tuple[str, str]]:
     found = verify(manifest, IAAN45, store, location=HERE)
     return [(fault.what, fault.reason.partition(":")[0]) for fault in found.faults]
@@ -185,9 +190,9 @@ def test_nan_and_truncated_frames_are_named_pruned_and_made_anew(
     done = _extract(manifest, store)
     keys = done.keys
     frames = FeatureStore(store)
-    frames.put(Entry(keys["u000"], np.full((5, 45), np.nan), done.facts["u000"]))
-    size = frames.size(keys["u000"])
-    cut_short = store / keys["u002"][:2] / f"{keys['u002']}.safetensors"
+    frames.put(keys["u000"], np.full((5, 45), np.nan), done.facts["u000"])
+    size = _file(store, keys["u000"]).stat().st_size
+    cut_short = _file(store, keys["u002"])
     cut_short.write_bytes(cut_short.read_bytes()[:1000])
     faults = dict(_verify(manifest, store))
     assert faults["generated: u000"].startswith("NaN or infinite in 5 of 5 frames")
@@ -236,10 +241,10 @@ def test_what_an_extraction_has_only_begun_is_not_pruned(
     manifest, store = corpus(tmp_path / "audio", 20), tmp_path / "store"
     put = FeatureStore.put
 
-    def put_eight(frames: FeatureStore, entry: Entry) -> None:
-        if len(frames) == 8:
+    def put_eight(store: FeatureStore, key: str, frames: np.ndarray, facts: AudioFacts) -> None:
+        if len(store) == 8:
             raise KeyboardInterrupt
-        put(frames, entry)
+        put(store, key, frames, facts)
 
     with monkeypatch.context() as patch:
         patch.setattr(FeatureStore, "put", put_eight)

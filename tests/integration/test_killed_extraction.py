@@ -30,9 +30,9 @@ from sercli.features.store import FeatureStore
 put = FeatureStore.put
 log = os.open("put.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
-def put_and_tell(self, entry):
-    put(self, entry)
-    os.write(log, f"{entry.key}\\n".encode())
+def put_and_tell(self, key, frames, facts):
+    put(self, key, frames, facts)
+    os.write(log, f"{key}\\n".encode())
 
 FeatureStore.put = put_and_tell
 if __name__ == "__main__":
