@@ -1,7 +1,7 @@
-"""Read an audio file, or a segment of one, or say why it cannot be used.
+"""Decode and check an audio file, or a segment of one.
 
-Corpora hold files that are empty, cut off, silent or no audio at all. Libraries read some of
-these without a word, and a model would then be trained on nothing; so each is looked for here.
+Corpora contain files that are empty, truncated, silent or not audio at all. Libraries read some of
+these without an error, and a model would then be trained on nothing, so all are refused here.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ import numpy as np
 from sercli.corpora.audio_stats import AudioFacts
 
 SHORTEST = 0.06
-"""Seconds of the longest analysis frame (F0 in iaan45); less audio than this has no frame."""
+"""Seconds of the longest analysis frame (F0 in iaan45); shorter audio has no frame."""
 
 FULL_SCALE = 127 / 128
-"""What counts as clipped: the largest sample that 8 bits can hold (our choice)."""
+"""Absolute samples from here up count as clipped: the largest that 8 bits hold (our choice)."""
 
 _KNOWN_SUFFIXES = frozenset({".flac", ".mp3", ".ogg", ".wav"})
-"""Of these, audiofile looks at the content; of others it believes the name, and asks ffmpeg."""
+"""audiofile decodes these by their content; for others it trusts the suffix and calls ffmpeg."""
 
 _LFS_POINTER = b"version https://git-lfs"
 
 _UNKNOWN_SIZE = 0x7FFFF000
-"""Programs that write WAV into a pipe give a size from here up, as they cannot know it yet."""
+"""Programs that write WAV into a pipe do not know its size yet, and give one from here up."""
 
 
 class AudioError(Exception):
@@ -40,10 +40,10 @@ class AudioError(Exception):
 
 
 def check_file(path: Path) -> None:
-    """Refuse a path at which no audio can be.
+    """Refuse a path that cannot hold audio.
 
     Raises:
-        AudioError: The file is missing, no file, unreadable, empty or a Git LFS pointer.
+        AudioError: The path is missing, not a regular file, unreadable, empty or a Git LFS pointer.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for ever
@@ -61,7 +61,7 @@ def check_file(path: Path) -> None:
 
 
 def expected_seconds(audio: str, start: float, end: float) -> float:
-    """Return how long an utterance will be, by the header of its file; 0 where that is no help."""
+    """Return the duration by the header of the file; 0 if it does not say."""
     begin = 0.0 if math.isnan(start) else start
     if math.isnan(end):
         if Path(audio).suffix.lower() not in _KNOWN_SUFFIXES:
@@ -74,30 +74,40 @@ def expected_seconds(audio: str, start: float, end: float) -> float:
 
 
 def read_audio(path: Path, start: float, end: float, sampling_rate: int) -> np.ndarray:
-    """Read audio as one channel at one sampling rate: `load_audio` without the facts."""
+    """Read audio as one channel at one sampling rate; `load_audio` without the facts."""
     return load_audio(path, start, end, sampling_rate)[0]
 
 
 def load_audio(
     path: Path, start: float, end: float, sampling_rate: int
 ) -> tuple[np.ndarray, AudioFacts]:
-    """Read audio as one channel at one sampling rate, and measure what it was before.
+    """Read audio as one channel at one sampling rate, with the facts of the original.
 
-    Channels are averaged. Any format of libsndfile is read, whatever the file's name ends in
-    (WAV of every bit depth, FLAC, Ogg, MP3, AIFF); others need ffmpeg on the machine.
+    Channels are averaged. All formats of libsndfile are read (WAV of every bit depth, FLAC, Ogg,
+    MP3, AIFF), whatever the suffix; others need ffmpeg on the machine.
 
     Args:
         path: The audio file.
-        start: Seconds into the file; NaN: from its beginning.
-        end: Seconds into the file; NaN: to its end.
-        sampling_rate: Hz of the result.
+        start: Seconds into the file; NaN: its beginning.
+        end: Seconds into the file; NaN: its end.
+        sampling_rate: Sampling rate of the result, in Hz.
 
     Returns:
         float32 (samples,), nominally within [−1, 1]; and the facts.
 
     Raises:
         AudioError: The file or the segment is missing, not audio, truncated, silent, shorter
-            than `SHORTEST`, or holds samples that are no numbers.
+            than `SHORTEST`, or contains samples that are not finite.
+
+    Example:
+        >>> import tempfile
+        >>> import soundfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "a.wav")
+        ...     soundfile.write(path, 0.5 * np.sin(np.arange(4800)), 48000)
+        ...     signal, facts = load_audio(path, math.nan, math.nan, 16000)
+        >>> signal.shape, facts.seconds, facts.sampling_rate
+        ((1600,), 0.1, 48000)
     """
     check_file(path)
     channels, rate = _decode(path, start, end)
@@ -129,14 +139,14 @@ def _decode(path: Path, start: float, end: float) -> tuple[np.ndarray, int]:
     offset = 0.0 if math.isnan(start) else start
     duration = None if math.isnan(end) else end - offset
     if offset < 0 or (duration is not None and duration <= 0):
-        raise AudioError(f"the segment from {offset:g} to {end:g} s is no stretch of time")
+        raise AudioError(f"the segment from {offset:g} to {end:g} s is empty or begins before 0")
     try:
         channels, rate = _read(path, offset, duration)
     except FileNotFoundError:  # of a program, not of the audio: check_file has opened that
         raise AudioError(f"{path.suffix or 'this format'} is read by ffmpeg only") from None
     except (RuntimeError, OSError) as error:
-        said = str(error).strip().partition("\n")[0]
-        raise AudioError(f"not audio, or damaged: {said}") from None
+        message = str(error).strip().partition("\n")[0]
+        raise AudioError(f"not audio, or damaged: {message}") from None
     except MemoryError:
         raise AudioError("longer than the memory of this machine, or damaged") from None
     return channels, rate
@@ -156,20 +166,20 @@ def _read(path: Path, offset: float, duration: float | None) -> tuple[np.ndarray
 
 def _check_complete(path: Path, start: float, end: float, seconds: float) -> None:
     if not math.isnan(end):
-        promised = end - (0.0 if math.isnan(start) else start)
-        if seconds < promised - SHORTEST:  # our tolerance for labels that round upwards
-            raise AudioError(f"the segment ends {promised - seconds:.2f} s after the audio")
+        expected = end - (0.0 if math.isnan(start) else start)
+        if seconds < expected - SHORTEST:  # our tolerance for labels that round upwards
+            raise AudioError(f"the segment ends {expected - seconds:.2f} s after the audio")
         return
-    held, promised = _wav_bytes(path)
-    if held < promised and seconds * (promised - held) >= SHORTEST * held:
-        raise AudioError(f"truncated: {held} of {promised} bytes of audio are there")
+    present, expected = _wav_bytes(path)
+    if present < expected and seconds * (expected - present) >= SHORTEST * present:
+        raise AudioError(f"truncated: {present} of {expected} bytes of audio are there")
 
 
 def _wav_bytes(path: Path) -> tuple[int, int]:
-    """Compare a WAV file with its header, because libsndfile reads what is there and says nothing.
+    """Compare a WAV file with its header, because libsndfile reads a truncated one without error.
 
     Returns:
-        Bytes of audio in the file, and as the header has it; (0, 0) for other formats.
+        Bytes of audio in the file and by its header; (0, 0) for other formats.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -179,8 +189,8 @@ def _wav_bytes(path: Path) -> tuple[int, int]:
         while len(header := file.read(8)) == 8:
             name, length = struct.unpack("<4sI", header)
             if name == b"data":
-                held = min(length, size - file.tell())
-                return held, held if length >= _UNKNOWN_SIZE else length
+                present = min(length, size - file.tell())
+                return present, present if length >= _UNKNOWN_SIZE else length
             file.seek(length + length % 2, 1)
     return 0, 0
 

@@ -80,7 +80,7 @@ def extract(
         manifest: The corpus.
         features: The feature set and the sampling rate; the other settings concern loading.
         store: Folder of the feature store; created if there is none.
-        location: Root, reader and options, which tell apart corpora of one name in the store.
+        location: Root, reader and options of the corpus (`corpus_location`).
         workers: Maximum number of processes; a short list is extracted in this process.
         progress: The progress bar to advance.
 

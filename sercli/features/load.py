@@ -1,4 +1,4 @@
-"""From the frames in the store to the steps that a model sees."""
+"""Load the frames of a corpus as the steps that a model sees."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from sercli.features.store import FeatureStore
 _NORMALISATIONS = ("speaker", "none")
 
 _KEPT_BYTES = 2**29
-"""Steps that a process keeps in memory; those beyond are read again each time (our choice)."""
+"""Size of the steps that a process keeps in memory; others are read each time (our choice)."""
 
 
 class StoredSteps(Mapping[str, np.ndarray]):
-    """Steps of utterances, made of the frames in the store when they are asked for.
+    """A mapping from utterance id to steps, which are read from the store on access.
 
-    So a corpus may be larger than the memory: steps are kept until `_KEPT_BYTES` are full, and
-    what comes later is read again each time, because at random nothing else would be met more
-    often. A process that receives a copy starts with nothing kept.
+    The corpus may be larger than the memory: steps are kept until `_KEPT_BYTES` are full; others
+    are read on each access. Replacing kept steps would gain nothing, because batches are drawn at
+    random. A pickled copy starts empty.
 
     Args:
         store: Folder of the feature store.
         keys: Utterance id → key in the store.
         lengths: Utterance id → number of steps.
-        statistics: Utterance id → what to normalise by; None: nothing.
-        features: What is done to the frames.
+        statistics: Utterance id → mean and deviation to normalise by; None: no normalisation.
+        features: The settings for normalising, clipping and pooling.
 
     Attributes:
-        lengths: Utterance id → number of steps, known without reading a frame.
+        lengths: Utterance id → number of steps, known without reading frames.
     """
 
     def __init__(
@@ -86,29 +86,43 @@ class StoredSteps(Mapping[str, np.ndarray]):
 def load_features(
     manifest: Manifest, keys: Mapping[str, str], store: Path, features: FeaturesConfig
 ) -> StoredSteps:
-    """Normalise, clip and pool the frames of all utterances.
+    """Load the frames of all utterances: normalise, clip and pool them.
 
-    With ``features.normalise=speaker`` the mean and deviation of a speaker come from all frames
-    of all turns of that speaker, whatever their label. They include the test speakers' own
-    frames, without labels: results are transductive in that sense, as in the published code of
-    IAAN. (That code groups by the first six letters of an IEMOCAP file, session and wearer of
-    the motion capture, and so mixes the two speakers of a dialogue; here a group is a speaker.)
-    As there, the frames beyond ``features.max_frames`` count in the statistics and are then
-    left out.
+    With ``features.normalise=speaker``, frames are z-normalised by the mean and deviation of all
+    frames of the speaker, whatever their label. For test speakers these include test frames,
+    without labels: results are transductive in that sense, as in the published code of IAAN. (That
+    code groups by the first six letters of an IEMOCAP file, the session and the wearer of the
+    motion capture, and so mixes the two speakers of a dialogue; here a group is a speaker.) As
+    there, the frames beyond ``features.max_frames`` count in the statistics and are then dropped.
 
     Args:
         manifest: The corpus.
-        keys: Utterance id → key in the store. Utterances without one are left out.
+        keys: Utterance id → key in the store. Utterances without a key are left out.
         store: Folder of the feature store.
-        features: What is done to the frames.
+        features: The settings for normalising, clipping and pooling.
 
     Returns:
         Utterance id → float32 (steps, features), in the order of the manifest. The statistics
-        are computed now, the steps when they are asked for.
+        are computed at once, the steps on access.
 
     Raises:
-        RequestError: A value of ``features`` makes no sense.
+        RequestError: A value of ``features`` is invalid.
         SercliError: The store lacks a key.
+
+    Example:
+        >>> import tempfile
+        >>> from sercli.corpora.audio_stats import AudioFacts
+        >>> from sercli.corpora.manifest import build_manifest
+        >>> row = {"utterance": "a", "audio": "a.wav", "speaker": "s", "emotion": "joy"}
+        >>> manifest = build_manifest("mine", [row], {"joy": "happy"})
+        >>> facts = AudioFacts(0.1, 16000, 1, peak=0.5, clipped_share=0.0, content="…")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     frames = np.array([[1.0], [2.0], [3.0], [4.0]])
+        ...     FeatureStore(Path(folder), create=True).put("ab12", frames, facts)
+        ...     settings = FeaturesConfig(normalise="none", pool=2)
+        ...     steps = load_features(manifest, {"a": "ab12"}, Path(folder), settings)
+        ...     print(steps.lengths, steps["a"].ravel())
+        {'a': 2} [1.5 3.5]
     """
     _check(features)
     kept = manifest.table[manifest.table["utterance"].isin(list(keys))]
@@ -131,7 +145,7 @@ def _check(features: FeaturesConfig) -> None:
 
 
 def _steps(store: FeatureStore, key: str, utterance: str, features: FeaturesConfig) -> int:
-    """Return how many steps an utterance will have."""
+    """Return the number of steps of an utterance."""
     stored = store.find(key)
     if stored is None:
         raise SercliError(
@@ -145,9 +159,9 @@ def _steps(store: FeatureStore, key: str, utterance: str, features: FeaturesConf
 def _statistics(
     store: FeatureStore, table: pd.DataFrame, keys: Mapping[str, str]
 ) -> dict[str, Statistics]:
-    """Describe the frames of each speaker, for each of the speaker's utterances.
+    """Compute the statistics of each speaker, for each utterance of the speaker.
 
-    One turn is in memory at a time, because the turns of one speaker may not fit.
+    One turn is in memory at a time, because those of one speaker may not fit.
     """
     found: dict[str, Statistics] = {}
     for _, turns in table.groupby("speaker", sort=False):

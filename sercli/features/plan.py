@@ -1,4 +1,4 @@
-"""Who needs what of the store: the keys of a corpus' utterances."""
+"""The extraction plan: the key in the store of every utterance of a corpus."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sercli.features.sets import FeatureSet
 from sercli.progress import SILENT, Progress
 
 _METHOD = 1
-"""Raised when sercli itself brings audio to the libraries in another way (mixing, quantising)."""
+"""Increased when sercli itself changes the samples in another way (mixing, quantising)."""
 
 
 def audio_digest(path: Path) -> str:
@@ -29,10 +29,10 @@ def audio_digest(path: Path) -> str:
 
 
 def recipe_digest(features: FeatureSet, sampling_rate: int) -> str:
-    """Identify everything but the audio that the frames depend on.
+    """Return a hash of everything but the audio that the frames depend on.
 
-    These are the feature set's configuration and level, the version of the library that computes
-    it, and the sampling rate. The name of the set is not: it does not change a number.
+    That is the configuration and level of the feature set, the version of the library that
+    computes it, and the sampling rate. The name of the set changes no number and is left out.
     """
     version = importlib.metadata.version(features.library)  # importing takes 0.3 s
     return _hash(_METHOD, features.library, features.digest, version, sampling_rate)
@@ -43,8 +43,8 @@ def utterance_key(audio: str, start: float, end: float, recipe: str) -> str:
 
     Args:
         audio: `audio_digest` of its file.
-        start: Seconds into the file; NaN: from its beginning.
-        end: Seconds into the file; NaN: to its end.
+        start: Seconds into the file; NaN: its beginning.
+        end: Seconds into the file; NaN: its end.
         recipe: `recipe_digest` of its frames.
     """
     segment = [None if math.isnan(time) else float(time) for time in (start, end)]
@@ -57,12 +57,12 @@ def _hash(*parts: str | float | None) -> str:
 
 @dataclass(frozen=True)
 class ExtractionPlan:
-    """The keys of a corpus' utterances; several utterances may share one.
+    """The keys of the utterances of a corpus; several utterances may share one.
 
     Attributes:
         keys: Utterance id → key in the store.
-        jobs: Key → the audio that it stands for.
-        refused: Utterance id → why its file cannot even be opened.
+        jobs: Key → extraction job.
+        refused: Utterance id → reason why its file cannot be opened.
     """
 
     keys: dict[str, str]
@@ -73,12 +73,12 @@ class ExtractionPlan:
 def plan_extraction(
     table: pd.DataFrame, recipe: str, progress: Progress = SILENT
 ) -> ExtractionPlan:
-    """Read the audio files of a manifest's table, for their content, and name the keys.
+    """Hash the audio files of a manifest, and return the key of every utterance.
 
     Args:
         table: `sercli.corpora.manifest.Manifest.table`.
-        recipe: `sercli.features.plan.recipe_digest` of the frames.
-        progress: Where to show how far it is.
+        recipe: `recipe_digest` of the frames.
+        progress: The progress bar to advance.
     """
     digest = functools.cache(_checked_digest)
     plan = ExtractionPlan({}, {}, {})

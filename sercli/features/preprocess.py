@@ -1,4 +1,4 @@
-"""From frames to steps: z-normalisation and mean pooling."""
+"""Preprocessing of frames: z-normalisation and mean pooling."""
 
 from __future__ import annotations
 
@@ -22,17 +22,24 @@ class Statistics:
 
 
 def frame_statistics(turns: Iterable[np.ndarray]) -> Statistics:
-    """Describe all frames of several turns together.
+    """Compute mean and deviation over all frames of several turns.
 
     The deviation divides by n, as `scipy.stats.zscore` in the published code of IAAN
-    (preprocess.py). A feature that never changes has no deviation to divide by: 1 takes its
-    place, so that it becomes 0 throughout.
+    (preprocess.py). The deviation of a constant feature is set to 1, so that it becomes 0.
 
-    One turn is looked at after the other, so that they need not all be in memory: the squares
-    about the means of two parts are joined as in Chan, Golub and LeVeque (1979, eq. 2.1).
+    Turns are read one after the other and need not all be in memory: the sums of squares of two
+    parts are combined as in Chan, Golub and LeVeque (1979, eq. 2.1).
 
     Args:
-        turns: Arrays (frames, features); at least one frame in all.
+        turns: Arrays (frames, features); at least one frame in total.
+
+    Example:
+        >>> turns = [np.array([[1.0, 5.0], [2.0, 5.0]]), np.array([[3.0, 5.0]])]
+        >>> statistics = frame_statistics(turns)
+        >>> statistics.mean, statistics.deviation.round(3)
+        (array([2., 5.]), array([0.816, 1.   ]))
+        >>> z_normalise(turns[1], statistics).round(3)
+        array([[1.225, 0.   ]], dtype=float32)
     """
     turns = iter(turns)
     first = next(turns).astype(np.float64)
@@ -53,7 +60,7 @@ def frame_statistics(turns: Iterable[np.ndarray]) -> Statistics:
 
 
 def _squares(frames: np.ndarray) -> np.ndarray:
-    """Sum the squares about the mean, of each feature."""
+    """Return the sum of squared deviations from the mean, for each feature."""
     sums: np.ndarray = frames.var(axis=0) * len(frames)
     return sums
 
@@ -63,7 +70,7 @@ def z_normalise(frames: np.ndarray, statistics: Statistics) -> np.ndarray:
 
     Args:
         frames: (frames, features).
-        statistics: What to normalise by.
+        statistics: Mean and deviation of each feature.
 
     Returns:
         float32 (frames, features).
@@ -73,9 +80,10 @@ def z_normalise(frames: np.ndarray, statistics: Statistics) -> np.ndarray:
 
 
 def mean_pool(frames: np.ndarray, size: int) -> np.ndarray:
-    """Average every ``size`` frames, after filling up the last group with zeros.
+    """Average every ``size`` frames; the last group is padded with zeros.
 
-    The zeros count in the mean, as in the published code of IAAN (data.py).
+    The zeros count in the mean, as in the published code of IAAN (data.py). With fewer steps, a
+    recurrent network has less to unroll.
 
     Args:
         frames: (frames, features).
@@ -83,6 +91,11 @@ def mean_pool(frames: np.ndarray, size: int) -> np.ndarray:
 
     Returns:
         float32 (⌈frames / size⌉, features).
+
+    Example:
+        >>> mean_pool(np.array([[1.0], [3.0], [4.0]]), 2)
+        array([[2.],
+               [2.]], dtype=float32)
     """
     steps = -(-len(frames) // size)
     padded = np.zeros((steps * size, frames.shape[1]), frames.dtype)  # np.pad takes 0.1 ms

@@ -1,4 +1,4 @@
-"""The feature sets: what can be computed of a signal, by the names of the configuration."""
+"""The feature sets, by their names in the configuration."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from sercli.features.spectral import log_mel, mfcc
 
 
 class Extractor(Protocol):
-    """Computes the features of one signal after the other.
+    """Compute the features of one signal after the other.
 
     Attributes:
-        names: The columns, in order.
+        names: Column names, in order.
     """
 
     names: tuple[str, ...]
@@ -32,21 +32,21 @@ class Extractor(Protocol):
             signal: (samples,), within [−1, 1].
 
         Returns:
-            float32 (frames, features); of functionals one row.
+            float32 (frames, features); a single row of functionals.
 
         Raises:
-            AudioError: Nothing can be computed of it.
+            AudioError: The features cannot be computed.
         """
 
 
 class FeatureSet(Protocol):
-    """A choice of features; hashable, and light until `extractor` is called.
+    """A feature set at one level; hashable, and cheap to make.
 
     Attributes:
         name: The name in the configuration and in tables.
         level: ``lld``, ``lld_delta`` or ``functionals``.
-        library: The distribution that computes it, whose version is part of the keys.
-        digest: Changes with everything that the features depend on but audio, sampling rate
+        library: The distribution that computes the features; its version is part of the keys.
+        digest: A hash of everything that the features depend on, except audio, sampling rate
             and library.
     """
 
@@ -62,19 +62,26 @@ class FeatureSet(Protocol):
     def __hash__(self) -> int: ...
 
     def extractor(self, sampling_rate: int) -> Extractor:
-        """Set up what computes it for signals of one sampling rate (Hz)."""
+        """Set up the computation for signals of one sampling rate (Hz)."""
 
 
 BUILDERS: dict[str, Callable[..., FeatureSet]] = {"log_mel": log_mel, "mfcc": mfcc}
-"""The sets that openSMILE does not compute: name → what makes one of its level and options."""
+"""Feature sets not computed by openSMILE: name → function of the level and the options."""
 
 
 def feature_set(features: FeaturesConfig) -> FeatureSet:
-    """Return the feature set that a configuration asks for.
+    """Return the feature set of a configuration.
 
     Raises:
-        RequestError: There is none of that name, it does not have that level or those options,
+        RequestError: There is no set of that name, it does not have that level or those options,
             or the user's own openSMILE configuration cannot be used.
+
+    Example:
+        >>> extractor = feature_set(FeaturesConfig("mfcc")).extractor(16000)
+        >>> extractor.names[:3]
+        ('log_energy', 'mfcc[1]', 'mfcc[2]')
+        >>> extractor(0.1 * np.sin(np.arange(16000))).shape
+        (98, 13)
     """
     if features.name in BUILDERS:
         return _built(features)
@@ -91,7 +98,11 @@ def column_names(features: FeaturesConfig) -> tuple[str, ...]:
     """Return the names of all columns, in order.
 
     Raises:
-        RequestError: As `feature_set`.
+        RequestError: As for `feature_set`.
+
+    Example:
+        >>> column_names(FeaturesConfig("log_mel", options={"bands": 2}))
+        ('log_mel[0]', 'log_mel[1]')
     """
     return feature_set(features).extractor(features.sampling_rate).names
 
@@ -112,7 +123,7 @@ def _smile(features: FeaturesConfig) -> SmileSet:
         return own
     if features.name == "custom":
         raise RequestError(
-            "features=custom: which openSMILE configuration? Say it with features.config=PATH"
+            "features=custom needs an openSMILE configuration: add features.config=PATH"
         )
     known = (*PACKAGED, *BUILDERS, "custom")
     raise RequestError(f"unknown features.name '{features.name}'.{nearest(features.name, known)}")
@@ -121,6 +132,6 @@ def _smile(features: FeaturesConfig) -> SmileSet:
 def _check_no_file(features: FeaturesConfig) -> None:
     if features.config is not None:
         raise RequestError(
-            f"features.config={features.config}: {features.name} has a configuration; "
-            "one of your own is read with features=custom"
+            f"features.config={features.config}: {features.name} has a configuration of its own; "
+            "use features=custom with yours"
         )

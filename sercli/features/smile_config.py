@@ -1,8 +1,8 @@
-r"""Read an openSMILE configuration as one text, and see that it does nothing but compute.
+r"""Read an openSMILE configuration as one text, and check that it only computes features.
 
-A configuration includes others, which openSMILE looks for in several places, the current folder
-among them. Here the includes are put in their places first. What is hashed is then what runs,
-wherever the command is called, and openSMILE opens no path of the user's.
+A configuration includes others, which openSMILE looks up in several places, the current folder
+among them. Here all includes are expanded first: the text that is hashed is the text that runs,
+independently of the current folder, and openSMILE opens no path of the user.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from sercli.errors import RequestError
 
 SOURCE = r"\{\cm[source]}"
 SINK = r"\{\cm[sink]}"
-"""The two lines, in the text, where samples come in and features go out."""
+"""The lines of the text where samples come in and features go out."""
 
 _ENCODING = "latin-1"
-"""Gives every byte back as it was; openSMILE itself knows bytes only."""
+"""Preserves every byte; openSMILE itself reads bytes."""
 
 _INCLUDE = re.compile(r"\\\{(?P<path>[^\\].*)\}")
 _OPTION = re.compile(
@@ -33,9 +33,9 @@ _WRITER = re.compile(r"\s*(?:\w+\.)*writer\.dmLevel\s*=\s*(?P<level>[^\s/]+)")
 
 
 def packaged_configuration(name: str) -> Path:
-    """Return a file among the configurations of the opensmile package.
+    """Return the path of a configuration of the opensmile package.
 
-    The package is found without being imported, which takes 0.3 s.
+    The package is found without importing it, which takes 0.3 s.
     """
     package = importlib.util.find_spec("opensmile")
     assert package is not None
@@ -47,7 +47,7 @@ def read_text(path: Path) -> str:
     """Read one file of a configuration.
 
     Raises:
-        RequestError: It cannot be read, or is no text.
+        RequestError: It cannot be read, or is not text.
     """
     try:
         text = path.read_bytes().decode(_ENCODING)
@@ -61,7 +61,7 @@ def read_text(path: Path) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a configuration with the bytes that it was read from."""
+    """Write a configuration, byte for byte as it was read."""
     path.write_bytes(text.encode(_ENCODING))
 
 
@@ -69,8 +69,8 @@ def read_configuration(path: Path) -> str:
     """Read a configuration and all that it includes.
 
     Relative includes are looked up beside ``path``, then beside the file that includes them.
-    Options in includes have the values that the opensmile package gives them, else their
-    defaults. Comments over several lines become empty lines.
+    Options in includes have the values that the opensmile package sets, else their defaults.
+    Comments of several lines become empty lines.
 
     Raises:
         RequestError: A file cannot be read, includes itself or does not leave source and sink
@@ -93,7 +93,7 @@ def written_levels(text: str) -> set[str]:
 
 
 class _Includes:
-    """Where included files lie."""
+    """The lookup of included files."""
 
     def __init__(self, main: Path) -> None:
         self._main = main
@@ -104,7 +104,7 @@ class _Includes:
         }
 
     def find(self, line: str, where: Path) -> Path | None:
-        """Return what ``line`` of the file ``where`` includes; None: it is no include."""
+        """Return the file that ``line`` of the file ``where`` includes; None if there is none."""
         if option := _OPTION.fullmatch(line):
             # As in openSMILE: the first default holds for the whole configuration.
             name = self._options.setdefault(option["name"], option["default"] or "")
@@ -117,7 +117,7 @@ class _Includes:
         for folder in (self._main.parent, where.parent):
             if (folder / name).is_file():
                 return (folder / name).resolve()
-        raise RequestError(f"{where} includes '{name}', which is not there: '{line}'")
+        raise RequestError(f"{where} includes '{name}', which does not exist: '{line}'")
 
 
 def _lines(path: Path, includes: _Includes, above: tuple[Path, ...]) -> Iterator[str]:

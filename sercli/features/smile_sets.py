@@ -1,4 +1,4 @@
-"""The feature sets that openSMILE computes."""
+"""The feature sets of openSMILE: packaged ones, and a user's own configuration."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _FOLDER = Path(__file__).resolve().parent / "opensmile"
 
 _FRAMER = re.compile(r"^\[\w+:cFramer\][ \t]*$", re.MULTILINE)
 _RING = "\nwriter.levelconf.growDyn=0\nwriter.levelconf.isRb=1\nwriter.levelconf.nT=16"
-"""Frames in ring buffers, which later levels inherit unless they say otherwise. Without these
-emobase, IS10, IS11 and IS12 keep every level whole: 0.3 GB for a minute of audio."""
+"""Ring buffers for frames, which later levels inherit unless they state otherwise. Without them
+emobase, IS10, IS11 and IS12 keep every level in memory: 0.3 GB for a minute of audio."""
 
 
 @dataclass(frozen=True)
 class _Packaged:
-    """A configuration of ours or of the opensmile package.
+    """A configuration of sercli or of the opensmile package.
 
     Attributes:
         path: The file.
-        lld: Its low-level descriptors; with deltas there are twice as many.
-        functionals: Its functionals; 0: it has none.
+        lld: Number of low-level descriptors; with deltas there are twice as many.
+        functionals: Number of functionals; 0: none.
     """
 
     path: Path
@@ -49,19 +49,19 @@ PACKAGED = {
     "IS12": _Packaged(packaged_configuration("is09-13/IS12_speaker_trait_compat.conf"), 64, 6125),
     "IS13": _Packaged(packaged_configuration("is09-13/IS13_ComParE.conf"), 65, 6373),
 }
-"""The sets by name. The counts of functionals are those of the papers that opensmile's
-documentation names for each set; all counts are held against openSMILE when it starts."""
+"""The sets by name. The numbers of functionals are those of the papers that opensmile's
+documentation names for each set; all numbers are checked when openSMILE starts."""
 
 
 def packaged_set(name: str, level: str) -> SmileSet:
-    """Return one of `PACKAGED`.
+    """Return a set of `PACKAGED` at one level.
 
     Raises:
         RequestError: It does not have that level.
     """
     chosen = PACKAGED[name]
     text = _FRAMER.sub(lambda header: header[0] + _RING, read_configuration(chosen.path))
-    if name == "eGeMAPSv02":  # defines no deltas: ours are openSMILE's, as in the other sets
+    if name == "eGeMAPSv02":  # has no deltas: add openSMILE's, as in the other sets
         text += "\n" + read_text(_FOLDER / "deltas.conf.inc")
     _check_level(text, level, f"the set {name}")
     columns = {
@@ -75,11 +75,11 @@ def packaged_set(name: str, level: str) -> SmileSet:
 def own_set(name: str, path: str, level: str) -> SmileSet:
     """Return the set of a user's own configuration.
 
-    It writes its features to the levels lld, lld_de and func (whichever it has), as the
-    configurations of the opensmile package do.
+    The configuration writes its features to the levels lld, lld_de and func (those that it has),
+    as the configurations of the opensmile package do.
 
     Args:
-        name: What it is called in tables.
+        name: The name in tables.
         path: The configuration file.
         level: ``features.level``.
 

@@ -17,19 +17,18 @@ _LEVELS = ("lld", "lld_delta")
 
 @dataclass(frozen=True)
 class SpectralSet:
-    """Log-mel spectra or cepstra, with or without their slopes.
+    """Log-mel spectra or MFCCs, with or without deltas.
 
-    Everything but the numbers of columns is Kaldi's default: frames of 25 ms every 10 ms, only
-    such as lie in the signal; Povey window, pre-emphasis 0.97; triangular filters from 20 Hz to
-    half the sampling rate; MFCC with lifter 22 and the log energy in the place of the zeroth.
-    Kaldi's dither is left out, so that the same signal gives the same frames.
+    All but the number of columns is Kaldi's default: frames of 25 ms every 10 ms, without padding;
+    Povey window, pre-emphasis 0.97; triangular filters from 20 Hz to half the sampling rate; MFCCs
+    with lifter 22 and the log energy instead of the zeroth coefficient. Dither is off, so that
+    equal signals give equal frames.
 
     Attributes:
         name: ``log_mel`` or ``mfcc``.
         level: ``lld`` or ``lld_delta``.
         bands: Filters of the mel filter bank.
-        coefficients: Cepstral coefficients, the log energy included; 0: none, the log
-            energies of the bands instead.
+        coefficients: Cepstral coefficients, the log energy included; 0: log-mel energies.
     """
 
     library: ClassVar[str] = "kaldi-native-fbank"
@@ -59,28 +58,28 @@ class SpectralSet:
 
 
 def log_mel(level: str, bands: int = 80) -> SpectralSet:
-    """Return the log energies of mel bands.
+    """Return the set of log-mel energies.
 
     Args:
         level: ``features.level``.
         bands: Filters (80 as in Whisper: Radford et al. 2022, arXiv 2212.04356, §2.2).
 
     Raises:
-        RequestError: The level or the number makes no sense.
+        RequestError: The level or the number is invalid.
     """
     return SpectralSet("log_mel", level, bands)
 
 
 def mfcc(level: str, bands: int = 23, coefficients: int = 13) -> SpectralSet:
-    """Return mel-frequency cepstral coefficients.
+    """Return the set of mel-frequency cepstral coefficients.
 
     Args:
         level: ``features.level``.
         bands: Filters (Kaldi's default).
-        coefficients: Coefficients, of which the first is the log energy (Kaldi's default).
+        coefficients: Coefficients; the first is the log energy (Kaldi's default).
 
     Raises:
-        RequestError: The level or the numbers make no sense.
+        RequestError: The level or the numbers are invalid.
     """
     if not 1 <= coefficients <= bands:
         raise RequestError(
@@ -91,18 +90,17 @@ def mfcc(level: str, bands: int = 23, coefficients: int = 13) -> SpectralSet:
 
 
 class SpectralExtractor:
-    """Computes log-mel spectra or MFCCs.
+    """Compute log-mel spectra or MFCCs.
 
     Args:
         features: The feature set.
-        sampling_rate: Hz of all signals.
+        sampling_rate: Sampling rate of all signals, in Hz.
 
     Attributes:
-        names: The columns, in order, in openSMILE's manner.
+        names: Column names, in order.
 
     Raises:
-        RequestError: There are so many bands that some are narrower than the bins of the
-            spectrum, and would be empty.
+        RequestError: Some bands would be narrower than a bin of the spectrum, and empty.
     """
 
     def __init__(self, features: SpectralSet, sampling_rate: int) -> None:
@@ -178,10 +176,10 @@ def _mel(hertz: Any) -> Any:
 
 
 def regression_slopes(frames: np.ndarray, reach: int = 2) -> np.ndarray:
-    """Return the slope of each feature around each frame.
+    """Return deltas: the regression slope of each feature around each frame.
 
-    Σ n·(x[t+n] − x[t−n]) / (2 Σ n²) over n = 1 … reach, the ends repeated (Young et al., The HTK
-    Book, 3.4, section 5.9), which is openSMILE's cDeltaRegression too.
+    Σ n·(x[t+n] − x[t−n]) / (2 Σ n²) over n = 1 … reach, with the ends repeated (Young et al., The
+    HTK Book, 3.4, section 5.9), as in openSMILE's cDeltaRegression.
 
     Args:
         frames: (frames, features).

@@ -1,4 +1,4 @@
-"""Read the whole store again, and name what a model should not be trained on."""
+"""Verification of the store: missing, stale and damaged frames."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from sercli.progress import SILENT, Progress
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that is not as it should be.
+    """Missing, stale or damaged frames.
 
     Attributes:
         what: The utterance, by corpus and id; or the key of frames that no corpus uses.
-        reason: What is wrong, and what to do about it.
+        reason: The problem and its remedy.
     """
 
     what: str
@@ -33,13 +33,13 @@ class Fault:
 
 @dataclass(frozen=True)
 class Verification:
-    """What was read again.
+    """The result of a verification.
 
     Attributes:
         corpus: Name of the corpus whose utterances were looked for.
-        utterances: How many it has.
-        stored: How many utterances' frames the store has, of all corpora.
-        faults: What is missing, stale, truncated, changed or NaN.
+        utterances: Number of its utterances.
+        stored: Number of utterances in the store, of all corpora.
+        faults: Missing, stale, truncated, changed or NaN frames.
     """
 
     corpus: str
@@ -48,7 +48,7 @@ class Verification:
     faults: tuple[Fault, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as what ``json`` can write, under the names of the attributes."""
+        """Return the attributes as a dictionary for ``json``."""
         return asdict(self)
 
 
@@ -62,18 +62,18 @@ def verify(
 ) -> Verification:
     """Look for every utterance of a corpus, and read all frames of the store.
 
-    Audio that cannot be used has no frames by right: `extract` refuses it.
+    Audio that `extract` refuses is not missed.
 
     Args:
         manifest: The corpus.
-        features: What should be stored of it.
-        store: Folder of the feature store; it is only read.
-        location: What tells the corpus from others of its name in the store (`StoreUse`).
-        progress: Where to show how far it is.
+        features: The feature set and the sampling rate.
+        store: Folder of the feature store, which is only read.
+        location: Root, reader and options of the corpus (`corpus_location`).
+        progress: The progress bar to advance.
 
     Raises:
         RequestError: There is no such feature set.
-        SercliError: There is no store, or it cannot be opened.
+        SercliError: There is no store, or it cannot be read.
     """
     rate = features.sampling_rate
     plan = plan_extraction(manifest.table, recipe_digest(feature_set(features), rate), progress)

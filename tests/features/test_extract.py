@@ -181,8 +181,15 @@ def _send(blow: signal.Signals, process: subprocess.Popen[bytes]) -> None:
         process.send_signal(blow)
 
 
-@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT], ids=["SIGKILL", "Ctrl-C"])
-@pytest.mark.parametrize(("workers", "times"), [(1, 2), (2, 1)])
+@pytest.mark.parametrize(
+    ("blow", "workers", "times"),
+    [
+        pytest.param(signal.SIGKILL, 1, 1, id="SIGKILL"),
+        pytest.param(signal.SIGINT, 2, 1, id="Ctrl-C"),
+        pytest.param(signal.SIGKILL, 2, 3, id="SIGKILL of several", marks=pytest.mark.exhaustive),
+        pytest.param(signal.SIGINT, 1, 3, id="Ctrl-C of one", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_an_extraction_that_was_stopped_goes_on_and_extracts_nothing_twice(
     tmp_path: Path, corpus: Corpus, blow: signal.Signals, workers: int, times: int
 ) -> None:

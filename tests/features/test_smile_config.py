@@ -164,10 +164,10 @@ def test_includes_in_comments_are_left_alone(own: Path) -> None:
         ("frameSize=0.025", "frameSize=long", r"'frameSize=long'.*'long'"),
         ("[frames:cFramer]", "[frames:cFramer", "missing ']'"),
         ("writer.dmLevel=lld", "writer.dmLevel=mine", "no data memory level 'lld'"),
-        ("frameStep=0.010", "\\{no.inc}", "includes 'no.inc', which is not there"),
+        ("frameStep=0.010", "\\{no.inc}", "includes 'no.inc', which does not exist"),
         ("frameStep=0.010", "\\{loudness.conf}", "a loop"),
         ("frameStep=0.010", "\\{\\cm[", "cannot be understood"),
-        ("frameStep=0.010", "\\{\\cm[step]}", "includes '', which is not there"),
+        ("frameStep=0.010", "\\{\\cm[step]}", "includes '', which does not exist"),
         ("\\{\\cm[source{?}:where samples come in]}", "", "must leave its source and sink open"),
         ("\\{\\cm[sink{?}:where features go out]}", "", "must leave its source and sink open"),
         ("; loudness", "\0", "bytes that are no text"),
@@ -244,7 +244,7 @@ def test_functionals_of_several_rows_are_refused(own: Path) -> None:
 @pytest.mark.parametrize(
     ("features", "message"),
     [
-        (FeaturesConfig(name="custom"), "Say it with features.config=PATH"),
+        (FeaturesConfig(name="custom"), "add features.config=PATH"),
         (FeaturesConfig(name="custom", config="no.conf"), r"no\.conf cannot be read: No such file"),
         (FeaturesConfig(name="custom", config="."), "cannot be read: Is a directory"),
         (FeaturesConfig(name="IS09", config="no.conf"), "read with features=custom"),

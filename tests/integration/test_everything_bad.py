@@ -12,7 +12,13 @@ from pathlib import Path
 import pytest
 import soundfile
 from helpers.bad_audio import CASES, RATE, READ, voice
-from helpers.shell import Shell
+from helpers.shell import InProcessShell
+
+
+@pytest.fixture
+def in_process(tmp_path: Path) -> InProcessShell:
+    return InProcessShell(tmp_path)
+
 
 HIDDEN = {"AppleDouble", "a folder", "WAV without suffix"}
 """What a reader does not take for audio, so that it has no label in this corpus."""
@@ -45,11 +51,11 @@ def make_corpus(root: Path) -> list[str]:
 
 
 def test_a_corpus_with_every_fault_is_read_to_its_end_and_each_fault_is_named(
-    sercli: Shell,
+    in_process: InProcessShell,
 ) -> None:
-    files = make_corpus(sercli.folder / "corpus")
+    files = make_corpus(in_process.folder / "corpus")
     command = ["extract", "dataset=msp_podcast", "dataset.root=corpus", "--format", "json"]
-    done = sercli(*command)
+    done = in_process(*command)
     assert done.returncode == 1, done.stderr
     audit = json.loads(done.stdout)
     refused = {(Path(each["file"]).name, each["reason"]) for each in audit["refused"]}
@@ -65,15 +71,15 @@ def test_a_corpus_with_every_fault_is_read_to_its_end_and_each_fault_is_named(
     for words in ("labelled already", "gone.wav is missing", "unlabelled.wav has no label"):
         assert words in said
 
-    assert sercli(*command).stdout == done.stdout
-    assert sercli(*command, "--allow-refused").returncode == 0
-    assert "no faults" in sercli.ok(*command[:-2], "--verify")
+    assert in_process(*command).stdout == done.stdout
+    assert in_process(*command, "--allow-refused").returncode == 0
+    assert "no faults" in in_process.ok(*command[:-2], "--verify")
 
 
 def test_a_full_disk_is_one_line_and_the_extraction_goes_on_when_there_is_room(
-    sercli: Shell, small_disk: Path
+    in_process: InProcessShell, small_disk: Path
 ) -> None:
-    root = sercli.folder / "corpus"
+    root = in_process.folder / "corpus"
     root.mkdir()
     lines = ["utterance,audio,speaker,emotion"]
     for each in range(60):
@@ -86,16 +92,16 @@ def test_a_full_disk_is_one_line_and_the_extraction_goes_on_when_there_is_room(
     ]
     filling = small_disk / "something else"
     filling.write_bytes(bytes(700_000))
-    line = sercli.refused(*command, status=1)
-    for words in (str(small_disk), "no space left", "stays", "run the command again"):
+    line = in_process.refused(*command, status=1)
+    for words in (str(small_disk), "No space left", "stays", "run the command again"):
         assert words in line
     filling.unlink()
-    done = sercli(*command)
+    done = in_process(*command)
     assert done.returncode == 0, done.stderr
     extracted, known = re.findall(r"(\d+) (?:utterances extracted|known)", done.stderr)
     assert int(known) > 0
     assert int(extracted) + int(known) == 60
-    assert "no faults" in sercli.ok(*command[:-2], "--verify")
+    assert "no faults" in in_process.ok(*command[:-2], "--verify")
 
 
 @pytest.fixture
@@ -111,33 +117,35 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(place)], check=True)
 
 
-def test_verify_and_prune_from_the_shell(sercli: Shell, small: list[str]) -> None:
+def test_verify_and_prune_from_the_shell(in_process: InProcessShell, small: list[str]) -> None:
     corpus = [*small[:2], "paths.store=store"]
-    assert "no faults" not in sercli.refused("extract", *corpus, "--verify", status=1)
-    sercli.ok("extract", *corpus)
-    found = sercli.json("extract", *corpus, "--verify")
+    assert "no faults" not in in_process.refused("extract", *corpus, "--verify", status=1)
+    in_process.ok("extract", *corpus)
+    found = in_process.json("extract", *corpus, "--verify")
     assert (found["utterances"], found["stored"], found["faults"]) == (100, 100, [])
 
     other = [*corpus, "features.sampling_rate=8000"]
-    done = sercli("extract", *other, "--verify")
+    done = in_process("extract", *other, "--verify")
     assert done.returncode == 1
     lines = done.stdout.splitlines()
     assert len(lines) == 101
     assert all("missing: run `sercli extract`" in line for line in lines[:-1])
     assert "100 faults" in lines[-1]
 
-    sercli.ok("extract", *other)
-    pruned = sercli.json("extract", "paths.store=store", "--prune")
+    in_process.ok("extract", *other)
+    pruned = in_process.json("extract", "paths.store=store", "--prune")
     assert (pruned["unused"], pruned["freed"], pruned["kept"]) == (0, 0, 200)
     assert list(pruned["uses"].values()) == [100, 100]
-    assert "one of the two" in sercli.refused("extract", *corpus, "--verify", "--prune")
+    assert "one of the two" in in_process.refused("extract", *corpus, "--verify", "--prune")
 
 
-def test_the_benchmark_of_extraction_is_one_json_document(sercli: Shell, small: list[str]) -> None:
-    made = sercli.json("bench", "extract", *small[:2])
+def test_the_benchmark_of_extraction_is_one_json_document(
+    in_process: InProcessShell, small: list[str]
+) -> None:
+    made = in_process.json("bench", "extract", *small[:2])
     assert made["utterances"] == 100
     assert made["ratio_to_alone"] > 0.9
     assert made["ratio_to_package"] > 0.3
     assert [pool["workers"] for pool in made["pools"]][:2] == [1, 2]
     assert made["again_seconds"] < made["pools"][0]["seconds"]
-    assert not (sercli.folder / "store").exists()
+    assert not (in_process.folder / "store").exists()
