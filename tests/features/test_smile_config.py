@@ -247,8 +247,8 @@ def test_functionals_of_several_rows_are_refused(own: Path) -> None:
         (FeaturesConfig(name="custom"), "add features.config=PATH"),
         (FeaturesConfig(name="custom", config="no.conf"), r"no\.conf cannot be read: No such file"),
         (FeaturesConfig(name="custom", config="."), "cannot be read: Is a directory"),
-        (FeaturesConfig(name="IS09", config="no.conf"), "read with features=custom"),
-        (FeaturesConfig(name="mfcc", config="no.conf"), "read with features=custom"),
+        (FeaturesConfig(name="IS09", config="no.conf"), "use features=custom with yours"),
+        (FeaturesConfig(name="mfcc", config="no.conf"), "use features=custom with yours"),
     ],
 )
 def test_a_configuration_that_is_not_there_or_not_wanted_is_named(

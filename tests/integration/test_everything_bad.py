@@ -73,7 +73,7 @@ def test_a_corpus_with_every_fault_is_read_to_its_end_and_each_fault_is_named(
 
     assert in_process(*command).stdout == done.stdout
     assert in_process(*command, "--allow-refused").returncode == 0
-    assert "no faults" in in_process.ok(*command[:-2], "--verify")
+    assert " 0 faults " in in_process.ok(*command[:-2], "--verify")
 
 
 def test_a_full_disk_is_one_line_and_the_extraction_goes_on_when_there_is_room(
@@ -101,7 +101,7 @@ def test_a_full_disk_is_one_line_and_the_extraction_goes_on_when_there_is_room(
     extracted, known = re.findall(r"(\d+) (?:utterances extracted|known)", done.stderr)
     assert int(known) > 0
     assert int(extracted) + int(known) == 60
-    assert "no faults" in in_process.ok(*command[:-2], "--verify")
+    assert " 0 faults " in in_process.ok(*command[:-2], "--verify")
 
 
 @pytest.fixture
@@ -119,18 +119,18 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_verify_and_prune_from_the_shell(in_process: InProcessShell, small: list[str]) -> None:
     corpus = [*small[:2], "paths.store=store"]
-    assert "no faults" not in in_process.refused("extract", *corpus, "--verify", status=1)
+    missing = in_process.refused("extract", *corpus, "--verify", status=1)
+    assert "store cannot be opened: No such file" in missing
     in_process.ok("extract", *corpus)
     found = in_process.json("extract", *corpus, "--verify")
     assert (found["utterances"], found["stored"], found["faults"]) == (100, 100, [])
 
     other = [*corpus, "features.sampling_rate=8000"]
-    done = in_process("extract", *other, "--verify")
+    done = in_process("extract", *other, "--verify", "--format", "json")
     assert done.returncode == 1
-    lines = done.stdout.splitlines()
-    assert len(lines) == 101
-    assert all("missing: run `sercli extract`" in line for line in lines[:-1])
-    assert "100 faults" in lines[-1]
+    reasons = [fault["reason"] for fault in json.loads(done.stdout)["faults"]]
+    assert reasons == 100 * ["missing: run `sercli extract`"]
+    assert " 100 faults " in in_process("extract", *other, "--verify").stdout
 
     in_process.ok("extract", *other)
     pruned = in_process.json("extract", "paths.store=store", "--prune")
@@ -140,8 +140,9 @@ def test_verify_and_prune_from_the_shell(in_process: InProcessShell, small: list
 
 
 def test_the_benchmark_of_extraction_is_one_json_document(
-    in_process: InProcessShell, small: list[str]
+    in_process: InProcessShell, small: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("sercli.bench.extract._MOST_COPIES", 2)
     made = in_process.json("bench", "extract", *small[:2])
     assert made["utterances"] == 100
     assert made["ratio_to_alone"] > 0.9
