@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from sercli.errors import RequestError, nearest
@@ -20,7 +20,7 @@ _REASONS = {
 }
 """pydantic's error type → reason in the words of a configuration."""
 
-Validated = TypeVar("Validated", bound=BaseModel)
+Validated = TypeVar("Validated")
 
 
 class StrictModel(BaseModel):
@@ -51,7 +51,7 @@ def validate(schema: type[Validated], data: Any, place: str) -> Validated:
     sercli.errors.RequestError: unknown key 'dataset.options.sede'. Did you mean 'seed'?
 
     Args:
-        schema: The model, usually a `StrictModel`.
+        schema: A `StrictModel`, another pydantic model, or a dataclass.
         data: What was read from YAML, JSON or the configuration.
         place: Text in front of a key in messages: ``"dataset.options."``, ``"plan.yaml: "``.
 
@@ -59,7 +59,7 @@ def validate(schema: type[Validated], data: Any, place: str) -> Validated:
         RequestError: The data do not fit; the message names the key, its value and the remedy.
     """
     try:
-        return schema.model_validate(data)
+        return TypeAdapter(schema).validate_python(data)
     except ValidationError as error:
         raise RequestError(_message(error.errors()[0], place)) from None
 
@@ -74,7 +74,7 @@ def _message(error: ErrorDetails, place: str) -> str:
     if kind == "missing":
         return f"{key} is missing"
     reason = error["msg"].removeprefix("Value error, ").replace("Input should", "must", 1)
-    return f"{key} {_REASONS.get(kind, reason)}, not {error['input']!r}"
+    return f"{key} {_REASONS.get(kind, reason)}, not {error['input']!r:.60}"
 
 
 def _dotted(path: list[int | str]) -> str:

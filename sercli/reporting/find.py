@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sercli.errors import RequestError, SercliError, nearest
-from sercli.reporting.faults import fault
 from sercli.results.run_record import Record, find_records, is_record, read_record
+from sercli.results.verify.schema import why_unreadable
 
 
 def find(names: Sequence[str], runs: Path) -> tuple[list[Record], list[str]]:
@@ -67,7 +67,7 @@ _LISTED = 5
 
 def _read(folder: Path) -> Record:
     record = read_record(folder)
-    if (wrong := fault(record)) is not None:
+    if (wrong := why_unreadable(record)) is not None:
         raise SercliError(wrong)
     return record
 

@@ -148,7 +148,10 @@ def read_record(path: Path) -> Record:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SercliError(f"{path} is not a run record ({error}); remove or restore it") from error
     if version != FORMAT:
-        raise SercliError(f"{path} has record format {version}; this sercli reads {FORMAT}")
+        raise SercliError(
+            f"{path} has record format {version}; this sercli reads {FORMAT}: train the run again, "
+            "or read it with the sercli that wrote it"
+        )
     return Record(path, summary)
 
 

@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
+from pydantic import ConfigDict
 
-from sercli.errors import SercliError
+from sercli.errors import RequestError, SercliError
 from sercli.files import write_atomically, write_text
+from sercli.validation import validate
 
 FORMAT = 2
 STATES = ("waiting", "running", "complete", "diverged", "pruned", "failed", "excluded")
@@ -67,6 +69,7 @@ class SweepSummary:
     opened: Sequence[Mapping[str, str]] = ()
     shown: Sequence[str] = ()
     code: Mapping[str, Any] = field(default_factory=dict)
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
 
     @property
     def complete(self) -> bool:
@@ -109,13 +112,19 @@ def read_sweep(folder: Path) -> SweepSummary | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         version = content.pop("format")
-        if version == FORMAT:
-            return SweepSummary(
-                **{each.name: _frozen(content[each.name]) for each in fields(SweepSummary)}
-            )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SercliError(f"{path} cannot be read ({error!r}); remove or restore it") from error
-    raise SercliError(f"{path} has format {version}; this sercli reads {FORMAT}")
+    if version != FORMAT:
+        raise SercliError(
+            f"{path} has format {version}; this sercli reads {FORMAT}: run the sweep again in "
+            "another experiment, or read it with the sercli that wrote it"
+        )
+    try:
+        return validate(
+            SweepSummary, {name: _frozen(value) for name, value in content.items()}, f"{path}: "
+        )
+    except RequestError as error:
+        raise SercliError(f"{error}; remove or restore it") from error
 
 
 def read_trials(folder: Path) -> pd.DataFrame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -59,7 +58,7 @@ def test_a_test_selected_run_compares_by_what_it_divides_but_with_no_dev_selecte
     card = record(card=facts).summary["card"]
 
     assert why_incomparable(card, BASELINE) is None
-    honest = replace(BASELINE, selection="dev")
+    honest = BASELINE.model_copy(update={"selection": "dev"})
     assert why_incomparable(card, honest) == "selected on dev, the run on test"
     assert why_incomparable({**card, "selected_on": "dev"}, honest) is None
 
@@ -90,7 +89,7 @@ def test_a_run_stands_for_the_published_row_of_its_model_cell_and_activation(
 
 
 def test_an_unknown_protocol_compares_with_nothing(record: Callable[..., Record]) -> None:
-    baseline = replace(BASELINE, protocol="unknown")
+    baseline = BASELINE.model_copy(update={"protocol": "unknown"})
 
     assert (
         why_incomparable(record().summary["card"], baseline) == "protocol unknown, not loso_session"
@@ -106,4 +105,4 @@ def test_an_unknown_protocol_compares_with_nothing(record: Callable[..., Record]
     ],
 )
 def test_a_comparable_result_may_call_for_caution(selection: str, words: str) -> None:
-    assert caveat(replace(BASELINE, selection=selection)) == words
+    assert caveat(BASELINE.model_copy(update={"selection": selection})) == words

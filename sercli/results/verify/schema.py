@@ -1,0 +1,140 @@
+"""Schema of ``run.json``: what a report reads of a record, checked before it is read.
+
+A record is written whole, but it can be copied by half or edited by hand.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sercli.errors import RequestError
+from sercli.results.run_record import Record
+from sercli.validation import validate
+
+FILES = ("predictions.parquet", "utterances.parquet", "history.parquet")
+"""Files that a report reads beside ``run.json``."""
+
+_MAGIC = b"PAR1"
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Interval = Annotated[list[float], Field(min_length=2, max_length=2)]
+
+
+class _Node(BaseModel):
+    """A part of ``run.json``; further keys are allowed, conversions and NaN are not."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class _Named(_Node):
+    name: str
+
+
+class _Activation(_Named):
+    alpha: float = 0.0
+    beta: float = 0.0
+
+
+class _Configuration(_Node):
+    model: _Named
+    cell: _Named
+    activation: _Activation
+
+
+class _Divergence(_Node):
+    seed: int
+    fold: str
+    step: int
+
+
+class _Card(_Node):
+    dataset: str
+    synthetic: bool
+    classes: list[str]
+    mapping: dict[str, str]
+    utterances: int
+    expected: int | None
+    protocol: str
+    division: str = ""
+    folds: int
+    seeds: list[int]
+    paragraph: str
+
+
+class _SeedMetrics(_Node):
+    seed: int
+    ua: Share = 0.0
+    wa: Share = 0.0
+    maf: Share = 0.0
+    dev_ua: Share = 0.0
+
+
+class _FoldMetrics(_SeedMetrics):
+    fold: str
+
+
+class _Metrics(_Node):
+    ua: Share = 0.0
+    wa: Share = 0.0
+    dev_ua: Share = 0.0
+    ua_oracle: Share = 0.0
+    wa_oracle: Share = 0.0
+    maf: Share = 0.0
+    map: Share = 0.0
+    ua_ci: Interval | None = None
+    wa_ci: Interval | None = None
+    ua_oracle_ci: Interval | None = None
+    wa_oracle_ci: Interval | None = None
+    recall: dict[str, Share] = {}
+    by_seed: list[_SeedMetrics] = []
+    by_fold: list[_FoldMetrics] = []
+
+
+class _CompleteMetrics(_Metrics):
+    ua: Share
+    wa: Share
+    dev_ua: Share
+
+
+class DivergedRun(_Node):
+    """``run.json`` of a run of which a seed diverged; metrics may be missing."""
+
+    key: str
+    status: Literal["complete", "diverged"]
+    diverged: list[_Divergence]
+    configuration: _Configuration
+    card: _Card
+    metrics: _Metrics
+
+
+class CompleteRun(DivergedRun):
+    """``run.json`` of a complete run."""
+
+    metrics: _CompleteMetrics
+
+
+def why_unreadable(record: Record) -> str | None:
+    """Return one line about what keeps a record from being reported; None if nothing does."""
+    for name in FILES:
+        if not _is_whole(record.path / name):
+            return f"{record.path}: {name} is missing or cut off; copy it again, or remove it"
+    schema = CompleteRun if record.summary.get("status") == "complete" else DivergedRun
+    try:
+        validate(schema, dict(record.summary), "run.json: ")
+    except RequestError as error:
+        return f"{record.path}: {error}; restore it, or remove the record"
+    return None
+
+
+def _is_whole(path: Path) -> bool:
+    """Return True if a Parquet file reaches to its end, where its magic stands a second time."""
+    try:
+        with path.open("rb") as file:
+            file.seek(-len(_MAGIC), os.SEEK_END)
+            return file.read() == _MAGIC
+    except OSError:
+        return False
