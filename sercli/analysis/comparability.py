@@ -1,4 +1,4 @@
-"""Whether a run and a published result may stand side by side."""
+"""Comparability of runs with published results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sercli.results.baselines import Baseline
 
 
 def why_incomparable(card: Mapping[str, Any], baseline: Baseline) -> str | None:
-    """Say why a run and a published result are not comparable; nothing where they are.
+    """Return why a run and a published result are not comparable; None if they are.
 
     Args:
         card: The run's protocol card.
@@ -36,12 +36,12 @@ def why_incomparable(card: Mapping[str, Any], baseline: Baseline) -> str | None:
 def published_match(
     configuration: Mapping[str, Any], baselines: Sequence[Baseline]
 ) -> Baseline | None:
-    """Return the published result that a run stands for: its model, cell, activation, α and β.
+    """Return the published result with a run's model, cell, activation, α and β.
 
-    Whether the two are comparable is another matter (`obstacle`).
+    The two need not be comparable (`why_incomparable`).
 
     Args:
-        configuration: That of the run.
+        configuration: Configuration of the run.
         baselines: The published results.
     """
     activation = configuration["activation"]
@@ -61,7 +61,7 @@ def published_match(
 
 
 def caveat(baseline: Baseline) -> str:
-    """Say what a comparable result still calls for."""
+    """Return the caveat of a comparable published result; empty for none."""
     return {
         "test": "selected on test: compare with the oracle",
         "unknown": "selection not stated",

@@ -1,4 +1,4 @@
-"""What each swept setting alone does to dev UA."""
+"""Marginal effects of swept settings on dev UA."""
 
 from __future__ import annotations
 
@@ -12,44 +12,43 @@ from pandas.api.types import is_numeric_dtype
 from sercli.results.sweep_summary import PARAMETER
 
 FEW_VALUES = 10
-"""Up to so many values of a setting stand by themselves; more numbers are put in bins."""
+"""Most values of a setting that are tabulated one by one; more numbers are binned."""
 
 BINS = 5
-"""Bins of a continuous setting, with as many points in each (both numbers are our choice)."""
+"""Bins of a continuous setting, equal in trials (both numbers are our choice)."""
 
 
 def effects(trials: pd.DataFrame) -> pd.DataFrame:
     """Tabulate the marginal effect of every swept setting on dev UA.
 
     Args:
-        trials: The points of a sweep (`sercli.results.sweep_summary.write_sweep`); the complete
+        trials: The trials of a sweep (`sercli.results.sweep_summary.write_sweep`); only complete
             ones count.
 
     Returns:
-        For each setting with several values a row per value or bin: ``key``, ``value`` (None for
-        a bin), ``low`` and ``high`` (of a bin, both included; else NaN), ``mean`` of dev UA,
-        its ``sd``, ``n`` points, and ``paired``: where every value met the same other settings,
-        what these do is taken out of the ``sd``, which then says how far the effect of the value
-        itself varies.
+        For each setting with several values, a row per value or bin: ``key``; ``value`` (None for
+        a bin); ``low`` and ``high``, the ends of a bin, both included (else NaN); ``mean`` and
+        ``sd`` of dev UA; ``n`` trials; ``paired``: True if every value met the same other
+        settings, whose effects are then removed from ``sd``.
     """
     complete = _complete(trials)
     keys = swept(complete)
-    rows = [row for key in keys for row in _of_setting(complete, key, keys)]
+    rows = [row for key in keys for row in _effects_of_setting(complete, key, keys)]
     names = ["key", "value", "low", "high", "mean", "sd", "n", "paired"]
     return pd.DataFrame(rows, columns=names)
 
 
 def effects_of_pair(trials: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
-    """Tabulate two settings together, as α and β: the best cell first.
+    """Tabulate dev UA by two settings, such as α and β, the best pair first.
 
     Args:
-        trials: As for `effects`.
+        trials: The trials, as for `effects`.
         first: Key of a setting.
         second: Key of another.
 
     Returns:
-        A row for each pair of values or bins that has points: both as text, in columns named by
-        the keys, ``mean`` of dev UA and ``n`` points.
+        A row for each pair of values or bins: both as text, in columns named by the keys; ``mean``
+        of dev UA; ``n`` trials.
     """
     complete = _complete(trials)
     levels = [_levels(complete[PARAMETER + key]).rename(key) for key in (first, second)]
@@ -59,13 +58,13 @@ def effects_of_pair(trials: pd.DataFrame, first: str, second: str) -> pd.DataFra
 
 
 def swept(trials: pd.DataFrame) -> list[str]:
-    """Name the settings that have several values among some points."""
+    """Return the settings with several values among some trials."""
     columns = [name for name in trials.columns if name.startswith(PARAMETER)]
     return [name.removeprefix(PARAMETER) for name in columns if trials[name].nunique() > 1]
 
 
 def level_text(level: Any) -> str:
-    """Write a value, or a bin by its ends."""
+    """Write a value, or a bin as the range of its ends."""
     if isinstance(level, tuple):
         return "–".join(level_text(end) for end in level)
     return f"{level:.3g}" if isinstance(level, float) else str(level)
@@ -75,9 +74,11 @@ def _complete(trials: pd.DataFrame) -> pd.DataFrame:
     return trials[(trials["state"] == "complete") & trials["dev_ua"].notna()]
 
 
-def _of_setting(complete: pd.DataFrame, key: str, keys: Sequence[str]) -> list[dict[str, Any]]:
+def _effects_of_setting(
+    complete: pd.DataFrame, key: str, keys: Sequence[str]
+) -> list[dict[str, Any]]:
     levels = _levels(complete[PARAMETER + key])
-    spread = _spread_within_blocks(complete, levels, [PARAMETER + k for k in keys if k != key])
+    spread = _within_blocks(complete, levels, [PARAMETER + k for k in keys if k != key])
     rows = []
     for level, points in complete.groupby(levels):
         low, high = level if isinstance(level, tuple) else (np.nan, np.nan)
@@ -97,7 +98,7 @@ def _of_setting(complete: pd.DataFrame, key: str, keys: Sequence[str]) -> list[d
 
 
 def _levels(values: pd.Series[Any]) -> pd.Series[Any]:
-    """The value of each point, or the ends of its bin; points without the setting have none."""
+    """Return the value of each trial, or the ends of its bin; NaN without the setting."""
     if values.nunique() <= FEW_VALUES or not is_numeric_dtype(values):
         return values
     bins = pd.qcut(values, BINS, labels=False, duplicates="drop")
@@ -105,12 +106,12 @@ def _levels(values: pd.Series[Any]) -> pd.Series[Any]:
     return bins.map({number: (row["min"], row["max"]) for number, row in ends.iterrows()})
 
 
-def _spread_within_blocks(
+def _within_blocks(
     complete: pd.DataFrame, levels: pd.Series[Any], others: Sequence[str]
 ) -> pd.Series[float] | None:
-    """Dev UA less the mean of the points with the same other settings.
+    """Return dev UA minus the mean of the trials with the same other settings.
 
-    None where not every value met each combination of the others exactly once.
+    None unless every value met each combination of the others exactly once.
     """
     if not others:
         return None

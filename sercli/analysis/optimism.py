@@ -1,4 +1,4 @@
-"""How much the best of many points flatters itself on dev."""
+"""Optimism of the best of many trials on dev, by bootstrap bias-corrected cross-validation."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ ROUNDS = 10_000
 """Resamples (our choice: the correction then moves by about 0.03 points from seed to seed)."""
 
 _AT_ONCE = 500
-"""Resamples in memory."""
+"""Resamples in memory at a time."""
 
 
 @dataclass(frozen=True)
 class Optimism:
-    """The dev UA of the best point, as it is and without the gain from having chosen it.
+    """The dev UA of the best trial, and its value corrected for selection.
 
     Attributes:
-        points: How many complete points it was chosen from.
-        dev_ua: Its dev UA, a fraction.
-        corrected: What to expect of a point that is chosen in this way, of other speakers.
-        optimism: By how much ``dev_ua`` is higher.
-        interval: 95 % interval of ``corrected``.
+        trials: Number of complete trials.
+        dev_ua: Dev UA of the best, a fraction.
+        corrected: UA to expect, on other speakers, of a trial selected in this way.
+        optimism: ``dev_ua`` minus ``corrected``.
+        interval: 95 % confidence interval of ``corrected``.
     """
 
-    points: int
+    trials: int
     dev_ua: float
     corrected: float
     optimism: float
@@ -41,16 +41,15 @@ class Optimism:
 def optimism(records: Sequence[Record]) -> Optimism | None:
     """Estimate the optimism of the best of several runs on dev.
 
-    Predictions of dev are pooled over folds, and the figures of several seeds averaged, as in
-    ``dev_ua``. That the training step of every run was chosen on the same dev raises all of them;
-    this optimism is not counted here.
+    Predictions on dev are pooled over folds and averaged over seeds, as in ``dev_ua``. The
+    optimism from selecting the training step of every run on the same dev is not included.
 
     Args:
-        records: The runs that were compared. Diverged ones are left out.
+        records: The runs of the trials. Diverged ones are left out.
 
     Returns:
-        None where it cannot be told: fewer than two complete runs, fewer than two speakers, or
-        runs that were not scored on the same utterances.
+        None if it cannot be estimated: fewer than two complete runs, fewer than two speakers, or
+        runs with different dev utterances.
     """
     complete = [record for record in records if record.status == "complete"]
     if len(complete) < 2:
@@ -72,23 +71,27 @@ def optimism(records: Sequence[Record]) -> Optimism | None:
 
 
 def best_of(right: Floats, total: Floats) -> Optimism:
-    """Estimate the optimism of the point with the highest UA, by BBC-CV.
+    """Estimate the optimism of the trial with the highest UA, by BBC-CV.
 
     Bootstrap bias-corrected cross-validation (Tsamardinos, Greasidou & Borboudakis 2018, Machine
-    Learning 107) repeats the choice: speakers are drawn with replacement, the best point among them
-    is chosen, and scored on the speakers that were not drawn. We draw whole speakers where they
-    draw examples, because utterances of one speaker are not independent. Choosing among fewer
-    speakers than there are, it errs to the low side.
+    Learning 107) repeats the selection: speakers are drawn with replacement, the best trial on them
+    is selected and scored on the speakers that were not drawn. We draw whole speakers where they
+    draw examples, because utterances of one speaker are not independent. Selecting on fewer
+    speakers than there are, it is conservative.
 
     Args:
-        right: Utterances that are right, (points, speakers, classes); means over seeds.
+        right: Right predictions, (trials, speakers, classes); means over seeds.
         total: Utterances, (speakers, classes); at least two speakers.
+
+    >>> found = best_of(np.array([[[8.0], [6.0]], [[5.0], [5.0]]]), np.array([[10.0], [10.0]]))
+    >>> found.trials, found.dev_ua
+    (2, 0.7)
     """
     scores = _ua(right.sum(axis=1), total.sum(axis=0))
     speakers = len(total)
     random = np.random.default_rng(0)
     drawn = random.multinomial(speakers, [1 / speakers] * speakers, size=ROUNDS)
-    drawn = drawn[(drawn == 0).any(axis=1)]  # else nobody is left to score on
+    drawn = drawn[(drawn == 0).any(axis=1)]  # else no speaker is left to score on
     outside = np.concatenate(
         [
             _scores_outside(drawn[first : first + _AT_ONCE], right, total)
@@ -102,15 +105,15 @@ def best_of(right: Floats, total: Floats) -> Optimism:
 
 
 def _scores_outside(drawn: npt.NDArray[np.int64], right: Floats, total: Floats) -> Floats:
-    """The UA outside each sample of the point that is the best inside: (samples,)."""
-    inside = np.tensordot(drawn, right, axes=(1, 1))  # (samples, points, classes)
+    """Return the UA, outside each sample, of the trial that is the best inside, (samples,)."""
+    inside = np.tensordot(drawn, right, axes=(1, 1))  # (samples, trials, classes)
     chosen = _ua(inside, (drawn @ total)[:, None]).argmax(axis=1)
     left = (drawn == 0).astype(float)
     return _ua(np.einsum("ns,nsc->nc", left, right[chosen]), left @ total)
 
 
 def _ua(right: Floats, total: Floats) -> Floats:
-    """The mean recall over the classes that occur, which stand on the last axis."""
+    """Return the mean recall over the classes that occur, on the last axis."""
     recalls = np.divide(right, total, out=np.zeros_like(right), where=total > 0)
     scores: Floats = recalls.sum(axis=-1) / (total > 0).sum(axis=-1)
     return scores

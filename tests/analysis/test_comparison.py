@@ -156,7 +156,7 @@ def test_other_utterances_are_not_compared(records: list[Record], tmp_path: Path
 
     (row,) = compare([records[0], other], against=records[0].key).to_dict("records")
 
-    assert row["reason"] == "other utterances or labels were tested (279 and 280)"
+    assert row["reason"] == "the test utterances or labels differ (279 and 280)"
 
 
 def test_unreadable_predictions_are_a_reason_and_the_rest_is_compared(
@@ -181,7 +181,7 @@ def test_the_same_utterances_by_other_speakers_are_not_compared(
 
     rows = by_run(compare([records[0], other]))
 
-    assert rows["changed"]["reason"] == "the same utterances are said by other speakers"
+    assert rows["changed"]["reason"] == "the same utterances have other speakers"
 
 
 def test_runs_without_figures_and_runs_seen_twice_are_left_out(records: list[Record]) -> None:
@@ -207,8 +207,7 @@ def test_a_table_says_when_its_speakers_are_too_few_for_so_many_tests(
 
     assert not frame["significant"].any()
     assert frame["note"].iloc[0] == (
-        "10 speakers: p is at least 0.002, so that no difference can be significant "
-        "(comparisons: 26)"
+        "10 speakers: p is at least 0.002; no difference can be significant (comparisons: 26)"
     )
 
 
@@ -218,9 +217,9 @@ def test_with_one_seed_folds_are_compared_and_the_table_says_so(tmp_path: Path) 
     (row,) = compare(records).to_dict("records")
 
     assert row["note"] == (
-        "one seed does not tell the speakers of a fold from the model that they share: folds are "
-        "compared instead; 5 folds: p is at least 0.062, so that no difference can be "
-        "significant (comparisons: 1)"
+        "one seed: the effects of speakers and of their common model cannot be told apart, so "
+        "folds are permuted; 5 folds: p is at least 0.062; no difference can be significant "
+        "(comparisons: 1)"
     )
     assert np.isnan(row["aso"])
 

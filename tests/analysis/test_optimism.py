@@ -107,7 +107,7 @@ def test_records_are_counted_on_dev_and_seeds_averaged(point: Make) -> None:
     found = optimism([point("a", [[0], [0, 1, 2]]), point("b", [[0, 1, 2, 3], [0, 1]])])
 
     assert found is not None
-    assert found.points == 2
+    assert found.trials == 2
     # seeds of a: recalls 5/6 and 6/6, then 4/6 and 5/6
     assert found.dev_ua == pytest.approx((11 / 12 + 9 / 12) / 2)
     assert found.optimism == found.dev_ua - found.corrected
@@ -120,7 +120,7 @@ def test_a_diverged_run_was_no_choice(point: Make) -> None:
     found = optimism(runs)
 
     assert found is not None
-    assert found.points == 2
+    assert found.trials == 2
     assert found.dev_ua == pytest.approx(10 / 12)
 
 

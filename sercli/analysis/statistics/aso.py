@@ -1,7 +1,7 @@
-"""Almost-stochastic order: would a training of one system as a rule beat one of the other?
+"""Almost stochastic order (ASO): does a system beat another one over training seeds?
 
-It compares how the figures of seeds are distributed, not their means alone, and takes the test
-set for given: it says nothing of other speakers.
+ASO compares the distributions of scores over seeds, not their means alone. It takes the test set
+as given, and so says nothing about other speakers.
 """
 
 from __future__ import annotations
@@ -14,19 +14,23 @@ BOOTSTRAPS = 1_000
 """Resamples of the seeds (Dror, Shlomov & Reichart 2019)."""
 
 ALPHA = 0.05
+"""Significance level of the bound."""
 
 
 def almost_stochastic_order(a: Floats, b: Floats) -> float:
-    """Bound how far A is from being stochastically larger than B.
+    """Return an upper bound on the violation of A being stochastically larger than B.
 
     Args:
-        a: A figure of one system for every seed; the larger the better.
-        b: The same of the other system.
+        a: Scores of system A, one per seed; larger is better.
+        b: Scores of system B.
 
     Returns:
         ε_min (Dror, Shlomov & Reichart 2019, after del Barrio, Cuesta-Albertos & Matrán 2018):
-        below 0.5, A is almost stochastically larger at α = 0.05, and 0 means without exception.
-        NaN with fewer than two seeds each; below five it is a rough figure.
+        below 0.5, A is almost stochastically larger at α = 0.05; 0: without exception. NaN with
+        fewer than two seeds each; rough below five.
+
+    >>> almost_stochastic_order(np.array([0.71, 0.72, 0.73]), np.array([0.61, 0.62, 0.63]))
+    0.0
     """
     from scipy.special import ndtri
 
@@ -43,14 +47,13 @@ def almost_stochastic_order(a: Floats, b: Floats) -> float:
 
 
 def _violation(a: Floats, b: Floats) -> Floats:
-    """Return ε_W2 of pairs of samples: the share of W₂² that speaks against A (pairs).
+    """Return ε_W2 of pairs of samples: the share of W₂² where A is smaller, (pairs,).
 
-    Quantile functions of samples are steps, so that the integrals are sums; equal samples speak
-    neither way (0.5).
+    Quantile functions of samples are steps, so the integrals are sums. Equal samples give 0.5.
     """
     n, m = a.shape[1], b.shape[1]
     ends = np.unique(np.concatenate([np.arange(1, n + 1) * m, np.arange(1, m + 1) * n]))
-    widths = np.diff(ends, prepend=0)  # in parts of n·m
+    widths = np.diff(ends, prepend=0)  # in units of 1/(n·m)
     a_steps = np.sort(a, axis=1)[:, (ends - 1) // m]
     b_steps = np.sort(b, axis=1)[:, (ends - 1) // n]
     squares = (a_steps - b_steps) ** 2 * widths

@@ -1,4 +1,4 @@
-"""Which run is compared with which, and which must not be."""
+"""The reference of each run in a comparison, and runs that must not be compared."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from sercli.errors import RequestError, nearest
 from sercli.results.run_record import Record
 
 BEST = "best"
-"""Instead of the key of a reference: the run of the task with the best dev UA."""
+"""In place of a key: the run of each task with the best dev UA."""
 
 
-def pairs(runs: Mapping[str, Record], against: str | None) -> list[tuple[str, str]]:
-    """Pair every run with its reference; a run that is its own reference has no pair.
+def reference_pairs(runs: Mapping[str, Record], against: str | None) -> list[tuple[str, str]]:
+    """Return the keys of every run and its reference; a run is not paired with itself.
 
     Args:
         runs: Key → record.
-        against: The key of the reference of all, or `BEST`. Without it, a run's reference is
-            the one run of its task, model and cell whose activation is tanh, if there is exactly
-            one, and else `BEST`.
+        against: Key of the reference of all, or `BEST`. None: the one run with tanh of the same
+            task, model and cell, if there is exactly one, else `BEST`.
 
     Raises:
         RequestError: ``against`` is none of the runs.
@@ -36,7 +35,7 @@ def pairs(runs: Mapping[str, Record], against: str | None) -> list[tuple[str, st
 
 
 def other_task(a: Record, b: Record) -> str | None:
-    """Say why the figures of two runs are not of the same task; nothing where they are."""
+    """Return why two runs are not of the same task; None if they are."""
     differing = [
         f"{what} {_shown(ours)}, not {_shown(theirs)}"
         for what, ours, theirs in zip(_FACTS, _task(a), _task(b), strict=True)
@@ -59,7 +58,7 @@ def _task(run: Record) -> tuple[Hashable, ...]:
 
 
 def _design(run: Record) -> tuple[Hashable, ...]:
-    """What two runs share that differ in their activation alone, as far as it matters here."""
+    """Return task, model and cell: equal for runs that differ in their activation."""
     configuration = run.summary["configuration"]
     return (*_task(run), configuration["model"]["name"], configuration["cell"]["name"])
 

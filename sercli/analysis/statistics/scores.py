@@ -1,4 +1,4 @@
-"""What comparing runs needs of a record: counts per speaker, and who was right on what."""
+"""Test predictions of a run as counts per speaker, and right or wrong per utterance."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Scored:
     """The test predictions of a run, over all seeds that did not diverge.
 
     Attributes:
-        counts: Right ones by speaker and class.
-        utterances: A hash of every utterance and its label, sorted.
-        right: Whether the first seed is right on each, in that order.
+        counts: Right predictions by speaker and class.
+        utterances: Hashes of utterance and label, sorted.
+        right: True where the first seed is right, in that order.
     """
 
     counts: Counts
@@ -33,10 +33,10 @@ class Scored:
 
 
 class ScoreReader:
-    """Reads test predictions: those of every record once, and once who speaks in every corpus.
+    """Reads test predictions, each record and the speakers of each corpus once.
 
     Args:
-        selection: What chose the step: ``dev``, or ``oracle`` for the best one on test.
+        selection: The training step: ``dev`` (selected on dev) or ``oracle`` (on test).
     """
 
     def __init__(self, selection: str = "dev") -> None:
@@ -45,10 +45,10 @@ class ScoreReader:
         self._speakers: dict[Any, Mapping[Any, str]] = {}
 
     def read(self, record: Record) -> Scored:
-        """Read what a record has of test.
+        """Read the test predictions of a record.
 
         Raises:
-            SercliError: Its files cannot be read, or do not fit each other.
+            SercliError: Its files cannot be read, or disagree.
         """
         if record.key not in self._scored:
             try:
@@ -72,7 +72,7 @@ class ScoreReader:
 
 
 def _read_test(record: Record, selection: str) -> pd.DataFrame:
-    """Read the needed rows and columns only; names as codes, which is four times as fast."""
+    """Read only the needed rows and columns, names as codes (four times as fast)."""
     import pyarrow.parquet as pq
 
     table: pd.DataFrame = pq.read_table(
