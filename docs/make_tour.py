@@ -1,18 +1,18 @@
-"""Runs the commands of the README and puts below each of them what it prints now.
+"""Run the commands of README.md and docs/tour.md and write their output below them.
 
     .venv/bin/python docs/make_tour.py          (or: make tour)
 
-A fenced block that begins with ``$ sercli`` holds one command, over several lines if they end in a
-backslash; all else in the block is replaced. The commands run in the order of the file in one empty
-folder, ``.tour/``, as in a terminal of `WIDTH` columns. A comment right before a block says which
-lines to keep of a long output; ``…`` stands where others were left out:
+A fenced block that begins with ``$ sercli`` holds one command, over several lines if they end in
+a backslash; the rest of the block is replaced by its output. The commands of a page run in order
+in an empty folder below ``.tour/``, in a terminal of `WIDTH` columns. A comment before a block
+selects lines of a long output; ``…`` stands for those left out:
 
     <!-- tour: first 12 -->                         the first 12 lines
-    <!-- tour: keep arelu|gru -->                   those in which the regular expression is found
-    <!-- tour: from ^Files -->                      all from the first of these on
-    <!-- tour: first 2; keep gru; from ^Files -->   what any of the three keeps
+    <!-- tour: keep arelu|gru -->                   lines that match the regular expression
+    <!-- tour: from ^Files -->                      all lines from the first match on
+    <!-- tour: first 2; keep gru; from ^Files -->   lines that any of the three selects
 
-Figures that the README shows as ``docs/figures/NAME`` are taken from ``.tour/figures/NAME``.
+Figures shown as ``docs/figures/NAME`` or ``figures/NAME`` are copied from there, too.
 """
 
 from __future__ import annotations
@@ -29,25 +29,26 @@ from itertools import groupby
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGES = (ROOT / "README.md", ROOT / "docs" / "tour.md")
 WIDTH = 100
 
 _BLOCK = re.compile(
-    r"^(?:<!-- tour: (?P<wish>.+) -->\n)?"
+    r"^(?:<!-- tour: (?P<selection>.+) -->\n)?"
     r"```\n\$ (?P<command>sercli(?:.*\\\n)*.*)\n(?P<output>(?:(?!```).*\n)*)```$",
     re.MULTILINE,
 )
-_WISH = re.compile(r"first (?P<first>\d+)|keep (?P<keep>.+)|from (?P<start>.+)")
-_FIGURE = re.compile(r"\]\(docs/figures/([^)]+)\)")
+_SELECTION = re.compile(r"first (?P<first>\d+)|keep (?P<keep>.+)|from (?P<start>.+)")
+_FIGURE = re.compile(r"\]\((?:docs/)?figures/([^)]+)\)")
 
 
 @dataclass(frozen=True)
-class Wish:
-    """Which lines of an output are kept; without any wish all of them.
+class Selection:
+    """Lines of an output to keep; by default all.
 
     Attributes:
-        first: How many of the first ones.
-        keep: What is found in others.
-        start: What is found in the first of the last ones.
+        first: Number of lines from the top.
+        keep: Pattern of further lines.
+        start: Pattern of the line from which all are kept.
     """
 
     first: int = 0
@@ -55,8 +56,8 @@ class Wish:
     start: re.Pattern[str] | None = None
 
     def __call__(self, lines: Sequence[str]) -> list[str]:
-        """Shorten an output."""
-        if self == Wish():
+        """Return the selected lines, with … for the others."""
+        if self == Selection():
             return list(lines)
         last = next((n for n, line in enumerate(lines) if _found(self.start, line)), len(lines))
         kept = [
@@ -66,51 +67,51 @@ class Wish:
         return [text for keep, part in parts for text in _shown(keep, [line for _, line in part])]
 
 
-def read_wish(text: str | None) -> Wish:
-    """Read what a comment says; None: there is none.
+def read_selection(text: str | None) -> Selection:
+    """Parse a comment; None: there is none.
 
     Raises:
-        ValueError: It is not of the form.
+        ValueError: It cannot be parsed.
     """
     said: dict[str, str] = {}
     for part in text.split("; ") if text else ():
-        read = _WISH.fullmatch(part)
+        read = _SELECTION.fullmatch(part)
         if read is None:
             raise ValueError(f"'{part}' is none of 'first N', 'keep REGEX' and 'from REGEX'")
         said |= {name: value for name, value in read.groupdict().items() if value}
     patterns = {name: re.compile(said[name]) for name in ("keep", "start") if name in said}
-    return Wish(int(said.get("first", 0)), **patterns)
+    return Selection(int(said.get("first", 0)), **patterns)
 
 
-def retell(text: str, run: Callable[[str], str]) -> str:
-    """Return a text with what its commands print now.
+def regenerate(text: str, run: Callable[[str], str]) -> str:
+    """Return a text with the present output of its commands.
 
     Args:
         text: Markdown.
-        run: Runs a command and returns what it prints.
+        run: Function that runs a command and returns its output.
 
     Raises:
-        ValueError: A comment is not of the form. Nothing was run.
+        ValueError: A comment cannot be parsed; nothing was run.
     """
     for block in _BLOCK.finditer(text):
-        read_wish(block["wish"])
-    return _BLOCK.sub(lambda block: _retold(block, run), text)
+        read_selection(block["selection"])
+    return _BLOCK.sub(lambda block: _with_output(block, run), text)
 
 
 def figures(text: str) -> list[str]:
-    """Name the files of the figures that a text shows."""
+    """Return the file names of the figures in a text."""
     return list(dict.fromkeys(_FIGURE.findall(text)))
 
 
 def run_in(folder: Path) -> Callable[[str], str]:
-    """Return what runs a command of sercli in a folder, its notes and its output together."""
+    """Return a function that runs a command in a folder and returns its notes and output."""
     environment = {**os.environ, "COLUMNS": str(WIDTH)}
     environment.pop("SERCLI_STORAGE", None)
 
     def run(command: str) -> str:
         sys.stderr.write(f"$ {command}\n")
         _, *arguments = shlex.split(command.replace("\\\n", " "))
-        done = subprocess.run(  # noqa: S603 - what the README tells everyone to type
+        done = subprocess.run(  # noqa: S603 - commands of our own documentation
             [sys.executable, "-m", "sercli", *arguments],
             cwd=folder,
             env=environment,
@@ -127,25 +128,28 @@ def run_in(folder: Path) -> Callable[[str], str]:
 
 
 def main() -> None:
-    """Run the tour of this repository's README."""
-    readme, folder = ROOT / "README.md", ROOT / ".tour"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    text = retell(readme.read_text(encoding="utf-8"), run_in(folder))
-    for name in figures(text):
-        shutil.copyfile(folder / "figures" / name, ROOT / "docs" / "figures" / name)
-    readme.write_text(text, encoding="utf-8")
+    """Regenerate the output in all pages of this repository."""
+    for page in PAGES:
+        folder = ROOT / ".tour" / page.stem
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        text = regenerate(page.read_text(encoding="utf-8"), run_in(folder))
+        for name in figures(text):
+            shutil.copyfile(folder / "figures" / name, ROOT / "docs" / "figures" / name)
+        page.write_text(text, encoding="utf-8")
 
 
-def _retold(block: re.Match[str], run: Callable[[str], str]) -> str:
+def _with_output(block: re.Match[str], run: Callable[[str], str]) -> str:
     printed = "\n".join(line.rstrip() for line in run(block["command"]).splitlines())
     lines = re.sub(r"\n{3,}", "\n\n", printed).strip("\n").splitlines()
     before = block[0][: block.start("output") - block.start()]
-    return before + "".join(f"{line}\n" for line in read_wish(block["wish"])(lines)) + "```"
+    return (
+        before + "".join(f"{line}\n" for line in read_selection(block["selection"])(lines)) + "```"
+    )
 
 
 def _shown(kept: bool, lines: list[str]) -> list[str]:
-    """Lines that are kept, or one for all that are not; an empty one at either end stays."""
+    """Return kept lines, or … for left-out ones; an empty line at either end stays."""
     said = [line for line in lines if line]
     if kept or not said:
         return lines

@@ -1,4 +1,4 @@
-"""The tour in the README: its commands are found, run, and what they print is put below them."""
+"""The tour: its commands are found and run, and their output is written below them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 TOUR = runpy.run_path(str(ROOT / "docs" / "make_tour.py"))
-retell: Callable[[str, Callable[[str], str]], str] = TOUR["retell"]
+regenerate: Callable[[str, Callable[[str], str]], str] = TOUR["regenerate"]
 figures: Callable[[str], list[str]] = TOUR["figures"]
 run_in: Callable[[Path], Callable[[str], str]] = TOUR["run_in"]
 
@@ -36,14 +36,14 @@ def block(command: str, output: str = "", wish: str = "") -> str:
 
 
 def shortened(wish: str, *printed: str) -> list[str]:
-    text = retell(block("sercli train", wish=wish), lambda command: "\n".join(printed))
+    text = regenerate(block("sercli train", wish=wish), lambda command: "\n".join(printed))
     return text.splitlines()[3:-1]
 
 
 def test_what_a_command_prints_now_stands_below_it_and_nothing_else_changes() -> None:
     old, new = block("sercli report", "old\n\nolder\n"), block("sercli report", "a\n\nb\n")
 
-    assert retell(BEFORE + old + AFTER, lambda command: "a\n\nb\n") == BEFORE + new + AFTER
+    assert regenerate(BEFORE + old + AFTER, lambda command: "a\n\nb\n") == BEFORE + new + AFTER
 
 
 def test_commands_are_run_in_order_and_each_keeps_its_own_output() -> None:
@@ -54,7 +54,7 @@ def test_commands_are_run_in_order_and_each_keeps_its_own_output() -> None:
         ran.append(command)
         return f"{len(ran)}\n"
 
-    told = retell(text, run)
+    told = regenerate(text, run)
 
     assert ran == ["sercli extract", "sercli report demo"]
     assert told == block("sercli extract", "1\n") + AFTER + block("sercli report demo", "2\n")
@@ -63,7 +63,7 @@ def test_commands_are_run_in_order_and_each_keeps_its_own_output() -> None:
 def test_a_command_over_several_lines_is_one() -> None:
     command = "sercli sweep a=1,2 \\\n    b=3"
 
-    told = retell(block(command, "old\n"), lambda ran: f"{ran.count(command)}\n")
+    told = regenerate(block(command, "old\n"), lambda ran: f"{ran.count(command)}\n")
 
     assert told == block(command, "1\n")
 
@@ -72,10 +72,10 @@ def test_a_tour_that_is_told_again_stays_as_it_is() -> None:
     def run(command: str) -> str:
         return "  one  \n\n\n\ntwo\nthree\n"
 
-    once = retell(BEFORE + block("sercli train", wish="first 2") + AFTER, run)
+    once = regenerate(BEFORE + block("sercli train", wish="first 2") + AFTER, run)
 
     assert "  one\n\n…\n" in once
-    assert retell(once, run) == once
+    assert regenerate(once, run) == once
 
 
 def test_the_first_lines_are_kept() -> None:
@@ -116,13 +116,11 @@ def test_a_comment_that_is_not_understood_is_refused_before_anything_runs(wrong:
         raise AssertionError("it ran")
 
     with pytest.raises(ValueError, match=f"'{wrong}' is none of"):
-        retell(text, run)
+        regenerate(text, run)
 
 
 def test_a_figure_is_named_once() -> None:
-    shown = (
-        "![a](docs/figures/surface.png) [b](docs/figures/forest.svg) ![](docs/figures/forest.svg)"
-    )
+    shown = "![a](docs/figures/surface.png) [b](docs/figures/forest.svg) ![](figures/forest.svg)"
 
     assert figures(shown) == ["surface.png", "forest.svg"]
 
@@ -139,19 +137,23 @@ def test_a_command_that_fails_ends_the_tour(tmp_path: Path) -> None:
         run_in(tmp_path)("sercli report nothing")
 
 
-def test_every_command_and_figure_of_the_readme_is_found() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", TOUR["PAGES"], ids=lambda page: page.stem)
+def test_every_command_and_figure_of_the_pages_is_found(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
     ran: list[str] = []
 
     def run(command: str) -> str:
         ran.append(command)
         return ""
 
-    retell(readme, run)
+    regenerate(text, run)
 
-    assert len(ran) == len(re.findall(r"^\$ sercli", readme, re.MULTILINE)) > 5
-    assert readme.count("<!-- tour:") == len(
-        re.findall(r"^<!-- tour: .* -->\n```\n\$ sercli", readme, re.MULTILINE)
+    assert len(ran) == len(re.findall(r"^\$ sercli", text, re.MULTILINE)) > 2
+    assert text.count("<!-- tour:") == len(
+        re.findall(r"^<!-- tour: .* -->\n```\n\$ sercli", text, re.MULTILINE)
     )
-    assert figures(readme)
-    assert all((ROOT / "docs" / "figures" / name).is_file() for name in figures(readme))
+    assert all((ROOT / "docs" / "figures" / name).is_file() for name in figures(text))
+
+
+def test_the_tour_shows_a_figure() -> None:
+    assert figures((ROOT / "docs" / "tour.md").read_text(encoding="utf-8"))

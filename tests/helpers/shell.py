@@ -1,4 +1,4 @@
-"""The real command, in a process of its own and a folder of its own."""
+"""The command in a folder of its own: as a process, or in this one (`InProcessShell`)."""
 
 from __future__ import annotations
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 from helpers.corpus_factory import made_once
-from helpers.shell import Shell
-
-from sercli.__main__ import main
+from helpers.shell import InProcessShell, Shell
 
 NEMO = Path(
     os.environ.get("SERCLI_NEMO", Path(__file__).parents[3] / "shared" / "data" / "nemo")
@@ -21,28 +17,8 @@ NEMO = Path(
 
 @pytest.fixture
 def sercli(tmp_path: Path) -> Shell:
-    return Shell(tmp_path)
-
-
-@pytest.fixture
-def refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., str]:
-    """As `Shell.refused`, but in this process: to start one takes longer than to refuse."""
-
-    def refused(*arguments: str, status: int = 2) -> str:
-        handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr("sys.argv", ["sercli", *arguments])
-        with pytest.raises(SystemExit) as end:
-            main()
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        (line,) = capsys.readouterr().err.strip().splitlines()
-        assert end.value.code == status, line
-        return str(line)
-
-    return refused
+    """The command; it starts a process only where it is stopped or killed."""
+    return InProcessShell(tmp_path)
 
 
 @pytest.fixture(scope="session")

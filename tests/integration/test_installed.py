@@ -35,7 +35,7 @@ def test_the_wheel_runs_from_an_empty_folder(tmp_path: Path, small: list[str]) -
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "2 points" in done.stdout
+    assert "2 trials" in done.stdout
 
 
 @pytest.mark.parametrize("heavy", ["torch", "opensmile", "pandas", "optuna", "hydra", "sklearn"])

@@ -148,9 +148,7 @@ def test_a_database_that_is_away_for_a_while_is_waited_for(
     assert "--storage" not in sercli.ok("report", "s", "--unseal")
 
 
-def test_bad_requests_of_a_sweep_are_one_line(
-    sercli: Shell, refused: Callable[..., str], sweep: list[str]
-) -> None:
+def test_bad_requests_of_a_sweep_are_one_line(sercli: Shell, sweep: list[str]) -> None:
     for arguments, words in (
         (["sweep", "arelu.alpha=interval(0,1)"], "is an interval, but a grid needs values"),
         (["sweep", "arelu.alfa=1,2"], "Did you mean 'arelu.alpha'?"),
@@ -161,7 +159,7 @@ def test_bad_requests_of_a_sweep_are_one_line(
         (["worker", "nothing", "optim.lr=1"], "the trials of a sweep are fixed"),
         (["sweep", *sweep[1:], "--storage", "what"], "is not a database URL"),
     ):
-        assert words in refused(*arguments)
+        assert words in sercli.refused(*arguments)
     line = sercli.refused(*sweep, "--storage", "postgresql+psycopg://me:pw@127.0.0.1:1/x", status=1)
     assert "does not answer" in line
     assert "pw" not in line
