@@ -6,13 +6,7 @@ import json
 from pathlib import Path
 
 import pandas as pd
-import pytest
-from helpers.shell import InProcessShell, Shell
-
-
-@pytest.fixture
-def sercli(tmp_path: Path) -> Shell:
-    return InProcessShell(tmp_path)
+from helpers.shell import Shell
 
 
 def table(folder: Path, *lines: str) -> str:

@@ -12,13 +12,7 @@ from pathlib import Path
 import pytest
 import soundfile
 from helpers.bad_audio import CASES, RATE, READ, voice
-from helpers.shell import InProcessShell
-
-
-@pytest.fixture
-def in_process(tmp_path: Path) -> InProcessShell:
-    return InProcessShell(tmp_path)
-
+from helpers.shell import Shell
 
 HIDDEN = {"AppleDouble", "a folder", "WAV without suffix"}
 """What a reader does not take for audio, so that it has no label in this corpus."""
@@ -51,11 +45,11 @@ def make_corpus(root: Path) -> list[str]:
 
 
 def test_a_corpus_with_every_fault_is_read_to_its_end_and_each_fault_is_named(
-    in_process: InProcessShell,
+    sercli: Shell,
 ) -> None:
-    files = make_corpus(in_process.folder / "corpus")
+    files = make_corpus(sercli.folder / "corpus")
     command = ["extract", "dataset=msp_podcast", "dataset.root=corpus", "--format", "json"]
-    done = in_process(*command)
+    done = sercli(*command)
     assert done.returncode == 1, done.stderr
     audit = json.loads(done.stdout)
     refused = {(Path(each["file"]).name, each["reason"]) for each in audit["refused"]}
@@ -71,15 +65,15 @@ def test_a_corpus_with_every_fault_is_read_to_its_end_and_each_fault_is_named(
     for words in ("labelled already", "gone.wav is missing", "unlabelled.wav has no label"):
         assert words in said
 
-    assert in_process(*command).stdout == done.stdout
-    assert in_process(*command, "--allow-refused").returncode == 0
-    assert " 0 faults " in in_process.ok(*command[:-2], "--verify")
+    assert sercli(*command).stdout == done.stdout
+    assert sercli(*command, "--allow-refused").returncode == 0
+    assert " 0 faults " in sercli.ok(*command[:-2], "--verify")
 
 
 def test_a_full_disk_is_one_line_and_the_extraction_goes_on_when_there_is_room(
-    in_process: InProcessShell, small_disk: Path
+    sercli: Shell, small_disk: Path
 ) -> None:
-    root = in_process.folder / "corpus"
+    root = sercli.folder / "corpus"
     root.mkdir()
     lines = ["utterance,audio,speaker,emotion"]
     for each in range(60):
@@ -92,16 +86,16 @@ def test_a_full_disk_is_one_line_and_the_extraction_goes_on_when_there_is_room(
     ]
     filling = small_disk / "something else"
     filling.write_bytes(bytes(700_000))
-    line = in_process.refused(*command, status=1)
+    line = sercli.refused(*command, status=1)
     for words in (str(small_disk), "No space left", "stays", "run the command again"):
         assert words in line
     filling.unlink()
-    done = in_process(*command)
+    done = sercli(*command)
     assert done.returncode == 0, done.stderr
     extracted, known = re.findall(r"(\d+) (?:utterances extracted|known)", done.stderr)
     assert int(known) > 0
     assert int(extracted) + int(known) == 60
-    assert " 0 faults " in in_process.ok(*command[:-2], "--verify")
+    assert " 0 faults " in sercli.ok(*command[:-2], "--verify")
 
 
 @pytest.fixture
@@ -117,36 +111,36 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(place)], check=True)
 
 
-def test_verify_and_prune_from_the_shell(in_process: InProcessShell, small: list[str]) -> None:
+def test_verify_and_prune_from_the_shell(sercli: Shell, small: list[str]) -> None:
     corpus = [*small[:2], "paths.store=store"]
-    missing = in_process.refused("extract", *corpus, "--verify", status=1)
+    missing = sercli.refused("extract", *corpus, "--verify", status=1)
     assert "store cannot be opened: No such file" in missing
-    in_process.ok("extract", *corpus)
-    found = in_process.json("extract", *corpus, "--verify")
+    sercli.ok("extract", *corpus)
+    found = sercli.json("extract", *corpus, "--verify")
     assert (found["utterances"], found["stored"], found["faults"]) == (100, 100, [])
 
     other = [*corpus, "features.sampling_rate=8000"]
-    done = in_process("extract", *other, "--verify", "--format", "json")
+    done = sercli("extract", *other, "--verify", "--format", "json")
     assert done.returncode == 1
     reasons = [fault["reason"] for fault in json.loads(done.stdout)["faults"]]
     assert reasons == 100 * ["missing: run `sercli extract`"]
-    assert " 100 faults " in in_process("extract", *other, "--verify").stdout
+    assert " 100 faults " in sercli("extract", *other, "--verify").stdout
 
-    in_process.ok("extract", *other)
-    pruned = in_process.json("extract", "paths.store=store", "--prune")
+    sercli.ok("extract", *other)
+    pruned = sercli.json("extract", "paths.store=store", "--prune")
     assert (pruned["unused"], pruned["freed"], pruned["kept"]) == (0, 0, 200)
     assert list(pruned["uses"].values()) == [100, 100]
-    assert "one of the two" in in_process.refused("extract", *corpus, "--verify", "--prune")
+    assert "one of the two" in sercli.refused("extract", *corpus, "--verify", "--prune")
 
 
 def test_the_benchmark_of_extraction_is_one_json_document(
-    in_process: InProcessShell, small: list[str], monkeypatch: pytest.MonkeyPatch
+    sercli: Shell, small: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sercli.bench.extract._MOST_COPIES", 2)
-    made = in_process.json("bench", "extract", *small[:2])
+    made = sercli.json("bench", "extract", *small[:2])
     assert made["utterances"] == 100
     assert made["ratio_to_alone"] > 0.9
     assert made["ratio_to_package"] > 0.3
     assert [pool["workers"] for pool in made["pools"]][:2] == [1, 2]
     assert made["again_seconds"] < made["pools"][0]["seconds"]
-    assert not (in_process.folder / "store").exists()
+    assert not (sercli.folder / "store").exists()
