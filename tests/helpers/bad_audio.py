@@ -1,4 +1,4 @@
-"""Audio files as researchers find them: each writes one, and says what becomes of it."""
+"""Audio files as researchers find them, each with the reason why it is refused or read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import soundfile
 RATE = 16000
 
 READ = ""
-"""The reason of what is not refused."""
+"""The reason of a file that is not refused."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Case:
 
     Attributes:
         write: Writes it to a path.
-        reason: Words of the reason for which it is refused; empty: it is read.
-        name: What the file is called.
+        reason: A part of the reason why it is refused; empty: it is read.
+        name: Name of the file.
     """
 
     write: Callable[[Path], object]
@@ -104,7 +104,7 @@ CASES: dict[str, Case] = {
     "non-ASCII letters": Case(_sound(voice()), name="Grüße – zażółć 声.wav"),
     "no permission": Case(_unreadable, "Permission denied"),
 }
-"""What → the file."""
+"""Kind of file → the file."""
 
 if os.geteuid() == 0:
     del CASES["no permission"]  # nothing is unreadable to root

@@ -22,11 +22,11 @@ _SERVER.set_forkserver_preload(["helpers.claim_workers"])
 
 
 def exit_codes(work: Callable[..., None], given: Sequence[tuple[Any, ...]]) -> list[int | None]:
-    """Run one process for each of what is given, all at once.
+    """Run one process per tuple of arguments, all at the same time; return the exit codes.
 
     Args:
         work: A function of a module.
-        given: Its arguments, after a barrier that all of them pass together.
+        given: The arguments after the first, which is a barrier that all pass together.
     """
     together = _SERVER.Barrier(len(given))
     processes = [_SERVER.Process(target=work, args=(together, *each)) for each in given]
