@@ -547,16 +547,12 @@ def rerun(
     The record is not changed. Exit status 1 if the results differ.
     """
     from sercli.progress import Progress
-    from sercli.reporting.find import find_one
-    from sercli.reporting.views.rerun import rerun_view
-    from sercli.results.seal import hide_sealed, shows_test
-    from sercli.training.rerun import rerun as repeat
+    from sercli.reporting.views.rerun import repeat_run
 
-    record = find_one(run, runs)
-    seen = shows_test(hide_sealed([record])[0][0])
-    made = repeat(record, overrides or [], workers=workers, progress=Progress(quiet=quiet))
-    _print(rerun_view(made, shows_test=seen), form)
-    raise typer.Exit(not made.agrees)
+    progress = Progress(quiet=quiet)
+    view, agrees = repeat_run(run, overrides or [], runs, workers=workers, progress=progress)
+    _print(view, form)
+    raise typer.Exit(not agrees)
 
 
 @config_app.command()
@@ -587,10 +583,10 @@ def diff(
     debug: Debug = False,
 ) -> None:
     """Show the differences between two runs."""
-    from sercli.reporting.find import find_one
     from sercli.reporting.views.config import difference_view
+    from sercli.results.find import find_run
 
-    view = difference_view(find_one(left, runs), find_one(right, runs), everything=everything)
+    view = difference_view(find_run(left, runs), find_run(right, runs), everything=everything)
     _print(view, form)
 
 

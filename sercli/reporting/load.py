@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sercli.reporting.find import find
 from sercli.reporting.views.sweep import Sweep, read_sweeps
 from sercli.results.baselines import Baseline, known_baselines
+from sercli.results.find import find_runs
 from sercli.results.run_record import Record
 from sercli.results.seal import hide_sealed
 
@@ -79,7 +79,7 @@ def load(request: ReportRequest) -> ReportData:
         SercliError: The user's file of published results is invalid.
     """
     baselines = known_baselines(request.baselines)
-    found, damaged = find(request.names, request.runs)
+    found, damaged = find_runs(request.names, request.runs)
     records, unreadable = hide_sealed(found, unseal=request.unseal)
     whole = [
         record for record in records if not request.names or record.experiment in request.names

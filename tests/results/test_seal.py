@@ -11,8 +11,8 @@ import pytest
 from helpers.reports import left_out, report_json, report_tables, report_text
 
 from sercli.errors import RequestError
-from sercli.reporting.find import find
 from sercli.reporting.formats import FORMATS
+from sercli.results.find import find_runs
 from sercli.results.run_record import Record
 from sercli.results.seal import hide_sealed, shows_test
 from sercli.results.sweep_summary import SweepSummary, read_sweep
@@ -131,7 +131,7 @@ def test_a_winner_that_cannot_be_noted_stays_sealed(
 
     monkeypatch.setattr("sercli.results.seal.record_shown_winner", refuse)
 
-    records, lines = hide_sealed(find([], runs)[0])
+    records, lines = hide_sealed(find_runs([], runs)[0])
 
     assert not any(map(shows_test, records))
     assert lines == []

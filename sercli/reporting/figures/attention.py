@@ -23,7 +23,7 @@ from sercli.reporting.figures.style import (
     new_figure,
     styled,
 )
-from sercli.reporting.find import find_one
+from sercli.results.find import find_run
 from sercli.results.run_record import Record
 from sercli.results.seal import hide_sealed, shows_test
 from sercli.training.attention_weights import UtteranceAttention, attention_for
@@ -59,7 +59,7 @@ def draw_attention(
         RequestError: The run or utterance is unknown, the run is sealed, its model has no
             attention over time, or the corpus has changed.
     """
-    record = find_one(run, runs)
+    record = find_run(run, runs)
     (visible,), _ = hide_sealed([record])
     if not shows_test(visible):
         raise RequestError(

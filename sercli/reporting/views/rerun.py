@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from sercli.progress import SILENT, Progress
 from sercli.reporting.table import (
     Cell,
     Columns,
@@ -19,11 +21,45 @@ from sercli.reporting.table import (
 )
 from sercli.reporting.views.config import differences_table
 from sercli.results.agreement import TOLERANCE, Rerun
+from sercli.results.find import find_run
+from sercli.results.seal import hide_sealed, shows_test
 
 _MOST_REASONS = 5
 """Reasons in the notes (our choice); JSON has all of them."""
 
 _Row = dict[Any, Any]
+
+
+def repeat_run(
+    run: str,
+    overrides: Sequence[str],
+    runs: Path,
+    *,
+    workers: int | None = None,
+    progress: Progress = SILENT,
+) -> tuple[View, bool]:
+    """Repeat a run from its record and compare the results.
+
+    Args:
+        run: Key or folder of the run.
+        overrides: Settings that cannot change a result, such as ``device=cpu``.
+        runs: The folder of the experiments.
+        workers: Processes; None: one per core.
+        progress: Progress bars and notes.
+
+    Returns:
+        The comparison, and True if the two agree.
+
+    Raises:
+        RequestError: The run is unknown, or an override can change its result.
+        SercliError: The record is damaged.
+    """
+    from sercli.training.rerun import rerun
+
+    record = find_run(run, runs)
+    (visible,), _ = hide_sealed([record])
+    made = rerun(record, overrides, workers=workers, progress=progress)
+    return rerun_view(made, shows_test=shows_test(visible)), made.agrees
 
 
 def rerun_view(made: Rerun, *, shows_test: bool = True) -> View:

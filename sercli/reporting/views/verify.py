@@ -9,8 +9,8 @@ from pathlib import Path
 from sercli.errors import RequestError
 from sercli.processes import stop_workers, worker_pool
 from sercli.progress import SILENT, Progress
-from sercli.reporting.find import find_folders
 from sercli.reporting.table import Columns, View, make_table, text_column
+from sercli.results.find import find_run_folders
 from sercli.results.run_record import is_record
 from sercli.results.verify.files import Fault, record_name
 from sercli.results.verify.record import verify_record
@@ -71,7 +71,7 @@ def verify_runs(
     Raises:
         RequestError: A name is unknown, or there is nothing to verify.
     """
-    folders = find_folders(names, runs)
+    folders = find_run_folders(names, runs)
     experiments = [path for path in sorted(runs.glob("*")) if not names or path.name in names]
     partial = [path for experiment in experiments for path in _incomplete_records(experiment)]
     sweeps = [path for path in experiments if (path / "sweep.json").is_file()]

@@ -11,12 +11,12 @@ import pytest
 from sercli.config.compose import Choice
 from sercli.config.keys import Difference
 from sercli.errors import RequestError, SercliError
-from sercli.reporting.find import find_one
 from sercli.reporting.formats import to_text
 from sercli.reporting.table import Table
 from sercli.reporting.views.config import difference_view, groups_view
 from sercli.reporting.views.rerun import rerun_view
 from sercli.results.agreement import Rerun
+from sercli.results.find import find_run
 from sercli.results.run_record import Record
 
 
@@ -84,14 +84,14 @@ def test_a_run_is_found_by_key_experiment_and_folder(
     record: Callable[..., Record], runs: Path, name: str
 ) -> None:
     run = record()
-    assert find_one(name.format(key=run.key, runs=runs), runs).key == run.key
+    assert find_run(name.format(key=run.key, runs=runs), runs).key == run.key
 
 
 def test_an_experiment_of_several_runs_is_no_run(record: Callable[..., Record], runs: Path) -> None:
     keys = sorted([record().key, record("optim.lr=0.5").key])
 
     with pytest.raises(RequestError, match="'first' has 2 runs: name one") as error:
-        find_one("first", runs)
+        find_run("first", runs)
 
     assert f"({', '.join(keys)})" in str(error.value)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sercli.errors import RequestError
-from sercli.reporting.find import find
+from sercli.results.find import find_runs
 from sercli.results.run_record import Record
 
 Make = Callable[..., Record]
@@ -19,17 +19,17 @@ def test_without_a_name_all_experiments_are_found(record: Make, runs: Path) -> N
     (runs / "stray.txt").touch()
     (runs / "empty").mkdir()
 
-    assert find([], runs) == ([one, two], [])
+    assert find_runs([], runs) == ([one, two], [])
 
 
 def test_an_experiment_a_key_and_a_folder_are_found(record: Make, runs: Path) -> None:
     one, two = record(), record("activation=tanh")
     other = record("activation=relu", experiment="other")
 
-    assert {found.key for found in find(["first"], runs)[0]} == {one.key, two.key}
-    assert find([two.key], runs)[0] == [two]
-    assert find([str(other.path)], runs)[0] == [other]
-    assert find([other.key, "first"], runs)[0][0] == other
+    assert {found.key for found in find_runs(["first"], runs)[0]} == {one.key, two.key}
+    assert find_runs([two.key], runs)[0] == [two]
+    assert find_runs([str(other.path)], runs)[0] == [other]
+    assert find_runs([other.key, "first"], runs)[0][0] == other
 
 
 def test_a_run_is_known_with_its_experiment_from_within_its_folder(
@@ -37,7 +37,7 @@ def test_a_run_is_known_with_its_experiment_from_within_its_folder(
 ) -> None:
     monkeypatch.chdir(record().path)
 
-    ((found,), _) = find(["."], tmp_path)
+    ((found,), _) = find_runs(["."], tmp_path)
 
     assert found.experiment == "first"
 
@@ -45,20 +45,20 @@ def test_a_run_is_known_with_its_experiment_from_within_its_folder(
 def test_a_run_that_is_named_by_key_and_folder_is_found_once(record: Make, runs: Path) -> None:
     run = record()
 
-    assert find([str(run.path), run.key], runs)[0] == [run]
+    assert find_runs([str(run.path), run.key], runs)[0] == [run]
 
 
 def test_a_run_that_is_named_twice_is_found_once(record: Make, runs: Path) -> None:
     run = record()
 
-    assert find([run.key, "first", run.key], runs)[0] == [run]
+    assert find_runs([run.key, "first", run.key], runs)[0] == [run]
 
 
 def test_an_unknown_name_is_refused_with_the_nearest_experiment(record: Make, runs: Path) -> None:
     record(experiment="activations")
 
     with pytest.raises(RequestError, match=r"'activation'\. Did you mean 'activations'\?"):
-        find(["activation"], runs)
+        find_runs(["activation"], runs)
 
 
 @pytest.mark.parametrize("name", ["*", "../first", "first/*"])
@@ -66,21 +66,21 @@ def test_a_name_is_no_pattern(record: Make, runs: Path, name: str) -> None:
     record()
 
     with pytest.raises(RequestError, match="no experiment or run"):
-        find([name], runs)
+        find_runs([name], runs)
 
 
 def test_where_nothing_was_run_that_is_said(runs: Path) -> None:
     with pytest.raises(RequestError, match="no finished run in"):
-        find([], runs)
+        find_runs([], runs)
     with pytest.raises(RequestError, match=r"no experiment or run 'first'\. There is none in"):
-        find(["first"], runs)
+        find_runs(["first"], runs)
 
 
 def test_a_damaged_record_is_told_and_the_others_are_found(record: Make, runs: Path) -> None:
     damaged, good = record(), record("activation=tanh")
     (damaged.path / "run.json").write_text("{")
 
-    found, lines = find(["first"], runs)
+    found, lines = find_runs(["first"], runs)
 
     assert found == [good]
     (line,) = lines
@@ -90,6 +90,6 @@ def test_a_damaged_record_is_told_and_the_others_are_found(record: Make, runs: P
 def test_only_damaged_records_are_an_answer_too(record: Make, runs: Path) -> None:
     (record().path / "run.json").write_text("{")
 
-    found, lines = find([], runs)
+    found, lines = find_runs([], runs)
     assert found == []
     assert len(lines) == 1

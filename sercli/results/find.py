@@ -1,4 +1,4 @@
-"""Find the records that a report was asked for."""
+"""Find the runs that a command names."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from sercli.results.run_record import Record, find_records, is_record, read_reco
 from sercli.results.verify.schema import why_unreadable
 
 
-def find(names: Sequence[str], runs: Path) -> tuple[list[Record], list[str]]:
+def find_runs(names: Sequence[str], runs: Path) -> tuple[list[Record], list[str]]:
     """Read the records of experiments and runs.
 
     Args:
         names: Experiments, keys of runs (``first/0123456789`` is that of one experiment), or
             folders of runs; none means all experiments.
-        runs: Where the experiments lie.
+        runs: The folder of the experiments.
 
     Returns:
-        The records, and a line about each that cannot be read or reported.
+        The records, and a line about each that cannot be read.
 
     Raises:
         RequestError: A name is unknown, or there is no run at all.
     """
     records, damaged = [], []
-    for folder in find_folders(names, runs):
+    for folder in find_run_folders(names, runs):
         try:
             records.append(_read(folder))
         except SercliError as error:
@@ -35,25 +35,25 @@ def find(names: Sequence[str], runs: Path) -> tuple[list[Record], list[str]]:
     return records, damaged
 
 
-def find_folders(names: Sequence[str], runs: Path) -> list[Path]:
-    """Find the folders of records, each once, without looking into them; see `find`."""
+def find_run_folders(names: Sequence[str], runs: Path) -> list[Path]:
+    """Return the folders of records, each once, without reading them; see `find_runs`."""
     experiments = [path.name for path in sorted(runs.iterdir())] if runs.is_dir() else []
     folders = [path for name in names or experiments for path in _resolve(name, runs, experiments)]
     return list({path.resolve(): path for path in folders}.values())
 
 
-def find_one(name: str, runs: Path) -> Record:
+def find_run(name: str, runs: Path) -> Record:
     """Read the record of one run.
 
     Args:
         name: Its key, its folder, or its experiment, where that has no other run.
-        runs: Where the experiments lie.
+        runs: The folder of the experiments.
 
     Raises:
-        RequestError: There is none of that name, or several.
+        RequestError: No run has that name, or several do.
         SercliError: It is damaged.
     """
-    folders = find_folders([name], runs)
+    folders = find_run_folders([name], runs)
     if len(folders) != 1:
         keys = ", ".join(folder.name for folder in folders[:_LISTED])
         more = ", …" if len(folders) > _LISTED else ""
@@ -62,7 +62,7 @@ def find_one(name: str, runs: Path) -> Record:
 
 
 _LISTED = 5
-"""Runs that a refusal names."""
+"""Runs that an error names."""
 
 
 def _read(folder: Path) -> Record:
