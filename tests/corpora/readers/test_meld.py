@@ -220,7 +220,7 @@ def test_a_table_without_speakers_names_the_nearest_column(tmp_path: Path) -> No
 
 
 def test_the_complete_corpus_has_the_published_counts(tmp_path: Path) -> None:
-    """As many turns as in the corpus; all of a split are one dialogue here."""
+    """As many turns as in the corpus; every dialogue has ten here."""
     emotions = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")
     counts = {
         "train": (1109, 271, 268, 1743, 4710, 683, 1205),
@@ -229,8 +229,10 @@ def test_the_complete_corpus_has_the_published_counts(tmp_path: Path) -> None:
     }
     for split, numbers in counts.items():
         spoken = np.repeat(emotions, numbers)
-        table(tmp_path, split, *(line(0, i, emotion=each) for i, each in enumerate(spoken)))
-        audio(tmp_path, split, *(f"dia0_utt{i}" for i in range(len(spoken))))
+        table(
+            tmp_path, split, *(line(*divmod(i, 10), emotion=each) for i, each in enumerate(spoken))
+        )
+        audio(tmp_path, split, *(f"dia{i // 10}_utt{i % 10}" for i in range(len(spoken))))
     found = audited("meld_full", tmp_path)
     assert found.targets == 9989 + 1109 + 2610
     assert found.expected is not None
