@@ -47,7 +47,7 @@ def read_sequences(
     Args:
         given: (T, B, I) or, with ``batch_first``, (B, T, I); one sequence (T, I); or packed.
         lengths: Number of real steps of each sequence of a batch, (B,); None: all.
-        batch_first: Whether a batch is (B, T, I).
+        batch_first: True if a batch is (B, T, I).
 
     Raises:
         RequestError: There is no step, a length does not fit, or lengths are given for sequences

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.layers import flat
 from torch import Tensor
 
 from sercli.nn import GRU, run_parallel
@@ -13,11 +14,6 @@ from sercli.nn.cells import CELLS
 from sercli.nn.stack_pass import StackPass
 
 pytestmark = pytest.mark.usefixtures("backend")
-
-
-def flat(result: Any) -> list[Tensor]:
-    output, final = result
-    return [output, *((final,) if isinstance(final, Tensor) else final)]
 
 
 def calls(cells: list[str], shapes: list[tuple[int, int, int, int]]) -> Any:

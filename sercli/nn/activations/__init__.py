@@ -2,7 +2,7 @@
 
 To add one, write a class in a module of this folder, register it, and give it a file in
 ``conf/activation/``. Its formula serves every backend: the eager loop calls it, kernels are
-compiled from it and its derivative (`sercli.nn.recurrence.cpp.generate`).
+compiled from it and its derivative (`sercli.nn.recurrence.formula`).
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import cache
 from typing import Any
 
 import pytest
@@ -17,6 +18,12 @@ from sercli.resources import packaged
 INFINITE, NOTHING = float("inf"), float("nan")
 OF_THE_MODEL = {"share", "per_unit"}
 """Settings of learned activations that decide who shares one; models read them."""
+
+
+@cache
+def node(name: str) -> dict[str, Any]:
+    """The node of an activation in a configuration that chooses it."""
+    return dict(compose([f"activation={name}"]).activation)
 
 
 def takes_units(name: str) -> bool:
@@ -60,14 +67,14 @@ def test_invalid_setting_is_refused_with_the_remedy(
     "path", sorted((packaged("conf") / "activation").glob("*.yaml")), ids=lambda p: p.stem
 )
 def test_every_file_builds_the_activation_that_it_names_with_its_defaults(path: Any) -> None:
-    node = compose([f"activation={path.stem}"]).activation
-    settings = {key: value for key, value in node.items() if key not in OF_THE_MODEL}
-    given = {"units": None} if takes_units(node["name"]) else {}
-    built = build("activation", ACTIVATIONS[node["name"]], settings, **given)
+    own = node(path.stem)
+    settings = {key: value for key, value in own.items() if key not in OF_THE_MODEL}
+    given = {"units": None} if takes_units(own["name"]) else {}
+    built = build("activation", ACTIVATIONS[own["name"]], settings, **given)
     x = torch.linspace(-2, 2, 9)
     assert built.eval()(x).isfinite().all()
     parameters = inspect.signature(type(built)).parameters
-    if node["name"] != "arelu":  # its defaults in a configuration are those of AR-GRU (V)
+    if own["name"] != "arelu":  # its defaults in a configuration are those of AR-GRU (V)
         assert all(parameters[k].default == v for k, v in settings.items() if k != "name")
     taken = {k for k, p in parameters.items() if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD}
     assert taken - {"units"} == settings.keys() - {"name"}
@@ -75,7 +82,7 @@ def test_every_file_builds_the_activation_that_it_names_with_its_defaults(path: 
 
 @pytest.mark.parametrize("name", ACTIVATIONS.names())
 def test_every_activation_has_a_file_and_learned_ones_can_be_shared(name: str) -> None:
-    node = compose([f"activation={name}"]).activation
-    assert node["name"] == name
-    found = {key: node[key] for key in OF_THE_MODEL & node.keys()}
+    own = node(name)
+    assert own["name"] == name
+    found = {key: own[key] for key in OF_THE_MODEL & own.keys()}
     assert found == ({"share": "layer", "per_unit": False} if takes_units(name) else {})

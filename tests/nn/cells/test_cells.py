@@ -20,18 +20,26 @@ from sercli.nn.layer import RecurrentLayer
 pytestmark = pytest.mark.usefixtures("backend")
 
 BOTH = pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "both"])
-EVERY_CELL = pytest.mark.parametrize("cell", [*CELLS.names(), "gru_before"])
+EAGER_ONLY = ("a_lstm", "lstm_at", "mean_lstm")
+CELLS_AND_BACKENDS = [
+    (cell, backend)
+    for cell in (*CELLS.names(), "gru_before")
+    for backend in ("eager", "auto")
+    if backend == "eager" or cell not in EAGER_ONLY
+]
+EVERY_CELL = pytest.mark.parametrize(("cell", "backend"), CELLS_AND_BACKENDS, indirect=["backend"])
 FEW = ("tanh", "arelu", "square")
 CELLS_BY_ACTIVATIONS = pytest.mark.parametrize(
-    ("cell", "activation"),
+    ("cell", "activation", "backend"),
     [
         pytest.param(
-            *(cell, activation),
+            *(cell, activation, backend),
             marks=[] if cell == "gru" or activation in FEW else pytest.mark.exhaustive,
         )
-        for cell in (*CELLS.names(), "gru_before")
+        for cell, backend in CELLS_AND_BACKENDS
         for activation in (*ACTIVATIONS.names(), "square")
     ],
+    indirect=["backend"],
 )
 """Every activation in a GRU, a few in the other cells; the full product is exhaustive."""
 
@@ -114,7 +122,7 @@ def test_batch_equals_each_sequence_alone_whatever_the_padding_holds(
     bidirectional=st.booleans(),
 )
 @settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_batch_of_any_lengths_in_any_stack_equals_each_sequence_alone(
     cell: str, lengths: list[int], padding: int, num_layers: int, bidirectional: bool
@@ -240,11 +248,8 @@ def work(layer: nn.Module, steps: int) -> int:
 
 
 @EVERY_CELL
-@BOTH
-def test_work_forward_and_backward_is_linear_in_the_number_of_steps(
-    cell: str, bidirectional: bool
-) -> None:
-    layer = new_layer(cell, bidirectional=bidirectional)
+def test_work_forward_and_backward_is_linear_in_the_number_of_steps(cell: str) -> None:
+    layer = new_layer(cell, bidirectional=True)
     assert work(layer, 80) / work(layer, 40) < 2.05
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.layers import flat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -66,13 +67,6 @@ def initial(name: str, *shape: int, dtype: torch.dtype = torch.float32) -> Any:
     return (h, c) if name == "lstm" else h
 
 
-def flat(result: Any) -> list[Tensor]:
-    """The tensors of what a layer returns."""
-    output, final = result
-    output = output.data if isinstance(output, PackedSequence) else output
-    return [output, *((final,) if isinstance(final, Tensor) else final)]
-
-
 def gradients(result: list[Tensor], weights: list[Tensor], wanted: list[Tensor]) -> Any:
     loss = torch.stack([(w * part).sum() for w, part in zip(weights, result, strict=True)]).sum()
     return torch.autograd.grad(loss, wanted)
@@ -82,7 +76,7 @@ def gradients(result: list[Tensor], weights: list[Tensor], wanted: list[Tensor])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @given(case=cases)
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_values_and_gradients_with_tanh_equal_torch(
     name: str, dtype: torch.dtype, case: Case

@@ -11,25 +11,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.layers import needs_compiler
 from torch import Tensor, nn
 
 from sercli.errors import RequestError
 from sercli.nn import GRU, use_backend
 from sercli.nn.activations import Activation
 from sercli.nn.recurrence import backend
-from sercli.nn.recurrence.cpp.build import NoKernelError
-from sercli.nn.recurrence.cpp.launch import kernel
-
-
-def _can_compile() -> bool:
-    try:
-        kernel()
-    except NoKernelError:
-        return False
-    return True
-
-
-needs_compiler = pytest.mark.skipif(not _can_compile(), reason="no C++ compiler")
 
 
 @pytest.fixture(autouse=True)

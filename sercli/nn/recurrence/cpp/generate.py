@@ -12,7 +12,7 @@ def source(activation: nn.Module, coefficients: int) -> str:
 
     Args:
         activation: An `Activation`, or a module of others without parameters.
-        coefficients: How many coefficients its formula takes.
+        coefficients: Number of coefficients of its formula.
 
     Raises:
         NoKernelError: It does something that has no rule; the message names it.

@@ -89,7 +89,7 @@ class Operands:
         return self.inputs.shape[0], self.inputs.shape[1], self.hidden.shape[1]
 
     def flat(self) -> list[Tensor]:
-        """Return the tensors that are there as a list, for autograd."""
+        """Return the tensors that are not None as a list, for autograd."""
         optional = (self.input, self.input_bias, self.hidden_bias)
         given = (each for each in optional if each is not None)
         return [self.inputs, self.lengths, self.hidden, *given, *self.initial, *self.coefficients]

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from helpers.layers import needs_compiler
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -18,22 +19,9 @@ from sercli.nn.activations import ACTIVATIONS, Activation
 from sercli.nn.cells import CELLS
 from sercli.nn.recurrence import backend
 from sercli.nn.recurrence.cpp import build
-from sercli.nn.recurrence.cpp.build import NoKernelError
 from sercli.nn.recurrence.cpp.launch import kernel
 
-
-def _can_compile() -> bool:
-    try:
-        kernel()
-    except NoKernelError:
-        return False
-    return True
-
-
 FEW = ("tanh", "arelu")
-
-needs_compiler = pytest.mark.skipif(not _can_compile(), reason="no C++ compiler")
-
 FUSED = [
     ("gru", {}),
     ("gru", {"reset": "before"}),
