@@ -1,11 +1,11 @@
-"""Kill a sweep's workers at random, start it again each time, and count what was done twice.
+"""Kill the workers of a sweep at random, resume it each time, and count what was trained twice.
 
-    python benchmarks/killed_sweep.py [POINTS] [KILLS] [--storage URL]
+    python benchmarks/killed_sweep.py [TRIALS] [KILLS] [--storage URL]
 
-Real points on a small synthetic corpus, two workers. Each kill is a SIGKILL at a random moment to
-one worker, to the other, to both, or to the command with both; when everything is dead or done the
-same command is given again. At the end every point must be finished, none twice, no fold trained
-twice (its folder is written once), and no trial be left running or waiting.
+The trials are real, on a small synthetic corpus, with two workers. Each kill is a SIGKILL at a
+random moment to one worker, to both, or to the command with both; then the same command is given
+again. At the end every trial must be finished, none twice, no fold trained twice (its folder is
+written once), and no trial be left running or waiting.
 """
 
 from __future__ import annotations
@@ -29,48 +29,48 @@ SERCLI = Path(sys.executable).with_name("sercli")
 
 
 def main() -> None:
-    """Run the experiment and print what happened."""
+    """Run the experiment and print the counts."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("points", type=int, nargs="?", default=40)
+    parser.add_argument("trials", type=int, nargs="?", default=40)
     parser.add_argument("kills", type=int, nargs="?", default=15)
     parser.add_argument("--storage")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        run(Path(folder), given.points, given.kills, given.storage, random.Random(given.seed))
+        run(Path(folder), given.trials, given.kills, given.storage, random.Random(given.seed))
 
 
 def run(
-    folder: Path, points: int, kills: int, storage: str | None, dice: random.Random
+    folder: Path, trials: int, kills: int, storage: str | None, dice: random.Random
 ) -> dict[str, int]:
-    """Sweep, kill, sweep again; return the counts that must be right."""
+    """Sweep, kill and resume; return the counts, of which all but finished must be 0."""
     generate(folder / "iemocap", 1, size=SyntheticSize(2, 10), workers=1)
-    command = _command(folder, points, storage)
+    command = _command(folder, trials, storage)
     seen: dict[Path, int] = {}
     twice: set[Path] = set()
     for number in range(kills):
         process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=None)
         before = _progress(folder)
         while process.poll() is None and _progress(folder) == before:  # until workers train
-            _look(folder, seen, twice)
+            _record_writes(folder, seen, twice)
             time.sleep(0.05)
         until = time.monotonic() + dice.uniform(0, 6)
         while process.poll() is None and time.monotonic() < until:
-            _look(folder, seen, twice)
+            _record_writes(folder, seen, twice)
             time.sleep(0.05)
         if process.poll() is None:
             _kill(process, dice)
         _wait(process, folder, seen, twice)
         done = len(list((folder / "runs" / "kills").glob("[!.]*/run.json")))
-        print(f"kill {number + 1}: {done} of {points} finished", flush=True)
+        print(f"kill {number + 1}: {done} of {trials} finished", flush=True)
     finished = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     study = Study("kills", folder / "runs", storage)
-    summary, trials = study.summarize()
+    summary, table = study.summarize()
     counts = {
         "status": finished.returncode,
         "finished": summary.states["complete"],
         "stale": summary.states["running"] + summary.states["waiting"],
-        "runs twice": max(Counter(trials["run"].dropna()).values()) - 1,
+        "runs twice": max(Counter(table["run"].dropna()).values()) - 1,
         "folds twice": len(twice),
         "folders left": len(list((folder / "runs" / "kills").glob(".*.partial"))),
     }
@@ -80,8 +80,8 @@ def run(
     return counts
 
 
-def _command(folder: Path, points: int, storage: str | None) -> list[str]:
-    alphas = ",".join(f"{0.02 * (n + 1):.2f}" for n in range(points))
+def _command(folder: Path, trials: int, storage: str | None) -> list[str]:
+    alphas = ",".join(f"{0.02 * (n + 1):.2f}" for n in range(trials))
     return [
         str(SERCLI),
         "sweep",
@@ -101,9 +101,9 @@ def _command(folder: Path, points: int, storage: str | None) -> list[str]:
 
 
 def _progress(folder: Path) -> int:
-    """Folds and runs that are finished."""
+    """Return the number of finished folds and runs."""
     runs = folder / "runs" / "kills"
-    return len(list(runs.glob(".*.partial/seed*/unit.json"))) + 5 * len(
+    return len(list(runs.glob(".*.partial/seed*/fold.json"))) + 5 * len(
         list(runs.glob("[!.]*/run.json"))
     )
 
@@ -122,7 +122,7 @@ def _kill(process: subprocess.Popen[bytes], dice: random.Random) -> None:
             os.kill(victim, signal.SIGKILL)
         except ProcessLookupError:
             continue
-    if process.pid not in victims:  # it would start them again; the experiment does that itself
+    if process.pid not in victims:  # it would restart them, which the experiment does itself
         time.sleep(dice.uniform(0, 2))
         process.send_signal(signal.SIGKILL)
 
@@ -140,23 +140,23 @@ def _children(pid: int) -> list[int]:
     return found
 
 
-def _look(folder: Path, seen: dict[Path, int], twice: set[Path]) -> None:
-    """Note when each finished fold was written; a second time is one too many."""
-    for unit in (folder / "runs" / "kills").glob(".*.partial/seed*/unit.json"):
+def _record_writes(folder: Path, seen: dict[Path, int], twice: set[Path]) -> None:
+    """Record when each finished fold was written; a second time is one too many."""
+    for fold in (folder / "runs" / "kills").glob(".*.partial/seed*/fold.json"):
         try:
-            when = unit.stat().st_mtime_ns
+            when = fold.stat().st_mtime_ns
         except FileNotFoundError:  # the run was finished just now
             continue
-        if seen.setdefault(unit, when) != when:
-            twice.add(unit)
+        if seen.setdefault(fold, when) != when:
+            twice.add(fold)
 
 
 def _wait(
     process: subprocess.Popen[bytes], folder: Path, seen: dict[Path, int], twice: set[Path]
 ) -> None:
     process.wait()
-    time.sleep(1)  # orphans leave when they see that their parent is gone
-    _look(folder, seen, twice)
+    time.sleep(1)  # orphans exit when they see that their parent is gone
+    _record_writes(folder, seen, twice)
 
 
 if __name__ == "__main__":

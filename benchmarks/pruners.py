@@ -1,9 +1,9 @@
-"""How often does a pruner stop a point that is as good as the others, and one that is not?
+"""Measure how often each pruner stops trials of equal, lower and higher quality.
 
     .venv/bin/python benchmarks/pruners.py
 
-Twenty points are simulated, of equal quality but for the last one. Folds differ by 4 points of UA
-(sd), the units of a point by 1.5. The figures stand in samplers.md. Takes about a minute.
+Twenty trials are simulated, of equal quality but for the last one. Folds differ by 4 points of UA
+(standard deviation), the fold runs of a trial by 1.5. samplers.md has the results. Takes a minute.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from optuna.trial import TrialState
 
 from sercli.search.samplers.pruners import PRUNERS, intermediate, make_pruner
 
-POINTS = 20
+TRIALS = 20
 REPEATS = 40
 FOLD_SD = 4.0
-UNIT_SD = 1.5
+RUN_SD = 1.5
 
 
 def sweep(
@@ -30,15 +30,15 @@ def sweep(
     """Sweep once.
 
     Returns:
-        The share of equal points that were stopped; whether the last one was, whose UA is ``gain``
-        higher; and the share of all units that were saved.
+        The share of equal trials that were pruned; True if the last one was, whose UA is ``gain``
+        higher; and the share of all fold runs that were saved.
     """
     study = optuna.create_study(direction="maximize", pruner=make_pruner(pruner))
     base = 60 + np.tile(random.normal(scale=FOLD_SD, size=folds), seeds)
     stopped, trained = [], 0
-    for point in range(POINTS):
-        better = gain if point == POINTS - 1 else 0.0
-        dev_uas = (base + better + random.normal(scale=UNIT_SD, size=len(base))).tolist()
+    for number in range(TRIALS):
+        better = gain if number == TRIALS - 1 else 0.0
+        dev_uas = (base + better + random.normal(scale=RUN_SD, size=len(base))).tolist()
         trial = study.ask()
         stopped.append(False)
         for step in range(len(dev_uas)):
@@ -51,16 +51,14 @@ def sweep(
             study.tell(trial, state=TrialState.PRUNED)
         else:
             study.tell(trial, float(np.mean(dev_uas)))
-    return float(np.mean(stopped[:-1])), stopped[-1], 1 - trained / (POINTS * len(base))
+    return float(np.mean(stopped[:-1])), stopped[-1], 1 - trained / (TRIALS * len(base))
 
 
 def main(write: Callable[[str], object]) -> None:
     """Print a table, in per cent."""
     random = np.random.default_rng(0)
     write("| pruner | folds × seeds | stopped: equal | 2 points worse | 5 points worse ")
-    write(
-        "| 2 points better | 5 points better | units saved |\n|---|---|---|---|---|---|---|---|\n"
-    )
+    write("| 2 points better | 5 points better | fold runs saved |\n" + "|---" * 8 + "|\n")
     for pruner in PRUNERS:
         for folds, seeds in ((5, 1), (5, 3), (10, 1), (10, 3)):
             results = np.array(

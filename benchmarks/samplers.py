@@ -1,9 +1,9 @@
-"""Do the samplers find more than random search does, on a known surface of α and β?
+"""Compare the samplers with random search on a known surface of α and β.
 
     .venv/bin/python benchmarks/samplers.py [SEEDS]
 
-One worker searches with each sampler over 20 seeds, or as many as are asked for; the figures and
-what they mean stand in samplers.md. 20 seeds take two minutes on one core.
+One worker searches with each sampler, with 20 seeds by default; samplers.md has the results. 20
+seeds take two minutes on one core.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NOISE = 0.5
 
 
 def surface(alpha: float, beta: float) -> float:
-    """True UA in points: a ridge along which β falls with α, and on it a narrow optimum."""
+    """Return the true UA in points: a ridge along which β falls with α, and a narrow optimum."""
     ridge = math.exp(-(((beta - 1.5 + 3 * alpha) / 1.2) ** 2) / 2)
     peak = math.exp(-(((alpha - 0.15) / 0.08) ** 2 + ((beta - 1.05) / 0.5) ** 2) / 2)
     return 60 + 3 * ridge + 3 * peak
@@ -35,9 +35,9 @@ BEST = surface(0.15, 1.05)
 
 
 def search(sampler: str, seed: int) -> list[float]:
-    """Return the simple regret after each budget: the optimum less the chosen point's true UA.
+    """Return the simple regret after each budget: the optimum less the best trial's true UA.
 
-    Chosen is the point with the best noisy UA.
+    The best trial is that of the highest noisy UA.
     """
     study = optuna.create_study(direction="maximize")
     noise = np.random.default_rng(seed).normal(scale=NOISE, size=max(BUDGETS))
@@ -51,7 +51,7 @@ def search(sampler: str, seed: int) -> list[float]:
 
 
 def main(seeds: int, write: Callable[[str], object]) -> None:
-    """Print a table: regrets in points of UA, and p of being no better than random."""
+    """Print a table: regrets in points of UA, and p against random search."""
     regrets = {name: np.array([search(name, seed) for seed in range(seeds)]) for name in SAMPLERS}
     others = [(name, column) for name in SAMPLERS if name != "random" for column in range(2)]
     tests = [

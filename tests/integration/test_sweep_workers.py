@@ -1,4 +1,4 @@
-"""Several workers on one sweep: killed, asked to leave, short of a database."""
+"""Several workers on one sweep: killed, preempted, stopped, without their database."""
 
 from __future__ import annotations
 
@@ -16,19 +16,17 @@ from helpers.shell import SERCLI, Shell, spawned
 
 from sercli.search.study.study import Study
 
-POINTS = "arelu.alpha=0.1,0.2,0.3,0.4"
-
 
 @pytest.fixture(name="sweep")
 def _sweep(small: list[str]) -> list[str]:
-    """A sweep of four points; a fold takes about half a second."""
+    """A sweep of three trials; a fold takes about half a second."""
     return [
         "sweep",
         "--fold-workers",
         "1",
         *small[:-2],
         "activation=arelu",
-        POINTS,
+        "arelu.alpha=0.1,0.2,0.3",
         "trainer.steps=40",
         "experiment=s",
     ]
@@ -66,85 +64,90 @@ def start(sercli: Shell, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
+def study(sercli: Shell) -> Study:
+    return Study("s", sercli.folder / "runs")
+
+
 def finished(sercli: Shell) -> dict[Path, int]:
-    pages = (sercli.folder / "runs" / "s").glob("[!.]*/run.json")
-    return {summary: summary.stat().st_mtime_ns for summary in pages}
+    records = (sercli.folder / "runs" / "s").glob("[!.]*/run.json")
+    return {record: record.stat().st_mtime_ns for record in records}
 
 
-def units(sercli: Shell) -> list[Path]:
+def folds(sercli: Shell) -> list[Path]:
     return list((sercli.folder / "runs" / "s").glob(".*.partial/seed*/fold.json"))
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="looks for processes in /proc")
-def test_two_workers_of_which_one_is_killed_finish_each_point_once(
+def test_two_workers_of_which_one_is_killed_finish_each_trial_once(
     sercli: Shell, sweep: list[str]
 ) -> None:
     process = start(sercli, *sweep, "--workers", "2")
-    until(lambda: len(units(sercli)) >= 2)
+    until(lambda: len(folds(sercli)) >= 2)
     os.kill(spawned(1, process.pid)[0], signal.SIGKILL)
-    _, said = process.communicate(timeout=200)
+    out, err = process.communicate(timeout=200)
 
-    assert process.returncode == 0, said
-    assert "was killed (SIGKILL; out of memory?) and is restarted" in said
-    summary, trials = Study("s", sercli.folder / "runs").summarize()
-    assert summary.states["complete"] == trials["run"].nunique() == len(finished(sercli)) == 4
+    assert process.returncode == 0, err
+    assert "was killed (SIGKILL; out of memory?) and is restarted" in err
+    assert "s: 3 trials: 3 completed now, 0 earlier, 0 diverged, 0 failed" in out
+    summary, trials = study(sercli).summarize()
+    assert summary.states["complete"] == trials["run"].nunique() == len(finished(sercli)) == 3
     assert trials["worker"].nunique() >= 2
-    assert not units(sercli)
+    assert not folds(sercli)
 
 
 @pytest.mark.usefixtures("one_core")
-def test_a_worker_that_is_asked_to_leave_hands_its_point_back_and_another_goes_on(
+def test_a_preempted_worker_requeues_its_trial_and_another_resumes_it(
     sercli: Shell, sweep: list[str]
 ) -> None:
     process = start(sercli, *sweep, "--workers", "1", "trainer.patience=null")
-    until(lambda: bool(units(sercli)))
+    until(lambda: bool(folds(sercli)))
     process.send_signal(signal.SIGTERM)
-    out, said = process.communicate(timeout=60)
-    kept = {unit: unit.stat().st_mtime_ns for unit in units(sercli)}
-    assert process.returncode == 0, said
-    assert "wait" in out
+    out, err = process.communicate(timeout=60)
+    kept = folds(sercli)
+    assert process.returncode == 0, err
+    assert "waiting" in out
 
-    states = Study("s", sercli.folder / "runs").summarize()[0].states
-    assert (states["running"], states["waiting"]) == (0, 4 - len(finished(sercli)))
+    states = study(sercli).summarize()[0].states
+    assert (states["running"], states["waiting"]) == (0, 3 - len(finished(sercli)))
     worker = sercli("worker", "s", "--fold-workers", "1")
     assert worker.returncode == 0, worker.stderr
     if kept:
         assert "folds × seeds were done before: going on" in worker.stderr
-    assert len(finished(sercli)) == 4
-    assert Study("s", sercli.folder / "runs").summarize()[0].complete
+    assert len(finished(sercli)) == 3
+    assert study(sercli).summarize()[0].complete
 
 
 @pytest.mark.usefixtures("one_core")
-def test_a_stopped_sweep_claims_nothing_more_until_it_is_started_again(
+def test_a_stopped_sweep_claims_nothing_more_until_it_is_resumed(
     sercli: Shell, sweep: list[str]
 ) -> None:
     process = start(sercli, *sweep, "--workers", "1")
-    until(lambda: bool(units(sercli)))
-    assert "run the sweep command again to resume" in sercli.ok("stop", "s")
-    _, said = process.communicate(timeout=120)
+    until(lambda: bool(folds(sercli)))
+    assert "to resume" in sercli.ok("stop", "s")
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert "is stopped: by sercli stop" in said
-    assert len(finished(sercli)) < 4
+    assert "is stopped: by sercli stop" in err
+    assert len(finished(sercli)) < 3
 
-    assert "4 trials" in sercli.ok(*sweep, "--workers", "1")
-    assert len(finished(sercli)) == 4
+    assert "3 trials" in sercli.ok(*sweep, "--workers", "1")
+    assert len(finished(sercli)) == 3
 
 
 @pytest.mark.usefixtures("one_core")
-def test_a_database_that_is_away_for_a_while_is_waited_for(
+def test_an_outage_of_the_database_is_waited_for(
     sercli: Shell, sweep: list[str], server: Postgres
 ) -> None:
     process = start(sercli, *sweep, "--workers", "1", "--storage", server.url)
-    until(lambda: bool(units(sercli)))
+    until(lambda: bool(folds(sercli)))
     server.stop()
     assert process.stderr is not None
     assert any("the storage of the study does not answer" in line for line in process.stderr)
     server.start()
-    _, said = process.communicate(timeout=200)
+    _, err = process.communicate(timeout=200)
 
-    assert process.returncode == 0, said
-    assert "the storage of the study answers again: resuming" in said
-    assert len(finished(sercli)) == 4
+    assert process.returncode == 0, err
+    assert "the storage of the study answers again: resuming" in err
+    assert len(finished(sercli)) == 3
     assert "--storage" not in sercli.ok("report", "s", "--unseal")
 
 
