@@ -59,7 +59,7 @@ class AudioIndex:
             name = name_of(place)
             first = self._places.setdefault(name, place)
             if first != place:
-                reason = f"{name} is {first.as_posix()} already"
+                reason = f"{name} is already read from {first.as_posix()}"
                 self.refused.append(Refusal(place.as_posix(), reason))
 
     def take(self, name: str) -> Path | None:
@@ -69,7 +69,7 @@ class AudioIndex:
             ValueError: An earlier label has this file.
         """
         if name in self._taken:
-            raise ValueError(f"{name} is labelled already")
+            raise ValueError(f"{name} is already labelled")
         if name not in self._places:
             return None
         self._taken.add(name)

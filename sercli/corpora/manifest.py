@@ -115,7 +115,7 @@ def build_manifest(
 
 def _repeated(table: pd.DataFrame) -> dict[int, str]:
     twice = table.index[table["utterance"].duplicated()]
-    return dict.fromkeys(twice, "is listed already; every utterance needs an id of its own")
+    return dict.fromkeys(twice, "is already listed; utterance ids must be unique")
 
 
 def _refusals(table: pd.DataFrame, reasons: Mapping[int, str]) -> Iterator[Refusal]:

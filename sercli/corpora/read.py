@@ -55,5 +55,5 @@ def _no_target(manifest: Manifest, dataset: DatasetConfig) -> str:
     wanted = ", ".join(dataset.classes) or "none"
     return (
         f"{dataset.name}: no utterance has an emotion that dataset.classes maps to a class "
-        f"({wanted}). Emotions there: {there}"
+        f"({wanted}). Emotions found: {there}"
     )

@@ -84,7 +84,7 @@ class Table:
                 row = to_row(record.cells)
                 first = places.setdefault(row.get("utterance", record.place), record.place)
                 if first != record.place:
-                    raise ValueError(f"{row['utterance']} is listed in {first} already")
+                    raise ValueError(f"{row['utterance']} is already listed in {first}")
                 rows.append(row)
             except (ValueError, OSError) as error:
                 refused.append(Refusal(record.place, str(error)))
@@ -149,7 +149,7 @@ def read_delimited(path: Path, delimiter: str = ",", *, quoted: bool = True) -> 
         if len(cells) == len(columns):
             records.append(Record(place, dict(zip(columns, cells, strict=True))))
         else:
-            reason = f"the line has {len(cells)} cells where the header has {len(columns)}"
+            reason = f"the line has {len(cells)} values, the header {len(columns)}"
             refused.append(Refusal(place, reason))
     return Table(path, columns, tuple(records), tuple(refused))
 

@@ -78,7 +78,7 @@ def test_a_label_takes_its_file_once(tmp_path: Path) -> None:
     index = AudioIndex(tmp_path)
     assert index.take("x") == tmp_path / "a/x.wav"
     assert index.take("z") is None
-    with pytest.raises(ValueError, match="x is labelled already"):
+    with pytest.raises(ValueError, match="x is already labelled"):
         index.take("x")
 
 
@@ -87,7 +87,7 @@ def test_files_that_no_label_takes_are_refused(tmp_path: Path) -> None:
     index = AudioIndex(tmp_path)
     index.take("x")
     assert index.without_label() == [Refusal("a/y.wav", "has no label")]
-    assert index.refused == [Refusal("b/x.wav", "x is a/x.wav already")]
+    assert index.refused == [Refusal("b/x.wav", "x is already read from a/x.wav")]
 
 
 def test_names_may_be_made_of_the_whole_path(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_of_an_utterance_that_is_listed_twice_the_first_counts() -> None:
     assert manifest.table["audio"].tolist() == ["a.wav", "b.wav"]
     (refusal,) = manifest.refused
     assert refusal.file == "second.wav"
-    assert refusal.reason.startswith("utterance 'a' is listed already")
+    assert refusal.reason.startswith("utterance 'a' is already listed")
 
 
 def test_of_an_utterance_that_is_listed_twice_the_one_that_can_be_used_counts() -> None:

@@ -84,7 +84,7 @@ def test_the_audio_of_a_relative_root_has_an_absolute_path(
 
 def test_a_task_that_no_utterance_fits_is_told_the_emotions_that_are_there(tmp_path: Path) -> None:
     write_nemo(tmp_path / "nemo")
-    with pytest.raises(RequestError, match=r"dataset\.classes.*\(anger\)\. Emotions there: fear"):
+    with pytest.raises(RequestError, match=r"dataset\.classes.*\(anger\)\. Emotions found: fear"):
         read_corpus(replace(NEMO, root=str(tmp_path / "nemo")))
 
 

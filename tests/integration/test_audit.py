@@ -77,7 +77,7 @@ def test_refused_utterances_are_an_error_unless_they_are_allowed(sercli: Shell, 
         assert "Refused: 2" in done.stdout
         rows = done.stdout.splitlines()
         assert any(
-            "mine.csv:5 " in row and "a is listed in mine.csv:2 already" in row for row in rows
+            "mine.csv:5 " in row and "a is already listed in mine.csv:2" in row for row in rows
         )
         assert any("empty file (0 bytes)" in row for row in rows)
 

@@ -62,7 +62,7 @@ def test_a_corpus_with_every_fault_is_read_to_its_end_and_each_fault_is_named(
     others = [each for each in audit["refused"] if Path(each["file"]).name not in files]
     assert len(others) == 3
     said = " ".join(f"{each['file']} {each['reason']}" for each in others)
-    for words in ("labelled already", "gone.wav is missing", "unlabelled.wav has no label"):
+    for words in ("already labelled", "gone.wav is missing", "unlabelled.wav has no label"):
         assert words in said
 
     assert sercli(*command).stdout == done.stdout

@@ -60,7 +60,7 @@ def _row(file: Path) -> Row:
     split = _SPLITS.get(file.parent.name)
     folder = file.parent.parent if split else file.parent
     if folder.name not in _EMOTIONS:
-        raise ValueError(f"lies in none of the folders {', '.join(_EMOTIONS)}")
+        raise ValueError(f"is in none of the folders {', '.join(_EMOTIONS)}")
     return row | {"emotion": folder.name, "split": split}
 
 
@@ -96,6 +96,6 @@ def _add_line(rows: dict[str, Row], line: str) -> str | None:
     if utterance not in rows:
         return f"{utterance} has no audio"
     if "transcript" in rows[utterance]:
-        return f"{utterance} has a text already"
+        return f"{utterance} already has a text"
     rows[utterance]["transcript"] = found["text"]
     return None

@@ -153,7 +153,7 @@ def _read_labels(dialogue: _Dialogue, refused: list[Refusal]) -> dict[str, _Line
                 refused.append(Refusal(place, "is not a label line"))
         elif label.utterance in lines:
             first = lines[label.utterance].place.rpartition(":")[2]
-            refused.append(Refusal(place, f"{label.utterance} is labelled in line {first} already"))
+            refused.append(Refusal(place, f"{label.utterance} is already labelled in line {first}"))
         else:
             lines[label.utterance] = _Line(place, label)
     return lines

@@ -89,13 +89,13 @@ class NamePattern:
         """
         name = re.fullmatch(self.regex, file.stem, re.ASCII)
         if name is None:
-            raise ValueError(f"is not named {self.parts}")
+            raise ValueError(f"the name does not match {self.parts}")
         return name
 
     def _check_folder(self, folder: str, row: Row) -> None:
         emotions = {each.casefold() for each in self.emotion_folders}
         if folder.casefold() in emotions - {str(row.get("emotion")).casefold()}:
-            raise ValueError(f"lies in the folder {folder}, but its name says {row['emotion']}")
+            raise ValueError(f"is in the folder {folder}, but its name says {row['emotion']}")
 
 
 def read_names(root: Path, to_row: ToRow, layout: str) -> tuple[list[Row], list[Refusal]]:
@@ -124,7 +124,7 @@ def read_names(root: Path, to_row: ToRow, layout: str) -> tuple[list[Row], list[
             first = rows.setdefault(row["utterance"], row | {"audio": str(file)})
             if first["audio"] != str(file):
                 seen = Path(first["audio"]).relative_to(root).as_posix()
-                raise ValueError(f"{row['utterance']} is {seen} already")
+                raise ValueError(f"{row['utterance']} is already read from {seen}")
         except ValueError as error:
             refused.append(Refusal(place.as_posix(), str(error)))
         except OSError as error:
@@ -138,7 +138,7 @@ def _not_the_corpus(root: Path, layout: str, refused: list[Refusal]) -> str:
     found = "no audio file is there"
     if refused:
         first = refused[0]
-        found = f"none of {len(refused)} files fits, the first one {first.file}: {first.reason}"
+        found = f"none of {len(refused)} files matches, the first one {first.file}: {first.reason}"
     return (
         f"{root}: {found}; expected {layout}. Set the folder of the corpus with dataset.root=PATH"
     )

@@ -25,7 +25,7 @@ _TEXTS = {"01": "Kids are talking by the door.", "02": "Dogs are sitting by the 
 _NAMES = NamePattern(
     r"03-(?P<channel>0[12])-(?P<emotion>0[1-8])-0[12]-(?P<transcript>0[12])-0[12]"
     r"-(?P<speaker>(?P<gender>0[1-9]|1\d|2[0-4]))",
-    parts="by seven numbers, such as 03-01-06-01-02-01-12",
+    parts="seven numbers, such as 03-01-06-01-02-01-12",
     layout="Actor_01/03-01-01-01-01-01-01.wav and so on",
     values={
         "speaker": "Actor_{}".format,

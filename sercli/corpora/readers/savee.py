@@ -37,6 +37,6 @@ def _row(file: Path) -> Row:
     row = _NAMES.row(file)
     speaker = row["speaker"] or file.parent.name
     if re.fullmatch(_SPEAKER, speaker) is None:
-        raise ValueError("names no speaker: expected DC/sa01 or DC_sa01")
+        raise ValueError("the speaker is missing: expected DC/sa01 or DC_sa01")
     utterance = f"{speaker}_{file.stem.rpartition('_')[2]}"
     return row | {"utterance": utterance, "speaker": speaker, "gender": "male"}

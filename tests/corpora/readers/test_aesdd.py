@@ -28,5 +28,5 @@ def test_a_file_in_the_folder_of_another_emotion_is_refused(tmp_path: Path) -> N
     add(tmp_path, "fear/a01 (1).wav", "Θυμός/a02 (1).wav")
     manifest = read("aesdd", tmp_path)
     assert manifest.table["utterance"].tolist() == ["a02 (1)"]
-    reason = "lies in the folder fear, but its name says anger"
+    reason = "is in the folder fear, but its name says anger"
     assert manifest.refused == (Refusal("fear/a01 (1).wav", reason),)

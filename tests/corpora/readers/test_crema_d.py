@@ -84,7 +84,7 @@ def test_a_broken_link_is_refused_and_the_rest_is_read(tmp_path: Path) -> None:
 def test_a_clone_that_holds_nothing_but_pointers_is_one_clear_error(tmp_path: Path) -> None:
     places = [f"AudioWAV/1001_{text}_ANG_XX.wav" for text in TEXTS]
     add(tmp_path, *places, content=POINTER)
-    with pytest.raises(RequestError, match=r"none of 11 files fits.*`git lfs pull`"):
+    with pytest.raises(RequestError, match=r"none of 11 files matches.*`git lfs pull`"):
         read("crema_d", tmp_path)
 
 
@@ -97,7 +97,7 @@ def test_the_actors_are_read_in_every_encoding(tmp_path: Path, encoding: str) ->
     assert rows(manifest, "gender") == [("male",)]
     assert refusals(manifest) == {
         "VideoDemographics.csv:4": "Sex 'Unknown' is neither Female nor Male",
-        "VideoDemographics.csv:5": "the line has 2 cells where the header has 5",
+        "VideoDemographics.csv:5": "the line has 2 values, the header 5",
     }
 
 

@@ -119,7 +119,7 @@ def test_lines_that_belong_to_no_audio_are_refused_and_the_rest_is_read(tmp_path
     assert manifest.refused == (
         Refusal("0011/0011.txt:2", "is not a transcript line"),
         Refusal("0011/0011.txt:3", "0011_000352 has no audio"),
-        Refusal("0011/0011.txt:4", "0011_000351 has a text already"),
+        Refusal("0011/0011.txt:4", "0011_000351 already has a text"),
     )
 
 
@@ -149,9 +149,12 @@ def test_of_a_corpus_unpacked_twice_the_first_transcript_counts(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("stray", "reason"),
     [
-        ("0011/Angry/train/noise (1).wav", "is not named speaker_number, such as 0001_000351"),
-        ("0011/Ärger/train/0011_000360.wav", "lies in none of the folders Angry, Happy, "),
-        ("0011/train/0011_000360.wav", "lies in none of the folders Angry, Happy, "),
+        (
+            "0011/Angry/train/noise (1).wav",
+            "the name does not match speaker_number, such as 0001_000351",
+        ),
+        ("0011/Ärger/train/0011_000360.wav", "is in none of the folders Angry, Happy, "),
+        ("0011/train/0011_000360.wav", "is in none of the folders Angry, Happy, "),
     ],
 )
 def test_a_stray_file_is_refused_and_the_rest_is_read(

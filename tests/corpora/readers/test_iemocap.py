@@ -221,7 +221,7 @@ def test_a_turn_labelled_twice_counts_once(tree: Tree) -> None:
     assert manifest.table["emotion"].tolist() == ["ang"]
     (refusal,) = manifest.refused
     assert refusal.file.endswith("Ses01F_impro01.txt:3")
-    assert "labelled in line 2 already" in refusal.reason
+    assert "already labelled in line 2" in refusal.reason
 
 
 def test_a_dialogue_without_transcript_is_refused_once_and_the_rest_is_read(tree: Tree) -> None:

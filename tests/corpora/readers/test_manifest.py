@@ -140,14 +140,14 @@ def test_an_utterance_that_is_listed_twice_counts_once(tmp_path: Path) -> None:
     manifest = read(csv(tmp_path, "a,a.wav,S1,A", "a,b.wav,S1,B", "b,b.wav,S1,A"))
     assert manifest.table["utterance"].tolist() == ["a", "b"]
     assert manifest.table["emotion"].tolist() == ["A", "A"]
-    assert manifest.refused == (Refusal("mine.csv:3", "a is listed in mine.csv:2 already"),)
+    assert manifest.refused == (Refusal("mine.csv:3", "a is already listed in mine.csv:2"),)
 
 
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("stray", "the line has 1 cells where the header has 8"),
-        ("x,a.wav,S1,A,0,1,0,yes,more", "the line has 9 cells where the header has 8"),
+        ("stray", "the line has 1 values, the header 8"),
+        ("x,a.wav,S1,A,0,1,0,yes,more", "the line has 9 values, the header 8"),
         ("x,nowhere.wav,S1,A,0,1,0,yes", "nowhere.wav is missing"),
         (",a.wav,S1,A,0,1,0,yes", "has no utterance"),
         ("x,a.wav,S1,,0,1,0,yes", "has no emotion"),

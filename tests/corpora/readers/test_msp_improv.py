@@ -84,7 +84,7 @@ def test_what_cannot_be_used_is_refused_and_the_rest_is_read(tmp_path: Path) -> 
     assert rows(manifest, "utterance", "emotion") == [(f"MSP-IMPROV-{NAMES[0]}", "N")]
     assert refusals(manifest) == {
         "Evaluation.txt:1": "is not a label line",
-        "Evaluation.txt:5": f"MSP-IMPROV-{NAMES[0]} is labelled already",
+        "Evaluation.txt:5": f"MSP-IMPROV-{NAMES[0]} is already labelled",
         "Evaluation.txt:6": f"MSP-IMPROV-{NAMES[2]}.wav is missing",
         "Evaluation.txt:7": "is not a label line",
         "Evaluation.txt:8": "is not a label line",

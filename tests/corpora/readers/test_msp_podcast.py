@@ -125,13 +125,13 @@ def test_what_cannot_be_used_is_refused_and_the_rest_is_read(tmp_path: Path) -> 
     assert rows(manifest, "utterance", "emotion") == [("MSP-PODCAST_0001_0001", "N")]
     first = "Audios/MSP-PODCAST_0001_0001.wav"
     assert refusals(manifest) == {
-        "labels_consensus.csv:3": "MSP-PODCAST_0001_0001 is labelled already",
+        "labels_consensus.csv:3": "MSP-PODCAST_0001_0001 is already labelled",
         "labels_consensus.csv:4": "MSP-PODCAST_0001_0004.wav is missing",
-        "labels_consensus.csv:5": "the line has 1 cells where the header has 8",
+        "labels_consensus.csv:5": "the line has 1 values, the header 8",
         "labels_consensus.csv:6": "Split_Set 'Test9' is none of train, development, validation, "
         "test1, test2, test3",
         "labels_consensus.csv:7": "has no SpkrID",
-        "Backup/MSP-PODCAST_0001_0001.wav": f"MSP-PODCAST_0001_0001 is {first} already",
+        "Backup/MSP-PODCAST_0001_0001.wav": f"MSP-PODCAST_0001_0001 is already read from {first}",
         "Audios/MSP-PODCAST_0001_0002.wav": "has no label",
         "Audios/MSP-PODCAST_0001_0003.wav": "has no label",
         "Audios/Kopie (ü).wav": "has no label",

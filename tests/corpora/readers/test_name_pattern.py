@@ -51,7 +51,7 @@ CORPORA = [
             *("anger/a01.wav", "anger/a01 1.wav", "anger/x01 (1).wav", "anger/a01 (1) copy.wav"),
             *("anger/a1 (1).wav", "anger/α01 (1).wav"),
         ),
-        "is not named emotion, sentence (speaker), such as a01 (1)",
+        "the name does not match emotion, sentence (speaker), such as a01 (1)",
         "anger/a01 (1).wav",
     ),
     Corpus(
@@ -64,7 +64,7 @@ CORPORA = [
             "transcript": "It's eleven o'clock.",
         },
         ("1001_DFA_ANG.wav", "1001_DFA_BOR_XX.wav", "1001_DFA_ANG_XX (ö 1).wav"),
-        "is not named actor_sentence_emotion_level, such as 1001_DFA_ANG_XX",
+        "the name does not match actor_sentence_emotion_level, such as 1001_DFA_ANG_XX",
         "AudioWAV/1001_DFA_ANG_XX.wav",
     ),
     Corpus(
@@ -81,7 +81,7 @@ CORPORA = [
             *("wav/Lippen (1).wav", "wav/03a01F.wav", "wav/3a01Fa.wav", "wav/03a01fa.wav"),
             "wav/03a01Fa - Kopie.wav",
         ),
-        "is not named speaker, text, emotion and version, such as 03a01Fa",
+        "the name does not match speaker, text, emotion and version, such as 03a01Fa",
         "wav/03a01Fa.wav",
     ),
     Corpus(
@@ -92,7 +92,7 @@ CORPORA = [
             *("f1/xyz-f1-b1.wav", "f1/rab-f1.wav", "f1/rab f1 b1.wav", "f1/Füße (1).wav"),
             *("f1/rab-f1-b1 (copy).wav", "f1/RAB-F1-B1.wav"),
         ),
-        "is not named emotion-speaker-sentence, such as rab-f1-b1",
+        "the name does not match emotion-speaker-sentence, such as rab-f1-b1",
         "f1/rab-f1-b1.wav",
     ),
     Corpus(
@@ -100,7 +100,7 @@ CORPORA = [
         "0011/Angry/evaluation/0011_000351.wav",
         {"speaker": "0011", "gender": "male", "emotion": "Angry", "label": "anger", "split": "dev"},
         ("0011/Angry/train/noise (1).wav",),
-        "is not named speaker_number, such as 0001_000351",
+        "the name does not match speaker_number, such as 0001_000351",
         "0001/Angry/train/0001_000351.wav",
     ),
     Corpus(
@@ -121,7 +121,7 @@ CORPORA = [
             "Actor_01/03-01-03-01-01-01.wav",
             "Actor_01/03-01-03-01-01-01-01 (1).wav",
         ),
-        "is not named by seven numbers, such as 03-01-06-01-02-01-12",
+        "the name does not match seven numbers, such as 03-01-06-01-02-01-12",
         "Actor_01/03-01-01-01-01-01-01.wav",
     ),
     Corpus(
@@ -135,7 +135,7 @@ CORPORA = [
             "label": "sadness",
         },
         ("AudioData/DC/s01.wav", "AudioData/DC/a1 (é).wav"),
-        "is not named emotion and number, such as sa01 or DC_sa01",
+        "the name does not match emotion and number, such as sa01 or DC_sa01",
         "AudioData/DC/a01.wav",
     ),
     Corpus(
@@ -146,7 +146,7 @@ CORPORA = [
             *("male/M01X01.wav", "male/X01A01.wav", "male/M1A01.wav", "male/M01A.wav"),
             *("male/M01A01 (2).wav", "male/پرونده.wav"),
         ),
-        "is not named speaker, emotion, number, such as M01A01",
+        "the name does not match speaker, emotion, number, such as M01A01",
         "male/M01A01.wav",
     ),
     Corpus(
@@ -160,7 +160,7 @@ CORPORA = [
             "transcript": "Say the word back.",
         },
         ("OAF_back.wav", "OAF_back_surprise.wav", "Kopie von (ü).wav", "OAF__angry.wav"),
-        "is not named speaker_word_emotion, such as OAF_back_angry",
+        "the name does not match speaker_word_emotion, such as OAF_back_angry",
         "OAF_back_angry.wav",
     ),
     Corpus(
@@ -171,7 +171,7 @@ CORPORA = [
             *("Angry/1157_xx_acik.wav", "Angry/kz_acik.wav", "Angry/1157_kz_açık.wav"),
             "Angry/1157_kz_acik (1).wav",
         ),
-        "is not named speaker_emotion_word, such as 1157_kz_acik",
+        "the name does not match speaker_emotion_word, such as 1157_kz_acik",
         "Sound Source/Angry/1157_kz_acik.wav",
     ),
     Corpus(
@@ -182,7 +182,7 @@ CORPORA = [
             *("Angry/SM1_F1.wav", "Angry/SX1_F1_A01.wav", "Angry/SM1_F1_X01.wav"),
             *("Angry/SM1 F1 A01.wav", "Angry/شام.wav"),
         ),
-        "is not named speaker_file_emotion, such as SM1_F1_A01",
+        "the name does not match speaker_file_emotion, such as SM1_F1_A01",
         "Angry/SM1_F1_A01.wav",
     ),
 ]
@@ -264,7 +264,7 @@ def test_a_root_of_another_layout_is_told_what_is_expected(corpus: Corpus, tmp_p
     add(tmp_path, "other corpus.wav")
     with pytest.raises(RequestError) as error:
         read(corpus.choice, tmp_path)
-    assert "none of 1 files fits, the first one other corpus.wav: " in str(error.value)
+    assert "none of 1 files matches, the first one other corpus.wav: " in str(error.value)
     assert f"; expected {corpus.layout}" in str(error.value)
     assert "dataset.root=PATH" in str(error.value)
 
@@ -273,7 +273,7 @@ def test_of_a_corpus_unpacked_twice_each_utterance_counts_once(tmp_path: Path) -
     add(tmp_path, "EMOVO/f1/rab-f1-b1.wav", "f1/rab-f1-b1.wav")
     manifest = read("emovo", tmp_path)
     assert manifest.table["audio"].tolist() == [str(tmp_path / "EMOVO/f1/rab-f1-b1.wav")]
-    reason = "rab-f1-b1 is EMOVO/f1/rab-f1-b1.wav already"
+    reason = "rab-f1-b1 is already read from EMOVO/f1/rab-f1-b1.wav"
     assert manifest.refused == (Refusal("f1/rab-f1-b1.wav", reason),)
 
 
@@ -351,8 +351,8 @@ def test_of_two_files_of_an_utterance_the_second_one_is_refused(tmp_path: Path) 
     rows, refused = read_names(tmp_path, row, LAYOUT)
     assert [each["audio"] for each in rows] == [str(tmp_path / "a/x.wav")]
     assert refused == [
-        Refusal("b/x.flac", "x is a/x.wav already"),
-        Refusal("b/x.wav", "x is a/x.wav already"),
+        Refusal("b/x.flac", "x is already read from a/x.wav"),
+        Refusal("b/x.wav", "x is already read from a/x.wav"),
     ]
 
 
@@ -368,6 +368,8 @@ def test_a_root_without_audio_is_told_what_was_expected(tmp_path: Path) -> None:
 
 def test_a_root_with_audio_of_another_corpus_is_told_why_it_does_not_fit(tmp_path: Path) -> None:
     add(tmp_path, "odd.wav", "sub/odd.wav")
-    message = r"none of 2 files fits, the first one odd\.wav: has an odd name; expected a/NAME\.wav"
+    message = (
+        r"none of 2 files matches, the first one odd\.wav: has an odd name; expected a/NAME\.wav"
+    )
     with pytest.raises(RequestError, match=message):
         read_names(tmp_path, row, LAYOUT)

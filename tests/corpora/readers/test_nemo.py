@@ -64,7 +64,7 @@ def test_what_cannot_be_used_is_refused_and_the_rest_is_read(tmp_path: Path) -> 
     manifest = read(tmp_path)
     assert manifest.table["utterance"].tolist() == ["EB0_anger_1"]
     assert set(manifest.refused) == {
-        Refusal("data.tsv:2", "the line has 1 cells where the header has 7"),
+        Refusal("data.tsv:2", "the line has 1 values, the header 7"),
         Refusal("data.tsv:3", "samples/EB0_anger_2.flac is missing"),
         Refusal("data.tsv:4", "has no emotion"),
     }
@@ -76,7 +76,7 @@ def test_a_turn_that_is_listed_twice_counts_once(tmp_path: Path) -> None:
     manifest = read(tmp_path)
     assert manifest.table["emotion"].tolist() == ["anger", "anger"]
     assert manifest.refused == (
-        Refusal("data.tsv:4", "EB0_anger_1 is listed in data.tsv:2 already"),
+        Refusal("data.tsv:4", "EB0_anger_1 is already listed in data.tsv:2"),
     )
 
 

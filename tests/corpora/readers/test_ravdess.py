@@ -46,7 +46,7 @@ def test_the_second_copy_in_a_nested_folder_is_refused(tmp_path: Path) -> None:
     manifest = read("ravdess", tmp_path)
     assert rows(manifest, "audio") == [(str(tmp_path / place),)]
     assert refusals(manifest) == {
-        f"audio_speech_actors_01-24/{place}": f"03-01-03-01-01-01-01 is {place} already"
+        f"audio_speech_actors_01-24/{place}": f"03-01-03-01-01-01-01 is already read from {place}"
     }
 
 

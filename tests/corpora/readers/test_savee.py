@@ -33,7 +33,7 @@ def test_a_corpus_in_both_layouts_is_read_once(tmp_path: Path) -> None:
     add(tmp_path, "AudioData/DC/a01.wav", "DC_a01.wav")
     manifest = read("savee", tmp_path)
     assert rows(manifest, "utterance") == [("DC_a01",)]
-    assert refusals(manifest) == {"DC_a01.wav": "DC_a01 is AudioData/DC/a01.wav already"}
+    assert refusals(manifest) == {"DC_a01.wav": "DC_a01 is already read from AudioData/DC/a01.wav"}
 
 
 def test_what_names_no_speaker_or_emotion_is_refused_and_the_rest_is_read(tmp_path: Path) -> None:
@@ -41,9 +41,9 @@ def test_what_names_no_speaker_or_emotion_is_refused_and_the_rest_is_read(tmp_pa
     add(tmp_path, "AudioData/DC/a1 (é).wav", "AudioData/DC/._a03.wav", "AudioData/Info.txt")
     manifest = read("savee", tmp_path)
     assert rows(manifest, "utterance") == [("DC_a01",)]
-    unnamed = "is not named emotion and number, such as sa01 or DC_sa01"
+    unnamed = "the name does not match emotion and number, such as sa01 or DC_sa01"
     assert refusals(manifest) == {
-        "AudioData/a02.wav": "names no speaker: expected DC/sa01 or DC_sa01",
+        "AudioData/a02.wav": "the speaker is missing: expected DC/sa01 or DC_sa01",
         "AudioData/DC/s01.wav": unnamed,
         "AudioData/DC/a1 (é).wav": unnamed,
     }

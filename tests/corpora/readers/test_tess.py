@@ -46,8 +46,8 @@ def test_a_stray_file_and_a_second_copy_are_refused_and_the_rest_is_read(tmp_pat
     add(tmp_path, place, f"TESS data/{place}", *stray, "OAF_angry/._OAF_bar_angry.wav")
     manifest = read("tess", tmp_path)
     assert rows(manifest, "audio") == [(str(tmp_path / place),)]
-    unnamed = "is not named speaker_word_emotion, such as OAF_back_angry"
+    unnamed = "the name does not match speaker_word_emotion, such as OAF_back_angry"
     assert refusals(manifest) == {
-        f"TESS data/{place}": f"OAF_back_angry is {place} already",
+        f"TESS data/{place}": f"OAF_back_angry is already read from {place}",
         **dict.fromkeys(stray, unnamed),
     }

@@ -39,7 +39,7 @@ def test_a_file_in_the_folder_of_another_emotion_is_refused(tmp_path: Path) -> N
     add(tmp_path, "Sad/1157_kz_acik.wav", "Angry/1157_kz_dil.wav", "flat/1157_hl_dil.wav")
     manifest = read("turev", tmp_path)
     assert manifest.table["utterance"].tolist() == ["1157_kz_dil", "1157_hl_dil"]
-    reason = "lies in the folder Sad, but its name says Angry"
+    reason = "is in the folder Sad, but its name says Angry"
     assert manifest.refused == (Refusal("Sad/1157_kz_acik.wav", reason),)
 
 

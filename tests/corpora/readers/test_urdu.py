@@ -30,5 +30,5 @@ def test_a_file_in_the_folder_of_another_emotion_is_refused(tmp_path: Path) -> N
     add(tmp_path, "SAD/SM1_F1_A01.wav", "URDU-Dataset-master/SM1_F2_A02.wav")
     manifest = read("urdu", tmp_path)
     assert manifest.table["utterance"].tolist() == ["SM1_F2_A02"]
-    reason = "lies in the folder SAD, but its name says Angry"
+    reason = "is in the folder SAD, but its name says Angry"
     assert manifest.refused == (Refusal("SAD/SM1_F1_A01.wav", reason),)
