@@ -100,7 +100,7 @@ def why_not_fused(model: nn.Module, device: str = "cpu") -> list[str]:
     reasons: dict[str, None] = {}
     for layer in model.modules():
         if not isinstance(cell := getattr(layer, "cell", None), Cell):
-            continue
+            continue  # no RecurrentLayer, a class that this module cannot import
         for activation in layer.get_submodule("activations").children():
             try:
                 _FUSED[_fused_for(device)].prepare(cell, activation, device)

@@ -49,6 +49,7 @@ def run(cell: Cell, recurrences: Sequence[Recurrence]) -> list[Unrolled]:
     operands = [_operands(*each) for each in zip(recurrences, numbers, strict=True)]
     call = KernelCall(
         cell.name,
+        cell.states,
         tuple(
             _kernel_recurrence(each, own, kind)
             for each, own in zip(recurrences, operands, strict=True)

@@ -50,12 +50,14 @@ class KernelCall:
 
     Attributes:
         cell: Name of the cell.
+        states: Number of tensors in its state.
         recurrences: The recurrences.
         keep: True if the forward pass keeps what a backward pass needs.
         bfloat16: True if products are taken in bfloat16; sums and states stay float32.
     """
 
     cell: str
+    states: int
     recurrences: tuple[KernelRecurrence, ...]
     keep: bool
     bfloat16: bool
@@ -63,7 +65,7 @@ class KernelCall:
     @property
     def outputs(self) -> int:
         """Tensors that each recurrence returns: the states of all steps, and the final ones."""
-        return 3 if self.cell == "lstm" else 2
+        return 1 + self.states
 
     def times(self, n: int) -> KernelCall:
         """Return the call for an ensemble of ``n``."""
