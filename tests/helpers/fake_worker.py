@@ -1,4 +1,4 @@
-"""A worker that does what it is told: for tests of what starts workers, and of no more."""
+"""A worker whose behaviour its options name, for tests of the launchers."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _STATUS, _KILL_UNTIL = "status=", "kill_until="
 
 
 def work(options: WorkerOptions) -> int:
-    """Do what the one override says.
+    """Behave as the only override says.
 
-    ``status=3``: end with it. ``kill_until=2``: be killed until the second start. ``SIGTERM``,
-    ``SIGUSR2``: work until that signal. ``pool``: start a pool, work until SIGTERM, and see
-    whether the pool still works. Every start leaves a line with the GPU that it sees.
+    ``status=3``: exit with it. ``kill_until=2``: be killed until the second start. ``SIGTERM``,
+    ``SIGUSR2``: run until that signal. ``pool``: start a pool, run until SIGTERM, and check that
+    the pool still works. Every start writes a line with its process and its GPU.
     """
     (word,) = options.overrides
     log = options.runs / f"{options.name}"

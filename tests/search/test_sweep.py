@@ -1,4 +1,4 @@
-"""The sweep: every point run once, through failures, divergences and interruptions."""
+"""The sweep: every trial is trained once, through failures, divergences and interruptions."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def states(result: SweepResult) -> dict[str, int]:
     return {state: n for state, n in result.summary.states.items() if n}
 
 
-def test_every_point_gets_a_record_and_dev_ua_is_the_objective(
+def test_every_trial_has_a_record_and_its_objective_is_ua_on_dev(
     plan: Callable[..., Plan], tmp_path: Path, reads: list[Config]
 ) -> None:
     result = sweep(plan("activation=tanh,relu", "seeds=[0],[1]"))
@@ -84,10 +84,10 @@ def test_every_point_gets_a_record_and_dev_ua_is_the_objective(
         record.metrics["dev_ua"] for record in result.records
     ]
     assert [trial.params["activation"] for trial in trials] == ["tanh", "tanh", "relu", "relu"]
-    assert len(reads) == 1  # all points read the same corpus
+    assert len(reads) == 1  # all trials read the same corpus
 
 
-def test_the_winner_is_the_best_on_dev_and_stands_on_the_page(
+def test_the_winner_is_the_best_on_dev_and_is_in_the_summary(
     plan: Callable[..., Plan], tmp_path: Path
 ) -> None:
     result = sweep(plan("activation=tanh,relu"))
@@ -104,7 +104,7 @@ def test_the_winner_is_the_best_on_dev_and_stands_on_the_page(
     assert trials["param/activation"].tolist() == ["tanh", "relu"]
 
 
-def test_a_finished_sweep_runs_nothing_again(plan: Callable[..., Plan], watching: Any) -> None:
+def test_a_finished_sweep_trains_nothing_again(plan: Callable[..., Plan], watching: Any) -> None:
     first = sweep(plan("activation=tanh,relu"))
     progress = watching()
 
@@ -128,12 +128,12 @@ def test_a_sweep_may_grow(plan: Callable[..., Plan], watching: Any) -> None:
     assert result.summary.space == {"activation": "tanh,relu; tanh,relu,leaky_relu"}
 
 
-def test_a_stopped_sweep_goes_on_where_it_was(plan: Callable[..., Plan], watching: Any) -> None:
-    def stop_in_the_second_point(task: str, count: float) -> None:
+def test_an_interrupted_sweep_resumes(plan: Callable[..., Plan], watching: Any) -> None:
+    def stop_in_the_second_trial(task: str, count: float) -> None:
         if progress.steps == RUN_STEPS + STEPS + 1:
             raise Interrupted
 
-    progress = watching(stop_in_the_second_point)
+    progress = watching(stop_in_the_second_trial)
     with pytest.raises(Interrupted):
         sweep(plan("activation=tanh,relu,leaky_relu"), progress)
 
@@ -145,7 +145,7 @@ def test_a_stopped_sweep_goes_on_where_it_was(plan: Callable[..., Plan], watchin
     assert activations(result.records) == ["tanh", "relu", "leaky_relu"]
 
 
-def test_a_point_that_makes_no_sense_is_refused_before_any_work(
+def test_an_invalid_trial_is_refused_before_any_work(
     plan: Callable[..., Plan], tmp_path: Path
 ) -> None:
     with pytest.raises(RequestError, match=r"arelu.alpha=0.8.*: .* lies outside its clamp"):
@@ -161,7 +161,7 @@ def no_memory_for_tanh(run: ValidatedRun, *arguments: Any, **options: Any) -> tu
     return train_run(run, *arguments, **options)
 
 
-def test_a_failed_point_is_tried_again_noted_and_run_by_the_next_sweep(
+def test_a_failed_trial_is_retried_noted_and_trained_by_the_next_sweep(
     plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch, watching: Any
 ) -> None:
     progress = watching()
@@ -184,7 +184,7 @@ def a_bug(config: Config, *arguments: Any, **options: Any) -> tuple[Record, bool
     raise ZeroDivisionError(f"division of {config.seeds[0]} by zero")
 
 
-def test_a_sweep_whose_first_points_all_fail_alike_stops_and_says_so(
+def test_a_sweep_whose_first_trials_all_fail_alike_stops_and_says_so(
     plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sercli.search.worker.runner.train_run", a_bug)
@@ -198,7 +198,7 @@ def test_a_sweep_whose_first_points_all_fail_alike_stops_and_says_so(
     assert not result.succeeded
 
 
-def test_points_that_fail_alike_are_one_line(
+def test_trials_that_fail_alike_are_one_line(
     plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep(plan("seeds=[7],[8]", "activation=relu"))
@@ -206,12 +206,12 @@ def test_points_that_fail_alike_are_one_line(
 
     result = sweep(plan("seeds=[0],[1],[2],[3]", "activation=relu"))
 
-    ((points, cause),) = result.failed
-    assert points.endswith("and 3 more")
+    ((trials, cause),) = result.failed
+    assert trials.endswith("and 3 more")
     assert cause == "ZeroDivisionError: division of 0 by zero"
 
 
-def test_a_diverged_point_is_a_result_and_is_not_tried_again(
+def test_a_diverged_trial_is_a_result_and_is_not_retried(
     plan: Callable[..., Plan], watching: Any
 ) -> None:
     planned = plan("activation=relu", "optim.lr=1e20,0.01")
@@ -227,7 +227,7 @@ def test_a_diverged_point_is_a_result_and_is_not_tried_again(
     assert second.lines() == ["study: 2 trials: 0 completed now, 2 earlier, 1 diverged, 0 failed"]
 
 
-def test_a_point_whose_record_was_removed_is_run_again(
+def test_a_trial_whose_record_was_removed_is_trained_again(
     plan: Callable[..., Plan], watching: Any
 ) -> None:
     first = sweep(plan("activation=tanh,relu"))
@@ -256,7 +256,7 @@ def test_a_run_that_was_trained_before_is_taken_into_the_sweep(
     assert (result.finished_now, progress.steps) == (2, RUN_STEPS)
 
 
-def test_points_of_two_corpora_are_each_run_on_their_own(
+def test_trials_of_two_corpora_are_each_trained_on_their_own(
     plan: Callable[..., Plan], reads: list[Config]
 ) -> None:
     result = sweep(plan("features.pool=1,5", "activation=tanh,relu"))
@@ -267,7 +267,7 @@ def test_points_of_two_corpora_are_each_run_on_their_own(
     assert {config.features.pool for config in reads} == {1, 5}
 
 
-def test_points_that_turn_out_to_read_the_same_data_are_one_run(
+def test_trials_that_read_the_same_data_are_one_run(
     plan: Callable[..., Plan], watching: Any
 ) -> None:
     progress = watching()
@@ -278,7 +278,7 @@ def test_points_that_turn_out_to_read_the_same_data_are_one_run(
     assert progress.steps == RUN_STEPS
 
 
-def test_two_sweeps_at_once_share_the_points(plan: Callable[..., Plan], watching: Any) -> None:
+def test_two_sweeps_at_once_share_the_trials(plan: Callable[..., Plan], watching: Any) -> None:
     others: list[SweepResult] = []
 
     def sweep_too(task: str, count: float) -> None:
@@ -290,11 +290,11 @@ def test_two_sweeps_at_once_share_the_points(plan: Callable[..., Plan], watching
 
     assert states(result) == {"complete": 3}
     assert len(others) == 1
-    assert others[0].finished_now == 2  # the first point was at work elsewhere
+    assert others[0].finished_now == 2  # the first trial was trained elsewhere
     assert progress.steps == RUN_STEPS
 
 
-def test_a_search_spends_its_budget_and_a_larger_one_goes_on(
+def test_a_search_spends_its_budget_and_a_larger_one_extends_it(
     plan: Callable[..., Plan], watching: Any
 ) -> None:
     space = ["activation=arelu", "arelu.alpha=interval(0.01,0.99)", "arelu.beta=interval(-4,4)"]
@@ -311,9 +311,7 @@ def test_a_search_spends_its_budget_and_a_larger_one_goes_on(
     assert [each.key for each in second.records[:3]] == [each.key for each in first.records]
 
 
-def test_a_search_is_the_same_whenever_it_is_repeated(
-    plan: Callable[..., Plan], tmp_path: Path
-) -> None:
+def test_a_search_is_reproducible(plan: Callable[..., Plan], tmp_path: Path) -> None:
     space = ["activation=arelu", "arelu.alpha=interval(0.01,0.99)"]
     first = sweep(plan(*space, sampler="tpe", trials=3))
     shutil.rmtree(tmp_path / "study")
@@ -323,7 +321,7 @@ def test_a_search_is_the_same_whenever_it_is_repeated(
     assert [record.key for record in again.records] == [record.key for record in first.records]
 
 
-def test_excluded_proposals_do_not_count(plan: Callable[..., Plan], tmp_path: Path) -> None:
+def test_excluded_suggestions_do_not_count(plan: Callable[..., Plan], tmp_path: Path) -> None:
     file = tmp_path / "half.yaml"
     file.write_text(
         "sampler: random\ntrials: 4\nexclude: arelu.alpha > 0.5\n"
@@ -352,7 +350,7 @@ def test_a_search_where_everything_is_excluded_stops(
     assert result.stopped.endswith("are excluded; narrow the space (the last one: by the plan)")
 
 
-def test_what_a_sampler_proposes_where_nothing_can_be_is_excluded(
+def test_invalid_suggestions_of_a_sampler_are_excluded(
     plan: Callable[..., Plan], watching: Any
 ) -> None:
     progress = watching()
@@ -367,7 +365,7 @@ def test_what_a_sampler_proposes_where_nothing_can_be_is_excluded(
     assert "activation.alpha=0.99 lies outside its clamp" in note
 
 
-def test_a_bad_point_is_pruned_between_its_folds(
+def test_a_poor_trial_is_pruned_between_its_folds(
     plan: Callable[..., Plan], watching: Any, tmp_path: Path
 ) -> None:
     good = "[" + ",".join(map(str, range(3))) + "]"
@@ -384,7 +382,7 @@ def test_a_bad_point_is_pruned_between_its_folds(
     assert result.succeeded
 
 
-def test_a_search_with_a_cost_has_a_front(plan: Callable[..., Plan], tmp_path: Path) -> None:
+def test_a_search_with_a_cost_has_a_pareto_front(plan: Callable[..., Plan], tmp_path: Path) -> None:
     planned = plan("model.hidden=2,4,8", objectives=("dev_ua", "parameters"))
 
     result = sweep(planned)
@@ -455,5 +453,5 @@ def test_changed_code_is_noticed_and_named_in_the_record(
     assert changed == [False, False, True]
 
 
-def test_few_points_have_one_worker_and_many_one_per_core() -> None:
-    assert [default_workers(points, cores=4) for points in (1, 15, 16, 100)] == [1, 1, 4, 4]
+def test_few_trials_have_one_worker_and_many_one_per_core() -> None:
+    assert [default_workers(trials, cores=4) for trials in (1, 15, 16, 100)] == [1, 1, 4, 4]

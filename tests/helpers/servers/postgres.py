@@ -1,4 +1,4 @@
-"""A PostgreSQL of a test's own, which can be stopped and started again."""
+"""A PostgreSQL server for one test, which can be stopped and restarted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SETTINGS = "-c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsyn
 
 
 def free_port() -> int:
-    """A TCP port that nobody listens on now."""
+    """Return a free TCP port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -29,7 +29,7 @@ class Postgres:
     """A server in one folder and on one port.
 
     Args:
-        programs: Where ``initdb`` and ``pg_ctl`` lie.
+        programs: Folder of ``initdb`` and ``pg_ctl``.
         folder: An empty folder.
     """
 
@@ -41,7 +41,7 @@ class Postgres:
 
     @property
     def url(self) -> str:
-        """Of its one database, as Optuna wants it."""
+        """The URL of its database."""
         return f"postgresql+psycopg://sercli@127.0.0.1:{self._port}/postgres"
 
     def start(self) -> None:
@@ -51,11 +51,11 @@ class Postgres:
         self._run("pg_ctl", "start", "-w", "-t", _WAIT_SECONDS, "-l", log, "-o", options)
 
     def stop(self) -> None:
-        """Stop it in the midst of its clients' work; what they committed is kept."""
+        """Stop it while clients work; committed transactions are kept."""
         self._run("pg_ctl", "stop", "-w", "-t", _WAIT_SECONDS, "-m", "fast")
 
     def restart(self) -> None:
-        """Stop it and start it again."""
+        """Stop and restart it."""
         self.stop()
         self.start()
 
@@ -73,13 +73,13 @@ class Postgres:
         assert done.returncode == 0, f"{program} {arguments}: {said[-2000:]}"
 
     def running(self) -> bool:
-        """Whether it runs."""
+        """True if it runs."""
         return (self._data / "postmaster.pid").exists()
 
 
 @contextmanager
 def postgres() -> Iterator[Postgres]:
-    """Run a PostgreSQL while the block does; skip the test where there is none."""
+    """Run a PostgreSQL server within the block; skip the test where there is none."""
     programs = _programs()
     folder = Path(tempfile.mkdtemp(prefix="sercli-postgres-"))
     try:
@@ -107,7 +107,7 @@ def _programs() -> Path:
 
 
 def _not_root() -> dict[str, Any]:
-    """PostgreSQL refuses to run as root, so that its own user stands in."""
+    """Return the user to run as: PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return {}
     import pwd

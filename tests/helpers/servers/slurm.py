@@ -1,4 +1,4 @@
-"""A real Slurm of two nodes on this machine, for as long as a test runs.
+"""A real Slurm of two nodes on this machine, for one test.
 
 The programs are Debian's, downloaded once into the user's cache and unpacked there; nothing is
 installed.
@@ -61,7 +61,7 @@ ReturnToService=2
 
 
 class Slurm:
-    """A cluster that runs.
+    """A running cluster.
 
     Args:
         environment: With which its commands, and ``sercli``, find it.
@@ -71,7 +71,7 @@ class Slurm:
         self.environment = environment
 
     def __call__(self, *command: str) -> str:
-        """Run a command such as ``squeue`` and return what it prints."""
+        """Run a command such as ``squeue`` and return its output."""
         path = shutil.which(command[0], path=self.environment["PATH"])
         assert path is not None
         done = subprocess.run(
@@ -81,12 +81,12 @@ class Slurm:
         return done.stdout
 
     def states(self) -> dict[str, str]:
-        """The state of every job that is not over, by its id (``3_0``: the first of array 3)."""
+        """Return job id (``3_0``: the first of array 3) → state, for all unfinished jobs."""
         lines = self("squeue", "--noheader", "--array", "--format=%i %T").splitlines()
         return dict(line.split() for line in lines)
 
     def processes(self, job: str) -> list[int]:
-        """The Python processes of a job of an array."""
+        """Return the Python processes of a job of an array."""
         array, _, task = job.partition("_")
         marks = {f"SLURM_ARRAY_JOB_ID={array}", f"SLURM_ARRAY_TASK_ID={task}"}
         return [
@@ -100,7 +100,7 @@ class Slurm:
 
 @contextmanager
 def slurm() -> Iterator[Slurm]:
-    """Run a cluster while the block does; skip the test where Slurm cannot be had."""
+    """Run a cluster within the block; skip the test where Slurm is not available."""
     root = _unpacked()
     folder = Path(tempfile.mkdtemp(prefix="sercli-slurm-"))
     environment = _environment(root, folder)
@@ -121,7 +121,7 @@ def slurm() -> Iterator[Slurm]:
 
 
 def _unpacked() -> Path:
-    """The folder with the unpacked packages, which are downloaded when they are not there."""
+    """Return the folder of the unpacked packages; download those that are missing."""
     if os.geteuid() != 0:
         pytest.skip("Slurm's daemons are started as root only")
     for program in ("apt-get", "dpkg"):
@@ -203,7 +203,7 @@ def _wait_for_nodes(cluster: Slurm) -> None:
 
 
 def _stop(daemons: list[subprocess.Popen[bytes]], folder: Path) -> None:
-    """End the daemons, and then whatever they have started."""
+    """Stop the daemons, then all processes that they started."""
     for daemon in daemons:
         daemon.terminate()
     for daemon in daemons:
@@ -219,7 +219,7 @@ def _stop(daemons: list[subprocess.Popen[bytes]], folder: Path) -> None:
 
 
 def _environments() -> Iterator[tuple[int, set[str]]]:
-    """Every process with the variables that it was started with."""
+    """Yield every process with its initial environment."""
     for path in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):  # it has ended by itself
             yield int(path.parent.name), set(path.read_bytes().decode(errors="replace").split("\0"))

@@ -20,7 +20,7 @@ from helpers.fake_worker import work
 from sercli.errors import Interrupted
 from sercli.processes import available_cores
 from sercli.search.launch.gpus import gpus_for
-from sercli.search.launch.local import MAX_RESTARTS, run_workers, share_machine
+from sercli.search.launch.local import run_workers, share_machine
 from sercli.search.worker.options import WorkerOptions
 
 
@@ -37,44 +37,47 @@ def starts(runs: Path, name: str) -> list[str]:
 
 
 def once_ready(runs: Path, workers: int, action: Callable[[], None]) -> Callable[[], None]:
-    """A ``watch`` that acts once, when so many workers are at work."""
+    """An ``on_poll`` that acts once, when so many workers are running."""
     done = threading.Event()
 
-    def watch() -> None:
+    def on_poll() -> None:
         if len(list(runs.glob("*.ready"))) >= workers and not done.is_set():
             done.set()
             action()
 
-    return watch
+    return on_poll
 
 
-def test_it_returns_when_all_have_ended_and_says_how(tmp_path: Path) -> None:
+def test_run_workers_returns_when_all_have_exited_with_their_statuses(tmp_path: Path) -> None:
     exits = run_workers(work, workers(tmp_path, "status=0", "status=3"))
     assert exits.statuses == (0, 3)
     assert not exits.preempted
-    assert len(starts(tmp_path, "w1")) == 1  # one that failed by itself is not started again
+    assert len(starts(tmp_path, "w1")) == 1  # it failed by itself
 
 
-def test_a_killed_worker_is_started_again_and_the_user_is_told(tmp_path: Path) -> None:
+def test_a_killed_worker_is_restarted_with_a_note(tmp_path: Path) -> None:
     watching = Watching()
-    exits = run_workers(work, workers(tmp_path, "kill_until=3", "status=0"), progress=watching)
-    assert exits.statuses == (0, 0)
-    assert len(set(starts(tmp_path, "w0"))) == 3
+    exits = run_workers(work, workers(tmp_path, "kill_until=2"), progress=watching)
+    assert exits.statuses == (0,)
+    assert len(set(starts(tmp_path, "w0"))) == 2
     assert watching.notes == [
-        "worker 1 was killed (SIGKILL; out of memory?) and is restarted (1/5)",
-        "worker 1 was killed (SIGKILL; out of memory?) and is restarted (2/5)",
+        "worker 1 was killed (SIGKILL; out of memory?) and is restarted (1/5)"
     ]
 
 
-def test_a_worker_that_is_killed_for_ever_is_given_up_and_the_others_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("restarts", [1, pytest.param(5, marks=pytest.mark.exhaustive)])
+def test_a_worker_that_is_killed_every_time_is_given_up_and_the_others_go_on(
+    restarts: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sercli.search.launch.local.MAX_RESTARTS", restarts)
     watching = Watching()
     exits = run_workers(work, workers(tmp_path, "kill_until=99", "kill_until=2"), progress=watching)
     assert exits.statuses == (-signal.SIGKILL, 0)
-    assert len(starts(tmp_path, "w0")) == 1 + MAX_RESTARTS
+    assert len(starts(tmp_path, "w0")) == 1 + restarts
     assert sum("is given up" in note for note in watching.notes) == 1
 
 
-def test_sigterm_is_passed_on_and_waited_for(tmp_path: Path) -> None:
+def test_sigterm_is_passed_on_to_the_workers_and_waited_for(tmp_path: Path) -> None:
     watching = Watching()
     stop = once_ready(tmp_path, 2, lambda: signal.raise_signal(signal.SIGTERM))
     exits = run_workers(work, workers(tmp_path, *2 * ["SIGTERM"]), on_poll=stop, progress=watching)
@@ -84,7 +87,7 @@ def test_sigterm_is_passed_on_and_waited_for(tmp_path: Path) -> None:
     assert watching.notes == ["stopping: the workers finish their folds, for at most 20 s"]
 
 
-def test_a_worker_that_does_not_leave_in_time_is_killed(
+def test_a_worker_that_outlives_its_grace_time_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sercli.search.launch.local.EXIT_SECONDS", 0.2)
@@ -99,7 +102,7 @@ def interrupt() -> NoReturn:
     raise Interrupted
 
 
-def test_at_an_interrupt_the_workers_are_asked_to_leave_at_once(tmp_path: Path) -> None:
+def test_an_interrupt_stops_the_workers_at_once(tmp_path: Path) -> None:
     watch = once_ready(tmp_path, 2, interrupt)
     began = time.monotonic()
     with pytest.raises(Interrupted):
@@ -108,7 +111,7 @@ def test_at_an_interrupt_the_workers_are_asked_to_leave_at_once(tmp_path: Path) 
     assert len(list(tmp_path.glob("*.left"))) == 2
 
 
-def test_a_worker_that_does_not_hear_an_interrupt_is_killed(
+def test_a_worker_that_ignores_an_interrupt_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sercli.search.launch.local.EXIT_SECONDS", 0.2)
@@ -119,25 +122,25 @@ def test_a_worker_that_does_not_hear_an_interrupt_is_killed(
         os.kill(int(start.split()[0]), 0)
 
 
-def test_watch_is_called_about_twice_a_second(tmp_path: Path) -> None:
+def test_on_poll_is_called_about_twice_a_second(tmp_path: Path) -> None:
     called: list[float] = []
 
-    def watch() -> None:
+    def poll() -> None:
         called.append(time.monotonic())
         if len(called) == 4:
             signal.raise_signal(signal.SIGTERM)
 
-    run_workers(work, workers(tmp_path, "SIGTERM"), on_poll=watch)
+    run_workers(work, workers(tmp_path, "SIGTERM"), on_poll=poll)
     assert 1.4 < called[3] - called[0] < 3
 
 
-def test_each_worker_sees_one_gpu_in_turn(tmp_path: Path) -> None:
+def test_each_worker_uses_one_gpu_in_turn(tmp_path: Path) -> None:
     run_workers(work, workers(tmp_path, *["status=0"] * 3), gpus=("GPU-a", "GPU-b"))
     seen = [starts(tmp_path, f"w{place}")[0].split()[1] for place in range(3)]
     assert seen == ["GPU-a", "GPU-b", "GPU-a"]
 
 
-def test_whoever_starts_workers_does_not_import_torch() -> None:
+def test_the_launcher_imports_no_torch() -> None:
     script = (
         "import sys, sercli.search.launch.local, sercli.search.launch.gpus; print(*sys.modules)"
     )
@@ -151,7 +154,7 @@ def test_whoever_starts_workers_does_not_import_torch() -> None:
     ("cores", "workers", "fold_workers"),
     [(8, 2, [4, 4]), (5, 2, [3, 2]), (2, 4, [1, 1, 1, 1]), (7, 3, [3, 2, 2]), (4, 1, [4])],
 )
-def test_the_cores_are_divided_among_the_workers(
+def test_the_workers_share_the_cores(
     cores: int,
     workers: int,
     fold_workers: list[int],

@@ -1,4 +1,4 @@
-"""What is stopped early: what is clearly bad, never what is clearly good."""
+"""The pruners stop poor trials early, and good ones never."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def new_study(pruner: str) -> optuna.Study:
 
 
 def run(study: optuna.Study, pruner: str, dev_uas: Sequence[float]) -> int:
-    """Train the units of a point until it is stopped; return how many were trained."""
+    """Run the folds of a trial until it is pruned; return their number."""
     trial = study.ask()
     for step in range(len(dev_uas)):
         trial.report(intermediate(pruner, dev_uas[: step + 1]), step)
@@ -44,7 +44,7 @@ def noisy(random: np.random.Generator, gain: float = 0.0, seeds: int = 1) -> lis
 
 
 @pytest.mark.parametrize("pruner", ALL)
-def test_a_clearly_bad_point_is_stopped_and_a_clearly_good_one_never(pruner: str) -> None:
+def test_a_clearly_bad_trial_is_pruned_and_a_clearly_good_one_never(pruner: str) -> None:
     random = np.random.default_rng(0)
     for _ in range(5):
         study = new_study(pruner)
@@ -55,7 +55,7 @@ def test_a_clearly_bad_point_is_stopped_and_a_clearly_good_one_never(pruner: str
         assert run(study, pruner, noisy(random, gain=0.1)) == 5
 
 
-def test_of_equal_points_the_paired_test_stops_few() -> None:
+def test_of_equal_trials_the_paired_test_prunes_few() -> None:
     random = np.random.default_rng(0)
     trained = []
     for _ in range(4):
@@ -72,17 +72,17 @@ def test_the_paired_test_compares_fold_with_fold() -> None:
     assert run(study, "wilcoxon", (FOLDS - 0.001).tolist()) == 4  # the folds differ by far more
 
 
-def test_the_paired_test_wants_four_units_all_of_them_worse_and_later_more() -> None:
+def test_the_paired_test_wants_four_fold_runs_all_of_them_worse_and_later_more() -> None:
     study = new_study("wilcoxon")
     run(study, "wilcoxon", [0.6] * 10)
     worse = [0.6 - 0.01 * each for each in range(1, 11)]
 
     assert run(study, "wilcoxon", worse) == 4  # p = 1/16
     once_better = [0.59, 0.625, *worse[2:]]
-    assert run(study, "wilcoxon", once_better) == 8  # 3/64 after six units, 3/256 after eight
+    assert run(study, "wilcoxon", once_better) == 8  # 3/64 after six fold runs, 3/256 after eight
 
 
-def test_the_median_rule_waits_for_five_points() -> None:
+def test_the_median_rule_waits_for_five_trials() -> None:
     study = new_study("median")
     for _ in range(4):
         run(study, "median", [0.6] * 5)
@@ -91,7 +91,7 @@ def test_the_median_rule_waits_for_five_points() -> None:
     assert run(study, "median", [0.05] * 5) == 2
 
 
-def test_halving_keeps_the_best_third_after_two_and_four_units() -> None:
+def test_halving_keeps_the_best_third_after_two_and_four_fold_runs() -> None:
     study = new_study("halving")
     for ua in (0.60, 0.61, 0.62):
         assert run(study, "halving", [ua] * 5) == 5
@@ -100,7 +100,7 @@ def test_halving_keeps_the_best_third_after_two_and_four_units() -> None:
     assert run(study, "halving", [0.7, 0.7, 0.2, 0.2, 0.2]) == 4
 
 
-def test_a_point_reports_its_unit_to_a_paired_test_and_else_its_mean() -> None:
+def test_a_trial_reports_its_latest_fold_run_to_a_paired_test_and_else_its_mean() -> None:
     assert intermediate("wilcoxon", [0.5, 0.6, 0.7]) == 0.7
     assert intermediate("median", [0.5, 0.6, 0.7]) == pytest.approx(0.6)
     assert intermediate("halving", [0.5, 0.7]) == pytest.approx(0.6)

@@ -63,12 +63,12 @@ def bowl(values: Values) -> float:
 
 def search(sampler: str, trials: int, seed: int = 0) -> list[Values]:
     study = new_study()
-    points = []
+    suggested = []
     for _ in range(trials):
         trial, values = propose(study, sampler, seed)
         study.tell(trial, bowl(values))
-        points.append(values)
-    return points
+        suggested.append(values)
+    return suggested
 
 
 @pytest.mark.parametrize("sampler", ALL)
@@ -77,13 +77,13 @@ def test_one_worker_alone_repeats_itself(sampler: str) -> None:
 
 
 @pytest.mark.parametrize("sampler", ALL)
-def test_another_seed_proposes_none_of_the_same_points(sampler: str) -> None:
+def test_another_seed_suggests_none_of_the_same_trials(sampler: str) -> None:
     assert not set(search(sampler, 12, seed=0)) & set(search(sampler, 12, seed=1))
 
 
 @pytest.mark.parametrize("finished", [0, 12])
 @pytest.mark.parametrize("sampler", ALL)
-def test_workers_at_the_same_moment_propose_different_points(sampler: str, finished: int) -> None:
+def test_workers_at_the_same_moment_suggest_different_trials(sampler: str, finished: int) -> None:
     study = new_study()
     for _ in range(finished):
         trial, values = propose(study, sampler)
@@ -96,15 +96,15 @@ def test_workers_at_the_same_moment_propose_different_points(sampler: str, finis
 
 
 @pytest.mark.parametrize("sampler", MODELS)
-def test_a_model_keeps_away_from_points_that_others_run(sampler: str) -> None:
+def test_a_model_keeps_away_from_trials_that_others_run(sampler: str) -> None:
     def proposal(others: Values, state: TrialState) -> Values:
         study = new_study()
         for values in search("qmc", 12):
-            point = dict(zip(SPACE, values, strict=True))
-            study.add_trial(create_trial(value=bowl(values), params=point, distributions=SPACE))
+            params = dict(zip(SPACE, values, strict=True))
+            study.add_trial(create_trial(value=bowl(values), params=params, distributions=SPACE))
         for _ in range(4):
-            point = dict(zip(SPACE, others, strict=True))
-            study.add_trial(create_trial(state=state, params=point, distributions=SPACE))
+            params = dict(zip(SPACE, others, strict=True))
+            study.add_trial(create_trial(state=state, params=params, distributions=SPACE))
         return propose(study, sampler)[1]
 
     alone = proposal((0.0, 0.0), TrialState.FAIL)
@@ -120,15 +120,15 @@ def test_what_learns_comes_closer_than_it_began(sampler: str, trials: int) -> No
     assert np.median(distances[-10:]) < np.median(distances[:10]) / 4
 
 
-def test_sixteen_quasi_random_points_fill_every_quarter_alike() -> None:
-    points = search("qmc", 16)
+def test_sixteen_quasi_random_trials_fill_every_quarter_alike() -> None:
+    trials = search("qmc", 16)
 
     for low, width, axis in ((0, 0.99, 0), (-4, 8, 1)):
-        quarters = [int(4 * (point[axis] - low) / width) for point in points]
+        quarters = [int(4 * (params[axis] - low) / width) for params in trials]
         assert sorted(quarters) == sorted([0, 1, 2, 3] * 4)
 
 
-def test_quasi_random_points_do_not_depend_on_who_claims_first() -> None:
+def test_quasi_random_trials_do_not_depend_on_who_claims_first() -> None:
     study = new_study()
     trials = [study.ask() for _ in range(6)]
     late_first = {}

@@ -11,8 +11,8 @@ import pytest
 from sercli.search.study.importance import importance
 
 
-def points(n: int = 40, /, **settings: Any) -> pd.DataFrame:
-    """Complete points whose dev UA is set by the column ``dev_ua``."""
+def table(n: int = 40, /, **settings: Any) -> pd.DataFrame:
+    """Complete trials whose dev UA is set by the column ``dev_ua``."""
     return pd.DataFrame({"number": range(n), "state": "complete", **settings})
 
 
@@ -22,7 +22,7 @@ def spread(n: int = 40, seed: int = 0) -> np.ndarray:
 
 def test_the_setting_that_decides_has_the_largest_share() -> None:
     alpha, beta = spread(), spread(seed=1)
-    trials = points(**{"param/alpha": alpha, "param/beta": beta, "dev_ua": 0.6 - abs(alpha - 0.2)})
+    trials = table(**{"param/alpha": alpha, "param/beta": beta, "dev_ua": 0.6 - abs(alpha - 0.2)})
 
     shares = importance(trials)
 
@@ -37,7 +37,7 @@ def test_a_choice_can_decide_too() -> None:
     ua = np.where(np.arange(100) % 2, 0.65, 0.60) + 0.001 * spread(100, seed=2)
     settings = {"param/activation": activation, "param/beta": spread(100)}
 
-    shares = importance(points(100, dev_ua=ua, **settings))
+    shares = importance(table(100, dev_ua=ua, **settings))
 
     assert shares is not None
     assert list(shares) == ["activation", "beta"]
@@ -48,15 +48,15 @@ def test_what_spans_decades_is_seen_on_a_logarithmic_scale() -> None:
     exponent, beta = -5 + 4 * spread(), spread(seed=1)
     settings = {"param/beta": beta, "dev_ua": 0.6 - 0.1 * abs(exponent + 3) - 0.1 * beta}
 
-    shares = importance(points(**{"param/lr": 10**exponent, **settings}))
+    shares = importance(table(**{"param/lr": 10**exponent, **settings}))
 
-    assert shares == pytest.approx(importance(points(**{"param/lr": exponent, **settings})))
+    assert shares == pytest.approx(importance(table(**{"param/lr": exponent, **settings})))
 
 
-def test_points_without_a_setting_do_not_stand_in_the_way() -> None:
+def test_trials_without_a_hyperparameter_do_not_matter() -> None:
     alpha = np.where(np.arange(40) % 4 == 0, np.nan, spread())
     ua = np.where(np.isnan(alpha), 0.5, 0.6 - abs(alpha - 0.2))
-    trials = points(**{"param/alpha": alpha, "param/beta": spread(seed=1), "dev_ua": ua})
+    trials = table(**{"param/alpha": alpha, "param/beta": spread(seed=1), "dev_ua": ua})
 
     shares = importance(trials)
 
@@ -64,9 +64,9 @@ def test_points_without_a_setting_do_not_stand_in_the_way() -> None:
     assert shares["alpha"] > shares["beta"]
 
 
-def test_only_complete_points_count() -> None:
+def test_only_complete_trials_count() -> None:
     alpha, beta = spread(), spread(seed=1)
-    trials = points(**{"param/alpha": alpha, "param/beta": beta, "dev_ua": 0.6 - abs(alpha - 0.2)})
+    trials = table(**{"param/alpha": alpha, "param/beta": beta, "dev_ua": 0.6 - abs(alpha - 0.2)})
     pruned = trials.assign(state="pruned", dev_ua=np.nan)
     diverged = trials.assign(state="diverged", dev_ua=-trials["dev_ua"])
 
@@ -83,10 +83,10 @@ def test_only_complete_points_count() -> None:
         lambda trials: trials.assign(dev_ua=0.6),
         lambda trials: trials.head(0),
     ],
-    ids=["nine points", "one setting", "one that varies", "the same UA", "no points"],
+    ids=["nine trials", "one setting", "one that varies", "the same UA", "no trials"],
 )
 def test_where_it_cannot_be_told_nothing_is_said(change: Any) -> None:
-    trials = points(**{"param/alpha": spread(), "param/beta": spread(seed=1), "dev_ua": spread()})
+    trials = table(**{"param/alpha": spread(), "param/beta": spread(seed=1), "dev_ua": spread()})
     assert importance(trials) is not None
 
     assert importance(change(trials)) is None

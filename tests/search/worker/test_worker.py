@@ -1,4 +1,4 @@
-"""A worker: what it does with the points that it claims, and how it leaves."""
+"""A worker: how it trains the trials that it claims, and how it shuts down."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Act = Callable[[Watching], None]
 
 
 class Runner(StandIn):
-    """A stand-in that first does what a test says at its point: the first, the second, …"""
+    """A runner that first does what a test says at its first, second, … trial."""
 
     def __init__(self, runs: Path, **acts: Act) -> None:
         super().__init__(runs, 0.0)
@@ -38,7 +38,7 @@ class Runner(StandIn):
 
     @property
     def steps(self) -> list[int]:
-        """What tells the points apart, in the order in which they came."""
+        """The training steps of the trials, in the order in which they came."""
         return [config.trainer.steps for config in self.configs]
 
     def train(
@@ -58,7 +58,7 @@ class Runner(StandIn):
 
 @pytest.fixture(name="study")
 def _study(tmp_path: Path) -> Study:
-    """A grid of three points, of 1, 2 and 3 steps."""
+    """A grid of three trials, of 1, 2 and 3 steps."""
     plan = make_plan(["trainer.steps=1,2,3", "experiment=grid", f"paths.runs={tmp_path}"])
     study = Study("grid", tmp_path, create=plan.objectives)
     study.plan(plan)
@@ -72,7 +72,7 @@ def _notes() -> list[str]:
 
 @pytest.fixture(name="do")
 def _do(tmp_path: Path, study: Study, watching: Any, notes: list[str]) -> Callable[..., int]:
-    """Let a worker work in a runner, told so; its notes are kept."""
+    """Run a worker with a runner and options; its notes are kept."""
 
     def do(runner: Runner, *overrides: str, **options: Any) -> int:
         progress = watching()
@@ -90,7 +90,7 @@ def states(study: Study) -> dict[str, int]:
 
 
 def signalled(*numbers: signal.Signals, dev_uas: int = 0, seconds: float = 0.0) -> Act:
-    """Send these to the worker; then finish so many folds of five, or train for so long."""
+    """Send these signals to the worker; then finish so many folds of five, or train for so long."""
 
     def act(finished: Watching) -> None:
         for number in numbers:
@@ -112,7 +112,7 @@ def raising(*errors: BaseException) -> Act:
     return act
 
 
-def test_a_worker_works_until_nothing_waits_and_leaves_a_page(
+def test_a_worker_trains_until_no_trial_is_waiting_and_writes_a_summary(
     study: Study, do: Callable[..., int], tmp_path: Path
 ) -> None:
     runner = Runner(tmp_path)
@@ -131,7 +131,7 @@ def test_a_worker_works_until_nothing_waits_and_leaves_a_page(
     }
 
 
-def test_asked_to_leave_it_finishes_the_fold_and_hands_the_point_back(
+def test_sigterm_lets_a_worker_finish_its_fold_and_requeue_its_trial(
     study: Study, do: Callable[..., int], tmp_path: Path
 ) -> None:
     runner = Runner(tmp_path, first=signalled(signal.SIGTERM, dev_uas=2))
@@ -148,7 +148,7 @@ def test_asked_to_leave_it_finishes_the_fold_and_hands_the_point_back(
     assert runner.steps == [1, 1, 2, 3]
 
 
-def test_the_last_fold_of_a_point_makes_it_complete_even_for_who_is_leaving(
+def test_the_last_fold_completes_a_trial_even_after_sigterm(
     study: Study, do: Callable[..., int], tmp_path: Path
 ) -> None:
     runner = Runner(tmp_path, first=signalled(signal.SIGTERM))
@@ -165,10 +165,10 @@ def test_the_last_fold_of_a_point_makes_it_complete_even_for_who_is_leaving(
         ((signal.SIGTERM,), 0.05),
         ((signal.SIGTERM,), 0.0),
         ((signal.SIGUSR2,), 0.05),
-        ((signal.SIGTERM, signal.SIGUSR2), 60.0),  # asked twice
+        ((signal.SIGTERM, signal.SIGUSR2), 60.0),  # a second request
     ],
 )
-def test_a_fold_that_takes_longer_than_the_grace_is_given_up(
+def test_a_fold_that_takes_longer_than_the_grace_time_is_discarded(
     study: Study,
     do: Callable[..., int],
     tmp_path: Path,
@@ -192,9 +192,7 @@ def test_a_fold_that_takes_longer_than_the_grace_is_given_up(
     assert summary.states["waiting"] == 2
 
 
-def test_signals_mean_after_it_what_they_meant_before(
-    do: Callable[..., int], tmp_path: Path
-) -> None:
+def test_a_worker_restores_the_signal_handlers(do: Callable[..., int], tmp_path: Path) -> None:
     numbers = (signal.SIGTERM, signal.SIGUSR2, signal.SIGALRM)
     before = [signal.getsignal(number) for number in numbers]
 
@@ -203,7 +201,7 @@ def test_signals_mean_after_it_what_they_meant_before(
     assert [signal.getsignal(number) for number in numbers] == before
 
 
-def test_ctrl_c_hands_the_point_back_and_goes_up(
+def test_ctrl_c_requeues_the_trial_and_is_raised(
     study: Study, do: Callable[..., int], tmp_path: Path
 ) -> None:
     runner = Runner(tmp_path, second=raising(Interrupted()))
@@ -216,7 +214,7 @@ def test_ctrl_c_hands_the_point_back_and_goes_up(
     assert states(study) == {"waiting": 2, "complete": 1}
 
 
-def test_a_point_that_is_trained_elsewhere_comes_last(
+def test_a_trial_whose_run_is_trained_elsewhere_is_requeued_last(
     study: Study,
     do: Callable[..., int],
     tmp_path: Path,
@@ -232,7 +230,7 @@ def test_a_point_that_is_trained_elsewhere_comes_last(
     assert study.summarize()[1]["attempts"].tolist() == [0, 0, 0]
 
 
-def test_its_heart_is_heard_while_it_trains(
+def test_a_worker_sends_heartbeats_while_a_trial_runs(
     study: Study, do: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sercli.search.worker.worker.HEARTBEAT_SECONDS", 0.02)
@@ -250,7 +248,7 @@ def test_its_heart_is_heard_while_it_trains(
     assert states(study) == {"complete": 3}
 
 
-def test_a_heart_that_cannot_be_heard_stops_nobody(
+def test_a_heartbeat_that_cannot_be_written_stops_nobody(
     study: Study, do: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[str] = []
@@ -271,7 +269,7 @@ def test_a_heart_that_cannot_be_heard_stops_nobody(
     assert states(study) == {"complete": 3}
 
 
-def test_a_worker_runs_the_points_as_its_machine_needs_it(
+def test_a_worker_runs_trials_with_the_overrides_of_its_machine(
     do: Callable[..., int], tmp_path: Path
 ) -> None:
     runner = Runner(tmp_path)
@@ -288,7 +286,7 @@ def test_a_worker_runs_the_points_as_its_machine_needs_it(
     "override",
     ["optim.lr=1", "seeds=[1]", "experiment=other", "+trainer.x=1", "model=iaan", "device"],
 )
-def test_what_would_change_a_result_is_refused_before_any_work(
+def test_an_override_that_would_change_results_is_refused_before_any_work(
     study: Study, do: Callable[..., int], tmp_path: Path, override: str
 ) -> None:
     runner = Runner(tmp_path)
@@ -308,7 +306,7 @@ def test_what_would_change_a_result_is_refused_before_any_work(
         ("recurrence.backend=fast", "fast"),
     ],
 )
-def test_an_override_that_makes_no_sense_is_refused_and_fails_no_point(
+def test_an_invalid_override_is_refused_and_fails_no_trial(
     study: Study, do: Callable[..., int], tmp_path: Path, override: str, words: str
 ) -> None:
     with pytest.raises(RequestError, match=words):
@@ -317,14 +315,14 @@ def test_an_override_that_makes_no_sense_is_refused_and_fails_no_point(
     assert states(study) == {"waiting": 3}
 
 
-def test_a_stopped_study_is_left_and_the_reason_is_told(
+def test_a_worker_exits_when_the_study_is_stopped_and_notes_the_reason(
     study: Study, do: Callable[..., int], tmp_path: Path, notes: list[str]
 ) -> None:
     runner = Runner(tmp_path, first=lambda finished: study.stop("by the test"))
 
     assert do(runner) == 0
 
-    assert runner.steps == [1]  # the point that it was at is finished
+    assert runner.steps == [1]  # its current trial is finished
     assert states(study) == {"waiting": 2, "complete": 1}
     assert notes == ["sweep 'grid' is stopped: by the test"]
 
@@ -333,7 +331,7 @@ class OutOfMemoryError(RuntimeError):
     """As torch.cuda has it."""
 
 
-def test_points_that_are_out_of_memory_are_one_cause_however_much_each_wanted(
+def test_trials_that_run_out_of_memory_have_one_cause_however_much_each_needed(
     study: Study, do: Callable[..., int], tmp_path: Path, notes: list[str]
 ) -> None:
     errors = [OutOfMemoryError(f"Tried to allocate {n}.50 GiB on GPU {n}") for n in range(1, 10)]
@@ -348,7 +346,7 @@ def test_points_that_are_out_of_memory_are_one_cause_however_much_each_wanted(
     assert notes[0] == f"trial 0 failed: {said}"
 
 
-def test_two_workers_of_one_name_do_not_work_at_once(
+def test_two_workers_of_one_name_do_not_run_at_once(
     study: Study, do: Callable[..., int], tmp_path: Path
 ) -> None:
     with (
@@ -360,6 +358,6 @@ def test_two_workers_of_one_name_do_not_work_at_once(
     assert states(study) == {"waiting": 3}
 
 
-def test_a_study_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_worker_of_an_unknown_study_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="no study 'nothing'"):
         run_worker(WorkerOptions("nothing", tmp_path, quiet=True))
