@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 from sercli.config.compose import compose, to_yaml
 from sercli.config.run_key import result_relevant, run_key
 from sercli.config.schema import Config
+from sercli.results import bootstrap
 from sercli.results.fold_result import FoldResult
 from sercli.results.run_record import Record, find_records, read_record, write_record
 from sercli.results.sweep_summary import PARAMETER, SweepSummary, write_sweep
@@ -139,3 +140,15 @@ def _trials(folder: Path) -> pd.DataFrame:
     }
     table = pd.DataFrame(points)
     return table.assign(**{f"{PARAMETER}activation": table["overrides"]})
+
+
+@pytest.fixture(name="few_resamples")
+def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Draw a fifth of the resamples, where hundreds of intervals are averaged anyway."""
+    caches = (bootstrap._drawn, bootstrap._normal)
+    for each in caches:
+        each.cache_clear()
+    monkeypatch.setattr(bootstrap, "BOOTSTRAPS", 2_000)
+    yield
+    for each in caches:
+        each.cache_clear()

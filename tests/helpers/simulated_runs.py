@@ -159,3 +159,11 @@ def counted(corpus: Corpus, right: Bits) -> Counts:
 def true_ua(design: Design, better: float = 0.0) -> float:
     """True UA of a system, over all speakers and trainings."""
     return float(true_recalls(design, better).mean())
+
+
+def draw_counts(design: Design, *better: float, seed: int = 0) -> list[Counts]:
+    """Draw the counts of systems that are better by so much, on one corpus."""
+    random = np.random.default_rng(seed)
+    corpus = draw_corpus(design, random)
+    people = draw_people(design, corpus, random)
+    return [counted(corpus, draw_system(design, corpus, people, x, random)) for x in better]

@@ -13,7 +13,7 @@ from helpers.reports import report_text
 
 from sercli.config.schema import Config
 from sercli.errors import RequestError
-from sercli.reporting.views.parameters import parameter_rows
+from sercli.reporting.views.parameters import parameter_rows, parameters_view
 from sercli.results.run_record import Record
 from sercli.training.data import Data
 from sercli.training.fold_pool import FoldPool
@@ -38,11 +38,13 @@ def report(runs: Path, form: str) -> str:
 
 
 def test_each_layer_and_direction_has_a_row_with_its_start_and_where_it_went(
-    train: Callable[..., Record],
+    train: Callable[..., Record], record: Callable[..., Record]
 ) -> None:
-    record = train("activation=arelu", "arelu.alpha=0.5", "arelu.share=direction", "seeds=[0,1]")
+    run = train("activation=arelu", "arelu.alpha=0.5", "arelu.share=direction", "seeds=[0,1]")
 
-    rows = parameter_rows([record])
+    rows = parameter_rows([run, record("activation=tanh")])
+
+    assert {row["run"] for row in rows} == {run.key}
 
     assert [row["parameter"] for row in rows] == [
         f"{layer}.{name}"
@@ -54,8 +56,8 @@ def test_each_layer_and_direction_has_a_row_with_its_start_and_where_it_went(
         )
         for name in ("alpha", "beta")
     ]
-    history = record.history()
-    steps = {(x["seed"], x["fold"]): x["selected_step"] for x in record.metrics["by_fold"]}
+    history = run.history()
+    steps = {(x["seed"], x["fold"]): x["selected_step"] for x in run.metrics["by_fold"]}
     for row in rows:
         column = f"activation/{row['parameter']}".replace(".l0", ".activations.l0")
         ends = [
@@ -78,7 +80,6 @@ def test_a_diverged_unit_shows_where_it_was_last(train: Callable[..., Record]) -
 
 def test_a_report_has_every_form(train: Callable[..., Record], tmp_path: Path) -> None:
     train("activation=arelu")
-    train("activation=tanh")
 
     made = {form: report(tmp_path, form) for form in ("csv", "json")}
 
@@ -89,10 +90,9 @@ def test_a_report_has_every_form(train: Callable[..., Record], tmp_path: Path) -
     assert "| current.l0.alpha | 0.01 |" in report(tmp_path, "markdown")
 
 
-def test_runs_that_learn_nothing_of_the_kind_are_refused(
-    train: Callable[..., Record], tmp_path: Path
-) -> None:
-    train("activation=tanh")
+def test_runs_that_learn_nothing_of_the_kind_are_refused(record: Callable[..., Record]) -> None:
+    run = record("activation=tanh")
 
     with pytest.raises(RequestError, match="no activation of these runs has learned parameters"):
-        report(tmp_path, "table")
+        parameters_view([run])
+    assert parameter_rows([run]) == []

@@ -77,6 +77,12 @@ def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sercli.reporting.formats.html.document.draw_report", lambda data: [])
 
 
+@pytest.fixture(name="unrendered")
+def _unrendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw figures without rendering them: their names and captions are on the page."""
+    monkeypatch.setattr("sercli.reporting.formats.html.document.as_svg", lambda plot: "<svg></svg>")
+
+
 def page_of(runs: Path, **asked: Any) -> str:
     return report_text(runs, "html", **asked)
 
@@ -99,6 +105,7 @@ def drawings(page: str) -> list[str]:
 RECALL = {"anger": 1.0, "sadness": 0.0}
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_a_page_has_a_part_for_everything_that_runs_say(run: Make, runs: Path) -> None:
     run("activation=tanh", dev_ua=0.8, recall=RECALL)
     run("activation=relu", dev_ua=0.6, recall=RECALL)
@@ -153,6 +160,7 @@ def test_what_was_asked_for_stands_first(run: Make, runs: Path) -> None:
         page_of(runs, rows="activaton")
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_a_search_has_its_part_and_its_course_is_drawn(
     run: Make, runs: Path, search: Search
 ) -> None:
@@ -167,6 +175,7 @@ def test_a_search_has_its_part_and_its_course_is_drawn(
     assert "first: the best trial on dev" in words(page)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_of_a_loser_the_page_shows_dev_alone(run: Make, runs: Path, search: Search) -> None:
     winner = run("activation=tanh", dev_ua=0.8, ua=0.811, recall=RECALL)
     loser = run(
@@ -218,6 +227,7 @@ def test_what_is_damaged_or_diverged_is_named_and_the_rest_is_shown(run: Make, r
     assert "70.0" in words(page)
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_only_a_published_figure_that_compares_is_drawn_beside_a_run(run: Make, runs: Path) -> None:
     diamond = "Diamonds: published for the same system"
     run("activation=tanh")
@@ -248,6 +258,7 @@ def test_a_page_made_again_is_the_same_but_for_the_time(run: Make, runs: Path) -
     assert first == second
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_a_run_that_diverged_has_a_page_all_the_same(run: Make, runs: Path) -> None:
     run("activation=tanh", diverged=WHERE)
 
