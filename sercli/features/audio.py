@@ -130,7 +130,7 @@ def _facts(channels: np.ndarray, rate: int) -> AudioFacts:
         sampling_rate=rate,
         channels=len(channels),
         peak=float(max(samples.max(), -samples.min())),
-        clipped_share=clipped / samples.size,
+        clipped_share=float(clipped / samples.size),
         content=hashlib.sha256(f"{rate} {samples.shape}".encode() + samples.data).hexdigest(),
     )
 
