@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:  # extraction workers need the facts, and not pandas, which takes 0.5 s
+    import pandas as pd
 
-from sercli.corpora.manifest import Manifest
+    from sercli.corpora.manifest import Manifest
 
 SILENT_PEAK = 1e-3
 """Peak, relative to full scale, below which audio counts as nearly silent: −60 dB (our choice)."""
@@ -79,6 +81,8 @@ def summarise_audio(manifest: Manifest, facts: Mapping[str, AudioFacts]) -> Audi
     measured = {name: facts[name] for name in manifest.table["utterance"] if name in facts}
     if not measured:
         return None
+    import pandas as pd
+
     table = pd.DataFrame([asdict(each) for each in measured.values()], index=list(measured))
     of_targets = table["seconds"][table.index.isin(manifest.targets["utterance"])]
     return AudioStats(
