@@ -1,1 +1,1 @@
-"""Finished records for other tools to show: TensorBoard and MLflow, each an optional extra."""
+"""Export of finished runs to TensorBoard and MLflow, each an optional extra."""

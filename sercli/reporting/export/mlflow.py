@@ -1,4 +1,4 @@
-"""Records for MLflow: a run each, with its settings, metrics and curves, and where it lies."""
+"""Export to MLflow: one MLflow run per record, with parameters, metrics, curves and its folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sercli.errors import RequestError, one_line
-from sercli.reporting.export.facts import Facts, facts, lacking
+from sercli.reporting.export.run_export import RunExport, not_installed, run_export
 from sercli.results.environment import without_password
 from sercli.results.run_record import Record
 
@@ -18,36 +18,36 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric
 
 _KEY = "sercli.run"
-"""Tag that holds the key of the record."""
+"""Tag with the key of the record."""
 
 _BATCH = 1000
-"""Most metrics that MLflow takes at once; of parameters 100, and 6000 characters of each."""
+"""Most metrics per call of MLflow; of parameters 100, with 6000 characters each."""
 
 
 def export_mlflow(records: Sequence[Record], uri: str) -> list[str]:
-    """Log records as runs of MLflow, in an experiment named after theirs.
+    """Log records as MLflow runs, in experiments of the same names.
 
     A run that was logged before from the same record is deleted (MLflow keeps it in its bin).
 
     Args:
-        records: Runs that went through `sercli.results.seal.hide_sealed`.
-        uri: Where MLflow stores, as in ``sqlite:///mlflow.db``; it takes no folder of files.
+        records: Runs after `sercli.results.seal.hide_sealed`.
+        uri: The MLflow store, such as ``sqlite:///mlflow.db``; not a folder of files.
 
     Returns:
-        The ids that MLflow gave.
+        The ids of the MLflow runs.
 
     Raises:
-        RequestError: MLflow is not installed, or the store cannot be had.
+        RequestError: MLflow is not installed, or the store cannot be opened.
         SercliError: Files of a record are missing or damaged.
     """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # an export tells nobody else
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # the user asked for no telemetry
     try:
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
     except ImportError as error:
-        raise lacking("mlflow", "mlflow") from error
+        raise not_installed("mlflow", "mlflow") from error
     logging.getLogger("mlflow").setLevel(logging.WARNING)
-    found = [(record, facts(record)) for record in records]
+    found = [(record, run_export(record)) for record in records]
     try:
         client = MlflowClient(uri)
         return [_log(client, record, each) for record, each in found]
@@ -59,10 +59,10 @@ def export_mlflow(records: Sequence[Record], uri: str) -> list[str]:
 
 
 _REASON = 200
-"""Characters of MLflow's own message that are repeated."""
+"""Characters of MLflow's own message in an error."""
 
 
-def _log(client: MlflowClient, record: Record, found: Facts) -> str:
+def _log(client: MlflowClient, record: Record, found: RunExport) -> str:
     from mlflow.entities import Param
 
     experiment = _experiment(client, record.experiment)
@@ -87,12 +87,12 @@ def _experiment(client: MlflowClient, name: str) -> str:
     return str(known.experiment_id if known else client.create_experiment(name))
 
 
-def _metrics(found: Facts, time: int) -> Iterator[Metric]:
+def _metrics(found: RunExport, time: int) -> Iterator[Metric]:
     from mlflow.entities import Metric
 
-    for name, value in found.figures.items():
+    for name, value in found.metrics.items():
         yield Metric(name, value, time, 0)
-    for unit, curves in found.curves.items():
+    for part, curves in found.curves.items():
         for name, curve in curves.items():
             for step, value in curve:
-                yield Metric(f"{unit}/{name}", value, time, step)
+                yield Metric(f"{part}/{name}", value, time, step)

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from sercli.errors import RequestError, SercliError
-from sercli.reporting.export.facts import facts
 from sercli.reporting.export.mlflow import export_mlflow
+from sercli.reporting.export.run_export import run_export
 from sercli.reporting.export.tensorboard import export_tensorboard
 from sercli.results.run_record import Record
 from sercli.results.seal import hide_sealed
@@ -58,22 +58,22 @@ def _sealed(kept: Callable[..., Record], search: Callable[..., Any]) -> Record:
 def test_settings_figures_and_curves_are_those_of_the_record(kept: Callable[..., Record]) -> None:
     run = kept("optim.lr=0.5", "seeds=[3]", "trainer.patience=null")
 
-    found = facts(run)
+    found = run_export(run)
 
     assert found.parameters["run"] == run.key
     assert found.parameters["optim.lr"] == 0.5
     assert found.parameters["seeds"] == "[3]"
     assert found.parameters["trainer.patience"] == "null"
-    assert found.figures["ua"] == run.metrics["ua"]
-    assert found.figures["ua_ci_low"] == run.metrics["ua_ci"][0]
+    assert found.metrics["ua"] == run.metrics["ua"]
+    assert found.metrics["ua_ci_low"] == run.metrics["ua_ci"][0]
     assert found.curves["seed3/Ses_01"]["dev_ua"] == [(10, 0.5), (20, 0.75)]
     assert set(found.curves["seed3/Ses_01"]) == {"loss", "dev_ua", "test_ua", "max_state"}
 
 
 def test_of_a_sealed_run_nothing_of_test_is_told(sealed: Record) -> None:
-    found = facts(sealed)
+    found = run_export(sealed)
 
-    assert set(found.figures) == {"dev_ua"}
+    assert set(found.metrics) == {"dev_ua"}
     assert set(found.curves["seed3/Ses_01"]) == {"loss", "dev_ua"}
 
 
@@ -81,8 +81,8 @@ def test_a_record_without_its_history_is_one_line(kept: Callable[..., Record]) -
     run = kept()
     (run.path / "history.parquet").unlink()
 
-    with pytest.raises(SercliError, match="`sercli verify` says more"):
-        facts(run)
+    with pytest.raises(SercliError, match="see `sercli verify`"):
+        run_export(run)
 
 
 @pytest.mark.parametrize(

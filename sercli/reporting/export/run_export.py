@@ -1,4 +1,4 @@
-"""What every export tells of a record, in the shapes that those tools have."""
+"""A run as experiment trackers take it: parameters, metrics, curves."""
 
 from __future__ import annotations
 
@@ -14,30 +14,29 @@ from sercli.results.run_record import Record
 from sercli.results.seal import shows_test
 
 Curve = list[tuple[int, float]]
-"""Steps and values."""
+"""(step, value) pairs."""
 
 
 @dataclass(frozen=True)
-class Facts:
-    """A record in short.
+class RunExport:
+    """A run in the form that experiment trackers take.
 
     Attributes:
-        parameters: Every setting that can change the result, and what tells the run from others.
-        figures: Metrics of the run, as fractions; an interval is two of them.
+        parameters: Every setting that can change the result, the key, corpus and status.
+        metrics: Metrics as fractions; both ends of each interval.
         curves: Seed and fold (``seed0/session1``) → column of the history → its curve.
     """
 
     parameters: Mapping[str, str | float | bool]
-    figures: Mapping[str, float]
+    metrics: Mapping[str, float]
     curves: Mapping[str, Mapping[str, Curve]]
 
 
-def facts(record: Record) -> Facts:
-    """Collect what is exported of a record.
+def run_export(record: Record) -> RunExport:
+    """Collect the exported values of a run.
 
     Args:
-        record: A run that went through `sercli.results.seal.hide_sealed`; of a sealed one nothing
-            that test has a part in.
+        record: A run after `sercli.results.seal.hide_sealed`; a sealed one has no test curves.
 
     Raises:
         SercliError: Its history is missing or damaged.
@@ -45,16 +44,16 @@ def facts(record: Record) -> Facts:
     summary = record.summary
     settings = flatten({"run": record.key, "dataset": summary["card"]["dataset"]})
     settings |= {"status": record.status, **flatten(summary["configuration"])}
-    return Facts(
+    return RunExport(
         {name: _parameter(value) for name, value in settings.items()},
-        dict(_figures(record)),
+        dict(_metrics(record)),
         _curves(record),
     )
 
 
-def lacking(package: str, extra: str) -> RequestError:
-    """Say what to install for an export."""
-    return RequestError(f"there is no {package} here; install it: pip install 'sercli[{extra}]'")
+def not_installed(package: str, extra: str) -> RequestError:
+    """Return the error for a missing optional package."""
+    return RequestError(f"{package} is not installed; pip install 'sercli[{extra}]'")
 
 
 def _parameter(value: object) -> str | float | bool:
@@ -63,7 +62,7 @@ def _parameter(value: object) -> str | float | bool:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _figures(record: Record) -> Iterator[tuple[str, float]]:
+def _metrics(record: Record) -> Iterator[tuple[str, float]]:
     for name, value in record.metrics.items():
         if isinstance(value, int | float):
             yield name, float(value)
@@ -81,18 +80,18 @@ def _curves(record: Record) -> dict[str, dict[str, Curve]]:
         ]
         return {
             _plain(f"seed{seed}/{fold}"): {
-                _plain(str(name)): _curve(unit["step"].tolist(), unit[name].tolist())
+                _plain(str(name)): _curve(part["step"].tolist(), part[name].tolist())
                 for name in columns
             }
-            for (seed, fold), unit in history.groupby(["seed", "fold"])
+            for (seed, fold), part in history.groupby(["seed", "fold"])
         }
     except (OSError, KeyError, ValueError) as error:
         reason = one_line(error)
-        raise SercliError(f"{record.path}: {reason}; `sercli verify` says more") from error
+        raise SercliError(f"{record.path}: {reason}; see `sercli verify`") from error
 
 
 _OF_TEST = ("test_ua", "test_wa", "max_state")
-"""Columns of the history that test has a part in."""
+"""Columns of the history that depend on test."""
 
 
 def _curve(steps: list[int], values: list[float]) -> Curve:
@@ -100,5 +99,5 @@ def _curve(steps: list[int], values: list[float]) -> Curve:
 
 
 def _plain(name: str) -> str:
-    """Leave only characters that every tool takes in a name."""
+    """Replace characters that some tool does not take in a name."""
     return re.sub(r"[^\w\-. /]", "_", name)
