@@ -18,7 +18,7 @@ from sercli.nn.activations import ACTIVATIONS
 from sercli.nn.checks import check_one_of, check_sizes
 from sercli.nn.init import INITS, init_weights, uniform
 from sercli.nn.recurrence import Cell, Recurrence, State, Weights
-from sercli.nn.sequences import read_sequences
+from sercli.nn.sequences import Sequences, read_sequences
 from sercli.nn.stack_pass import FinalState, StackPass, run_parallel, split_state, stack_states
 
 MakeActivation = str | nn.Module | Callable[[], nn.Module]
@@ -232,9 +232,7 @@ class RecurrentLayer(nn.Module):
                 f"input has {steps.shape[-1]} features: the layer reads {self.input_size}"
             )
         initial = self._initial(hx, steps.shape[1], batch.unbatched)
-        levels = [
-            partial(self._level, level, batch.lengths, initial) for level in range(self.num_layers)
-        ]
+        levels = [partial(self._level, level, batch, initial) for level in range(self.num_layers)]
 
         def finish(output: Tensor, finals: list[State]) -> tuple[Any, Any]:
             dtype = self.weight_hh_l0.dtype
@@ -244,17 +242,21 @@ class RecurrentLayer(nn.Module):
         return StackPass(self.cell, levels, steps, finish, self.on_states)
 
     def _level(
-        self, level: int, lengths: Tensor, initial: Sequence[State], steps: Tensor
+        self, level: int, batch: Sequences, initial: Sequence[State], steps: Tensor
     ) -> list[Recurrence]:
         if level and self.dropout:
             steps = F.dropout(steps, self.dropout, self.training)
         recurrences = []
         for direction, suffix in enumerate(self.suffixes(level)):
-            inputs, weights = self.operands(suffix, steps, lengths)
+            inputs, weights = self.operands(suffix, steps, batch.lengths)
             start = initial[level * len(self.suffixes(level)) + direction] if initial else ()
             activation = self.activations[self._activation_name(suffix)]
             recurrences.append(
-                Recurrence(inputs, lengths, weights, activation, start, reverse=direction == 1)
+                Recurrence(
+                    *(inputs, batch.lengths, weights, activation, start),
+                    reverse=direction == 1,
+                    padded=batch.padded,
+                )
             )
         return recurrences
 

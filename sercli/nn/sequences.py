@@ -22,6 +22,7 @@ class Sequences:
         batch_first: True if it was given as (B, T, I).
         unbatched: True if it was given as one sequence (T, I).
         packed: The packed sequence that was given, if any.
+        padded: True if a sequence may be shorter than T.
     """
 
     steps: Tensor
@@ -29,6 +30,7 @@ class Sequences:
     batch_first: bool = False
     unbatched: bool = False
     packed: PackedSequence | None = None
+    padded: bool = True
 
     def like_input(self, steps: Tensor) -> Tensor | PackedSequence:
         """Convert an output (T, B, O) to the form of the input."""
@@ -63,7 +65,8 @@ def read_sequences(
         _check_no_lengths(lengths, "a single sequence")
         return replace(read_sequences(given.unsqueeze(1), None, batch_first=False), unbatched=True)
     steps = given.transpose(0, 1) if batch_first else given
-    return Sequences(steps, _checked(lengths, steps), batch_first=batch_first)
+    found, padded = _checked(lengths, steps)
+    return Sequences(steps, found, batch_first=batch_first, padded=padded)
 
 
 def _check_no_lengths(lengths: object, what: str) -> None:
@@ -71,23 +74,29 @@ def _check_no_lengths(lengths: object, what: str) -> None:
         raise RequestError(f"lengths= does not go with {what}, which has its own")
 
 
-def _checked(lengths: Tensor | Sequence[int] | None, steps: Tensor) -> Tensor:
+def _checked(lengths: Tensor | Sequence[int] | None, steps: Tensor) -> tuple[Tensor, bool]:
+    """Return the lengths on the device of the steps, and True if a sequence may be padded.
+
+    The values of a tensor on a GPU are not looked at, since the host would wait for them.
+    """
     count, batch = steps.shape[:2]
     if count == 0:
         raise RequestError("input has no steps (T = 0)")
     if lengths is None:
-        return torch.full((batch,), count, device=steps.device)
-    lengths = torch.as_tensor(lengths, device=steps.device)
+        return torch.full((batch,), count, device=steps.device), False
+    lengths = torch.as_tensor(lengths)
     if lengths.shape != (batch,):
         raise RequestError(f"{batch} sequences but lengths of shape {tuple(lengths.shape)}")
     if lengths.is_floating_point() or lengths.dtype is torch.bool:
         raise RequestError(f"lengths are {lengths.dtype}: expected whole numbers")
+    if lengths.is_cuda:
+        return lengths.to(steps.device), True
     listed = lengths.tolist()
     if listed and (min(listed) < 1 or max(listed) > count):
         raise RequestError(
             f"lengths from {min(listed)} to {max(listed)} do not fit a batch of {count} steps"
         )
-    return lengths
+    return lengths.to(steps.device), min(listed, default=0) < count
 
 
 def _packed_like(packed: PackedSequence, steps: Tensor, lengths: Tensor) -> PackedSequence:

@@ -291,7 +291,7 @@ def test_without_a_gpu_it_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
-    ("hidden", "gates", "slices"), [(1, 3, 1), (64, 3, 1), (128, 3, 1), (128, 4, 2), (512, 3, 16)]
+    ("hidden", "gates", "slices"), [(1, 3, 1), (64, 3, 1), (128, 3, 1), (128, 4, 2), (512, 3, 32)]
 )
 def test_programs_that_wait_for_each_other_run_at_the_same_time(
     hidden: int, gates: int, slices: int

@@ -98,6 +98,7 @@ class Recurrence:
         activation: The activation of the candidate.
         initial: The state before the first step, each (B, H); missing tensors are zero.
         reverse: True if time runs from the last real step to the first.
+        padded: True if a sequence may be shorter than T.
     """
 
     inputs: Tensor
@@ -106,6 +107,7 @@ class Recurrence:
     activation: nn.Module
     initial: State = ()
     reverse: bool = False
+    padded: bool = True
 
 
 @dataclass(frozen=True)

@@ -150,17 +150,14 @@ def _run(
 
     weights = [each.weights for each in group]
     hidden = _stack([each.hidden for each in weights])
-    lengths = _stack([each.lengths for each in group]).to(torch.int32)
-    x = _projected(cell, group)
-    zeros = hidden.new_zeros(len(group), x.shape[2], hidden.shape[2])
-    starts = [
-        _stack([r.initial[i] if i < len(r.initial) else zeros[0] for r in group])
-        if any(i < len(r.initial) for r in group)
-        else zeros
-        for i in range(cell.states)
-    ]
+    nothing = hidden.new_empty(len(group), 0)
+    padded = any(each.padded for each in group)
+    lengths = _stack([each.lengths for each in group]) if padded else nothing
+    started = any(each.initial for each in group)
+    starts = _starts(cell, group) if started else [nothing]
     inner = [each.hidden_bias for each in weights if cell.inner_bias]
     biases = [bias for bias in inner if bias is not None]
+    x = _projected(cell, group)
     call = launch.KernelCall(
         cell.name,
         _activation(group[0].activation, len(numbers[0])),
@@ -168,19 +165,30 @@ def _run(
         precision=_precision(hidden.device),
         dtype=x.dtype,
         keep=torch.is_grad_enabled(),
-        started=any(each.initial for each in group),
+        started=started,
+        padded=padded,
     )
     operands = launch.Operands(
         hidden,
-        _stack(biases) if biases else hidden.new_empty(len(group), 0),
+        _stack(biases) if biases else nothing,
         starts[0],
         starts[-1],
         _stacked(numbers, hidden),
         lengths,
+        lengths.argsort(dim=1, descending=True) if padded else nothing,
     )
-    states, *final = launch.unroll(call, x, operands)
-    outputs = zip(states, *(part for part in final[: cell.states]), strict=True)
-    return [Unrolled(own, tuple(ends)) for own, *ends in outputs]
+    states, *final = (each.unbind(0) for each in launch.unroll(call, x, operands))
+    return [Unrolled(own, tuple(ends)) for own, *ends in zip(states, *final, strict=True)]
+
+
+def _starts(cell: Cell, group: Sequence[Recurrence]) -> list[Tensor]:
+    """Return the initial states, each (G, B, H)."""
+    hidden = group[0].weights.hidden
+    zeros = hidden.new_zeros(group[0].inputs.shape[1], hidden.shape[1])
+    return [
+        _stack([r.initial[i] if i < len(r.initial) else zeros for r in group])
+        for i in range(cell.states)
+    ]
 
 
 def _projected(cell: Cell, group: Sequence[Recurrence]) -> Tensor:
@@ -192,6 +200,8 @@ def _projected(cell: Cell, group: Sequence[Recurrence]) -> Tensor:
     weight = [each.weights.input for each in group if each.weights.input is not None]
     bias = [_bias(cell, each) for each in group]
     present = [each for each in bias if each is not None]
+    if len(group) == 1:
+        return F.linear(_real(first), weight[0], present[0] if present else None).unsqueeze(0)
     if all(r.inputs is first.inputs and r.lengths is first.lengths for r in group):
         x = F.linear(_real(first), torch.cat(weight), torch.cat(present) if present else None)
         return x.view(steps, batch, len(group), -1).permute(2, 0, 1, 3)
@@ -215,6 +225,8 @@ def _bias(cell: Cell, recurrence: Recurrence) -> Tensor | None:
 def _real(recurrence: Recurrence) -> Tensor:
     """The inputs with zeros in the padding, so that its gradient is zero whatever stood there."""
     inputs = recurrence.inputs
+    if not recurrence.padded:
+        return inputs
     padding = ~valid_steps(recurrence.lengths, inputs.shape[0]).t().unsqueeze(-1)
     return inputs.masked_fill(padding, 0.0)
 
@@ -225,8 +237,12 @@ def _stack(tensors: Sequence[Tensor]) -> Tensor:
 
 def _stacked(numbers: Sequence[tuple[Tensor, ...]], like: Tensor) -> Tensor:
     """The coefficients as (G, number, 1 or B, 1 or H)."""
-    shapes = [each.shape for own in numbers for each in own]
-    shape = torch.broadcast_shapes((1, 1), *shapes)  # type: ignore[no-untyped-call]
-    if not shapes:
+    flat = [each for own in numbers for each in own]
+    if not flat:
         return like.new_empty(len(numbers), 0, 1, 1)
-    return _stack([torch.stack([each.expand(shape) for each in own]) for own in numbers])
+    shape = flat[0].shape
+    if any(each.shape != shape for each in flat):
+        shape = torch.broadcast_shapes(*(each.shape for each in flat))  # type: ignore[no-untyped-call]
+        flat = [each.expand(shape) for each in flat]
+    ones = (1,) * (2 - len(shape))
+    return torch.stack(flat).view(len(numbers), -1, *ones, *shape)

@@ -99,7 +99,7 @@ def source(activation: nn.Module, coefficients: int) -> str:
         backward_inner=inner.join(lines.backward),
         add=inner.join(f"sum{i} += tl.where(mask, {name}, 0.0)" for i, name in given.items()),
         end="\n    ".join(
-            f"tl.store(result + {i} * size + at, sum{i}, mask=inside)" for i in given
+            f"tl.store(results + {i} * chunks * size + at, sum{i}, mask=inside)" for i in given
         ),
     )
 
@@ -134,17 +134,20 @@ def slope({x}, gradient, coefficients, stride, at, mask):
     return {value}, {dx}
 
 
-@triton.jit(do_not_specialize=["span", "G", "T", "B"])
+@triton.jit(do_not_specialize=["span", "T", "B"])
 def gradients(
     inputs, x_recurrence, d_values, coefficients, c_recurrence, stride, c_row, c_unit, lengths,
-    results, span, G, T, B, H, BLOCK: tl.constexpr,
+    results, span, T, B, H, BLOCK: tl.constexpr, PADDED: tl.constexpr,
 ):
     """Sum over `span` steps. Grid: blocks of B·H, G, ⌈T / span⌉."""
     element = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     g = tl.program_id(1).to(tl.int64)
     first = tl.program_id(2) * span
     inside = element < B * H
-    length = tl.load(lengths + g * B + element // H, mask=inside, other=0)
+    if PADDED:
+        length = tl.load(lengths + g * B + element // H, mask=inside, other=0)
+    else:
+        length = tl.zeros_like(element) + T
     mask = inside
     at = g * c_recurrence + (element // H) * c_row + (element % H) * c_unit
     {loads}
@@ -157,8 +160,8 @@ def gradients(
         {forward_inner}
         {backward_inner}
         {add}
-    size = G.to(tl.int64) * B * H
-    result = results + tl.program_id(2) * {count} * size
-    at = g * B * H + element
+    size = B * H
+    chunks = tl.num_programs(2)
+    at = (g * {count} * chunks + tl.program_id(2)) * size + element
     {end}
 '''

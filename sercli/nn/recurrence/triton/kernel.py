@@ -22,12 +22,14 @@ _CHANGING = ["forwards", "G", "T", "B", "tiles"]
 def _place(
     lengths,
     order,
+    T,
     B,
     H: tl.constexpr,
     tiles,
     BM: tl.constexpr,
     HS: tl.constexpr,
     SLICES: tl.constexpr,
+    PADDED: tl.constexpr,
 ):
     # Recurrence, position in its tile, sequences and their lengths, units, and which exist.
     program = tl.program_id(0)
@@ -35,8 +37,13 @@ def _place(
     g = tile // tiles
     member = (tile % tiles) * BM + tl.arange(0, BM)
     inside = member < B
-    row = tl.load(order + g * B + member, mask=inside, other=0)
-    length = tl.load(lengths + g * B + row, mask=inside, other=0)
+    if PADDED:
+        row = tl.load(order + g * B + member, mask=inside, other=0).to(tl.int32)
+        length = tl.load(lengths + g * B + row, mask=inside, other=0).to(tl.int32)
+        length = tl.minimum(length, T)  # so that a wrong one leaves memory alone
+    else:
+        row = tl.where(inside, member, 0)
+        length = tl.where(inside, T, 0)
     unit = (program % SLICES) * HS + tl.arange(0, HS)
     return tile, g.to(tl.int64), row, length, unit, inside[:, None] & (unit < H)[None, :]
 
@@ -56,7 +63,7 @@ def _weight(
     BACK: tl.constexpr,
 ):
     # The slice of one block of H × H, (HP, HS) or in PARTS of HP, as the right side of products.
-    if PARTS == 1:
+    if PARTS <= 1:
         k = tl.arange(0, HP)[:, None]
         n = unit[None, :]
     else:
@@ -74,7 +81,11 @@ def _weight(
 
 @triton.jit
 def _product(whole, weight, PARTS: tl.constexpr, PRECISION: tl.constexpr):
-    if PRECISION == "bf16":
+    if PARTS == 0:
+        if PRECISION == "bf16":
+            whole = whole.to(tl.bfloat16).to(tl.float32)
+        result = tl.sum(whole[:, :, None] * weight.to(tl.float32)[None, :, :], 1)
+    elif PRECISION == "bf16":
         result = tl.dot(whole.to(tl.bfloat16), weight)
     else:
         result = tl.dot(whole, weight, input_precision=PRECISION)
@@ -113,7 +124,7 @@ def _get(
     # All units of a tile, (BM, HP) or in PARTS of HP, as the left side of products.
     if SLICES == 1:
         whole = values
-    elif PARTS == 1:
+    elif PARTS <= 1:
         at = (block * BM + tl.arange(0, BM))[:, None] * HP + tl.arange(0, HP)[None, :]
         whole = tl.load(room + at, cache_modifier=".cg")
     else:
@@ -124,6 +135,30 @@ def _get(
     return whole
 
 
+@triton.jit
+def _inputs(i, x, x_step, length, unit, mask, reverse, H: tl.constexpr, GATES: tl.constexpr):
+    # Those of round i, of every gate.
+    active = mask & (i < length)[:, None]
+    t = tl.where(reverse, length - 1 - i, i).to(tl.int64)
+    at = x + (t * x_step)[:, None] + unit[None, :]
+    x0 = tl.load(at, mask=active, other=0.0)
+    x1 = x0
+    x2 = x0
+    x3 = x0
+    if GATES > 1:
+        x1 = tl.load(at + H, mask=active, other=0.0)
+    if GATES > 2:
+        x2 = tl.load(at + 2 * H, mask=active, other=0.0)
+    if GATES > 3:
+        x3 = tl.load(at + 3 * H, mask=active, other=0.0)
+    return x0, x1, x2, x3
+
+
+@triton.jit
+def _bias(at, block, unit, H: tl.constexpr):
+    return tl.load(at + block * H + unit, mask=unit < H, other=0.0)[None, :]
+
+
 @triton.jit(do_not_specialize=_CHANGING)
 def forward(
     x,  # projected inputs (G, T, B, GATES·H), of any strides but the last
@@ -132,14 +167,14 @@ def forward(
     x_row,
     weights,  # (G, GATES·H, H)
     bias,  # (G, GATES·H), added to the recurrent products if BIASED
-    h_start,  # (G, B, H)
+    h_start,  # (G, B, H), if STARTED; else zeros
     c_start,
     coefficients,
     c_recurrence,
     c_index,
     c_row,
     c_unit,
-    lengths,  # (G, B)
+    lengths,  # (G, B), and the order of the sequences, if PADDED
     order,
     states,  # (G, T, B, H)
     h_final,  # (G, B, H)
@@ -168,14 +203,21 @@ def forward(
     SLICES: tl.constexpr,
     PARTS: tl.constexpr,
     PRECISION: tl.constexpr,
+    STARTED: tl.constexpr,
+    PADDED: tl.constexpr,
 ):
-    tile, g, row, length, unit, mask = _place(lengths, order, B, H, tiles, BM, HS, SLICES)
+    tile, g, row, length, unit, mask = _place(
+        lengths, order, T, B, H, tiles, BM, HS, SLICES, PADDED
+    )
     reverse = g >= forwards
     own = (g * B + row)[:, None] * H + unit[None, :]
-    h = tl.load(h_start + own, mask=mask, other=0.0)
+    h = tl.zeros([BM, HS], tl.float32)
     c = h
-    if CELL_STATE:
-        c = tl.load(c_start + own, mask=mask, other=0.0)
+    if STARTED:
+        h = tl.load(h_start + own, mask=mask, other=0.0)
+        c = h
+        if CELL_STATE:
+            c = tl.load(c_start + own, mask=mask, other=0.0)
     w0 = _weight(weights, g, 0, unit, H, GATES, HP, HS, PARTS, PRECISION, False)
     w1 = w0
     w2 = w0
@@ -188,26 +230,32 @@ def forward(
         w3 = _weight(weights, g, 3, unit, H, GATES, HP, HS, PARTS, PRECISION, False)
     numbers = coefficients + g * c_recurrence
     number_at = row[:, None] * c_row + unit[None, :] * c_unit
-    bias_at = bias + g * GATES * H + unit
+    b0 = 0.0
+    b1 = 0.0
+    b2 = 0.0
+    if BIASED:
+        bias_at = bias + g * GATES * H
+        b0 = _bias(bias_at, 0, unit, H)
+        b1 = _bias(bias_at, 1, unit, H)
+        b2 = _bias(bias_at, 2, unit, H)
     apart = tl.full([], T, tl.int64) * B * H
     kept_of = kept + g * KEPT * apart
     room_size = G * tiles * BLOCKS * BM * HP
     room = rooms + tile * BLOCKS * BM * HP
     met = 0
+    x_of = x + (g * x_recurrence + row * x_row)[:, None]
+    x0, x1, x2, x3 = _inputs(0, x_of, x_step, length, unit, mask, reverse, H, GATES)
     for i in range(tl.max(length)):
         active = mask & (i < length)[:, None]
         t = tl.where(reverse, length - 1 - i, i).to(tl.int64)
-        x_at = x + (g * x_recurrence + t * x_step + row * x_row)[:, None] + unit[None, :]
-        x0 = tl.load(x_at, mask=active, other=0.0).to(tl.float32)
-        x1 = x0
-        x2 = x0
-        x3 = x0
-        if GATES > 1:
-            x1 = tl.load(x_at + H, mask=active, other=0.0).to(tl.float32)
-        if GATES > 2:
-            x2 = tl.load(x_at + 2 * H, mask=active, other=0.0).to(tl.float32)
-        if GATES > 3:
-            x3 = tl.load(x_at + 3 * H, mask=active, other=0.0).to(tl.float32)
+        # Those of the next round come while this one multiplies.
+        next0, next1, next2, next3 = _inputs(
+            i + 1, x_of, x_step, length, unit, mask, reverse, H, GATES
+        )
+        x0 = x0.to(tl.float32)
+        x1 = x1.to(tl.float32)
+        x2 = x2.to(tl.float32)
+        x3 = x3.to(tl.float32)
         here = room + (met % 2) * room_size
         _put(here, 0, h, unit, BM, HP, SLICES)
         met += 1
@@ -215,14 +263,14 @@ def forward(
         whole = _get(here, 0, h, BM, HP, PARTS, SLICES)
         u0 = _product(whole, w0, PARTS, PRECISION)
         if BIASED:
-            u0 += tl.load(bias_at, mask=unit < H, other=0.0)[None, :]
+            u0 += b0
         u1 = u0
         u2 = u0
         u3 = u0
         if GATES > 1:
             u1 = _product(whole, w1, PARTS, PRECISION)
             if BIASED:
-                u1 += tl.load(bias_at + H, mask=unit < H, other=0.0)[None, :]
+                u1 += b1
         if RESET_BEFORE:
             r = 1 / (1 + tl.exp(-(x0 + u0)))
             here = room + (met % 2) * room_size
@@ -233,7 +281,7 @@ def forward(
         if GATES > 2:
             u2 = _product(whole, w2, PARTS, PRECISION)
             if BIASED:
-                u2 += tl.load(bias_at + 2 * H, mask=unit < H, other=0.0)[None, :]
+                u2 += b2
         if GATES > 3:
             u3 = _product(whole, w3, PARTS, PRECISION)
         new_h, new_c, k0, k1, k2, k3, k4 = STEP(
@@ -253,6 +301,10 @@ def forward(
                 tl.store(kept_of + 3 * apart + y_at, k3, mask=active)
             if KEPT > 4:
                 tl.store(kept_of + 4 * apart + y_at, k4, mask=active)
+        x0 = next0
+        x1 = next1
+        x2 = next2
+        x3 = next3
     tl.store(h_final + own, h, mask=mask)
     if CELL_STATE:
         tl.store(c_final + own, c, mask=mask)
@@ -280,6 +332,7 @@ def _fetch(
     d_row,
     KEPT: tl.constexpr,
     CELL_STATE: tl.constexpr,
+    STARTED: tl.constexpr,
 ):
     # Of round i: the states before it, what was kept, and the gradient of its state. Nothing is
     # computed from them here, so that nobody waits for them before the next round.
@@ -291,8 +344,12 @@ def _fetch(
     y_at = ((t * B + row) * H)[:, None] + unit[None, :]
     before = y_at + tl.where(reverse, B * H, -B * H)
     own = (g * B + row)[:, None] * H + unit[None, :]
-    h_at = tl.where(at_first, h_start + own, states + g * apart + before)
-    h = tl.load(h_at, mask=active, other=0.0)
+    later = active & (none != i)[:, None]
+    if STARTED:
+        h_at = tl.where(at_first, h_start + own, states + g * apart + before)
+        h = tl.load(h_at, mask=active, other=0.0)
+    else:
+        h = tl.load(states + g * apart + before, mask=later, other=0.0)
     kept_at = kept + g * KEPT * apart + y_at
     k0 = tl.load(kept_at, mask=active, other=0.0)
     k1 = k0
@@ -310,7 +367,10 @@ def _fetch(
     c = h
     if CELL_STATE:
         c_before = kept + (g * KEPT + KEPT - 1) * apart + before
-        c = tl.load(tl.where(at_first, c_start + own, c_before), mask=active, other=0.0)
+        if STARTED:
+            c = tl.load(tl.where(at_first, c_start + own, c_before), mask=active, other=0.0)
+        else:
+            c = tl.load(c_before, mask=later, other=0.0)
     d_at = d_states + (g * d_recurrence + t * d_step + row * d_row)[:, None] + unit[None, :]
     return h, c, k0, k1, k2, k3, k4, tl.load(d_at, mask=active, other=0.0)
 
@@ -333,16 +393,16 @@ def backward(
     d_recurrence,
     d_step,
     d_row,
-    d_h_final,  # (G, B, H)
+    d_h_final,  # (G, B, H), if ENDED; else zeros
     d_c_final,
     d_x,  # (G, T, B, GATES·H), of any strides but the last
     x_recurrence,
     x_step,
     x_row,
-    beside,  # (G, T, B, H): if INNER the gradient of the candidate as the recurrent product sees
-    # it, if RESET_BEFORE the state that was multiplied
+    beside,  # if INNER the gradients of the recurrent products (G, T, B, GATES·H),
+    # if RESET_BEFORE the state that the last was made of (G, T, B, H)
     d_value,  # (G, T, B, H), of the activation's value, if VALUED
-    d_h_start,  # (G, B, H)
+    d_h_start,  # (G, B, H), if STARTED
     d_c_start,
     rooms,
     counters,
@@ -367,14 +427,22 @@ def backward(
     SLICES: tl.constexpr,
     PARTS: tl.constexpr,
     PRECISION: tl.constexpr,
+    STARTED: tl.constexpr,
+    PADDED: tl.constexpr,
+    ENDED: tl.constexpr,
 ):
-    tile, g, row, length, unit, mask = _place(lengths, order, B, H, tiles, BM, HS, SLICES)
+    tile, g, row, length, unit, mask = _place(
+        lengths, order, T, B, H, tiles, BM, HS, SLICES, PADDED
+    )
     reverse = g >= forwards
     own = (g * B + row)[:, None] * H + unit[None, :]
-    dh = tl.load(d_h_final + own, mask=mask, other=0.0)
+    dh = tl.zeros([BM, HS], tl.float32)
     dc = dh
-    if CELL_STATE:
-        dc = tl.load(d_c_final + own, mask=mask, other=0.0)
+    if ENDED:
+        dh = tl.load(d_h_final + own, mask=mask, other=0.0)
+        dc = dh
+        if CELL_STATE:
+            dc = tl.load(d_c_final + own, mask=mask, other=0.0)
     w0 = _weight(weights, g, 0, unit, H, GATES, HP, HS, PARTS, PRECISION, True)
     w1 = w0
     w2 = w0
@@ -394,7 +462,7 @@ def backward(
     longest = tl.max(length)
     h, c, k0, k1, k2, k3, k4, d_state = _fetch(
         longest - 1, g, row, length, unit, mask, reverse, T, B, H, h_start, c_start, states, kept,
-        d_states, d_recurrence, d_step, d_row, KEPT, CELL_STATE,
+        d_states, d_recurrence, d_step, d_row, KEPT, CELL_STATE, STARTED,
     )  # fmt: skip
     for n in range(longest):
         i = longest - 1 - n
@@ -423,7 +491,7 @@ def backward(
         # What the next round needs comes while this one multiplies.
         h, c, k0, k1, k2, k3, k4, d_state = _fetch(
             i - 1, g, row, length, unit, mask, reverse, T, B, H, h_start, c_start, states, kept,
-            d_states, d_recurrence, d_step, d_row, KEPT, CELL_STATE,
+            d_states, d_recurrence, d_step, d_row, KEPT, CELL_STATE, STARTED,
         )  # fmt: skip
         here = room + (met % 2) * room_size
         _put(here, 0, d0, unit, BM, HP, SLICES)
@@ -453,9 +521,14 @@ def backward(
         if GATES > 3:
             tl.store(dx_at + 3 * H, d3, mask=active)
         if INNER:
-            tl.store(beside + g * apart + y_at, inner, mask=active)
+            beside_at = beside + g * GATES * apart + (t * B + row)[:, None] * (GATES * H)
+            beside_at += unit[None, :]
+            tl.store(beside_at, d0, mask=active)
+            tl.store(beside_at + H, d1, mask=active)
+            tl.store(beside_at + 2 * H, inner, mask=active)
         if VALUED:
             tl.store(d_value + g * apart + y_at, dv, mask=active)
-    tl.store(d_h_start + own, dh, mask=mask)
-    if CELL_STATE:
-        tl.store(d_c_start + own, dc, mask=mask)
+    if STARTED:
+        tl.store(d_h_start + own, dh, mask=mask)
+        if CELL_STATE:
+            tl.store(d_c_start + own, dc, mask=mask)

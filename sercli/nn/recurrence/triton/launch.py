@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -18,22 +19,23 @@ from sercli.nn.recurrence.triton.layout import Layout, choose
 _SPAN = 32
 _BLOCK = 256
 _FEW = 4
+_INT32 = 2**31
 
 
 @dataclass(frozen=True)
 class CellKernel:
-    """What the loops must know of a cell.
+    """Description of a cell for the loops over time.
 
     Attributes:
         forward: Its step.
         backward: Its step back.
         gates: Blocks of H rows in the weights.
         kept: Numbers that a unit keeps at each step.
-        candidate: Which of them is the input of the activation.
-        cell_state: Whether there is a second state; it is kept last.
-        reset_before: Whether the state of the last gate's product is multiplied by the first.
-        inner: Whether the candidate's gradient differs as the recurrent product sees it, and
-            the recurrent bias takes part in the step.
+        candidate: The position among them of the input of the activation.
+        cell_state: True if there is a second state; it is kept last.
+        reset_before: True if the state is multiplied by the first gate before the last product.
+        inner: True if the recurrent bias takes part in the step, so that the gradient of the
+            candidate's recurrent product differs from that of its projected input.
     """
 
     forward: Any
@@ -62,12 +64,14 @@ class KernelCall:
     Attributes:
         cell: Name of the cell.
         activation: Its activation.
-        forwards: How many recurrences run forwards; they stand before those that do not.
-        precision: Of products: ``ieee``, ``tf32`` or ``bf16``.
-        dtype: Of the projected inputs.
-        keep: Whether there will be a way back.
-        started: Whether the states at the start are not zero.
-        wanted: Which of the differentiable tensors need a gradient; filled in on the way back.
+        forwards: Number of recurrences that run forwards; the reversed ones follow them.
+        precision: Precision of products: ``ieee``, ``tf32`` or ``bf16``.
+        dtype: Dtype of the projected inputs.
+        keep: True if gradients may be asked for.
+        started: True if initial states are given.
+        padded: True if sequences may be shorter than T.
+        wanted: Flags of the differentiable tensors that need a gradient; set on the way back.
+        ended: True if the final states have gradients; set on the way back.
     """
 
     cell: str
@@ -77,11 +81,13 @@ class KernelCall:
     dtype: torch.dtype
     keep: bool
     started: bool
+    padded: bool
     wanted: tuple[bool, ...] = ()
+    ended: bool = False
 
     @property
     def kernel(self) -> CellKernel:
-        """The cell as the loops know it."""
+        """The description of the cell."""
         return CELLS[self.cell]
 
 
@@ -91,12 +97,13 @@ class Operands:
 
     Attributes:
         weights: Recurrent weights, (G, gates·H, H).
-        bias: What is added to the recurrent products, (G, gates·H), where the cell asks for it;
-            else (G, 0).
-        h_start: The first states, (G, B, H).
-        c_start: The second ones, where the cell has them; else the first.
-        coefficients: Those of the activation, (G, number, 1 or B, 1 or H).
+        bias: Bias of the recurrent products, (G, gates·H), for cells that add it inside the
+            step; else (G, 0).
+        h_start: Initial h, (G, B, H); (G, 0) for zeros.
+        c_start: Initial c, for cells that have it; else as ``h_start``.
+        coefficients: Coefficients of the activation, (G, number, 1 or B, 1 or H).
         lengths: Steps of each sequence, (G, B).
+        order: The sequences from the longest to the shortest, (G, B).
     """
 
     weights: Tensor
@@ -105,14 +112,15 @@ class Operands:
     c_start: Tensor
     coefficients: Tensor
     lengths: Tensor
+    order: Tensor
 
     def listed(self) -> tuple[Tensor, ...]:
         """Return the tensors in a row."""
         states = self.h_start, self.c_start
-        return self.weights, self.bias, *states, self.coefficients, self.lengths
+        return self.weights, self.bias, *states, self.coefficients, self.lengths, self.order
 
 
-def unroll(call: KernelCall, x: Tensor, operands: Operands) -> tuple[Tensor, Tensor, Tensor]:
+def unroll(call: KernelCall, x: Tensor, operands: Operands) -> tuple[Tensor, ...]:
     """Run recurrences.
 
     Args:
@@ -121,10 +129,19 @@ def unroll(call: KernelCall, x: Tensor, operands: Operands) -> tuple[Tensor, Ten
         operands: All other tensors.
 
     Returns:
-        All states (G, T, B, H), and both at the end, (G, B, H).
+        All states (G, T, B, H), and the final ones, (G, B, H) each.
     """
-    states, h, c, _ = _Unroll.apply(call, x, *operands.listed())  # type: ignore[no-untyped-call]
-    return states, h, c
+    tensors = x, *operands.listed()
+    if not call.keep:
+        return _Unroll.forward(call, *tensors)[:-1]
+    function = _Unroll if _transformed() else _Direct
+    found: tuple[Tensor, ...] = function.apply(call, *tensors)  # type: ignore[no-untyped-call]
+    return found[:-1]
+
+
+def _transformed() -> bool:
+    """Return True inside of transforms of ``torch.func``."""
+    return bool(torch._C._are_functorch_transforms_active())
 
 
 class _Unroll(torch.autograd.Function):
@@ -132,30 +149,35 @@ class _Unroll(torch.autograd.Function):
 
     @staticmethod
     def forward(call: KernelCall, x: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
-        with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
+        with _on(x.device):
             return _forward(call, x, Operands(*(each.contiguous() for each in others)))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         ctx.call, _, *others = inputs
-        states, _, _, kept = output
-        ctx.mark_non_differentiable(kept)
+        ctx.mark_non_differentiable(output[-1])
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*others, states, kept)
+        ctx.save_for_backward(*others, output[0], output[-1])
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         *others, states, kept = ctx.saved_tensors
-        start = others[2]
-        given = [
-            like.new_zeros(like.shape[-1]).expand(like.shape) if each is None else each
-            for each, like in zip(gradients[:3], (states, start, start), strict=True)
-        ]
+        d_states, *finals = gradients[:-1]
+        if d_states is None:
+            d_states = states.new_zeros(states.shape[-1]).expand(states.shape)
+        ended = any(each is not None for each in finals)
+        if ended:
+            shape = states.shape[0], *states.shape[2:]
+            finals = [states.new_zeros(shape) if each is None else each for each in finals]
         wanted = tuple(ctx.needs_input_grad[1:7])
-        call = replace(ctx.call, wanted=wanted)
-        found = _UnrollBack.apply(call, *others, states, kept, *given)  # type: ignore[no-untyped-call]
+        call = replace(ctx.call, wanted=wanted, ended=ended)
+        given = (call, *others, states, kept, d_states, *(each for each in finals if ended))
+        if torch.is_grad_enabled() or _transformed():
+            found = _UnrollBack.apply(*given)  # type: ignore[no-untyped-call]
+        else:
+            found = _UnrollBack.forward(*given)
         asked = zip(wanted, found, strict=True)
-        return (None, *(each if want else None for want, each in asked), None)
+        return (None, *(each if want else None for want, each in asked), None, None)
 
     @staticmethod
     def vmap(
@@ -165,20 +187,32 @@ class _Unroll(torch.autograd.Function):
         return _as_more_recurrences(_Unroll, info.batch_size, in_dims, call, tensors)
 
 
+class _Direct(torch.autograd.Function):
+    """The same outside of transforms, where it costs less time of the host."""
+
+    @staticmethod
+    def forward(ctx: Any, call: KernelCall, *tensors: Tensor) -> tuple[Tensor, ...]:
+        output = _Unroll.forward(call, *tensors)
+        _Unroll.setup_context(ctx, (call, *tensors), output)
+        return output
+
+    backward = _Unroll.backward
+
+
 class _UnrollBack(torch.autograd.Function):
     """Backwards, as a function of its own, so that it too can run on an ensemble.
 
     It takes the operands but the inputs, the states, what was kept, and the gradients of the
-    outputs.
+    outputs: of the final states only if ``call.ended``.
     """
 
     @staticmethod
     def forward(call: KernelCall, *tensors: Tensor) -> tuple[Tensor, ...]:
-        *others, states, kept, d_states, d_h, d_c = tensors
+        others, (states, kept, d_states, *finals) = tensors[:7], tensors[7:]
         operands = Operands(*(each.contiguous() for each in others))
         back = _Back(call, operands, states.contiguous(), kept.contiguous())
-        with torch.cuda.device_of(states):  # type: ignore[no-untyped-call]
-            return back.run(d_states, d_h.contiguous(), d_c.contiguous())
+        with _on(states.device):
+            return back.run(d_states, [each.contiguous() for each in finals])
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -195,6 +229,13 @@ class _UnrollBack(torch.autograd.Function):
         info: Any, in_dims: tuple[int | None, ...], call: KernelCall, *tensors: Tensor
     ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
         return _as_more_recurrences(_UnrollBack, info.batch_size, in_dims, call, tensors)
+
+
+def _on(device: torch.device) -> AbstractContextManager[object]:
+    """Make a device the current one."""
+    if device.type != "cuda" or device.index == torch.cuda.current_device():
+        return nullcontext()
+    return torch.cuda.device(device)
 
 
 def _as_more_recurrences(
@@ -219,35 +260,34 @@ def _as_more_recurrences(
 
 
 def _forward(call: KernelCall, x: Tensor, operands: Operands) -> tuple[Tensor, ...]:
-    cell, hidden = call.kernel, operands.weights.shape[2]
+    cell, weights = call.kernel, operands.weights
     recurrences, steps, batch, _ = x.shape
-    states = operands.weights.new_zeros(recurrences, steps, batch, hidden)
-    kept = states.new_empty(recurrences, cell.kept if call.keep else 0, steps, batch, hidden)
-    h_final = torch.empty_like(operands.h_start)
-    c_final = torch.empty_like(h_final) if cell.cell_state else h_final
-    order = operands.lengths.argsort(dim=1, descending=True).to(torch.int32)
+    hidden = weights.shape[2]
+    new = weights.new_zeros if call.padded else weights.new_empty
+    states = new(recurrences, steps, batch, hidden)
+    kept = weights.new_empty(recurrences, cell.kept if call.keep else 0, steps, batch, hidden)
+    finals = [weights.new_empty(recurrences, batch, hidden) for _ in range(1 + cell.cell_state)]
     x = x if x.stride(-1) == 1 else x.contiguous()
     for part in _launches(call, operands, states.shape):
-        at = part.members
-        kernel.forward[(part.programs,)](
-            *(x[at], *x.stride()[:3], operands.weights[at], operands.bias[at]),
-            *(operands.h_start[at], operands.c_start[at], *part.coefficients),
-            *(operands.lengths[at], order[at], states[at], h_final[at], c_final[at], kept[at]),
-            *part.room(1),
-            *(part.forwards, part.size, steps, batch, part.tiles),
-            H=hidden,
-            STEP=cell.forward,
-            VALUE=call.activation.value,
-            GATES=cell.gates,
-            KEPT=cell.kept,
-            CELL_STATE=cell.cell_state,
-            RESET_BEFORE=cell.reset_before,
-            BIASED=operands.bias.shape[1] > 0,
-            KEEP=call.keep,
-            BLOCKS=1,
-            **part.options(call),
+        arguments = part.of(
+            *(x, *x.stride()[:3], weights, operands.bias, operands.h_start, operands.c_start),
+            *(operands.coefficients, *_strides(operands.coefficients), operands.lengths),
+            *(operands.order, states, finals[0], finals[-1], kept),
         )
-    return states, h_final, c_final if cell.cell_state else h_final.clone(), kept
+        constants = {
+            "H": hidden,
+            "STEP": cell.forward,
+            "VALUE": call.activation.value,
+            "GATES": cell.gates,
+            "KEPT": cell.kept,
+            "CELL_STATE": cell.cell_state,
+            "RESET_BEFORE": cell.reset_before,
+            "BIASED": cell.inner and operands.bias.shape[1] > 0,
+            "KEEP": call.keep,
+            "BLOCKS": 1,
+        }
+        part.start(kernel.forward, arguments, constants, 1, steps, batch)
+    return states, *finals, kept
 
 
 class _Back:
@@ -257,99 +297,111 @@ class _Back:
         self._call, self._operands, self._states, self._kept = call, operands, states, kept
         self._cell = call.kernel
 
-    def run(self, d_states: Tensor, d_h: Tensor, d_c: Tensor) -> tuple[Tensor, ...]:
+    def run(self, d_states: Tensor, finals: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Return the gradients of the projected inputs and of the operands but the lengths."""
         call, operands, states, cell = self._call, self._operands, self._states, self._cell
         recurrences, steps, batch, hidden = states.shape
         valued = operands.coefficients.shape[1] > 0 and call.wanted[5]
-        beside = torch.zeros_like(states) if cell.inner or cell.reset_before else states
+        new = states.new_zeros if call.padded else states.new_empty
+        beside = states
+        if cell.inner or cell.reset_before:
+            beside = new(recurrences, steps, batch, hidden * (cell.gates if cell.inner else 1))
         d_value = torch.empty_like(states) if valued else states
-        dx = _like_sequences(states, cell.gates * hidden, call.dtype)
-        dh0 = torch.empty_like(operands.h_start)
-        dc0 = torch.empty_like(dh0) if cell.cell_state else dh0
+        # They lie in memory as projections of a shared input do.
+        dx = new(steps, batch, recurrences, cell.gates * hidden, dtype=call.dtype)
+        dx = dx.permute(2, 0, 1, 3)
+        starts = [torch.empty_like(operands.h_start) for _ in range(1 + cell.cell_state)]
         d_states = d_states if d_states.stride(-1) == 1 else d_states.contiguous()
-        order = operands.lengths.argsort(dim=1, descending=True).to(torch.int32)
+        finals = finals or [states]
         for part in _launches(call, operands, states.shape):
-            at = part.members
-            kernel.backward[(part.programs,)](
-                *(operands.weights[at], operands.h_start[at], operands.c_start[at]),
-                *(*part.coefficients, operands.lengths[at], order[at], states[at]),
-                *(self._kept[at], d_states[at], *d_states.stride()[:3], d_h[at], d_c[at]),
-                *(dx[at], *dx.stride()[:3], beside[at], d_value[at], dh0[at], dc0[at]),
-                *part.room(cell.gates),
-                *(part.forwards, part.size, steps, batch, part.tiles),
-                H=hidden,
-                STEP=cell.backward,
-                SLOPE=call.activation.slope,
-                GATES=cell.gates,
-                KEPT=cell.kept,
-                CELL_STATE=cell.cell_state,
-                RESET_BEFORE=cell.reset_before,
-                INNER=cell.inner,
-                VALUED=valued,
-                BLOCKS=cell.gates,
-                **part.options(call),
+            arguments = part.of(
+                *(operands.weights, operands.h_start, operands.c_start),
+                *(operands.coefficients, *_strides(operands.coefficients), operands.lengths),
+                *(operands.order, states, self._kept, d_states, *d_states.stride()[:3]),
+                *(finals[0], finals[-1], dx, *dx.stride()[:3], beside, d_value),
+                *(starts[0], starts[-1]),
             )
+            constants = {
+                "H": hidden,
+                "STEP": cell.backward,
+                "SLOPE": call.activation.slope,
+                "GATES": cell.gates,
+                "KEPT": cell.kept,
+                "CELL_STATE": cell.cell_state,
+                "RESET_BEFORE": cell.reset_before,
+                "INNER": cell.inner,
+                "VALUED": valued,
+                "BLOCKS": cell.gates,
+            }
+            last = {"ENDED": call.ended}
+            part.start(kernel.backward, arguments, constants, cell.gates, steps, batch, last)
+        d_products = beside if cell.inner else dx
         nothing = states.new_empty(recurrences, 0)
+        biased = cell.inner and operands.bias.shape[1] > 0 and call.wanted[2]
         return (
             dx,
-            self._d_weights(dx, beside) if call.wanted[1] else nothing,
-            self._d_bias(dx, beside) if operands.bias.shape[1] and call.wanted[2] else nothing,
-            dh0,
-            dc0 if cell.cell_state else nothing,
+            self._d_weights(d_products, beside) if call.wanted[1] else nothing,
+            d_products.sum((1, 2)) if biased else nothing,
+            starts[0],
+            starts[1] if cell.cell_state else nothing,
             self._d_coefficients(d_value) if valued else nothing,
         )
 
-    def _d_weights(self, dx: Tensor, beside: Tensor) -> Tensor:
+    def _d_weights(self, d: Tensor, reset: Tensor) -> Tensor:
         """Sum the products of gradients and states over all steps and sequences."""
+        if not self._cell.reset_before:
+            return self._with_states(d)
         hidden = self._states.shape[3]
-        if self._cell.inner:
-            gates, candidate = dx[..., : 2 * hidden], beside
-            return torch.cat([self._with_states(gates), self._with_states(candidate)], 1)
-        if self._cell.reset_before:
-            gates, candidate = dx.split_with_sizes([2 * hidden, hidden], -1)
-            return torch.cat([self._with_states(gates), self._outer(candidate, beside)], 1)
-        return self._with_states(dx)
+        gates, candidate = d.split_with_sizes([2 * hidden, hidden], -1)
+        return torch.cat([self._with_states(gates), self._outer(candidate, reset)], 1)
 
     def _with_states(self, d: Tensor) -> Tensor:
         """Σ dᵀ h, h the state before that step, (G, n, H)."""
-        n, states, start = self._call.forwards, self._states, self._operands.h_start
-        ahead = self._outer(d[:n, 1:], states[:n, :-1])
-        back = self._outer(d[n:, :-1], states[n:, 1:])
-        total = torch.cat([ahead, back]) if len(ahead) and len(back) else ahead if n else back
+        n, states = self._call.forwards, self._states
+        parts = []
+        if n:
+            parts.append(self._outer(d[:n, 1:], states[:n, :-1]))
+        if n < len(d):
+            parts.append(self._outer(d[n:, :-1], states[n:, 1:]))
+        total = parts[0] if len(parts) == 1 else torch.cat(parts)
         if not self._call.started:
             return total
         last = (self._operands.lengths[n:].long() - 1)[:, None, :, None]
         final = d[n:].gather(1, last.expand(-1, 1, -1, d.shape[-1]))
-        return total + self._outer(torch.cat([d[:n, :1], final]), start.unsqueeze(1))
+        start = self._operands.h_start.unsqueeze(1)
+        return total + self._outer(torch.cat([d[:n, :1], final]), start)
 
     def _outer(self, d: Tensor, states: Tensor) -> Tensor:
         """Σ dᵀ h over steps and sequences, (G, n, H)."""
         dtype = torch.bfloat16 if self._call.precision == "bf16" else states.dtype
         left, right = d.flatten(1, 2).to(dtype), states.flatten(1, 2).to(dtype)
-        if 0 < len(left) <= _FEW:  # the library cuts a long sum for single products only
+        if len(left) == 1:
+            return (left[0].t() @ right[0]).to(states.dtype).unsqueeze(0)
+        if len(left) <= _FEW:  # the library cuts a long sum for single products only
             products = [a.t() @ b for a, b in zip(left, right, strict=True)]
             return torch.stack(products).to(states.dtype)
         return (left.transpose(1, 2) @ right).to(states.dtype)
-
-    def _d_bias(self, dx: Tensor, beside: Tensor) -> Tensor:
-        gates = dx[..., : 2 * beside.shape[3]].sum((1, 2), dtype=beside.dtype)
-        return torch.cat([gates, beside.sum((1, 2))], 1)
 
     def _d_coefficients(self, d_value: Tensor) -> Tensor:
         call, coefficients = self._call, self._operands.coefficients
         recurrences, steps, batch, hidden = d_value.shape
         chunks, blocks = -(-steps // _SPAN), -(-batch * hidden // _BLOCK)
         inputs = self._kept[:, self._cell.candidate]
-        count = coefficients.shape[1]
-        sums = d_value.new_zeros(chunks, count, recurrences, batch, hidden)
-        call.activation.gradients[(blocks, recurrences, chunks)](
-            *(inputs, inputs.stride(0), d_value, coefficients, *_strides(coefficients)),
-            *(self._operands.lengths, sums, _SPAN, recurrences, steps, batch, hidden),
-            BLOCK=_BLOCK,
+        sums = d_value.new_zeros(*coefficients.shape[:2], chunks, batch, hidden)
+        _start(
+            (call.activation.gradients,),
+            (blocks, recurrences, chunks),
+            (
+                *(inputs, inputs.stride(0), d_value, coefficients, *_strides(coefficients)),
+                *(self._operands.lengths, sums, _SPAN, steps, batch, hidden),
+            ),
+            {"BLOCK": _BLOCK, "PADDED": call.padded},
+            {},
         )
-        total = sums.sum(0).transpose(0, 1)
-        return total.sum_to_size(coefficients.shape)
+        shared = [
+            d for d, size in ((3, coefficients.shape[2]), (4, coefficients.shape[3])) if size == 1
+        ]
+        return sums.sum([2, *shared]).view(coefficients.shape)
 
 
 def _strides(coefficients: Tensor) -> tuple[int, int, int, int]:
@@ -359,11 +411,45 @@ def _strides(coefficients: Tensor) -> tuple[int, int, int, int]:
     return g, number, row, unit
 
 
-def _like_sequences(states: Tensor, features: int, dtype: torch.dtype) -> Tensor:
-    """Return zeros (G, T, B, n) that lie in memory as projections of a shared input do."""
-    recurrences, steps, batch, _ = states.shape
-    zeros = states.new_zeros(steps, batch, recurrences, features, dtype=dtype)
-    return zeros.permute(2, 0, 1, 3)
+_compiled: dict[Hashable, Any] = {}
+
+
+def _start(
+    which: tuple[Any, ...],
+    grid: tuple[int, int, int],
+    arguments: Sequence[Any],
+    constants: dict[str, Any],
+    options: dict[str, Any],
+) -> None:
+    """Launch a kernel. Later launches alike skip triton's own search for the compiled one.
+
+    Args:
+        which: The kernel, and whatever else the values of the constants follow from.
+        grid: Programs along each axis.
+        arguments: Of the kernel, before the constants.
+        constants: The rest, in the kernel's order.
+        options: Of the launch.
+    """
+    first = next(each for each in arguments if isinstance(each, Tensor))
+    key = first.device.index, *map(id, which), *_special(arguments), *options.values()
+    key = (*key, *(each for each in constants.values() if isinstance(each, int | str)))
+    known = _compiled.get(key)
+    if known is None:
+        _compiled[key] = which[0][grid](*arguments, **constants, **options)
+    else:
+        known[grid](*arguments, *constants.values())
+
+
+def _special(arguments: Sequence[Any]) -> list[Hashable]:
+    """Return everything about arguments that triton compiles for."""
+    return [
+        (each.dtype, each.data_ptr() % 16 == 0)
+        if isinstance(each, Tensor)
+        else 1
+        if each == 1
+        else (each % 16 == 0, each < _INT32)
+        for each in arguments
+    ]
 
 
 @dataclass(frozen=True)
@@ -371,56 +457,80 @@ class _Launch:
     """One launch of a kernel: some recurrences of a call.
 
     Attributes:
+        call: The call.
         members: Which recurrences.
-        size: How many.
-        forwards: How many of them run forwards.
+        total: How many the call has.
         layout: How they are cut into programs.
         tiles: Tiles of sequences of a recurrence.
-        coefficients: Those of the activation, and their strides.
     """
 
+    call: KernelCall
     members: slice
-    size: int
-    forwards: int
+    total: int
     layout: Layout
     tiles: int
-    coefficients: tuple[Any, ...]
 
     @property
-    def programs(self) -> int:
-        return self.size * self.tiles * self.layout.slices
+    def size(self) -> int:
+        """Number of recurrences."""
+        return int(self.members.stop - self.members.start)
 
-    def room(self, blocks: int) -> tuple[Tensor, Tensor]:
-        """Return room for what programs exchange, and a counter for each tile."""
-        numbers = self.coefficients[0]
-        tiles, cut = self.size * self.tiles, self.layout
-        shape = (2, tiles, blocks, cut.rows, cut.width) if cut.slices > 1 else (1,)
-        return numbers.new_zeros(shape), numbers.new_zeros(tiles, dtype=torch.int32)
+    def of(self, *arguments: Any) -> list[Any]:
+        """Return arguments, of every tensor only the members' part."""
+        if self.size == self.total:
+            return list(arguments)
+        return [each[self.members] if isinstance(each, Tensor) else each for each in arguments]
 
-    def options(self, call: KernelCall) -> dict[str, Any]:
-        """Return the constants of the kernel that the layout decides."""
-        cut = self.layout
-        constants = {"BM": cut.rows, "HP": cut.width, "HS": cut.units, "SLICES": cut.slices}
+    def start(
+        self,
+        function: Any,
+        arguments: list[Any],
+        constants: dict[str, Any],
+        blocks: int,
+        steps: int,
+        batch: int,
+        last: dict[str, Any] | None = None,
+    ) -> None:
+        """Launch the kernel."""
+        call, cut = self.call, self.layout
+        forwards = min(max(call.forwards - self.members.start, 0), self.size)
+        tiles = self.size * self.tiles
+        room = counters = arguments[0]
         options = {"num_warps": cut.warps, "num_stages": 1}
-        if cut.slices > 1 and self.coefficients[0].is_cuda:
-            options["launch_cooperative_grid"] = True
-        return constants | {"PARTS": cut.parts, "PRECISION": call.precision} | options
+        if cut.slices > 1:
+            shape = 2, tiles, blocks, cut.rows, cut.width
+            room = arguments[0].new_zeros(shape, dtype=torch.float32)
+            counters = arguments[0].new_zeros(tiles, dtype=torch.int32)
+            if room.is_cuda:
+                options["launch_cooperative_grid"] = True
+        constants |= {
+            "BM": cut.rows,
+            "HP": cut.width,
+            "HS": cut.units,
+            "SLICES": cut.slices,
+            "PARTS": cut.parts,
+            "PRECISION": call.precision,
+            "STARTED": call.started,
+            "PADDED": call.padded,
+        }
+        _start(
+            (function, call.kernel, call.activation),
+            (tiles * cut.slices, 1, 1),
+            [*arguments, room, counters, forwards, self.size, steps, batch, self.tiles],
+            constants | (last or {}),
+            options,
+        )
 
 
 def _launches(call: KernelCall, operands: Operands, shape: torch.Size) -> list[_Launch]:
     recurrences, _, batch, hidden = shape
     device = operands.weights.device
     layout = layout_for(call.cell, recurrences, batch, hidden, call.precision, device)
-    launches = []
-    for first in range(0, recurrences, layout.at_once):
-        members = slice(first, min(first + layout.at_once, recurrences))
-        size = members.stop - first
-        forwards = min(max(call.forwards - first, 0), size)
-        numbers = operands.coefficients[members]
-        given = (numbers, *_strides(operands.coefficients))
-        tiles = -(-batch // layout.rows)
-        launches.append(_Launch(members, size, forwards, layout, tiles, given))
-    return launches
+    tiles, once = -(-batch // layout.rows), layout.at_once
+    return [
+        _Launch(call, slice(first, min(first + once, recurrences)), recurrences, layout, tiles)
+        for first in range(0, recurrences, once)
+    ]
 
 
 def layout_for(

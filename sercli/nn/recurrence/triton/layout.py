@@ -1,21 +1,31 @@
 """How the work of a call is cut into programs.
 
-The recurrent weights of a program stay in the shared memory of a multiprocessor for the whole
-sequence. Where those of all units do not fit, each program has a slice of the units.
+The recurrent weights of a program stay on its multiprocessor for the whole sequence: in registers,
+a sequence to a program, where those of all units fit; else in shared memory, for products of tiles
+of sequences; and where they do not fit there either, each program has a slice of the units.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sercli.nn.recurrence.cpp.build import NoKernelError
+
+_THREADS = 32
+_MOST_WARPS = 8
+_NUMBERS = 128, 192
+"""Weights that a thread holds in its 255 registers: preferably, and at most."""
+
+_CROWD = 4
+"""Sequences per multiprocessor beyond which tensor cores beat registers."""
 
 _SHARE = 0.88
 """Share of the shared memory that weights may take; products need some beside them."""
 
 _LARGEST_TILE = 16
 _LARGEST_WHOLE = 128
-_LARGEST_SLICE = 32
+_LARGEST_SLICE = 16
 _MOST_SUMS = 256
 """Rows × units of a product in float32 where several programs share a tile: beyond these, threads
 run out of registers."""
@@ -31,7 +41,8 @@ class Layout:
         rows: Sequences of a tile, BM.
         width: H rounded up to a power of two, HP.
         units: Units of a slice, HS.
-        parts: Parts into which the sum of a product is cut, among the threads of a program.
+        parts: Parts into which the sum of a product is cut, among the threads of a program; 0:
+            weights are in registers.
         warps: Warps of a program.
         at_once: Recurrences of a launch.
     """
@@ -49,6 +60,7 @@ class Layout:
         return self.width // self.units
 
 
+@lru_cache
 def choose(
     recurrences: int,
     batch: int,
@@ -65,7 +77,7 @@ def choose(
         batch: B.
         hidden: H.
         gates: Blocks of H rows in the weights.
-        precision: Of products: ``ieee``, ``tf32`` or ``bf16``.
+        precision: Precision of products: ``ieee``, ``tf32`` or ``bf16``.
         processors: Multiprocessors of the device.
         shared: Bytes of shared memory that a program can have.
 
@@ -75,6 +87,10 @@ def choose(
     if hidden > _MOST_UNITS:
         raise NoKernelError(f"the kernel takes {_MOST_UNITS} units, not {hidden}")
     width = max(16, 1 << (hidden - 1).bit_length())
+    crowded = recurrences * batch > _CROWD * processors
+    warps = _warps_for_registers(gates * width * width)
+    if warps and (precision == "ieee" or not crowded):
+        return Layout(1, width, width, 0, warps, recurrences)
     units = width if width <= _LARGEST_WHOLE else _LARGEST_SLICE
     size = 2 if precision == "bf16" else 4
     while gates * width * units * size > _SHARE * shared:
@@ -92,3 +108,14 @@ def choose(
         at_once = max(1, processors // (-(-batch // rows) * slices))
     parts = 1 if width <= _LARGEST_WHOLE else max(1, min(width // 32, 4096 // (rows * units)))
     return Layout(rows, width, units, parts, 8, at_once)
+
+
+def _warps_for_registers(numbers: int) -> int:
+    """Return the warps of a program whose registers hold so many numbers; 0: they do not fit."""
+    preferred, most = _NUMBERS
+    if numbers > most * _THREADS * _MOST_WARPS:
+        return 0
+    warps = 1
+    while warps < _MOST_WARPS and numbers > preferred * _THREADS * warps:
+        warps *= 2
+    return warps
