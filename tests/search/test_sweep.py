@@ -180,8 +180,8 @@ def test_a_failed_trial_is_retried_noted_and_trained_by_the_next_sweep(
     assert second.succeeded
 
 
-def a_bug(config: Config, *arguments: Any, **options: Any) -> tuple[Record, bool]:
-    raise ZeroDivisionError(f"division of {config.seeds[0]} by zero")
+def a_bug(run: ValidatedRun, *arguments: Any, **options: Any) -> tuple[Record, bool]:
+    raise ZeroDivisionError(f"division of {run.config.seeds[0]} by zero")
 
 
 def test_a_sweep_whose_first_trials_all_fail_alike_stops_and_says_so(
