@@ -1,11 +1,11 @@
-"""The benchmark of the recurrent layers, through the real command."""
+"""The benchmark of the recurrent layers."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from helpers.shell import Shell
+from helpers.shell import InProcessShell
 
 from sercli.bench.recurrent import SHAPES, bench_recurrent, interleaved, read_shapes
 from sercli.errors import RequestError
@@ -58,7 +58,7 @@ def test_a_shape_is_three_numbers() -> None:
 
 def test_the_command_prints_one_json_document(tmp_path: Path) -> None:
     options = "--shape 3,2,4 --activation arelu --repeats 1 --quiet"
-    document = Shell(tmp_path).json("bench", "recurrent", *options.split())
+    document = InProcessShell(tmp_path).json("bench", "recurrent", *options.split())
     assert document["rows"][0]["activation"] == "arelu"
     assert document["machine"]["threads"] >= 1
 
@@ -67,4 +67,6 @@ def test_the_command_prints_one_json_document(tmp_path: Path) -> None:
     ("options", "message"), [("--shape 0,2,4", "from 1 up"), ("--activation rleu", "'relu'")]
 )
 def test_a_wrong_request_is_refused_in_one_line(tmp_path: Path, options: str, message: str) -> None:
-    assert message in Shell(tmp_path).refused("bench", "recurrent", *options.split(), "--quiet")
+    assert message in InProcessShell(tmp_path).refused(
+        "bench", "recurrent", *options.split(), "--quiet"
+    )

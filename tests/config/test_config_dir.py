@@ -1,103 +1,126 @@
-"""``--config-dir``, through the real command: Hydra is started once per process."""
+"""``--config-dir``: a folder of the user's own, searched before ``conf/``."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from helpers.shell import InProcessShell
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+from sercli.config import compose
 
 
-def sercli(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "sercli", *words]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=60)
+@pytest.fixture(name="sercli")
+def _sercli(tmp_path: Path) -> Iterator[InProcessShell]:
+    """The command, with a Hydra that starts anew for every call."""
+
+    class Anew(InProcessShell):
+        def __call__(self, *arguments: str | Path) -> Any:
+            stop_hydra()
+            return super().__call__(*arguments)
+
+    yield Anew(tmp_path)
+    stop_hydra()
 
 
-def shown(*words: str, cwd: Path | None = None) -> Any:
-    done = sercli("config", "show", *words, cwd=cwd)
-    assert done.returncode == 0, done.stderr
-    return yaml.safe_load(done.stdout)
+def stop_hydra() -> None:
+    """Undo `sercli.config.compose.start`, which a process calls once."""
+    GlobalHydra.instance().clear()
+    plugins = Plugins.instance().plugin_type_to_subclass_list[SearchPathPlugin]
+    plugins[:] = [plugin for plugin in plugins if plugin.__name__ != "UserFolder"]
+    compose._compose_choices.cache_clear()
+    compose.list_choices.cache_clear()
 
 
-def refusal(folder: Path, content: str | bytes) -> str:
-    """What is said of a trainer with this content in the user's folder."""
+def shown(sercli: InProcessShell, *words: str | Path) -> Any:
+    return yaml.safe_load(sercli.ok("config", "show", *words))
+
+
+def refusal(sercli: InProcessShell, folder: Path, content: str | bytes) -> str:
+    """Return the refusal of a trainer with this content in the user's folder."""
     data = content.encode() if isinstance(content, str) else content
     (folder / "trainer" / "odd.yaml").write_bytes(data)
-    done = sercli("config", "show", "--config-dir", str(folder), "trainer=odd")
-    assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 1
-    return done.stderr
+    return sercli.refused("config", "show", "--config-dir", folder, "trainer=odd")
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(name="folder")
+def _folder(tmp_path: Path) -> Path:
     """A folder that adds an activation and shadows a trainer."""
     files = {
         "activation/steep.yaml": "# Leaky ReLU, steep\nname: leaky_relu\nslope: 0.5\n",
         "trainer/smoke.yaml": "# One step\nsteps: 1\neval_every: 1\n",
     }
     for name, text in files.items():
-        path = tmp_path / name
-        path.parent.mkdir()
+        path = tmp_path / "mine" / name
+        path.parent.mkdir(parents=True)
         path.write_text(text, encoding="utf-8")
-    return tmp_path
+    return tmp_path / "mine"
 
 
-def test_it_adds_choices_beside_the_packaged_ones(folder: Path) -> None:
-    config = shown("--config-dir", str(folder), "activation=steep", "activation.slope=0.6")
+def test_it_adds_choices_beside_the_packaged_ones(sercli: InProcessShell, folder: Path) -> None:
+    config = shown(sercli, "--config-dir", folder, "activation=steep", "activation.slope=0.6")
     assert config["activation"] == {"name": "leaky_relu", "slope": 0.6}
-    done = sercli("config", "groups", "--config-dir", str(folder), "--format", "json")
-    listed = json.loads(done.stdout)
-    assert "Leaky ReLU, steep" in json.dumps(listed)
-    assert "Hyperbolic tangent" in json.dumps(listed)
+    listed = json.dumps(sercli.json("config", "groups", "--config-dir", folder))
+    assert "Leaky ReLU, steep" in listed
+    assert "Hyperbolic tangent" in listed
 
 
-def test_it_shadows_packaged_choices(folder: Path) -> None:
-    assert shown("trainer=smoke")["trainer"]["steps"] == 20
-    assert shown("--config-dir", str(folder), "trainer=smoke")["trainer"]["steps"] == 1
+def test_it_shadows_packaged_choices(sercli: InProcessShell, folder: Path) -> None:
+    assert shown(sercli, "trainer=smoke")["trainer"]["steps"] == 20
+    assert shown(sercli, "--config-dir", folder, "trainer=smoke")["trainer"]["steps"] == 1
 
 
-def test_it_may_be_relative_and_stand_after_the_overrides(folder: Path) -> None:
-    config = shown("activation=steep", "--config-dir", folder.name, cwd=folder.parent)
+def test_it_may_be_relative_and_come_after_the_overrides(
+    sercli: InProcessShell, folder: Path
+) -> None:
+    config = shown(sercli, "activation=steep", "--config-dir", folder.name)
     assert config["activation"]["name"] == "leaky_relu"
 
 
-def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    done = sercli("config", "show", "--config-dir", str(tmp_path / "nowhere"))
-    assert done.returncode == 2
-    assert done.stderr == f"sercli: --config-dir {tmp_path / 'nowhere'} is not a folder\n"
+def test_a_missing_folder_is_refused(sercli: InProcessShell, tmp_path: Path) -> None:
+    line = sercli.refused("config", "show", "--config-dir", tmp_path / "nowhere")
+    assert line == f"sercli: --config-dir {tmp_path / 'nowhere'} is not a folder"
 
 
-def test_a_choice_of_the_user_is_held_to_the_schema(folder: Path) -> None:
-    assert refusal(folder, "stpes: 3") == (
+def test_a_choice_of_the_user_is_checked_against_the_schema(
+    sercli: InProcessShell, folder: Path
+) -> None:
+    assert refusal(sercli, folder, "stpes: 3") == (
         "sercli: In 'trainer/odd': ConfigKeyError raised while composing config: "
-        "Key 'stpes' not in 'TrainerConfig'\n"
+        "Key 'stpes' not in 'TrainerConfig'"
     )
 
 
-def test_a_choice_of_the_user_that_is_no_yaml_is_refused_with_the_place(folder: Path) -> None:
-    message = refusal(folder, "steps: [3")
+def test_a_choice_of_the_user_that_is_no_yaml_is_refused_with_the_place(
+    sercli: InProcessShell, folder: Path
+) -> None:
+    message = refusal(sercli, folder, "steps: [3")
     assert message.startswith("sercli: a configuration file cannot be read: ")
     assert f'{folder / "trainer" / "odd.yaml"}", line 1' in message
 
 
-def test_a_choice_of_the_user_that_is_no_text_is_refused_and_the_others_work(folder: Path) -> None:
-    message = refusal(folder, b"\xff\xfe")
+def test_a_choice_of_the_user_that_is_no_text_is_refused_and_the_others_work(
+    sercli: InProcessShell, folder: Path
+) -> None:
+    message = refusal(sercli, folder, b"\xff\xfe")
     assert message.startswith("sercli: a configuration file cannot be read: 'utf-8' codec")
-    assert shown("--config-dir", str(folder), "trainer=smoke")["trainer"]["steps"] == 1
+    assert shown(sercli, "--config-dir", folder, "trainer=smoke")["trainer"]["steps"] == 1
 
 
-def test_a_plan_of_ones_own_is_found_by_its_name(folder: Path) -> None:
+def test_a_plan_of_the_user_is_found_by_its_name(sercli: InProcessShell, folder: Path) -> None:
     (folder / "sweeps").mkdir()
     (folder / "sweeps" / "own.yaml").write_text("sweep: {trainer.steps: '5,0'}\n", encoding="utf-8")
     mine = ["--config-dir", str(folder)]
 
-    found = sercli("sweep", "--plan", "own", *mine, cwd=folder)
-    wrong = sercli("sweep", "--plan", "owm", *mine, cwd=folder)
+    found = sercli("sweep", "--plan", "own", *mine)
+    wrong = sercli("sweep", "--plan", "owm", *mine)
 
-    assert "trainer.steps=0: must be" in found.stderr  # its second point
+    assert "trainer.steps=0: must be" in found.stderr  # its second trial
     assert "unknown plan 'owm'. Did you mean 'own'?" in wrong.stderr
