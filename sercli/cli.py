@@ -1,7 +1,7 @@
 """The whole command line on one page.
 
-A verb parses, composes, calls one function and prints. What changes a result is an override
-(Hydra's grammar); the options say only how to run. Imports stand inside the verbs, so that
+A verb parses, composes, calls one function and prints. Settings that change a result are overrides
+(Hydra's grammar); options only control the execution. Imports are inside the verbs, so that
 ``sercli --help`` does not wait for torch.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -76,6 +76,12 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _flag(*names_and_help: str) -> Any:
+    """Return an option without a value; help shows none."""
+    *names, text = names_and_help
+    return typer.Option(*names, metavar="", help=text)
+
+
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
@@ -103,9 +109,12 @@ ConfigDir = Annotated[
         help="Folder of your own configuration files, searched before conf/.",
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Suppress progress and notes.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-OutputFormat = Annotated[Format, typer.Option("--format", help="Output format.")]
+Quiet = Annotated[bool, _flag("--quiet", "-q", "Suppress progress and notes.")]
+Debug = Annotated[bool, _flag("--debug", "Show the traceback of an error.")]
+OutputFormat = Annotated[
+    Format,
+    typer.Option("--format", metavar="FORMAT", help="table, markdown, latex, csv or json."),
+]
 Output = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write to this file, not to standard output.")
 ]
@@ -149,7 +158,11 @@ def _main(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            metavar="",
+            help="Show the version and exit.",
         ),
     ] = False,
 ) -> None:
@@ -162,16 +175,17 @@ def extract(
     form: OutputFormat = Format.TABLE,
     workers: Workers = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Treat the findings of the audit as errors.")
+        bool,
+        _flag("--strict", "Treat the findings of the audit as errors."),
     ] = False,
     allow_refused: Annotated[
-        bool, typer.Option("--allow-refused", help="Accept refused utterances (exit status 0).")
+        bool,
+        _flag("--allow-refused", "Accept refused utterances (exit status 0)."),
     ] = False,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Only check the features in the store.")
-    ] = False,
+    verify: Annotated[bool, _flag("--verify", "Only check the features in the store.")] = False,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Only remove features that no corpus uses.")
+        bool,
+        _flag("--prune", "Only remove features that no corpus uses."),
     ] = False,
     config_dir: ConfigDir = None,
     quiet: Quiet = False,
@@ -191,7 +205,7 @@ def extract(
     config = compose(overrides or [])
     progress = Progress(quiet=quiet)
     if verify or prune:
-        raise typer.Exit(_tend_store(config, verify, prune, form, progress))
+        raise typer.Exit(_maintain_store(config, verify, prune, form, progress))
     audit = extract_corpus(config, workers=workers or available_cores(), progress=progress)
     _print(audit_view(audit), form)
     doubtful = audit.findings if strict else ()
@@ -200,17 +214,17 @@ def extract(
     raise typer.Exit(bool(doubtful) or bool(audit.refused and not allow_refused))
 
 
-def _tend_store(
+def _maintain_store(
     config: Config, verify: bool, prune: bool, form: Format, progress: Progress
 ) -> bool:
-    """Do what ``extract`` does to the store alone, and return whether it has faults."""
+    """Verify or prune the store; return True if it has faults."""
     from sercli.errors import RequestError
     from sercli.features.store_uses import prune as prune_store
     from sercli.reporting.views.store import pruning_view, verification_view
     from sercli.training.data import verify_corpus
 
     if verify and prune:
-        raise RequestError("--verify only looks and --prune removes: give one of the two")
+        raise RequestError("--verify and --prune exclude each other: give one of the two")
     if prune:
         done = prune_store(Path(config.paths.store), progress)
         _print(pruning_view(done), form)
@@ -225,7 +239,7 @@ def train(
     overrides: Overrides = None,
     form: OutputFormat = Format.TABLE,
     workers: Workers = None,
-    force: Annotated[bool, typer.Option("--force", help="Retrain and replace the record.")] = False,
+    force: Annotated[bool, _flag("--force", "Retrain and replace the record.")] = False,
     config_dir: ConfigDir = None,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -283,10 +297,9 @@ def sweep(
     ] = None,
     comparison: Annotated[
         bool,
-        typer.Option(
+        _flag(
             "--comparison",
-            help="Treat trials as pre-registered systems: report test results of all, select no "
-            "winner.",
+            "Treat trials as pre-registered systems: report test results of all, select no winner.",
         ),
     ] = False,
     form: OutputFormat = Format.TABLE,
@@ -406,9 +419,12 @@ def stop(
 @app.command()
 def report(
     names: Names = None,
-    form: Annotated[ReportFormat, typer.Option("--format", help="Output format.")] = (
-        ReportFormat.TABLE
-    ),
+    form: Annotated[
+        ReportFormat,
+        typer.Option(
+            "--format", metavar="FORMAT", help="table, markdown, latex, csv, json or html."
+        ),
+    ] = ReportFormat.TABLE,
     rows: Annotated[
         str | None,
         typer.Option(
@@ -421,23 +437,24 @@ def report(
         str | None, typer.Option(metavar="KEY", help="Setting whose values become columns.")
     ] = None,
     table1: Annotated[
-        bool, typer.Option("--table1", help="Compare with Table 1 of the AR-GRU paper.")
+        bool,
+        _flag("--table1", "Compare with Table 1 of the AR-GRU paper."),
     ] = False,
     against: Annotated[
         str | None,
         typer.Option(metavar="RUN", help="Run (key or name) to test all others against."),
     ] = None,
     parameters: Annotated[
-        bool, typer.Option("--parameters", help="Show the learned parameters of activations.")
+        bool,
+        _flag("--parameters", "Show the learned parameters of activations."),
     ] = False,
     diagnostics: Annotated[
-        bool, typer.Option("--diagnostics", help="Show errors by subgroup and by utterance.")
+        bool,
+        _flag("--diagnostics", "Show errors by subgroup and by utterance."),
     ] = False,
     unseal: Annotated[
         bool,
-        typer.Option(
-            "--unseal", help="Show test results of all trials of a search; reports will say so."
-        ),
+        _flag("--unseal", "Show test results of all trials of a search; reports will say so."),
     ] = False,
     baselines: Annotated[
         Path | None,
@@ -495,7 +512,9 @@ def report(
 def attend(
     run: OneRun,
     utterance: Annotated[str, typer.Argument(metavar="UTTERANCE", help="A test utterance.")],
-    figures: Annotated[Path, typer.Option(metavar="FOLDER", help="Draw here.")] = Path("figures"),
+    figures: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the figure.")] = Path(
+        "figures"
+    ),
     runs: Runs = Path("runs"),
     quiet: Quiet = False,
     debug: Debug = False,
@@ -573,9 +592,9 @@ def diff(
     right: Annotated[str, typer.Argument(metavar="RUN", help="Another run.")],
     everything: Annotated[
         bool,
-        typer.Option(
+        _flag(
             "--all",
-            help="Include environments, protocol cards and settings that cannot change a result.",
+            "Include environments, protocol cards and settings that cannot change a result.",
         ),
     ] = False,
     form: OutputFormat = Format.TABLE,
