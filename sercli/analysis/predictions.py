@@ -26,7 +26,7 @@ class RunPredictions:
         system: Name of the run in tables.
         predictions: A row for each seed and utterance: ``seed``, ``fold``, ``utterance``,
             ``label``, ``predicted``, and the probability of each class in ``p_<class>``.
-        utterances: Metadata, indexed by utterance (`sercli.training.utterances`).
+        utterances: Metadata, indexed by utterance (`sercli.training.data`).
     """
 
     record: Record

@@ -27,7 +27,7 @@ from sercli.search.study.study import Study
 from sercli.search.worker.options import WorkerOptions
 from sercli.search.worker.runner import TrialResult
 from sercli.search.worker.worker import run_worker
-from sercli.training.run import Watching
+from sercli.training.run import OnFoldFinished
 
 POINT_SECONDS = 4.0
 """How long a point of ``iaan_small`` trains at least (docs/performance.md: five folds of 0.8 s on
@@ -82,7 +82,7 @@ class StandIn:
         """Nothing is closed."""
 
     def train(
-        self, config: Config, finished: Watching, origin: Mapping[str, Any] | None
+        self, config: Config, finished: OnFoldFinished, origin: Mapping[str, Any] | None
     ) -> TrialResult:
         """Wait as long as training would take."""
         time.sleep(self._seconds)
@@ -171,7 +171,7 @@ def _time_of(study: Study, runs: Path, storage: str | None, points: int) -> floa
 
     class Counting(StandIn):
         def train(
-            self, config: Config, finished: Watching, origin: Mapping[str, Any] | None
+            self, config: Config, finished: OnFoldFinished, origin: Mapping[str, Any] | None
         ) -> TrialResult:
             nonlocal seen
             seen += 1

@@ -27,13 +27,26 @@ def build_model(
 ) -> nn.Module:
     """Build a system from the three nodes of a configuration.
 
+    >>> import torch
+    >>> from sercli.models.interface import Batch, Turns
+    >>> model = build_model(
+    ...     {"system": "bilstm_att", "dense_units": 8, "hidden": 4, "pooling": "mean"},
+    ...     {"name": "gru"},
+    ...     {"name": "arelu"},
+    ...     inputs=45,
+    ...     classes=4,
+    ... )
+    >>> turns = Turns(torch.randn(2, 7, 45), lengths=torch.tensor([7, 3]))
+    >>> model(Batch(turns, turns, turns)).shape
+    torch.Size([2, 4])
+
     Args:
-        model: Node ``model``; its ``system`` says which, its ``name`` is for tables.
+        model: Node ``model``; ``system`` is the registered name, ``name`` is for tables.
         cell: Node ``cell``.
         activation: Node ``activation``.
         inputs: Features of a step.
         classes: Number of classes.
-        corpus: What a model may ask about the corpus; None: nothing is known.
+        corpus: Facts of the corpus; None: none are known.
 
     Returns:
         A module from `sercli.models.interface.Batch` to logits (B, classes), or to a

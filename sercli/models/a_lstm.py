@@ -28,11 +28,11 @@ class WeightedPooling(nn.Module):
         inputs: Features of a step.
         classes: Number of classes.
         new_cell: Makes a recurrent layer.
-        corpus: Tells how many speakers and genders there are.
+        corpus: Facts of the corpus: numbers of speakers and genders.
         dense_units: Features of the dense layer (paper: 256).
         hidden: Features of the recurrent layer in each direction (paper: 256 in both together).
         dropout: Share dropped after the dense layer.
-        speaker_weight: How much the loss of the speaker counts beside that of the emotion
+        speaker_weight: Weight of the speaker's loss beside that of the emotion
             (paper: 0.3); 0: not learned.
         gender_weight: The same of the gender (paper: 0.6).
 

@@ -1,4 +1,4 @@
-"""The recurrent layers of a system, made as the configuration says."""
+"""Factory of a system's recurrent layers, as configured."""
 
 from __future__ import annotations
 
@@ -20,8 +20,13 @@ from sercli.nn.layer import MakeActivation, RecurrentLayer
 class CellFactory:
     """Makes recurrent layers of the configured cell with the configured activation.
 
-    What the activation learns is shared as its node says. ``share``: each ``direction`` of
-    each layer has its own, each ``layer``, or all layers made here have one (``model``).
+    >>> new_cell = CellFactory({"name": "gru"}, {"name": "arelu"})
+    >>> new_cell(45, 16, bidirectional=True).output_size
+    32
+
+    The learned parameters of the activation are shared as its node says. ``share``: each
+    ``direction`` of each layer has its own, each ``layer``, or all layers made here have one
+    (``model``).
     ``per_unit``: every unit has its own.
 
     Args:

@@ -15,7 +15,7 @@ from sercli.nn.checks import check_one_of
 from sercli.nn.layer import RecurrentLayer
 
 CONTEXTS = ("full", "steer", "none")
-"""What context turns may do; see `IAAN`."""
+"""Uses of the context turns; see `IAAN`."""
 
 
 @MODELS.register("iaan")
@@ -44,14 +44,14 @@ class IAAN(nn.Module):
         head: Features of the hidden layer of the head (official code: 64).
         dropout: Share dropped in the head (first commit of the official code: keep 0.9; last:
             nothing).
-        bidirectional: Whether the current encoder also reads backwards (paper: yes; code: no).
+        bidirectional: Read the current turn backwards as well (paper: yes; code: no).
         context: ``full``: as above. ``steer``: the context turns steer the attention, but the
             head sees the current turn alone (the ablation BiGRU+IAA, by our reading of its
             name). ``none``: there are no context encoders, and the attention over the current
             turn is steered by nothing (the ablation BiGRU+ATT).
-        mask_context: Whether padding is kept out of the context encoders. The official code does
-            not: zero frames move the state and receive attention, so that an example depends on
-            the lengths of the others in its batch.
+        mask_context: Keep padding out of the context encoders. The official code does not: zero
+            frames move the state and receive attention, so that an example depends on the lengths
+            of the others in its batch.
         head_l2: λ of the penalty λ·½‖·‖² on weights and biases of the head (code: 1e-3).
 
     Raises:
@@ -112,9 +112,9 @@ class IAAN(nn.Module):
 
     def _encode(self, batch: Batch) -> tuple[Tensor, list[Tensor]]:
         """The states of the current turn (B, T, H), and a vector of each context turn."""
-        heard = self._heard(batch)
-        layers = [self.current, *(encoder.cell for encoder, _ in heard)]
-        turns = [batch.current, *(each for _, each in heard)]
+        used = self._context_turns(batch)
+        layers = [self.current, *(encoder.cell for encoder, _ in used)]
+        turns = [batch.current, *(each for _, each in used)]
         (states, _), *others = run_parallel(
             [
                 layer.stack_pass(x.frames, lengths=x.lengths)
@@ -123,17 +123,17 @@ class IAAN(nn.Module):
         )
         return states, [
             encoder.pool(found, each.valid)
-            for (encoder, each), (found, _) in zip(heard, others, strict=True)
+            for (encoder, each), (found, _) in zip(used, others, strict=True)
         ]
 
-    def _heard(self, batch: Batch) -> list[tuple[ContextEncoder, Turns]]:
-        """The context turns that are heard, each with its encoder."""
+    def _context_turns(self, batch: Batch) -> list[tuple[ContextEncoder, Turns]]:
+        """The context turns in use, each with its encoder."""
         if not self.uses_context:
             return []
-        heard = [(self.own, batch.own), (self.interlocutor, batch.interlocutor)]
+        used = [(self.own, batch.own), (self.interlocutor, batch.interlocutor)]
         if self.mask_context:
-            return heard
-        return [(encoder, _unmasked(turns)) for encoder, turns in heard]
+            return used
+        return [(encoder, _unmasked(turns)) for encoder, turns in used]
 
     def _penalty(self) -> Tensor:
         """λ·½‖·‖² on the linear layers of the head (not on LayerNorm, as in the code)."""

@@ -22,6 +22,7 @@ the corpus (`CorpusInfo`).
 class Turns:
     """A padded batch of turns.
 
+    >>> import torch
     >>> turns = Turns(torch.ones(2, 3, 45), lengths=torch.tensor([3, 1]))
     >>> turns.valid.sum(dim=1)
     tensor([3, 1])

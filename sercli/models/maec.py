@@ -36,7 +36,7 @@ class MAEC(nn.Module):
         inputs: Features of a step.
         classes: Number of classes.
         new_cell: Makes a recurrent layer.
-        corpus: Tells how many genders there are.
+        corpus: Facts of the corpus: number of genders.
         channels: Features of the convolutions.
         dilations: Dilation of each convolution.
         hidden: Features of a recurrent layer in each direction.
@@ -44,8 +44,8 @@ class MAEC(nn.Module):
         bottleneck: Features of the narrow layer of the gate.
         code: Features of the code.
         dropout: Share dropped after each convolution and of the gated vector.
-        gender_weight: How much the loss of the gender counts; 0: not learned.
-        adversary_weight: How much the loss of the adversary counts; 0: there is none.
+        gender_weight: Weight of the gender's loss; 0: not learned.
+        adversary_weight: Weight of the adversary's loss; 0: no adversary.
 
     Raises:
         RequestError: A size or dilation is below 1, dropout is not in [0, 1), a weight is below

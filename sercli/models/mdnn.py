@@ -35,13 +35,13 @@ class MDNN(nn.Module):
     Args:
         inputs: Features of a step.
         classes: Number of classes.
-        corpus: Tells the names of the features.
+        corpus: Facts of the corpus: names of the features.
         groups: For each group its features: how names begin (``mfcc_sma[``), or positions from 0
             as ``9-20``, both ends included. A feature in no group is not used.
         local_units: Hidden features of a local classifier.
         global_units: Hidden features of the global classifier.
         dropout: Share of hidden features that is dropped.
-        local_weight: How much the losses of the local classifiers count together.
+        local_weight: Weight of the losses of the local classifiers together.
 
     Raises:
         RequestError: A size is below 1, dropout is not in [0, 1), the weight is below 0, or a

@@ -29,7 +29,7 @@ class LinearSVM(nn.Module):
         classes: Number of classes.
         complexities: The values of C that are tried, each a trial (our choice: the decades that
             the challenges search).
-        balanced: Whether the classes weigh the same, whatever their number (the challenges
+        balanced: Weigh classes equally, whatever their number (the challenges
             upsample instead; UA asks for one or the other).
 
     Attributes:
@@ -79,7 +79,7 @@ class LinearSVM(nn.Module):
             rows: Functionals, (utterances, inputs).
             labels: Class indices, (utterances,).
             complexity: C.
-            seed: Of the order in which liblinear meets the examples.
+            seed: Seed of the order in which liblinear visits the examples.
 
         Raises:
             RequestError: There are fewer than two classes among the labels.

@@ -1,4 +1,4 @@
-"""Whether a run and its repetition agree."""
+"""Agreement of a run with its rerun."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from sercli.results.metrics import ua, wa
 from sercli.results.run_record import Record
 
 TOLERANCE = 0.01
-"""How far UA and WA of the whole run may lie from the record where rounding differs (our choice:
-`iaan_small` for 300 steps on the synthetic corpus, kernel against eager, lies 0.2 points apart)."""
+"""Largest difference of UA and WA of the whole run where rounding differs (our choice:
+`iaan_small` for 300 steps on the synthetic corpus, kernel against eager, differs by 0.2 points)."""
 
 DECISIVE = (
     "code",
@@ -27,26 +27,33 @@ DECISIVE = (
     "device",
     "recurrence",
 )
-"""What of an environment can change the last digits of a result; where all of it is the same,
-they are the same."""
+"""Parts of an environment that can change the last digits of a result; where all of them are
+the same, so are the digits."""
+
+_NOT_COMPARED = ("time", "command", "seconds", "origin", "cores")
+"""Parts of an environment that differ between any two runs, or change nothing."""
+
+_SETTINGS = "configuration"
+
+_OF_TEST = ("ua", "wa", "ua_again", "wa_again")
 
 
 @dataclass(frozen=True)
 class Rerun:
-    """A run and its repetition.
+    """A run and its rerun.
 
     Attributes:
         record: The record.
         again: The new record.
-        changed: What differs between their environments and settings; time and command aside.
+        changed: Differences of their environments and settings, without time and command.
         fold_runs: A row for each seed and fold of either: ``seed``, ``fold``; ``selected_step``,
-            ``dev_ua``, ``ua`` and ``wa`` of the record and, with ``_again`` behind, of the
-            repetition (NaN where it has no such unit); ``same``, the share of test utterances that
+            ``dev_ua``, ``ua`` and ``wa`` of the record and, suffixed ``_again``, of the rerun (NaN
+            where it lacks the fold); ``same``, the share of test utterances that
             are predicted alike, and ``farthest``, the largest difference between two
             probabilities. All under the dev selection.
-        repeatable: Whether the repetition ran where the same program gives the same digits: on a
-            CPU. A GPU may sum in another order each time.
-        off: How far UA and WA of the whole run lie apart, on dev and test: ``dev_ua``,
+        repeatable: True if the rerun ran on a CPU, where the same program gives the same digits. A
+            GPU may sum in another order each time.
+        off: Absolute difference of UA and WA of the whole run, on dev and test: ``dev_ua``,
             ``dev_wa``, ``ua``, ``wa``, as fractions; NaN where either has none.
     """
 
@@ -59,40 +66,40 @@ class Rerun:
 
     @property
     def exact(self) -> bool:
-        """Whether every digit should be the same: nothing that could change one has changed."""
+        """True if every digit should be the same: nothing that could change one has changed."""
         return self.repeatable and not any(
             each.key in DECISIVE or each.key.startswith(_SETTINGS) for each in self.changed
         )
 
     @property
     def reasons(self) -> list[str]:
-        """What does not agree, a line each; nothing where all does."""
+        """The disagreements, one line each."""
         settings = [each.key for each in self.changed if _is_setting(each)]
         if settings:
-            return [f"{key} is not what the record says" for key in settings]
+            return [f"{key} differs from the record" for key in settings]
         if self.record.summary["diverged"] != self.again.summary["diverged"]:
             return ["the two do not diverge at the same seeds, folds and steps"]
         if self.exact:
             return list(_unlike(self.fold_runs))
         return [
-            f"{name} lies {100 * value:.2f} points apart, more than {100 * TOLERANCE:g}"
+            f"{name} differs by {100 * value:.2f} points, more than {100 * TOLERANCE:g}"
             for name, value in self.off.items()
             if not value <= TOLERANCE and self.record.metrics
         ]
 
     @property
     def agrees(self) -> bool:
-        """Whether the numbers are the same, as exactly as can be expected."""
+        """True if the numbers are the same, as exactly as can be expected."""
         return not self.reasons
 
     def to_json(self, *, shows_test: bool = True) -> dict[str, Any]:
-        """Return it as what ``json`` can write.
+        """Return a JSON object.
 
         Args:
-            shows_test: Whether figures of test may be in it; a sealed search keeps them.
+            shows_test: Include test metrics; False for a sealed search.
         """
         hidden = [] if shows_test else [name for name in self.fold_runs if name in _OF_TEST]
-        units = self.fold_runs.drop(columns=hidden).astype(object)
+        fold_runs = self.fold_runs.drop(columns=hidden).astype(object)
         return {
             "record": str(self.record.path),
             "rerun": str(self.again.path),
@@ -101,21 +108,18 @@ class Rerun:
             "tolerance": 0.0 if self.exact else TOLERANCE,
             "reasons": self.reasons,
             "changed": [each.to_json() for each in self.changed],
-            "fold_runs": units.where(units.notna(), None).to_dict("records"),
+            "fold_runs": fold_runs.where(fold_runs.notna(), None).to_dict("records"),
         }
 
 
-_OF_TEST = ("ua", "wa", "ua_again", "wa_again")
-
-
 def compare_runs(record: Record, again: Record) -> Rerun:
-    """Lay a run beside its repetition.
+    """Compare a run with its rerun.
 
     Raises:
         SercliError: Files of the record are missing or damaged.
     """
     try:
-        units = _tabulate(record).merge(
+        fold_runs = _tabulate(record).merge(
             _tabulate(again), how="outer", on=["seed", "fold"], suffixes=("", "_again")
         )
         found = _predictions_compared(record, again)
@@ -127,38 +131,32 @@ def compare_runs(record: Record, again: Record) -> Rerun:
         name: abs(record.metrics.get(name, np.nan) - again.metrics.get(name, np.nan))
         for name in ("dev_ua", "dev_wa", "ua", "wa")
     }
-    units = units.merge(found, how="left", on=["seed", "fold"])
+    fold_runs = fold_runs.merge(found, how="left", on=["seed", "fold"])
     repeatable = again.environment().get("device") == "cpu"
-    return Rerun(record, again, tuple(changed), units, repeatable, off)
+    return Rerun(record, again, tuple(changed), fold_runs, repeatable, off)
 
 
 def _made_by(record: Record) -> dict[str, Any]:
-    """What could make one run differ from another: settings and environment."""
+    """The settings and environment, which could make one run differ from another."""
     environment = record.environment()
-    lasting = {name: x for name, x in environment.items() if name not in _PASSING}
+    lasting = {name: x for name, x in environment.items() if name not in _NOT_COMPARED}
     return {**lasting, _SETTINGS: record.summary["configuration"]}
 
 
 def _is_setting(changed: Difference) -> bool:
-    """Whether a setting of the record has another value; one that it did not know has none."""
+    """Return True if a setting of the record has another value."""
     return changed.key.startswith(f"{_SETTINGS}.") and changed.in_left
 
 
-_PASSING = ("time", "command", "seconds", "origin", "cores")
-"""What differs between any two runs, or changes nothing."""
-
-_SETTINGS = "configuration"
-
-
 def _tabulate(record: Record) -> pd.DataFrame:
-    """A row for each unit: its figures under the dev selection."""
+    """A row per fold run: its metrics under the dev selection."""
     steps = {
-        (unit["seed"], unit["fold"]): unit["selected_step"]
-        for unit in record.metrics.get("by_fold", ())
+        (row["seed"], row["fold"]): row["selected_step"]
+        for row in record.metrics.get("by_fold", ())
     }
     rows = []
-    for (seed, fold), unit in _selected(record).groupby(["seed", "fold"]):
-        dev, test = (unit[unit["part"] == part] for part in ("dev", "test"))
+    for (seed, fold), row in _selected(record).groupby(["seed", "fold"]):
+        dev, test = (row[row["part"] == part] for part in ("dev", "test"))
         truth, predicted = test["label"].tolist(), test["predicted"].tolist()
         rows.append(
             {
@@ -174,7 +172,7 @@ def _tabulate(record: Record) -> pd.DataFrame:
 
 
 def _predictions_compared(record: Record, again: Record) -> pd.DataFrame:
-    """How alike the test predictions of every unit are."""
+    """Tabulate the agreement of the test predictions of every fold run."""
     one, other = (_selected(run).query("part == 'test'") for run in (record, again))
     both = one.merge(other, on=["seed", "fold", "utterance"], suffixes=("", "_again"))
     names = [name for name in map(str, one) if name.startswith("p_")]
@@ -187,21 +185,23 @@ def _predictions_compared(record: Record, again: Record) -> pd.DataFrame:
 
 
 def _selected(record: Record) -> pd.DataFrame:
-    """The predictions under the dev selection; of a run that diverged at once there are none."""
+    """The predictions under the dev selection; empty if the run diverged at once."""
     table = record.predictions()
     if table.empty:
         return table.reindex(columns=["seed", "fold", "part", "utterance", "label", "predicted"])
     return table[table["selection"] == "dev"]
 
 
-def _unlike(units: pd.DataFrame) -> Iterator[str]:
-    """Name the units that are not the same to the last digit."""
-    for unit in units.fillna({"selected_step": -1, "selected_step_again": -1}).to_dict("records"):
-        where = f"seed {unit['seed']}, fold {unit['fold']}"
-        before, after = unit["selected_step"], unit["selected_step_again"]
-        if np.isnan(unit["farthest"]):
-            yield f"{where} is in one of the two alone"
+def _unlike(fold_runs: pd.DataFrame) -> Iterator[str]:
+    """Yield the fold runs that are not the same to the last digit."""
+    for row in fold_runs.fillna({"selected_step": -1, "selected_step_again": -1}).to_dict(
+        "records"
+    ):
+        where = f"seed {row['seed']}, fold {row['fold']}"
+        before, after = row["selected_step"], row["selected_step_again"]
+        if np.isnan(row["farthest"]):
+            yield f"{where} is in only one of the two"
         elif before != after:
             yield f"{where}: step {before:g} was selected, now {after:g}"
-        elif unit["farthest"] != 0:
-            yield f"{where}: probabilities differ by up to {unit['farthest']:.2g}"
+        elif row["farthest"] != 0:
+            yield f"{where}: probabilities differ by up to {row['farthest']:.2g}"

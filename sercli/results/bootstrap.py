@@ -28,13 +28,14 @@ COVERAGE = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """An interval and what it was made of; all NaN where there is but one speaker (or fold).
+    """A confidence interval and its parts; all NaN where there is but one speaker (or fold).
 
     Attributes:
         low: Lower end, a fraction.
         high: Upper end.
         error: Standard error of the figure.
-        multiple: How many standard errors a normal figure lies from the ends: t instead of 1.96.
+        multiple: Half width of the interval of a normal figure in standard errors: t instead of
+            1.96.
     """
 
     low: float
@@ -47,12 +48,21 @@ NO_INTERVAL = Interval(*[float("nan")] * 4)
 
 
 def interval(figure: Counts) -> Interval:
-    """Say where the UA could lie with other speakers and, by its seeds, other trainings."""
+    """Return the confidence interval of a UA over other speakers and, with several seeds, models.
+
+    >>> counts = Counts(
+    ...     speakers=("a", "b"), classes=("any",), fold=np.array([0, 1]),
+    ...     total=np.array([[10.0], [10.0]]), correct=np.array([[[6.0], [8.0]]]),
+    ... )
+    >>> found = interval(counts)
+    >>> found.low < 0.7 < found.high
+    True
+    """
     return _interval(figure.total, figure.correct.mean(axis=0), [figure], least=0.0)
 
 
 def difference_interval(a: Counts, b: Counts) -> Interval:
-    """Say where UA(a) − UA(b) could lie; both are tested on the same utterances.
+    """Return the confidence interval of UA(a) − UA(b), tested on the same utterances.
 
     Both are resampled together, so that what makes a speaker hard for both cancels (the paired
     bootstrap). With one seed, folds are resampled (`sercli.results.variance.resampling_units`).
@@ -86,7 +96,7 @@ def _t(variance: float, speakers: int, noise: ModelVariance) -> float:
 
 
 def _levels(multiple: float) -> Floats:
-    """Where a normal distribution has what lies so many standard deviations from its mean."""
+    """Levels of the normal quantiles at ± ``multiple`` standard deviations."""
     from scipy.special import ndtr
 
     return np.asarray(ndtr([-multiple, multiple]))
@@ -105,7 +115,7 @@ def _resampled(total: Floats, correct: Floats) -> Floats:
 
 @lru_cache(maxsize=2)
 def _drawn(speakers: int) -> Floats:
-    """How often each resample has each speaker; the same for all systems (resamples, speakers)."""
+    """Count of each speaker in each resample, the same for all systems (resamples, speakers)."""
     shares = [1 / speakers] * speakers
     return np.random.default_rng(0).multinomial(speakers, shares, size=BOOTSTRAPS).astype(float)
 

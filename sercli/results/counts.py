@@ -1,4 +1,4 @@
-"""How many utterances of each speaker and class are recognised: all that UA and WA are made of."""
+"""Counts of recognised utterances by speaker and class, the sufficient statistics of UA and WA."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Counts:
         classes: Names of the classes that occur, sorted.
         fold: Number of the fold that tests each speaker (of the first, if several do).
         total: Utterances (speakers, classes).
-        correct: Those that are right (seeds, speakers, classes).
+        correct: Correctly recognised utterances (seeds, speakers, classes).
     """
 
     speakers: tuple[str, ...]
@@ -49,7 +49,7 @@ class Counts:
         )
 
     def of_one_class(self) -> Counts:
-        """Forget the classes: the UA of what is left is the WA of these."""
+        """Merge the classes: the UA of the result is the WA of these."""
         return replace(
             self,
             classes=("any",),
@@ -60,6 +60,13 @@ class Counts:
 
 def count(test: pd.DataFrame, speakers: Mapping[Any, str]) -> Counts:
     """Count the predictions of one part under one selection.
+
+    >>> test = pd.DataFrame(
+    ...     {"seed": 0, "fold": "f", "utterance": ["u", "v"], "label": ["a", "b"],
+    ...      "predicted": ["a", "a"]}
+    ... )
+    >>> count(test, {"u": "s1", "v": "s2"}).ua
+    array([0.5])
 
     Args:
         test: Predictions of the same utterances by every seed: seed, fold, utterance, label,
@@ -95,7 +102,7 @@ def count(test: pd.DataFrame, speakers: Mapping[Any, str]) -> Counts:
 
 
 def is_right(predictions: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Say which predictions are right; quick on columns of codes as on columns of names."""
+    """Return a mask of the correct predictions; fast on columns of codes and of names."""
     label, classes = pd.factorize(predictions["label"])
     predicted, names = pd.factorize(predictions["predicted"])
     return np.asarray(label == pd.Index(classes).get_indexer(pd.Index(names))[predicted])

@@ -1,4 +1,4 @@
-"""Where a result came from: versions, the commit, the machine, the command."""
+"""Provenance of a result: versions, commit, machine, command."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def describe_environment(
 
     Args:
         recurrence: The backend that computed the recurrences, in words.
-        origin: What asked for the run, if that was not the command itself.
+        origin: Sweep that asked for the run, if any.
     """
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -53,7 +53,7 @@ def describe_environment(
 
 
 def describe_code() -> dict[str, Any]:
-    """Say which code this is: version, commit, and a hash of all its files."""
+    """Return version, commit, and a hash of all files of the code."""
     return {"sercli": __version__, "git": _git_commit(), "code": _hash_of_code()}
 
 

@@ -1,7 +1,7 @@
 """The result of one fold with one seed, and its folder on disk.
 
-A run is many units. Each is written whole as soon as it is done, so that a run that is
-stopped goes on with the units that it lacks.
+Each is written whole as soon as it is done, so that a stopped run resumes with the folds that it
+lacks.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sercli.files import folder_written_whole
 
 @dataclass(frozen=True)
 class FoldResult:
-    """What training one fold with one seed gave.
+    """The result of training one fold with one seed.
 
     Attributes:
         seed: The seed.
@@ -27,11 +27,12 @@ class FoldResult:
         diverged_at: Step at which the loss or an output was not finite, if there was one.
         selected_step: Step with the best dev UA, the first of equals.
         oracle_step: Step with the best test UA, as much of the literature selects.
-        history: What was seen, in rows of seed, fold and step: one for the start (step 0),
-            with the initial numbers of the activations and NaN for the rest; one per look; and
-            one for a divergence, with what there was to see. Columns:
+        history: One row for the start (step 0), with the initial parameters of the activations
+            and NaN for the rest; one per evaluation; and one for a divergence. Columns beside
+            ``seed``, ``fold`` and ``step``:
 
-            - ``loss``, the mean since the row before;
+            - ``loss``, the mean since the row before, and ``loss/<name>``, its parts, where a
+              model has auxiliary losses;
             - ``dev_ua``, ``dev_wa``, ``test_ua``, ``test_wa``;
             - ``grad_norm``, the norm over all parameters of the gradient of the row's own
               step, before clipping;
@@ -45,7 +46,7 @@ class FoldResult:
             probability of every class. With ``protocol.refit``, test under dev is predicted by
             the model that was trained on train and dev.
         weights: State dict of the model at the selected step.
-        seconds: How long training took.
+        seconds: Duration of training.
     """
 
     seed: int
@@ -65,25 +66,25 @@ class FoldResult:
         return float("nan") if at.empty else float(at.iloc[0])
 
 
-def write_fold_result(folder: Path, unit: FoldResult) -> None:
-    """Write a unit to ``folder``, whole or not at all."""
+def write_fold_result(folder: Path, result: FoldResult) -> None:
+    """Write a fold result to ``folder``, whole or not at all."""
     facts = {
-        "seed": unit.seed,
-        "fold": unit.fold,
-        "diverged_at": unit.diverged_at,
-        "selected_step": unit.selected_step,
-        "oracle_step": unit.oracle_step,
-        "seconds": unit.seconds,
+        "seed": result.seed,
+        "fold": result.fold,
+        "diverged_at": result.diverged_at,
+        "selected_step": result.selected_step,
+        "oracle_step": result.oracle_step,
+        "seconds": result.seconds,
     }
     with folder_written_whole(folder) as temporary:
-        unit.history.to_parquet(temporary / "history.parquet")
-        unit.predictions.to_parquet(temporary / "predictions.parquet")
-        save_file(unit.weights, temporary / "weights.safetensors")
+        result.history.to_parquet(temporary / "history.parquet")
+        result.predictions.to_parquet(temporary / "predictions.parquet")
+        save_file(result.weights, temporary / "weights.safetensors")
         (temporary / "fold.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
 
 
 def read_fold_result(folder: Path) -> FoldResult:
-    """Read what `write_fold_result` wrote."""
+    """Read a folder written by `write_fold_result`."""
     return FoldResult(
         **json.loads((folder / "fold.json").read_text(encoding="utf-8")),
         history=pd.read_parquet(folder / "history.parquet"),

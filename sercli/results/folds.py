@@ -13,7 +13,7 @@ class Fold:
     """One division of the targets.
 
     Attributes:
-        name: What is left out.
+        name: The session, speaker or pair that is left out.
         train: Utterance ids.
         dev: Utterance ids that choose the training step; with ``protocol.dev=test`` those of
             test.
@@ -35,7 +35,7 @@ def shared_speakers(fold: Fold, speakers: Mapping[str, str], protocol: ProtocolC
     Args:
         fold: The division.
         speakers: Utterance id → speaker.
-        protocol: How it was divided.
+        protocol: The protocol that divided it.
     """
     train, dev, test = (
         {speakers[name] for name in side} for side in (fold.train, fold.dev, fold.test)

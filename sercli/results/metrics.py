@@ -9,12 +9,20 @@ import numpy as np
 
 
 def ua(truth: Sequence[object], prediction: Sequence[object]) -> float:
-    """Unweighted accuracy: the mean recall over the classes that occur in ``truth``."""
+    """Unweighted accuracy: the mean recall over the classes that occur in ``truth``.
+
+    >>> ua(["anger", "anger", "neutral"], ["anger", "neutral", "neutral"])
+    0.75
+    """
     return _mean(audmetric.recall_per_class(truth, prediction), truth)
 
 
 def wa(truth: Sequence[object], prediction: Sequence[object]) -> float:
-    """Weighted accuracy: the share of utterances that are right."""
+    """Weighted accuracy: the share of correctly recognised utterances.
+
+    >>> round(wa(["anger", "anger", "neutral"], ["anger", "neutral", "neutral"]), 3)
+    0.667
+    """
     return float(audmetric.accuracy(truth, prediction))
 
 

@@ -1,16 +1,16 @@
 """The record of a run: a folder that exists only when the run is complete.
 
     runs/<experiment>/<key>/
-      run.json             key, status, configuration, protocol card, metrics: one page
+      run.json             key, status, configuration, protocol card, metrics: the summary
       config.yaml          the resolved configuration, to read and to run again
       folds.json           the utterances of train, dev and test of every fold
-      utterances.parquet   speaker, session, transcript, … of every utterance of the task
+      utterances.parquet   speaker, session, transcript, … of every target utterance
       predictions.parquet  every utterance of dev and test, dev-selected and oracle
-      history.parquet      UA, WA and the signs of stability at every evaluation
+      history.parquet      loss, UA, WA, gradient norm, … at every evaluation
       environment.json     versions, git commit, hardware, backend, command, time
       weights/             one safetensors file per seed and fold
 
-While a run is at work its finished units lie in ``.<key>.partial`` beside it.
+While a run trains, its finished folds lie in ``.<key>.partial`` beside it.
 """
 
 from __future__ import annotations
@@ -32,8 +32,7 @@ from sercli.files import folder_written_whole
 from sercli.results.fold_result import FoldResult
 
 FORMAT = 3
-"""Version of the form; a record of another version is refused by name."""
-
+"""Version of the record; one of another version is refused by name."""
 
 OF_MANIFEST = (
     "utterance",
@@ -46,7 +45,7 @@ OF_MANIFEST = (
     "improvised",
     "transcript",
 )
-"""What ``utterances.parquet`` takes from the manifest."""
+"""Columns of the manifest in ``utterances.parquet``."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Record:
 
     Attributes:
         path: Its folder.
-        summary: What ``run.json`` says.
+        summary: Content of ``run.json``.
     """
 
     path: Path
@@ -83,7 +82,7 @@ class Record:
         return metrics
 
     def environment(self) -> dict[str, Any]:
-        """Read where the result came from, and how many ``seconds`` its training took."""
+        """Read the provenance of the result, and the ``seconds`` that training took."""
         environment: dict[str, Any] = json.loads(
             (self.path / "environment.json").read_text(encoding="utf-8")
         )
@@ -94,11 +93,11 @@ class Record:
         return pd.read_parquet(self.path / "predictions.parquet")
 
     def utterances(self) -> pd.DataFrame:
-        """Read what is known of every utterance (`sercli.training.utterances`)."""
+        """Read the facts of every utterance (`sercli.training.data.describe_utterances`)."""
         return pd.read_parquet(self.path / "utterances.parquet")
 
     def history(self) -> pd.DataFrame:
-        """Read what was seen at every look (`sercli.results.fold_result.FoldResult`)."""
+        """Read the history of every fold run (`sercli.results.fold_result.FoldResult`)."""
         return pd.read_parquet(self.path / "history.parquet")
 
 
@@ -112,7 +111,7 @@ def write_record(
     utterances: pd.DataFrame,
     results: Sequence[FoldResult],
 ) -> Record:
-    """Write a record, whole or not at all; an older record of the same run gives way to it."""
+    """Write a record, whole or not at all; it replaces an older record of the same run."""
     with folder_written_whole(path) as folder:
         _write_json(folder / "run.json", {"format": FORMAT, **summary})
         _write_json(folder / "folds.json", folds)
@@ -137,10 +136,10 @@ def write_record(
 
 
 def read_record(path: Path) -> Record:
-    """Read the first page of a record.
+    """Read the summary of a record.
 
     Raises:
-        SercliError: It is not a record, is damaged, or has another version of the form.
+        SercliError: It is not a record, is damaged, or has another format.
     """
     try:
         summary = json.loads((path / "run.json").read_text(encoding="utf-8"))
@@ -156,7 +155,7 @@ def read_record(path: Path) -> Record:
 
 
 def is_record(path: Path) -> bool:
-    """Whether a folder holds a finished run: the page is there only when all else is."""
+    """Return True if a folder holds a finished run; ``run.json`` is written last."""
     return (path / "run.json").is_file()
 
 
@@ -171,8 +170,8 @@ def find_records(folder: Path) -> Iterator[Path]:
 def adopt(runs: Path, experiment: str, key: str) -> Record | None:
     """Return the finished run ``key``, if there is one.
 
-    One that was computed for another experiment is taken into this one by hard links: what is
-    known already is not computed twice, and removing one experiment leaves the other whole.
+    A run of another experiment is adopted by hard links: nothing is computed twice, and removing
+    one experiment leaves the other whole.
     """
     path = runs / experiment / key
     if is_record(path):
@@ -188,7 +187,11 @@ def adopt(runs: Path, experiment: str, key: str) -> Record | None:
 
 
 def fold_run_name(seed: int, fold: int) -> str:
-    """Return the name of a unit's files; folds count from 0."""
+    """Return the name of the files of a fold run.
+
+    >>> fold_run_name(seed=1, fold=0)
+    'seed1-fold0'
+    """
     return f"seed{seed}-fold{fold}"
 
 
@@ -201,7 +204,7 @@ def _is_readable(path: Path) -> bool:
 
 
 def _remove_at_once(path: Path) -> None:
-    """Take a record out of sight in one step: removed file by file, it could be left half."""
+    """Rename a record before it is deleted: removed file by file, half of it could be left."""
     gone = path.with_name(f".{path.name}.old")
     shutil.rmtree(gone, ignore_errors=True)
     path.rename(gone)

@@ -1,4 +1,4 @@
-"""The metrics of a run, from the predictions of its units."""
+"""The metrics of a run, from the predictions of its folds."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from sercli.results.fold_result import FoldResult
 from sercli.results.metrics import maf, map, ua, wa  # noqa: A004 - MAP is its name
 
 
-def summarise(units: Sequence[FoldResult], speakers: Mapping[str, str]) -> dict[str, Any]:
+def summarise(results: Sequence[FoldResult], speakers: Mapping[str, str]) -> dict[str, Any]:
     """Compute the metrics of a complete run.
 
     Predictions are pooled over folds, once per seed; the figures of a run are means over
-    seeds. 95 % intervals say where these could lie with other speakers and, if there are
-    several seeds, other trainings (`sercli.results.bootstrap`).
+    seeds, with 95 % confidence intervals over speakers and, with several seeds, models
+    (`sercli.results.bootstrap`).
 
     Args:
-        units: All seeds × folds.
+        results: All seeds × folds.
         speakers: Utterance id → speaker.
 
     Returns:
-        Fractions: ``ua``, ``wa``, ``maf`` and ``map`` (dev-selected), the same with ``_oracle``
-        behind and ``dev_`` before their names, ``ua_ci``, ``wa_ci``, ``ua_oracle_ci`` and
+        Fractions: ``ua``, ``wa``, ``maf`` and ``map`` (dev-selected), the same suffixed ``_oracle``
+        and prefixed ``dev_``, ``ua_ci``, ``wa_ci``, ``ua_oracle_ci`` and
         ``wa_oracle_ci`` (None with one speaker), ``recall`` per class, ``n`` utterances tested,
-        and the figures ``by_seed`` and ``by_fold``.
+        and the metrics ``by_seed`` and ``by_fold``.
     """
-    predictions = pd.concat([unit.predictions for unit in units], ignore_index=True)
+    predictions = pd.concat([result.predictions for result in results], ignore_index=True)
     by_seed = [{"seed": seed, **_figures(part)} for seed, part in predictions.groupby("seed")]
     means = {
         name: float(np.mean([row[name] for row in by_seed]))
@@ -53,13 +53,13 @@ def summarise(units: Sequence[FoldResult], speakers: Mapping[str, str]) -> dict[
         "by_seed": by_seed,
         "by_fold": [
             {
-                "seed": unit.seed,
-                "fold": unit.fold,
-                "selected_step": unit.selected_step,
-                "oracle_step": unit.oracle_step,
-                **_figures(unit.predictions),
+                "seed": result.seed,
+                "fold": result.fold,
+                "selected_step": result.selected_step,
+                "oracle_step": result.oracle_step,
+                **_figures(result.predictions),
             }
-            for unit in units
+            for result in results
         ],
     }
 

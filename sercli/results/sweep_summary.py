@@ -1,11 +1,11 @@
-"""What a sweep left behind for a report: a page and a table in the folder of its experiment.
+"""The summary of a sweep: two files in the folder of its experiment, for reports.
 
-    runs/<experiment>/sweep.json       the plan in short, the winner, what was seen of test
-    runs/<experiment>/trials.parquet   one row per point: settings, state, dev UA
+    runs/<experiment>/sweep.json       the plan in short, the winner, when test was unsealed
+    runs/<experiment>/trials.parquet   one row per trial: settings, state, dev UA
 
-The states themselves lie in the sweep's storage, which may be far away; these two files are
-written again whenever a worker leaves. As long as a sweep is sealed, nothing shows what its points
-but the winner gave on test.
+The states themselves lie in the sweep's storage, which may be on another machine; both files are
+rewritten whenever a worker exits. As long as a sweep is sealed, no report shows test results of
+any trial but the winner.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from sercli.validation import validate
 
 FORMAT = 2
 STATES = ("waiting", "running", "complete", "diverged", "pruned", "failed", "excluded")
-"""What can have become of a point; ``complete`` and ``diverged`` have a run record."""
+"""States of a trial; ``complete`` and ``diverged`` have a run record."""
 
 PARAMETER = "param/"
-"""Before the key of a swept setting in the names of the columns of trials."""
+"""Prefix of the columns of swept settings in the table of trials."""
 
 
 @dataclass(frozen=True)
@@ -39,20 +39,21 @@ class SweepSummary:
     Attributes:
         experiment: Its name.
         sampler: ``grid``, ``random``, ``qmc``, ``tpe``, ``gp`` or ``cmaes``.
-        objectives: What it maximises: ``dev_ua``, and perhaps the least of a cost.
-        pruner: What stops points early, if anything does.
-        space: Swept key → its values as they were asked for ("tanh,arelu", "interval(0,1)").
-        seeds: Seeds of every point.
+        objectives: ``dev_ua``, which is maximised, and costs, which are minimised.
+        pruner: Rule that stops trials early, if any.
+        space: Swept key → its values as requested ("tanh,arelu", "interval(0,1)").
+        seeds: Seeds of every trial.
         states: State → number of trials.
-        winner: Key of the run with the best dev UA, once nothing waits or runs.
-        front: Keys of the runs that no other one beats in every objective, if there are several.
-        importance: Swept key → how much it decides whether a point is among the best (PED-ANOVA),
-            as a share, where it can be told.
-        comparison: Whether the plan compares systems that were named before, so that all of them
-            are results and none is chosen.
-        opened: When and how test was opened for all points: ``time``, ``how``.
-        shown: Keys of the winners whose test figures were shown.
-        code: What computed the points as it was when they were planned.
+        winner: Key of the run with the best dev UA, once no trial waits or runs.
+        front: Keys of the runs on the Pareto front, with several objectives.
+        importance: Swept key → its share of importance for being among the best trials
+            (PED-ANOVA), where it can be estimated.
+        comparison: True if the trials are pre-registered systems: all of them are results, and no
+            winner is selected.
+        opened: Times at which test was unsealed for all trials, and by which command: ``time``,
+            ``how``.
+        shown: Keys of the winners whose test results were shown.
+        code: Version, commit and hash of the code that planned the trials.
     """
 
     experiment: str
@@ -73,22 +74,22 @@ class SweepSummary:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing waits or runs."""
+        """True if no trial waits or runs."""
         return not self.states.get("waiting") and not self.states.get("running")
 
     @property
     def sealed(self) -> bool:
-        """Whether test figures of all points but the winner are kept from sight."""
+        """True if test results of all trials but the winner are hidden."""
         return not self.comparison and not self.opened
 
 
 def write_sweep(folder: Path, summary: SweepSummary, trials: pd.DataFrame) -> None:
-    """Write what is known of a sweep; what was opened or shown before stays so.
+    """Write the summary of a sweep; earlier ``opened`` and ``shown`` are kept.
 
     Args:
         folder: Folder of the experiment.
-        summary: The page.
-        trials: One row per point: ``number``, ``state`` (`STATES`), ``run`` (its key, or None),
+        summary: The summary.
+        trials: One row per trial: ``number``, ``state`` (`STATES`), ``run`` (its key, or None),
             ``overrides`` (in one line), ``dev_ua`` (NaN where there is none), ``seconds`` of
             training, ``worker``, ``attempts``, ``cause`` of a failure, and a column
             `PARAMETER` + key for every swept setting.
@@ -101,10 +102,10 @@ def write_sweep(folder: Path, summary: SweepSummary, trials: pd.DataFrame) -> No
 
 
 def read_sweep(folder: Path) -> SweepSummary | None:
-    """Read the page of the sweep in an experiment's folder; None where there was no sweep.
+    """Read the summary of the sweep in an experiment's folder; None if there was no sweep.
 
     Raises:
-        SercliError: It is damaged, or has another version of the form.
+        SercliError: It is damaged, or has another format.
     """
     path = folder / "sweep.json"
     if not path.is_file():
@@ -128,32 +129,32 @@ def read_sweep(folder: Path) -> SweepSummary | None:
 
 
 def read_trials(folder: Path) -> pd.DataFrame:
-    """Read the points of the sweep in an experiment's folder (see `write_sweep`)."""
+    """Read the trials of the sweep in an experiment's folder (see `write_sweep`)."""
     return pd.read_parquet(folder / "trials.parquet")
 
 
-def settings_of(point: Mapping[Any, Any]) -> str:
-    """Say what makes a point differ from the others: its swept settings, else its overrides.
+def settings_of(trial: Mapping[Any, Any]) -> str:
+    """Return the swept settings of a trial in one line, else its overrides.
 
     Args:
-        point: A row of `read_trials` by the names of its columns.
+        trial: A row of `read_trials` by the names of its columns.
     """
     swept = {
         str(name).removeprefix(PARAMETER): value
-        for name, value in point.items()
+        for name, value in trial.items()
         if str(name).startswith(PARAMETER) and pd.notna(value)
     }
     words = (f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"
              for key, value in swept.items())  # fmt: skip
-    return " ".join(words) or str(point["overrides"])
+    return " ".join(words) or str(trial["overrides"])
 
 
 def unseal_sweep(folder: Path, how: str) -> SweepSummary | None:
-    """Break the seal of a sweep, which its page says from now on.
+    """Unseal a sweep, and record that in its summary.
 
     Args:
         folder: Folder of the experiment.
-        how: What opened it, as in ``report --unseal``.
+        how: The command, as in ``report --unseal``.
     """
     summary = read_sweep(folder)
     if summary is not None and summary.sealed:
@@ -164,7 +165,7 @@ def unseal_sweep(folder: Path, how: str) -> SweepSummary | None:
 
 
 def record_shown_winner(folder: Path, summary: SweepSummary) -> None:
-    """Note that the test figures of the winner were shown: a later winner is then a second look."""
+    """Record that test results of the winner were shown; another winner is a second look."""
     if summary.winner is not None and summary.winner not in summary.shown:
         _write(folder, replace(summary, shown=(*summary.shown, summary.winner)))
 

@@ -1,8 +1,8 @@
-"""What the speakers of a fold have in common: they are recognised by the same trained model.
+"""Between-model variance: the speakers of a fold are recognised by the same trained model.
 
-Had the model been trained from another seed, all of them would be recognised a little better or
-worse together. Speakers alone, taken for independent, do not show that. Where one model tests all
-speakers, as with an official split, it is most of what the result depends on.
+With another seed, all of them would be recognised a little better or worse together. Speakers
+alone, taken for independent, do not show that. Where one model tests all speakers, as with an
+official split, it is most of the variance of a result.
 """
 
 from __future__ import annotations
@@ -17,26 +17,27 @@ from sercli.results.counts import Counts, Floats
 
 @dataclass(frozen=True)
 class ModelVariance:
-    """The part of the variance of a UA, or of a difference, that resampled speakers do not show.
+    """The variance of a UA, or of a difference, that resampled speakers do not show.
 
     Attributes:
-        variance: In squared fractions; 0 where nothing is shared, or too little to be seen.
-        freedom: Degrees of freedom of the estimate; infinite where there is nothing.
+        variance: In squared fractions; 0 where it is too small to be estimated.
+        freedom: Degrees of freedom of the estimate; infinite where the variance is 0.
     """
 
     variance: float
     freedom: float
 
 
-NOTHING = ModelVariance(0.0, float("inf"))
+NO_VARIANCE = ModelVariance(0.0, float("inf"))
 
 
 def resampling_units(a: Counts, b: Counts) -> tuple[Counts, Counts]:
-    """Count by what is independent in the difference of two systems.
+    """Return the counts by the independent units of the difference of two systems.
 
-    With several seeds these are the speakers, once their shared noise is accounted for. One seed
-    does not show that noise, so that whole folds take the place of speakers; without this, 10 %
-    of equal systems come out as different with IEMOCAP's folds (benchmarks/statistics.md).
+    With several seeds these are the speakers, once the between-model variance is accounted for.
+    One seed does not show that variance, so that whole folds take the place of speakers; without
+    this, 10 % of equal systems come out as different with IEMOCAP's folds
+    (benchmarks/statistics.md).
     """
     if min(len(a.correct), len(b.correct)) > 1:
         return a, b
@@ -44,7 +45,7 @@ def resampling_units(a: Counts, b: Counts) -> tuple[Counts, Counts]:
 
 
 def model_variance(systems: Sequence[Counts]) -> ModelVariance:
-    """Estimate the variance that speakers share by their trained models.
+    """Estimate the variance between trained models that speakers share.
 
     A prediction belongs to a speaker and to a trained model (fold × seed). By the rule for two
     ways of clustering (Cameron, Gelbach & Miller 2011) the variance is that by speakers, plus
@@ -57,7 +58,7 @@ def model_variance(systems: Sequence[Counts]) -> ModelVariance:
     parts = [_shared(counts) for counts in systems if len(counts.correct) > 1]
     variance = sum(variance for variance, _ in parts)
     if variance <= 0:
-        return NOTHING
+        return NO_VARIANCE
     return ModelVariance(variance, float(sum(freedom for _, freedom in parts)))
 
 

@@ -1,4 +1,4 @@
-"""What a trained model listens to in an utterance that it was tested on."""
+"""Attention weights of a trained model on a test utterance."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from sercli.training.validate import new_model
 
 @dataclass(frozen=True)
 class UtteranceAttention:
-    """What a model made of one utterance.
+    """Prediction and attention weights of one utterance.
 
     Attributes:
-        utterance: Which.
+        utterance: Its id.
         fold: The fold that tests it.
         seed: Seed of the model: the first of the run.
         predicted: One row, as of `sercli.training.trainer.predict`.
-        weights: Turn (``current``, ``own``, ``interlocutor``) → how much each of its steps
-            counted, (steps,), which sum to 1. A turn that the utterance does not have is missing.
+        weights: Turn (``current``, ``own``, ``interlocutor``) → attention weight of each step,
+            (steps,), which sum to 1; without turns that the utterance does not have.
     """
 
     utterance: str
@@ -46,16 +46,16 @@ class UtteranceAttention:
 
 
 def attention_for(record: Record, config: Config, data: Data, utterance: str) -> UtteranceAttention:
-    """Build the model that was tested on an utterance, and let it classify it once more.
+    """Classify a test utterance with the trained model of its fold, and record the attention.
 
     Args:
         record: The run.
         config: Its configuration.
-        data: What ``config`` reads.
-        utterance: Which.
+        data: The corpus that ``config`` reads.
+        utterance: Its id.
 
     Raises:
-        RequestError: The data are not those of the run, no fold tests the utterance, or the
+        RequestError: The data have changed since the run, no fold tests the utterance, or the
             model has no attention over time.
         SercliError: The weights cannot be read.
     """
@@ -79,13 +79,13 @@ def attention_for(record: Record, config: Config, data: Data, utterance: str) ->
 
 @contextmanager
 def recorded_weights(model: nn.Module) -> Iterator[dict[str, np.ndarray]]:
-    """Collect what the attentions over time of a model do within the block.
+    """Record the weights of a model's attentions over time within the block.
 
     A hook computes the weights a second time; outside of the block the model is as it was.
 
     Yields:
-        Turn → the weights of the first example of the last batch. An attention inside a part
-        named ``own`` or ``interlocutor`` listens to that turn, any other to the current one.
+        Turn → weights of the first example of the last batch. An attention inside a module named
+        ``own`` or ``interlocutor`` is over that turn, any other over the current one.
     """
     found: dict[str, np.ndarray] = {}
 
@@ -121,8 +121,8 @@ def _fold(record: Record, utterance: str) -> tuple[str, int]:
     )
 
 
-def _load(model: nn.Module, record: Record, unit: str) -> None:
-    path = record.path / "weights" / f"{unit}.safetensors"
+def _load(model: nn.Module, record: Record, name: str) -> None:
+    path = record.path / "weights" / f"{name}.safetensors"
     try:
         model.load_state_dict(load_file(path))
     except (OSError, RuntimeError, SafetensorError) as error:

@@ -1,4 +1,4 @@
-"""The protocol card: what a reader must know before comparing a number."""
+"""The protocol card: the facts to know before comparing a number."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sercli.training.data import Data
 def protocol_card(
     config: Config, data: Data, folds: Sequence[Fold], model: nn.Module
 ) -> dict[str, Any]:
-    """State how a run was done, as facts and as one paragraph for a paper."""
+    """Return the protocol of a run, as facts and as one paragraph for a paper."""
     manifest, protocol = data.manifest, config.protocol
     facts = {
         "dataset": manifest.dataset,
@@ -60,7 +60,7 @@ def _divided(protocol: ProtocolConfig, folds: Sequence[Fold], targets: int) -> s
         return f"One random speaker of each gender tests ({folds[0].name}, seed {protocol.seed})"
     sides = "; ".join(f"{side}: {', '.join(values)}" for side, values in protocol.sides.items())
     used = sum(map(len, (folds[0].train, folds[0].dev, folds[0].test)))
-    left_out = f"; {targets - used} utterances are on no side" if used < targets else ""
+    left_out = f"; {targets - used} utterances are in no part" if used < targets else ""
     return f"One fold by the column '{protocol.column}' ({sides}{left_out})"
 
 
@@ -70,9 +70,9 @@ def _dev(protocol: ProtocolConfig) -> str:
     drawn = f"{share} (seed {protocol.seed}; other utterances of its speakers are trained on)"
     return {
         "next": f"the next {protocol.unit}",
-        "column": "the dev side",
+        "column": "the dev set",
         "speaker": f"a random speaker of those who do not test (seed {protocol.seed})",
-        "test": "THE TEST SIDE",
+        "test": "THE TEST SET",
     }.get(protocol.dev, drawn)
 
 
@@ -81,7 +81,7 @@ def _selection(config: Config, model: nn.Module) -> str:
     trials = getattr(model, "trials", None)
     if trials is not None:
         return f"best {on} UA of {len(trials)} settings"
-    return f"best {on} UA, looked at every {config.trainer.eval_every} steps"
+    return f"best {on} UA, evaluated every {config.trainer.eval_every} steps"
 
 
 def _features(features: FeaturesConfig) -> str:
@@ -98,7 +98,7 @@ _NORMALISATION = {
 def _context(config: Config, data: Data, model: nn.Module) -> str:
     context = config.dataset.context
     if not getattr(model, "uses_context", False):
-        return "none: the model hears the utterance alone"
+        return "none: the model reads the utterance alone"
     if data.context.isna().all(axis=None):
         return f"none: {_why_no_context(context)}, a pad turn stands for the context"
     ended = ", that has ended when the target starts" if context.past_only else ""
@@ -130,7 +130,7 @@ def _paragraph(facts: Mapping[str, Any]) -> str:
         f"{expected} ({mapping}). {facts['divided']}; {_choice(facts)} Features: "
         f"{facts['features']}; normalisation: {facts['normalisation']}. Context: "
         f"{facts['context']}. Seeds: {', '.join(map(str, facts['seeds']))}; {facts['pooling']}. "
-        f"The oracle result selects the step on test and is no result.{_caveats(facts)}"
+        f"The oracle selects the step on test and is no result.{_caveats(facts)}"
     )
 
 
@@ -144,4 +144,4 @@ def _choice(facts: Mapping[str, Any]) -> str:
 
 
 def _caveats(facts: Mapping[str, Any]) -> str:
-    return f" Mind: {'; '.join(facts['caveats'])}." if facts["caveats"] else ""
+    return f" Caveats: {'; '.join(facts['caveats'])}." if facts["caveats"] else ""

@@ -1,7 +1,7 @@
-"""What may spoil a comparison, or make a figure mean less than it seems to.
+"""Caveats: what limits the interpretation of a result.
 
-Nothing here stops a run: each caveat is one line, noted when the run is trained and kept on its
-protocol card.
+None of them stops a run: each is one line, noted when the run is trained and kept on its protocol
+card.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from sercli.config.schema import Config
 from sercli.results.folds import Fold, shared_speakers
 from sercli.training.data import Data
 
+_LISTED = 5
+"""Folds that a caveat names (our choice: it stays a line)."""
+
 
 def caveats(config: Config, data: Data, folds: Sequence[Fold]) -> list[str]:
     """Return the caveats of a run's folds, one line each."""
@@ -22,17 +25,17 @@ def caveats(config: Config, data: Data, folds: Sequence[Fold]) -> list[str]:
     shared = {name for fold in folds for name in shared_speakers(fold, speakers, protocol)}
     found = []
     if protocol.dev == "test":
-        found.append("the training step is chosen on the test side: results are TEST-SELECTED")
+        found.append("the training step is selected on test: results are TEST-SELECTED")
     if shared:
         found.append(
-            f"{len(shared)} speakers stand on two sides of the split, {min(shared)} among them: "
+            f"{len(shared)} speakers are in two parts of the split, e.g. {min(shared)}: "
             "results are not speaker-independent"
         )
     return [*found, *_missing_classes(folds, data.labels, data.manifest.classes)]
 
 
 def context_caveat(config: Config, data: Data, model: nn.Module) -> str | None:
-    """Say that a model which hears context has none to hear, though it was asked for."""
+    """Return a caveat if a model that uses context gets none, though it was configured."""
     asked = config.dataset.context.choose != "none" and getattr(model, "uses_context", False)
     if asked and data.context.isna().all(axis=None):
         return (
@@ -48,16 +51,12 @@ def _missing_classes(
     in_training = {fold.name: {labels[name] for name in fold.train} for fold in folds}
     for label in classes:
         if lacking := [name for name, found in in_training.items() if label not in found]:
-            yield f"no '{label}' in the training set of {_folds(lacking)}: it cannot be learned"
+            yield f"no '{label}' in the training set of {_folds(lacking)}: it cannot be recognised"
     one = [fold.name for fold in folds if len({labels[name] for name in fold.dev}) == 1]
     if one:
-        yield f"only one class in the dev set of {_folds(one)}: it hardly tells which step is best"
+        yield f"only one class in the dev set of {_folds(one)}: selection on it is unreliable"
 
 
 def _folds(names: Sequence[str]) -> str:
     listed = ", ".join(names[:_LISTED]) + (", …" if len(names) > _LISTED else "")
     return f"fold {listed}" if len(names) == 1 else f"{len(names)} folds ({listed})"
-
-
-_LISTED = 5
-"""Folds that a line names (our choice: it stays a line)."""

@@ -1,4 +1,4 @@
-"""Everything that training reads: the manifest, the steps of every utterance, the context."""
+"""Training data: the manifest, the features of every utterance, the context turns."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from sercli.features.load import StoredSteps, load_features
 from sercli.features.store_uses import corpus_location
 from sercli.features.verify import Verification, verify
 from sercli.progress import SILENT, Progress
+from sercli.results.run_record import OF_MANIFEST
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class Data:
         manifest: Without the utterances that extraction refused.
         steps: Utterance id → float32 (steps, features).
         context: Indexed by target utterance, columns ``own`` and ``interlocutor``.
-        fingerprint: Changes with anything that was read: audio, labels, speakers, turns, order.
-        seconds: Utterance id → how long its audio is, where that is known.
+        fingerprint: Hash of all that was read: audio, labels, speakers, turns, order.
+        seconds: Utterance id → duration of its audio, where known.
     """
 
     manifest: Manifest
@@ -70,7 +71,7 @@ def read_data(config: Config, *, workers: int = 1, progress: Progress = SILENT) 
 
     Raises:
         SercliError: No target utterance could be read.
-        RequestError: The corpus is not where or what the configuration says.
+        RequestError: The corpus is missing, or is not what the configuration says.
     """
     manifest, extraction = _extract(config, workers, progress)
     readable = manifest.without(extraction.refused)
@@ -98,7 +99,7 @@ def extract_corpus(config: Config, *, workers: int = 1, progress: Progress = SIL
     """Read the corpus, extract what the store lacks, audit what was read, and keep the audit.
 
     Raises:
-        RequestError: The corpus is not where or what the configuration says.
+        RequestError: The corpus is missing, or is not what the configuration says.
     """
     manifest, extraction = _extract(config, workers, progress)
     progress.note(extraction.summary)
@@ -109,10 +110,10 @@ def extract_corpus(config: Config, *, workers: int = 1, progress: Progress = SIL
 
 
 def verify_corpus(config: Config, progress: Progress = SILENT) -> Verification:
-    """Look for the frames of every utterance of the corpus, and read the whole store again.
+    """Verify that the store holds the frames of every utterance of the corpus, unchanged.
 
     Raises:
-        RequestError: The corpus is not where or what the configuration says.
+        RequestError: The corpus is missing, or is not what the configuration says.
         SercliError: There is no store, or it cannot be opened.
     """
     return verify(
@@ -124,8 +125,25 @@ def verify_corpus(config: Config, progress: Progress = SILENT) -> Verification:
     )
 
 
+def describe_utterances(data: Data) -> pd.DataFrame:
+    """Tabulate the target utterances of a corpus, so that a record can be read without it.
+
+    Returns:
+        One row per target utterance: the columns of the manifest that a report groups by,
+        ``seconds`` (NaN where extraction did not measure it), and booleans ``own`` and
+        ``interlocutor``: True if there is such a context turn.
+    """
+    table = data.manifest.targets[list(OF_MANIFEST)].reset_index(drop=True)
+    context = data.context.reindex(table["utterance"])
+    return table.assign(
+        seconds=[data.seconds.get(name, float("nan")) for name in table["utterance"]],
+        own=context["own"].notna().to_numpy(),
+        interlocutor=context["interlocutor"].notna().to_numpy(),
+    )
+
+
 def _keep(manifest: Manifest, found: Audit, config: Config, progress: Progress) -> None:
-    """Keep manifest and audit where that is possible; the extraction is done either way."""
+    """Save manifest and audit if possible; the extraction is done either way."""
     try:
         folder = save_audit(manifest, found, config.dataset, Path(config.paths.data))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Where a model runs, and in which precision."""
+"""Device and precision of a model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def choose_device(name: str) -> torch.device:
     try:
         return torch.empty(0, device=device_name(name)).device
     except (RuntimeError, AssertionError) as error:
-        raise RequestError(f"device={name} cannot be used here; try auto, cpu or cuda") from error
+        raise RequestError(f"device={name} is not available here; try auto, cpu or cuda") from error
 
 
 def device_name(name: str) -> str:
@@ -27,16 +27,16 @@ def device_name(name: str) -> str:
 
 
 def describe_device(name: str) -> str:
-    """Say which device ``name`` is here: its type, and of a GPU what it is called."""
+    """Return the type of the device ``name`` on this machine, and the name of a GPU."""
     device = choose_device(name)
     return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Return the context in which a model runs forward.
+    """Return the autocast context of a forward pass.
 
     Args:
-        device: Where it runs.
+        device: Device of the model.
         precision: ``float32``, or ``bf16``: products in bfloat16. Weights, gradients, the
             optimiser and the states of recurrences stay in float32 with both.
     """

@@ -1,8 +1,8 @@
-"""The pool: processes that train units side by side, one core each.
+"""A pool of processes that train folds in parallel, one core each.
 
 A small recurrent network gains nothing from a second thread, and on a busy machine it loses
-most of its time waiting for it. So the cores work on different units, and each unit runs on
-one thread: its result then depends on its seed alone, not on the machine's number of cores.
+most of its time waiting for it. So the cores train different folds, each on one thread: a result
+then depends on its seed alone, not on the machine's number of cores.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _POLL_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class FoldJob:
-    """What to train, and the folder where the result goes."""
+    """A fold and seed to train, and the folder of the result."""
 
     config: Config
     fold: Fold
@@ -49,7 +49,7 @@ class FoldJob:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a unit, in short: whether it diverged, and its UA on dev."""
+    """The outcome of a fold run: True if it diverged, and its UA on dev."""
 
     diverged: bool
     dev_ua: float
@@ -66,11 +66,11 @@ def pool_size(config: Config, workers: int | None) -> int:
 
 
 class FoldPool:
-    """Trains units, in this process or in several; a context manager.
+    """Trains folds, in this process or in several; a context manager.
 
     Args:
-        data: The corpus that all units are trained on.
-        workers: Number of processes; with 1, units are trained in this one.
+        data: The corpus of all folds.
+        workers: Number of processes; with 1, folds are trained in this one.
     """
 
     def __init__(self, data: Data, workers: int = 1) -> None:
@@ -80,7 +80,7 @@ class FoldPool:
         self._steps: SimpleQueue[int]
 
     def __enter__(self) -> Self:
-        """Workers start with the first order."""
+        """Start no worker before the first job."""
         return self
 
     def __exit__(
@@ -89,7 +89,7 @@ class FoldPool:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Let the workers go; at an error, without waiting for their units."""
+        """Shut the workers down; at an error, without waiting for their folds."""
         if self._pool is not None:
             if kind is not None:
                 stop_workers(self._pool)
@@ -101,19 +101,19 @@ class FoldPool:
         progress: Progress = SILENT,
         finished: Finished = lambda job, outcome: None,
     ) -> None:
-        """Train units and write each to its folder.
+        """Train folds and write each result to its folder.
 
-        Where one diverges, the other folds of its seed are left: without it their seed has no
+        If one diverges, the other folds of its seed are skipped, since the seed then has no
         result. Those of other seeds go on.
 
         Args:
             jobs: The fold runs.
-            progress: Where the bar goes.
-            finished: Called here after each unit is written. What it raises ends the work: no
-                further unit is begun.
+            progress: Progress bar.
+            finished: Called in this process after each result is written. If it raises, no further
+                fold is begun.
 
         Raises:
-            SercliError: A worker was killed; finished units are kept.
+            SercliError: A worker was killed; finished folds are kept.
         """
         total = sum(job.config.trainer.steps for job in jobs)
         if not jobs:
@@ -143,7 +143,7 @@ class FoldPool:
             self._steps = get_context("spawn").SimpleQueue()
             self._pool = worker_pool(self._workers, _prepare_worker, self._data, self._steps)
         try:
-            with _listening(self._steps, stepped):
+            with _reporting_steps(self._steps, stepped):
                 futures = {self._pool.submit(_train_in_worker, job): job for job in jobs}
                 try:
                     for future in as_completed(futures):
@@ -178,11 +178,11 @@ def _take(
 
 
 @contextmanager
-def _listening(steps: SimpleQueue[int], stepped: Callable[[int], None]) -> Iterator[None]:
-    """Move the bar on as the workers report steps.
+def _reporting_steps(steps: SimpleQueue[int], stepped: Callable[[int], None]) -> Iterator[None]:
+    """Advance the progress bar as the workers report steps.
 
-    The queue is polled: a killed worker may take the lock on its writing end into the grave, so
-    that no last message could be put there.
+    The queue is polled: a killed worker may die holding its write lock, so that no end marker
+    could be put there.
     """
     done = threading.Event()
 

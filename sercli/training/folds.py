@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
@@ -9,17 +12,19 @@ from sercli.config.schema import ProtocolConfig
 from sercli.corpora.manifest import Manifest
 from sercli.errors import RequestError
 from sercli.results.folds import Fold, shared_speakers
-from sercli.training.divisions import Division, Request, divide
+
+_DRAWN_BY = {"speaker": "speaker", "dialogues": "dialogue", "utterances": "utterance"}
+"""Groups that dev is drawn from at random → their column of the manifest."""
 
 
 def make_folds(manifest: Manifest, protocol: ProtocolConfig) -> list[Fold]:
-    """Divide the targets as the protocol says.
+    """Divide the targets of a corpus into folds.
 
     Only targets are divided. Their context turns follow them, whatever fold these are in.
 
     Raises:
-        RequestError: The corpus does not state what the protocol divides by, has too little of
-            it, or has a speaker on both sides where that is not allowed.
+        RequestError: The corpus lacks the column that the protocol divides by, is too small, or
+            has a speaker in both training and test where that is not allowed.
     """
     where = f"protocol {protocol.name} on {manifest.dataset}"
     request = Request(manifest.targets, protocol, where)
@@ -29,7 +34,7 @@ def make_folds(manifest: Manifest, protocol: ProtocolConfig) -> list[Fold]:
         shared = shared_speakers(fold, speakers, protocol)
         if shared and not protocol.same_speakers:
             raise RequestError(
-                f"{where}: speaker '{min(shared)}' would stand on both sides ({len(shared)} "
+                f"{where}: speaker '{min(shared)}' would be in training and test ({len(shared)} "
                 "speakers would); divide by speaker, or set protocol.same_speakers=true if the "
                 "split is meant so"
             )
@@ -51,10 +56,6 @@ def _fold(division: Division, request: Request) -> Fold:
     return Fold(division.name, _ids(train), _ids(dev), _ids(division.test))
 
 
-_DRAWN_BY = {"speaker": "speaker", "dialogues": "dialogue", "utterances": "utterance"}
-"""What is drawn at random for dev → the column that tells one from another."""
-
-
 def _drawn(division: Division, request: Request) -> pd.DataFrame:
     """Draw dev: one speaker, or dialogues or utterances until they are their share."""
     protocol, rest = request.protocol, division.rest
@@ -74,3 +75,137 @@ def _drawn(division: Division, request: Request) -> pd.DataFrame:
 
 def _ids(rows: pd.DataFrame) -> tuple[str, ...]:
     return tuple(rows["utterance"])
+
+
+@dataclass(frozen=True)
+class Request:
+    """Targets to divide.
+
+    Attributes:
+        targets: Rows of the manifest with a label.
+        protocol: The protocol.
+        where: Protocol and corpus, for messages.
+    """
+
+    targets: pd.DataFrame
+    protocol: ProtocolConfig
+    where: str
+
+    def column(self, name: str, remedy: str) -> pd.Series[str]:
+        """Return a column in which no target may be empty."""
+        values = self.targets[name]
+        if values.isna().any():
+            raise RequestError(
+                f"{self.where}: {int(values.isna().sum())} utterances state no {name}; {remedy}"
+            )
+        return values
+
+
+@dataclass(frozen=True)
+class Division:
+    """A fold before dev is chosen.
+
+    Attributes:
+        name: Name of the fold: the unit that is left out.
+        test: Test rows.
+        rest: All other rows.
+        dev: Rows of the rest that the division itself sets apart for dev.
+    """
+
+    name: str
+    test: pd.DataFrame
+    rest: pd.DataFrame
+    dev: pd.DataFrame
+
+
+def divide(request: Request) -> Iterator[Division]:
+    """Divide the targets as ``protocol.folds`` says.
+
+    Raises:
+        RequestError: The corpus lacks the column that the protocol divides by, or is too small.
+    """
+    return _DIVISIONS[request.protocol.folds](request)
+
+
+def _leave_one_out(request: Request) -> Iterator[Division]:
+    """Leave one session or speaker out; the next one (after the last: the first) is for dev."""
+    unit, targets = request.protocol.unit, request.targets
+    other = "loso_speaker" if unit == "session" else "loso_session"
+    units = request.column(unit, f"try protocol={other}")
+    names = sorted(units.unique())
+    _check_count(len(names), request)
+    _check_speakers(units, request)
+    for test, following in zip(names, [*names[1:], names[0]], strict=True):
+        yield Division(
+            name=test,
+            test=targets[units == test],
+            rest=targets[units != test],
+            dev=targets[units == following],
+        )
+
+
+def _by_column(request: Request) -> Iterator[Division]:
+    """One fold, whose parts the values of a column state."""
+    protocol, targets = request.protocol, request.targets
+    values = targets[protocol.column]
+    if values.isna().all():
+        raise RequestError(
+            f"{request.where}: the corpus states no {protocol.column}; try protocol=loso_speaker"
+        )
+    _check_sides(protocol)
+    sides = {side: targets[values.isin(names)] for side, names in protocol.sides.items()}
+    for side, rows in sides.items():
+        if rows.empty and (side != "dev" or protocol.dev == "column"):
+            there = ", ".join(sorted(values.dropna().unique()))
+            raise RequestError(
+                f"{request.where}: no utterance for {side}; set protocol.sides.{side} to values "
+                f"of the column {protocol.column} ({there})"
+            )
+    rest = targets[targets.index.isin([*sides["train"].index, *sides["dev"].index])]
+    yield Division("test", sides["test"], rest, sides["dev"])
+
+
+def _speaker_pair(request: Request) -> Iterator[Division]:
+    """One fold: a random speaker of each gender is left out."""
+    targets, genders = request.targets, request.column("gender", "try protocol=loso_speaker")
+    random = np.random.default_rng(request.protocol.seed)
+    pair = []
+    for gender in ("female", "male"):
+        candidates = sorted(targets["speaker"][genders == gender].unique())
+        if not candidates:
+            raise RequestError(f"{request.where}: there is no {gender} speaker")
+        pair.append(str(random.choice(candidates)))
+    test = targets["speaker"].isin(pair)
+    yield Division("+".join(pair), targets[test], targets[~test], targets[:0])
+
+
+_DIVISIONS: dict[str, Callable[[Request], Iterator[Division]]] = {
+    "leave_one_out": _leave_one_out,
+    "column": _by_column,
+    "speaker_pair": _speaker_pair,
+}
+
+
+def _check_count(number: int, request: Request) -> None:
+    sides = ["test", "dev", "train"] if request.protocol.dev == "next" else ["test", "train"]
+    if number < len(sides):
+        raise RequestError(
+            f"{request.where}: needs {len(sides)} {request.protocol.unit}s ({', '.join(sides)}), "
+            f"and there are {number}"
+        )
+
+
+def _check_speakers(units: pd.Series[str], request: Request) -> None:
+    found = units.groupby(request.targets["speaker"]).nunique()
+    if (found > 1).any() and not request.protocol.same_speakers:
+        speaker = found.index[found > 1][0]
+        raise RequestError(
+            f"{request.where}: speaker '{speaker}' would be in training and test, with data in "
+            f"{int(found[speaker])} {request.protocol.unit}s; try protocol=loso_speaker"
+        )
+
+
+def _check_sides(protocol: ProtocolConfig) -> None:
+    for one, other in (("train", "dev"), ("train", "test"), ("dev", "test")):
+        if both := set(protocol.sides[one]) & set(protocol.sides[other]):
+            raise RequestError(f"protocol.sides: '{min(both)}' cannot be both {one} and {other}")

@@ -1,9 +1,9 @@
-"""Whether a recurrent network stays in bounds: its states, its gradient, its activations.
+"""Monitoring of stability: states, gradients and activation parameters of recurrent networks.
 
 tanh keeps a state within 1. An unbounded activation does not: with AReLU the state can grow from
 step to step (gain 1 + σ(β) > 1), and how far it does depends on α, β and the initial weights. So
-a look at a model records how large states and gradient are, and where the learned numbers of
-its activations have gone. Numbers that are not finite are recorded as they are.
+an evaluation records the largest state, the gradient norm and the learned parameters of the
+activations. Numbers that are not finite are recorded as they are.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def activation_numbers(model: nn.Module, *, per_unit: bool = False) -> dict[str,
 
     Args:
         model: The model; a number that several layers share is returned once.
-        per_unit: Whether every unit has numbers of its own; then their mean, smallest and
-            largest stand for them.
+        per_unit: True if every hidden unit has parameters of its own; then their mean, smallest
+            and largest stand for them.
 
     Returns:
         ``activation/<path of the module>.<parameter>`` → number. Of several numbers each

@@ -1,4 +1,4 @@
-"""Repeat a run from its record, and say whether the numbers agree (`sercli.results.agreement`)."""
+"""Rerun of a record, and its agreement with the numbers (`sercli.results.agreement`)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sercli.training.run import train_run
 from sercli.training.validate import validate_run
 
 FOLDER = ".rerun"
-"""Folder beside a record that holds what its last rerun gave."""
+"""Folder beside a record that holds its last rerun."""
 
 HOW_TO_RUN = (
     "device",
@@ -34,7 +34,7 @@ HOW_TO_RUN = (
     "dataset.root",
     "features.config",
 )
-"""Settings that a rerun may have of its own: they are no part of the key of a run."""
+"""Settings that a rerun may override: they are no part of the key of a run."""
 
 
 def rerun(
@@ -44,19 +44,20 @@ def rerun(
     workers: int | None = None,
     progress: Progress = SILENT,
 ) -> Rerun:
-    """Train a run again from what its record says; the record itself is not touched.
+    """Train a run again from its record, which is not changed.
 
-    Units of a rerun that was stopped are not taken over: all of it is computed here and now.
+    Folds of a rerun that was stopped are not reused: everything is computed anew.
 
     Args:
         record: The record.
-        overrides: How to run here (`HOW_TO_RUN`), as in ``device=cpu`` or ``dataset.root=…``.
-        workers: Processes; None: one per core, one on a GPU.
-        progress: Where bars and notes go.
+        overrides: Settings of this machine (`HOW_TO_RUN`), as in ``device=cpu`` or
+            ``dataset.root=…``.
+        workers: Number of processes; None: one per core, one on a GPU.
+        progress: Progress bars and notes.
 
     Raises:
-        RequestError: An override would make another run, the configuration in the record cannot
-            be used, the corpus is not the same, or another rerun of it is at work.
+        RequestError: An override would make another run, the configuration in the record is
+            invalid, the corpus has changed, or another rerun of the record is running.
     """
     config = configuration_of(record, overrides)
     size = pool_size(config, workers)
@@ -68,11 +69,11 @@ def rerun(
 def rerun_on(
     record: Record, config: Config, data: Data, pool: FoldPool, *, progress: Progress = SILENT
 ) -> Rerun:
-    """Train a run again on data that were read before; see `rerun`."""
+    """Train a run again on data already read; see `rerun`."""
     if data.fingerprint != record.summary["fingerprint"]:
         raise RequestError(
-            f"{record.path}: {data.manifest.dataset} is not as it was: audio, labels, speakers "
-            "or turns differ; give the corpus of the record as dataset.root=…"
+            f"{record.path}: {data.manifest.dataset} has changed: audio, labels, speakers or "
+            "turns differ; give the corpus of the record as dataset.root=…"
         )
     folder, key = record.path.parent / FOLDER, run_key(config, data.fingerprint)
     busy = f"run {record.path} is being trained again by another process"
@@ -85,11 +86,11 @@ def rerun_on(
 
 
 def configuration_of(record: Record, overrides: Sequence[str] = ()) -> Config:
-    """Read the configuration of a record, to be run here.
+    """Read the configuration of a record, to be run on this machine.
 
     Args:
         record: The record.
-        overrides: How to run here (`HOW_TO_RUN`).
+        overrides: Settings of this machine (`HOW_TO_RUN`).
 
     Raises:
         RequestError: An override would make another run, or the configuration is damaged.
@@ -112,8 +113,8 @@ def _how_to_run(overrides: Sequence[str]) -> dict[str, Any]:
     for override in parse(overrides):
         if override.is_sweep_override() or override.key_or_group not in HOW_TO_RUN:
             raise RequestError(
-                f"'{override.input_line}' would make another run, or is not for a rerun to say; "
-                f"it takes only how to run: {', '.join(HOW_TO_RUN)}"
+                f"'{override.input_line}' cannot be overridden in a rerun; only these can: "
+                f"{', '.join(HOW_TO_RUN)}"
             )
         settings[override.key_or_group] = override.value()
     return settings

@@ -22,15 +22,14 @@ from sercli.results.run_record import Record, adopt, fold_run_name, write_record
 from sercli.results.summary import summarise
 from sercli.training.card import protocol_card
 from sercli.training.caveats import context_caveat
-from sercli.training.data import Data, read_data
+from sercli.training.data import Data, describe_utterances, read_data
 from sercli.training.device import choose_device, describe_device
 from sercli.training.fold_pool import FoldJob, FoldPool, Outcome, pool_size
-from sercli.training.utterances import describe_utterances
 from sercli.training.validate import ValidatedRun, validate_run
 
-Watching = Callable[[Mapping[int, float], int], None]
-"""Sees the units of a run finish: place in the order of seeds and folds → UA on dev; and of how
-many units they are."""
+OnFoldFinished = Callable[[Mapping[int, float], int], None]
+"""Callback after each fold run: position in the order of seeds and folds → UA on dev of all that
+are finished, and the number of fold runs."""
 
 
 def train_configuration(
@@ -57,27 +56,25 @@ def train_run(
     *,
     force: bool = False,
     progress: Progress = SILENT,
-    finished: Watching = lambda dev_uas, fold_runs: None,
+    finished: OnFoldFinished = lambda dev_uas, fold_runs: None,
     origin: Mapping[str, Any] | None = None,
 ) -> tuple[Record, bool]:
     """Train all folds and seeds of a configuration, unless that was done before.
 
-    Units that an earlier, stopped process finished are taken over. A divergence ends its seed;
-    the others go on, and the record says which diverged. Before anything is trained, notes say
-    which backend computes the recurrences, and the caveats of the run.
+    Folds that an earlier, stopped process finished are reused. A divergence ends its seed; the
+    others go on, and the record says which diverged. Before training, notes state the backend of
+    the recurrences and the caveats of the run.
 
     Args:
         run: The validated configuration and its corpus.
         pool: Trains the folds.
-        force: Train again although there is a record; it is replaced in the end.
-        progress: Where bars and notes go.
-        finished: Called after each unit with the UA on dev of all that are finished, by their
-            place in the order of seeds and folds, and the number of units. What it raises ends the
-            work.
-        origin: What asked for the run, for the record: a sweep and its plan.
+        force: Train again although there is a record, which is replaced in the end.
+        progress: Progress bars and notes.
+        finished: Called after each fold run; an exception that it raises ends training.
+        origin: Sweep and plan that asked for the run, for the record.
 
     Returns:
-        The record, and whether it is new.
+        The record, and True if it is new.
 
     Raises:
         RequestError: The device or backend is not available here, or another process is at work
@@ -107,7 +104,7 @@ def train_run(
 
 
 def _announce_backend(config: Config, model: nn.Module, progress: Progress) -> str:
-    """Say which backend runs; what it compiles, the workers will find."""
+    """Return the backend of the recurrences, and compile its kernel before workers start."""
     use_backend(config.recurrence.backend)
     backend = describe_backend(model, choose_device(config.device).type)
     progress.note_once(f"recurrence: {backend}")
@@ -120,9 +117,9 @@ def _train_folds(
     partial: Path,
     pool: FoldPool,
     progress: Progress,
-    finished: Watching,
+    finished: OnFoldFinished,
 ) -> list[FoldResult]:
-    """Train what ``partial`` lacks, and return all units in order of seed and fold."""
+    """Train the folds that ``partial`` lacks, and return all in order of seed and fold."""
     jobs = [
         FoldJob(config, fold, seed, partial / fold_run_name(seed, number))
         for seed in config.seeds
@@ -132,7 +129,7 @@ def _train_folds(
     done = {job.folder: read_fold_result(job.folder) for job in jobs if job.folder.is_dir()}
     known = {places[folder]: result.dev_ua for folder, result in done.items()}
     if done:
-        progress.note(f"{len(done)} of {len(jobs)} folds × seeds were done before: going on")
+        progress.note(f"{len(done)} of {len(jobs)} folds × seeds were finished before: resuming")
         finished(known, len(jobs))
 
     def fold_finished(job: FoldJob, outcome: Outcome) -> None:

@@ -1,4 +1,4 @@
-"""Which step of training counts: the dev-selected one, which is the result, and the oracle."""
+"""Selection of the training step: on dev, which is the result, and on test, the oracle."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class _Best:
 
 
 class Selection:
-    """Keeps what the best steps predicted.
+    """Keeps the predictions of the best steps.
 
     Test is only recorded. The dev rule decides when training stops and which weights are kept;
     the oracle, the best step on test, is what much of the literature reports.
 
     Args:
-        patience: Looks without a better dev UA before training should stop; none: never.
+        patience: Evaluations without a better dev UA before early stopping; None: never.
     """
 
     def __init__(self, patience: int | None) -> None:
@@ -43,13 +43,13 @@ class Selection:
     def update(
         self, step: int, dev: pd.DataFrame, test: pd.DataFrame, model: nn.Module
     ) -> dict[str, float]:
-        """Keep what is better than before.
+        """Keep predictions and weights that are better than before.
 
         Args:
             step: The training step.
             dev: Predictions of the dev utterances, with ``label`` and ``predicted``.
-            test: Those of the test utterances.
-            model: The model as it is now.
+            test: Predictions of the test utterances.
+            model: The present model.
 
         Returns:
             UA and WA of dev and test.
@@ -64,10 +64,10 @@ class Selection:
         return scores
 
     def refitted(self, test: pd.DataFrame, model: nn.Module) -> None:
-        """Let another model, trained up to the selected step on more, stand for the result.
+        """Replace the selected model by one that was trained on train and dev.
 
-        What it predicts of test counts from now on, and its weights are kept. Dev it has seen,
-        so that dev keeps what was predicted before.
+        Its test predictions and weights are kept. It has seen dev, so the dev predictions stay
+        those of the selected model.
 
         Args:
             test: Its predictions of the test utterances.
@@ -80,7 +80,7 @@ class Selection:
 
     @property
     def out_of_patience(self) -> bool:
-        """Whether dev UA has not risen for as many looks as are allowed."""
+        """True if early stopping is due: no better dev UA for ``patience`` evaluations."""
         return self._patience is not None and self._waited >= self._patience
 
     @property
@@ -114,13 +114,13 @@ class Selection:
         history: Sequence[Mapping[str, Any]],
         diverged_at: int | None = None,
     ) -> FoldResult:
-        """Return the result of the unit whose looks these were.
+        """Return the result of the fold.
 
         Args:
-            seed: Its seed.
-            fold: Name of its fold.
-            history: A row for each look, and what else was seen.
-            diverged_at: The step at which it diverged, if it did.
+            seed: The seed.
+            fold: Name of the fold.
+            history: The rows of the history.
+            diverged_at: Step of the divergence, if any.
         """
         return FoldResult(
             seed=seed,

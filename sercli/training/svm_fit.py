@@ -1,4 +1,4 @@
-"""One unit of work of a model that is fitted, not trained by gradients."""
+"""Fitting of one fold with one seed, for models that are not trained by gradients."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _CPU = torch.device("cpu")
 
 
 class Fitted(Protocol):
-    """A module that is fitted in trials.
+    """A module that is fitted once per setting.
 
     Attributes:
-        trials: The settings that are tried.
+        trials: The settings.
     """
 
     trials: Sequence[float]
@@ -35,7 +35,7 @@ class Fitted(Protocol):
 
 
 def is_fitted(config: Config) -> bool:
-    """Whether the model of a configuration is fitted rather than trained."""
+    """Return True if the model of a configuration is fitted rather than trained."""
     return hasattr(MODELS[config.model["system"]], "fit")
 
 

@@ -67,7 +67,7 @@ def _configurations(number: int, design: Design) -> Iterator[Config]:
 
 
 def _utterances(corpus: Corpus) -> pd.DataFrame:
-    """As `sercli.training.utterances` tabulates them."""
+    """As `sercli.training.data` tabulates them."""
     label = np.array(CLASSES)[corpus.label]
     number = len(label)
     return pd.DataFrame(

@@ -107,7 +107,7 @@ def test_a_speaker_on_both_sides_is_refused(sercli: Shell, tree: Path, small: li
         "dataset.root=mine.csv",
         "dataset.classes={A: a}",
     )
-    assert "speaker 's0' would stand on both sides" in line
+    assert "speaker 's0' would be in training and test" in line
 
 
 def test_an_output_that_cannot_be_written_is_named(sercli: Shell, small: list[str]) -> None:

@@ -36,7 +36,7 @@ def test_train_leaves_a_whole_record_and_a_second_train_shows_it(
     page = sercli.json("train", *small, "experiment=one")
     again = sercli("train", *small, "experiment=one", "--format", "json")
     assert json.loads(again.stdout) == page
-    assert "was finished before" in again.stderr
+    assert "already exists" in again.stderr
     (record,) = records(sercli.folder / "runs" / "one")
     assert sorted(path.name for path in record.path.iterdir()) == [
         "config.yaml",
@@ -112,7 +112,7 @@ def test_a_run_of_another_experiment_is_taken_over(sercli: Shell, small: list[st
     first = sercli.json("train", *small, "experiment=first")
     second = sercli("train", *small, "experiment=second", "--format", "json")
     assert json.loads(second.stdout)["key"] == first["key"]
-    assert "was finished before" in second.stderr
+    assert "already exists" in second.stderr
     assert (sercli.folder / "runs" / "second" / first["key"] / "run.json").is_file()
 
 

@@ -261,7 +261,7 @@ def edit_a_metric(record: Path) -> None:
     ("edit", "files", "words"),
     [
         (edit_a_prediction, ["predictions.parquet", "run.json"], "1 rows do not predict"),
-        (edit_a_metric, ["run.json"], "ua is not what the predictions give"),
+        (edit_a_metric, ["run.json"], "ua does not follow from the predictions"),
     ],
 )
 def test_a_record_that_was_edited_by_hand_is_named(

@@ -44,7 +44,7 @@ def test_a_killed_sweep_goes_on_and_finishes_each_point_once(
 
     done = sercli(*sweep)
     assert done.returncode == 0, done.stderr
-    assert "of 5 folds × seeds were done before" in done.stderr
+    assert "of 5 folds × seeds were finished before" in done.stderr
     assert len(list(runs.glob("[!.]*/run.json"))) == 4
     assert all(page.stat().st_mtime_ns == when for page, when in finished.items())
     study = optuna.load_study(storage=f"sqlite:///{runs / 'study.db'}", study_name="grid")
@@ -63,7 +63,7 @@ def test_ctrl_c_keeps_finished_folds_and_says_so(sercli: Shell, small: list[str]
     assert not list(runs.glob("[!.]*/run.json"))
     done = sercli(*train)
     assert done.returncode == 0, done.stderr
-    assert f"{len(kept)} of 5 folds × seeds were done before" in done.stderr
+    assert f"{len(kept)} of 5 folds × seeds were finished before" in done.stderr
 
 
 def test_sigterm_stops_workers_at_once(sercli: Shell, small: list[str]) -> None:

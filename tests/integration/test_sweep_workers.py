@@ -112,7 +112,7 @@ def test_a_preempted_worker_requeues_its_trial_and_another_resumes_it(
     worker = sercli("worker", "s", "--fold-workers", "1")
     assert worker.returncode == 0, worker.stderr
     if kept:
-        assert "folds × seeds were done before: going on" in worker.stderr
+        assert "folds × seeds were finished before: resuming" in worker.stderr
     assert len(finished(sercli)) == 3
     assert study(sercli).summarize()[0].complete
 

@@ -48,7 +48,7 @@ def test_the_paragraph_states_the_protocol(card: Callable[..., Any]) -> None:
 
     assert "4-class recognition on toy: 64 utterances (ang → anger" in paragraph
     assert "Leave-one-session-out in 4 folds" in paragraph
-    assert "chosen on the next session (best dev UA, looked at every 50 steps)" in paragraph
+    assert "chosen on the next session (best dev UA, evaluated every 50 steps)" in paragraph
     assert "z-score per speaker" in paragraph
     assert "among the 8 preceding turns in transcript order" in paragraph
     assert "pooled over folds" in paragraph
@@ -114,7 +114,7 @@ def test_the_choice_of_context_is_stated(
 
 
 def test_a_model_that_hears_no_context_says_so(card: Callable[..., Any]) -> None:
-    assert card("model=bigru_att_small")["context"] == "none: the model hears the utterance alone"
+    assert card("model=bigru_att_small")["context"] == "none: the model reads the utterance alone"
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_model_that_hears_no_context_says_so(card: Callable[..., Any]) -> None
             "on a random 25% of the utterances that do not test, in whole dialogues (seed 0; other",
         ),
         (["protocol.refit=true"], "a new model, trained on train and dev up to that step, is"),
-        (["protocol=iaan_repo"], "on THE TEST SIDE (best TEST UA, looked at every 10 steps): the"),
+        (["protocol=iaan_repo"], "on THE TEST SET (best TEST UA, evaluated every 10 steps): the"),
         (["features.level=lld_delta"], "Features: iaan45, lld_delta;"),
     ],
 )
@@ -176,8 +176,8 @@ def test_a_split_is_stated_with_its_sides_and_what_is_on_none(
     facts = card("protocol=official_split", table=table)
 
     assert (
-        "One fold by the column 'split' (train: train; dev: dev; test: test; 16 utterances are on "
-        "no side); the training step is chosen on the dev side" in facts["paragraph"]
+        "One fold by the column 'split' (train: train; dev: dev; test: test; 16 utterances are in "
+        "no part); the training step is chosen on the dev set" in facts["paragraph"]
     )
     assert facts["caveats"] == []
 
@@ -190,8 +190,7 @@ def test_speakers_on_both_sides_of_an_official_split_are_marked(
     facts = card("protocol=official_split", table=table)
 
     assert facts["caveats"] == [
-        "1 speakers stand on two sides of the split, s1F among them: results are not "
-        "speaker-independent"
+        "1 speakers are in two parts of the split, e.g. s1F: results are not speaker-independent"
     ]
     assert "not speaker-independent" in facts["paragraph"]
 
@@ -205,6 +204,6 @@ def test_a_class_that_some_training_set_lacks_and_a_dev_of_one_class_are_marked(
     table.loc[(table["session"] == "session4") & (table["label"] != "anger"), "label"] = None
 
     assert card(table=table)["caveats"] == [
-        "no 'sadness' in the training set of 2 folds (session1, session4): it cannot be learned",
-        "only one class in the dev set of fold session3: it hardly tells which step is best",
+        "no 'sadness' in the training set of 2 folds (session1, session4): it cannot be recognised",
+        "only one class in the dev set of fold session3: selection on it is unreliable",
     ]

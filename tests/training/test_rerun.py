@@ -138,7 +138,7 @@ def test_a_record_without_a_unit_does_not_agree(again: Record, record: Record) -
     table[table["fold"] != "session2"].to_parquet(file)
 
     assert compare_runs(record, again).reasons == [
-        "seed 0, fold session2 is in one of the two alone"
+        "seed 0, fold session2 is in only one of the two"
     ]
 
 
@@ -160,7 +160,7 @@ def test_on_another_machine_the_figures_agree_within_the_tolerance(
     assert made.off["dev_ua"] == 0
     if not agrees:
         assert made.reasons == [
-            f"wa lies {100 * off:.2f} points apart, more than {100 * TOLERANCE:g}"
+            f"wa differs by {100 * off:.2f} points, more than {100 * TOLERANCE:g}"
         ]
 
 
@@ -182,9 +182,7 @@ def test_settings_that_are_not_those_of_the_record_never_agree(
     again: Record, record: Record
 ) -> None:
     record = edit(record, lambda summary: summary["configuration"]["optim"].update(lr=0.5))
-    assert compare_runs(record, again).reasons == [
-        "configuration.optim.lr is not what the record says"
-    ]
+    assert compare_runs(record, again).reasons == ["configuration.optim.lr differs from the record"]
 
 
 def test_a_setting_that_the_record_does_not_know_only_loosens_the_rule(
@@ -214,7 +212,7 @@ def test_a_run_that_diverged_diverges_again(
 
 
 def test_another_corpus_is_refused_before_anything_is_trained(toy: Data, record: Record) -> None:
-    with pytest.raises(RequestError, match="toy is not as it was") as error:
+    with pytest.raises(RequestError, match="toy has changed") as error:
         repeat(record, replace(toy, fingerprint="other"))
     assert "dataset.root=" in str(error.value)
     assert not (record.path.parent / ".rerun").exists()
@@ -225,7 +223,7 @@ def test_another_corpus_is_refused_before_anything_is_trained(toy: Data, record:
 )
 def test_what_would_make_another_run_is_refused(record: Record, override: str) -> None:
     with pytest.raises(
-        RequestError, match=r"would make another run, or .* only how to run: device,"
+        RequestError, match=r"cannot be overridden in a rerun; only these can: device,"
     ):
         configuration_of(record, [override])
 

@@ -116,7 +116,7 @@ def test_a_device_that_is_not_there_is_refused_before_any_work(
     toy: Data, config: Callable[..., Config], watching: Any
 ) -> None:
     progress = watching()
-    with pytest.raises(RequestError, match="device=toaster cannot be used here"):
+    with pytest.raises(RequestError, match="device=toaster is not available here"):
         train(config("device=toaster"), toy, progress=progress)
     assert progress.steps == 0
 
@@ -172,7 +172,7 @@ def test_a_stopped_run_goes_on_with_the_units_that_it_lacks(
     record, new = train(config(), toy, progress=progress)
     assert new
     assert progress.steps == (UNITS - 2) * STEPS
-    assert progress.notes[1:] == [f"2 of {UNITS} folds × seeds were done before: going on"]
+    assert progress.notes[1:] == [f"2 of {UNITS} folds × seeds were finished before: resuming"]
     assert_same_results(record, whole)
     assert not list((tmp_path / "first").glob("*.partial"))
 

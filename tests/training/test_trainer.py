@@ -130,7 +130,7 @@ def test_settings_that_no_model_can_have_are_refused(
 def test_a_device_that_is_not_there_is_refused() -> None:
     assert choose_device("cpu") == torch.device("cpu")
     assert choose_device("auto").type in ("cpu", "cuda")
-    with pytest.raises(RequestError, match="device=toaster cannot be used here"):
+    with pytest.raises(RequestError, match="device=toaster is not available here"):
         choose_device("toaster")
 
 

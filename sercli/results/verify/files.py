@@ -1,4 +1,4 @@
-"""Whether a record is whole: every file is there and can be read."""
+"""Completeness of a record: every file is there and can be read."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from sercli.results.run_record import read_record
 
 @dataclass(frozen=True)
 class Fault:
-    """Something in a record that is not as it should be.
+    """A fault of a record.
 
     Attributes:
         record: Experiment and key of the run, or the experiment of a sweep.
-        file: Which of its files is at fault.
-        reason: What is wrong.
+        file: The file at fault.
+        reason: The fault, and the remedy.
     """
 
     record: str
@@ -35,12 +35,12 @@ class Fault:
 
 
 Finding = tuple[str, str]
-"""A file, and what is wrong with it."""
+"""A file, and its fault."""
 
 
 @dataclass(frozen=True)
 class Contents:
-    """All that a record holds, read into memory; of the weights only what there is.
+    """A record read into memory; of the weights only the names and sizes.
 
     Attributes:
         name: Experiment and key.
@@ -51,7 +51,7 @@ class Contents:
         utterances: ``utterances.parquet``.
         predictions: ``predictions.parquet``.
         history: ``history.parquet``.
-        weights: File of weights → how many tensors it has.
+        weights: File of weights → number of tensors.
     """
 
     name: str
@@ -72,7 +72,7 @@ def read_whole(path: Path) -> tuple[Contents | None, list[Fault]]:
         path: Its folder.
 
     Returns:
-        What it holds, if all of it could be read, and the files that are missing or damaged.
+        The contents, or None if a file is missing or damaged, and the faults.
     """
     name = record_name(path)
     try:

@@ -1,4 +1,4 @@
-"""Whether the predictions of a record are those of its folds, and folds keep their sides apart."""
+"""Checks of a record's predictions and folds: completeness, labels, probabilities, leakage."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from sercli.results.folds import Fold, shared_speakers
 from sercli.results.verify.files import Contents, Finding
 
 ROUNDING = 1e-5
-"""How far the probabilities of an utterance may sum from one (our choice; they are float32)."""
+"""Tolerance of the sum of an utterance's probabilities (our choice; they are float32)."""
 
 _FILE = "predictions.parquet"
 
 
 def predicted_once(record: Contents) -> Iterator[Finding]:
-    """Find units that do not predict each utterance of a side once under each selection."""
+    """Find fold runs that do not predict each utterance of a part once under each selection."""
     if record.predictions.empty:
         return
     groups = record.predictions.groupby(["seed", "fold", "part", "selection"], sort=False)
     found = {key: sorted(names.tolist()) for key, names in groups["utterance"]}
-    units = dict.fromkeys((seed, fold) for seed, fold, *_ in found)
-    for (seed, fold), part, selection in product(units, ("dev", "test"), ("dev", "oracle")):
+    fold_runs = dict.fromkeys((seed, fold) for seed, fold, *_ in found)
+    for (seed, fold), part, selection in product(fold_runs, ("dev", "test"), ("dev", "oracle")):
         names = found.pop((seed, fold, part, selection), [])
         wanted = sorted(record.folds[fold][part])
         if names != wanted:
@@ -36,30 +36,30 @@ def predicted_once(record: Contents) -> Iterator[Finding]:
 
 def _unlike(names: list[str], wanted: list[str]) -> str:
     missing, other = set(wanted) - set(names), set(names) - set(wanted)
-    parts = [f"{len(missing)} utterances are missing, as {min(missing)}"] if missing else []
+    parts = [f"{len(missing)} utterances are missing, e.g. {min(missing)}"] if missing else []
     if other:
-        parts.append(f"{len(other)} are not of that side, as {min(other)}")
+        parts.append(f"{len(other)} do not belong to it, e.g. {min(other)}")
     if len(names) > len(set(names)):
-        parts.append(f"{len(names) - len(set(names))} are there twice")
+        parts.append(f"{len(names) - len(set(names))} occur twice")
     return "; ".join(parts)
 
 
 def labels(record: Contents) -> Iterator[Finding]:
-    """Find labels that are not those of the utterances."""
+    """Find labels that differ from those of the utterances."""
     known = record.utterances.set_index("utterance")["label"]
     if known.index.has_duplicates:
         twice = known.index[known.index.duplicated()][0]
-        yield "utterances.parquet", f"{twice} is there twice"
+        yield "utterances.parquet", f"{twice} occurs twice"
     elif not record.predictions.empty:
         table = record.predictions
         wrong = table["utterance"][table["utterance"].map(known) != table["label"]]
         if not wrong.empty:
-            what = f"{len(wrong)} labels are not those of utterances.parquet, as of {wrong.iloc[0]}"
+            what = f"{len(wrong)} labels differ from utterances.parquet, e.g. of {wrong.iloc[0]}"
             yield _FILE, what
 
 
 def probabilities(record: Contents) -> Iterator[Finding]:
-    """Find probabilities that are none, and predictions that are not the most probable class."""
+    """Find invalid probabilities, and predictions that are not the most probable class."""
     table, classes = record.predictions, record.summary["card"]["classes"]
     if table.empty:
         return
@@ -72,11 +72,11 @@ def probabilities(record: Contents) -> Iterator[Finding]:
         (unlikely, "do not predict their most probable class"),
     ):
         if rows.any():
-            yield _FILE, f"{rows.sum()} rows {what}, as of {table['utterance'][rows].iloc[0]}"
+            yield _FILE, f"{rows.sum()} rows {what}, e.g. of {table['utterance'][rows].iloc[0]}"
 
 
 def sides(record: Contents) -> Iterator[Finding]:
-    """Find utterances and speakers that stand where they must not, and what is tested twice."""
+    """Find utterances and speakers in two parts of a fold, and utterances that are tested twice."""
     protocol = ProtocolConfig(**record.summary["configuration"]["protocol"])
     table = record.utterances
     speakers = dict(zip(table["utterance"], table["speaker"], strict=True))
@@ -85,7 +85,7 @@ def sides(record: Contents) -> Iterator[Finding]:
         fold = Fold(name, *(tuple(parts[part]) for part in ("train", "dev", "test")))
         for what in (
             *_misplaced(fold, protocol, speakers),
-            *(f"{each} is tested in another fold, too" for each in tested & set(fold.test)),
+            *(f"{each} is tested in another fold as well" for each in tested & set(fold.test)),
         ):
             yield "folds.json", f"fold {name}: {what}"
         tested |= set(fold.test)
@@ -94,9 +94,9 @@ def sides(record: Contents) -> Iterator[Finding]:
 def _misplaced(fold: Fold, protocol: ProtocolConfig, speakers: dict[str, str]) -> Iterator[str]:
     train, dev, test = set(fold.train), set(fold.dev), set(fold.test)
     both = train & test | train & dev | (dev & test if protocol.dev != "test" else set())
-    yield from (f"{each} is on two sides" for each in sorted(both))
+    yield from (f"{each} is in two parts" for each in sorted(both))
     if unknown := sorted((train | dev | test) - set(speakers)):
-        yield f"{len(unknown)} utterances are not in utterances.parquet, as {unknown[0]}"
+        yield f"{len(unknown)} utterances are not in utterances.parquet, e.g. {unknown[0]}"
     elif not protocol.same_speakers:
         shared = sorted(shared_speakers(fold, speakers, protocol))
-        yield from (f"speaker {each} is on two sides" for each in shared)
+        yield from (f"speaker {each} is in two parts" for each in shared)

@@ -1,11 +1,11 @@
-"""Whether a record agrees with itself: what it says follows from what it holds.
+"""Internal consistency of a record: its summary follows from its tables.
 
 key          is that of its settings and its data (`sercli.config.run_key`)
 settings     of ``config.yaml`` and of the card are those of ``run.json``
-units        every fold with every seed, unless it diverged, has history, predictions, weights
+fold_runs    every fold with every seed, unless it diverged, has history, predictions, weights
 predictions  every utterance of dev and test once per seed and selection; true labels;
              probabilities that sum to one, the most probable class predicted
-folds        no utterance and no speaker on two sides, unless the protocol allows it
+sides        no utterance and no speaker in two parts, unless the protocol allows it
 selection    the first step with the best UA of the history
 metrics      those of the predictions (`sercli.results.summary`)
 """
@@ -29,23 +29,23 @@ from sercli.results.verify.files import Contents, Fault, Finding, read_whole
 from sercli.results.verify.predictions import labels, predicted_once, probabilities, sides
 
 TOLERANCE = 1e-9
-"""How far a metric may lie from what its predictions give (our choice: rounding in another order
-moves the last of 16 digits)."""
+"""Tolerance of a metric recomputed from predictions (our choice: rounding in another order moves
+the last of 16 digits)."""
 
 _LINES = 3
-"""Findings of a check that are named (our choice: one damage may show in every unit)."""
+"""Findings of a check that are listed (our choice: one damage may show in every fold run)."""
 
 
 def verify_record(path: Path) -> list[Fault]:
-    """Hold a record to its own figures.
+    """Recompute a record's metrics and check its consistency.
 
-    Findings name no figure of test: the record may be that of a sealed search.
+    Findings state no test metric: the record may belong to a sealed search.
 
     Args:
         path: Its folder.
 
     Returns:
-        What is missing or cannot be read; where that is nothing, what does not agree.
+        Missing or unreadable files; if there are none, inconsistencies.
     """
     contents, faults = read_whole(path)
     if contents is None:
@@ -56,15 +56,15 @@ def verify_record(path: Path) -> list[Fault]:
 
 
 def _findings(check: Callable[[Contents], Iterator[Finding]], record: Contents) -> list[Finding]:
-    """The first findings of a check; one if it cannot be made."""
+    """Return the first findings of a check; one if it cannot be made."""
     found = check(record)
     try:
         first = list(islice(found, _LINES))
         more = sum(1 for _ in found)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         what = check.__name__.strip("_").replace("_", " ")
-        return [("run.json", f"or a table lacks what tells of {what} ({error!r})")]
-    return first + ([("run.json", f"and {more} more like the last one")] if more else [])
+        return [("run.json", f"or a table lacks data for the check of {what} ({error!r})")]
+    return first + ([("run.json", f"and {more} more like the last")] if more else [])
 
 
 def _key(record: Contents) -> Iterator[Finding]:
@@ -74,7 +74,7 @@ def _key(record: Contents) -> Iterator[Finding]:
     if not key == summary["key"] == folder:
         yield (
             "run.json",
-            f"its settings and data have the key {key}, not {summary['key']} ({folder})",
+            f"the key of its settings and data is {key}, not {summary['key']} ({folder})",
         )
 
 
@@ -94,44 +94,47 @@ def _settings(record: Contents) -> Iterator[Finding]:
         yield "run.json", f"card: {each.key} is {each.right}, in the record {each.left}"
 
 
-def _units(record: Contents) -> Iterator[Finding]:
+def _fold_runs(record: Contents) -> Iterator[Finding]:
     diverged = {where["seed"] for where in record.summary["diverged"]}
     seeds = [seed for seed in record.summary["configuration"]["seeds"] if seed not in diverged]
     wanted = {(seed, fold) for seed in seeds for fold in record.folds}
-    trained = _units_of(record.history)
+    trained = _fold_runs_of(record.history)
     for file, there in (
         ("history.parquet", trained),
-        ("predictions.parquet", _units_of(record.predictions)),
+        ("predictions.parquet", _fold_runs_of(record.predictions)),
     ):
         for seed, fold in sorted(wanted - there):
             yield file, f"has nothing of seed {seed}, fold {fold}"
     order = list(record.folds)
     files = {f"{fold_run_name(seed, order.index(fold))}.safetensors" for seed, fold in trained}
     for file in sorted(files ^ set(record.weights)):
-        yield f"weights/{file}", "is missing" if file in files else "is of no unit of the history"
+        yield (
+            f"weights/{file}",
+            "is missing" if file in files else "belongs to no fold run",
+        )
     if record.summary["status"] != ("diverged" if diverged else "complete"):
         yield "run.json", f"status '{record.summary['status']}', {len(diverged)} seeds diverged"
 
 
-def _units_of(table: pd.DataFrame) -> set[tuple[int, str]]:
-    units = table[["seed", "fold"]].drop_duplicates()
-    return {(int(seed), str(fold)) for seed, fold in units.itertuples(index=False)}
+def _fold_runs_of(table: pd.DataFrame) -> set[tuple[int, str]]:
+    fold_runs = table[["seed", "fold"]].drop_duplicates()
+    return {(int(seed), str(fold)) for seed, fold in fold_runs.itertuples(index=False)}
 
 
 _RULES = (("selected_step", "dev_ua", "dev_ua"), ("oracle_step", "test_ua", "ua_oracle"))
-"""The step, the column of the history that it has the most of, the metric that says how much."""
+"""Step, column of the history that is largest at it, and the metric with that value."""
 
 
 def _selection(record: Contents) -> Iterator[Finding]:
     history = dict(iter(record.history.groupby(["seed", "fold"])))
-    for unit in record.summary["metrics"].get("by_fold", ()):
-        looks = history[unit["seed"], unit["fold"]].set_index("step")
+    for fold_run in record.summary["metrics"].get("by_fold", ()):
+        evaluations = history[fold_run["seed"], fold_run["fold"]].set_index("step")
         for rule, column, metric in _RULES:
-            best = looks[column].idxmax()
-            where = f"seed {unit['seed']}, fold {unit['fold']}"
-            if unit[rule] != best:
-                yield "run.json", f"{where}: {rule} {unit[rule]}, the history is best at {best}"
-            elif not _agree(unit[metric], looks[column].max()):
+            best = evaluations[column].idxmax()
+            where = f"seed {fold_run['seed']}, fold {fold_run['fold']}"
+            if fold_run[rule] != best:
+                yield "run.json", f"{where}: {rule} {fold_run[rule]}, the history is best at {best}"
+            elif not _agree(fold_run[metric], evaluations[column].max()):
                 yield "history.parquet", f"{where}: {column} at step {best} is not {metric}"
 
 
@@ -142,29 +145,29 @@ def _metrics(record: Contents) -> Iterator[Finding]:
         speakers = dict(zip(table["utterance"], table["speaker"], strict=True))
         computed = summarise(_results(record), speakers)
         for name in _unequal(recorded, computed):
-            yield "run.json", f"metrics: {name} is not what the predictions give"
+            yield "run.json", f"metrics: {name} does not follow from the predictions"
 
 
 def _results(record: Contents) -> list[FoldResult]:
-    """The units that the metrics are made of, as far as these need them."""
+    """The fold results that the metrics are computed from, without the rest."""
     predictions = dict(iter(record.predictions.groupby(["seed", "fold"])))
     return [
         FoldResult(
-            seed=unit["seed"],
-            fold=unit["fold"],
+            seed=fold_run["seed"],
+            fold=fold_run["fold"],
             diverged_at=None,
-            selected_step=unit["selected_step"],
-            oracle_step=unit["oracle_step"],
+            selected_step=fold_run["selected_step"],
+            oracle_step=fold_run["oracle_step"],
             history=pd.DataFrame(),
-            predictions=predictions[unit["seed"], unit["fold"]],
+            predictions=predictions[fold_run["seed"], fold_run["fold"]],
             weights={},
         )
-        for unit in record.summary["metrics"]["by_fold"]
+        for fold_run in record.summary["metrics"]["by_fold"]
     ]
 
 
 def _unequal(recorded: Any, computed: Any, where: str = "") -> Iterator[str]:
-    """Name the leaves that differ."""
+    """Yield the names of the leaves that differ."""
     if isinstance(recorded, Mapping) and isinstance(computed, Mapping):
         for name in {**recorded, **computed}:
             yield from _unequal(recorded.get(name), computed.get(name), f"{where}.{name}")
@@ -189,7 +192,7 @@ def _agree(one: Any, other: Any) -> bool:
 _CHECKS: Collection[Callable[[Contents], Iterator[Finding]]] = (
     _key,
     _settings,
-    _units,
+    _fold_runs,
     predicted_once,
     labels,
     probabilities,

@@ -1,4 +1,4 @@
-"""Whether what a sweep left behind agrees with the records beside it."""
+"""Consistency of a sweep's summary with its trials and their records."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from sercli.results.sweep_summary import SweepSummary, read_sweep, read_trials
 from sercli.results.verify.files import Fault
 
 TOLERANCE = 1e-9
-"""How far dev UA of a point may lie from that of its record (our choice, as for all metrics)."""
+"""Tolerance of a trial's dev UA against its record (our choice, as for all metrics)."""
 
 _FINISHED = ("complete", "diverged")
-"""States of points that have a record."""
+"""States of trials that have a record."""
 
 
 def verify_sweep(folder: Path) -> list[Fault]:
-    """Hold the page of a sweep to its points, and these to their records.
+    """Check the summary of a sweep against its trials, and these against their records.
 
     Args:
         folder: Folder of the experiment; one without a sweep has no faults.
 
     Returns:
-        Counts that differ, points without their record or with another dev UA, a winner that is
-        not there or not the best on dev.
+        Counts that differ, trials without a record or with another dev UA, a winner that is
+        missing or not the best on dev.
     """
     try:
         summary = read_sweep(folder)
@@ -41,11 +41,11 @@ def verify_sweep(folder: Path) -> list[Fault]:
     try:
         found = [
             *_counts(summary, trials),
-            *_points(folder, trials),
+            *_trials(folder, trials),
             *_winner(folder, summary, trials),
         ]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        found = [("trials.parquet", f"is not a table of points ({error!r})")]
+        found = [("trials.parquet", f"is not a table of trials ({error!r})")]
     return [Fault(folder.name, *finding) for finding in found]
 
 
@@ -54,22 +54,22 @@ def _counts(summary: SweepSummary, trials: pd.DataFrame) -> Iterator[tuple[str, 
     for state in {**summary.states, **counted}:
         listed, there = summary.states.get(state, 0), counted.get(state, 0)
         if listed != there:
-            yield "sweep.json", f"{listed} points are {state}, in trials.parquet {there}"
+            yield "sweep.json", f"{listed} trials are {state}, in trials.parquet {there}"
 
 
-def _points(folder: Path, trials: pd.DataFrame) -> Iterator[tuple[str, str]]:
-    for point in trials[trials["state"].isin(_FINISHED)].itertuples():
-        where = f"point {point.number}: run {point.run}"
+def _trials(folder: Path, trials: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    for trial in trials[trials["state"].isin(_FINISHED)].itertuples():
+        where = f"trial {trial.number}: run {trial.run}"
         try:
-            metrics = read_record(folder / str(point.run)).metrics
+            metrics = read_record(folder / str(trial.run)).metrics
         except SercliError as error:
             yield "trials.parquet", f"{where} has no record ({error})"
             continue
         dev_ua = metrics.get("dev_ua", float("nan"))
-        if point.state == "complete" and not abs(dev_ua - point.dev_ua) <= TOLERANCE:
+        if trial.state == "complete" and not abs(dev_ua - trial.dev_ua) <= TOLERANCE:
             yield (
                 "trials.parquet",
-                f"{where} has dev UA {point.dev_ua:.6f}, its record {dev_ua:.6f}",
+                f"{where} has dev UA {trial.dev_ua:.6f}, its record {dev_ua:.6f}",
             )
 
 
@@ -80,4 +80,4 @@ def _winner(folder: Path, summary: SweepSummary, trials: pd.DataFrame) -> Iterat
         yield "sweep.json", f"the winner {summary.winner} has no record"
     best = trials.loc[trials["state"] == "complete"].groupby("run")["dev_ua"].max()
     if summary.winner not in best.index or best[summary.winner] < best.max():
-        yield "sweep.json", f"the winner {summary.winner} is not the best of its points on dev"
+        yield "sweep.json", f"the winner {summary.winner} is not the best of its trials on dev"

@@ -14,7 +14,7 @@ from sercli.errors import Interrupted
 from sercli.progress import Progress
 from sercli.training.data import Data, read_data
 from sercli.training.fold_pool import FoldPool, pool_size
-from sercli.training.run import Watching, train_run
+from sercli.training.run import OnFoldFinished, train_run
 from sercli.training.validate import ValidatedRun, validate_run
 
 _NOT_DATA = ("root", "expected")
@@ -44,7 +44,7 @@ class Runner(Protocol):
     def __exit__(self, *error: Any) -> None: ...
 
     def train(
-        self, config: Config, finished: Watching, origin: Mapping[str, Any] | None
+        self, config: Config, finished: OnFoldFinished, origin: Mapping[str, Any] | None
     ) -> TrialResult: ...
 
     def check(self, config: Config) -> str: ...
@@ -106,7 +106,7 @@ class TrialRunner:
     def train(
         self,
         config: Config,
-        finished: Watching = lambda dev_uas, fold_runs: None,
+        finished: OnFoldFinished = lambda dev_uas, fold_runs: None,
         origin: Mapping[str, Any] | None = None,
     ) -> TrialResult:
         """Train a configuration, or find its record (`sercli.training.run.train_run`)."""

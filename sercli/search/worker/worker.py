@@ -28,7 +28,7 @@ from sercli.search.worker.options import WorkerOptions
 from sercli.search.worker.preemption import GraceExpired, ShutdownRequest, shutdown_on_signal
 from sercli.search.worker.runner import Runner, TrialResult, TrialRunner, data_settings
 from sercli.training.device import choose_device
-from sercli.training.run import Watching
+from sercli.training.run import OnFoldFinished
 
 _ALLOWED_OVERRIDES = ("device=", "dataset.root=", "paths.", "recurrence.")
 _BUSY_SECONDS = 1.0
@@ -196,7 +196,7 @@ class _WorkerLoop:
             )
         return config
 
-    def _fold_finished(self, trial: ClaimedTrial) -> Watching:
+    def _fold_finished(self, trial: ClaimedTrial) -> OnFoldFinished:
         def report(dev_uas: Mapping[int, float], fold_runs: int) -> None:
             should_prune = self._study.report(trial, dev_uas)
             if len(dev_uas) == fold_runs:  # nothing is left to save

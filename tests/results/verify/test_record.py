@@ -156,7 +156,7 @@ def test_a_metric_changed_by_hand_is_found_without_saying_what_it_should_be(
     )
 
     assert [fault.reason for fault in verify_record(path)] == [
-        f"metrics: {name} is not what the predictions give"
+        f"metrics: {name} does not follow from the predictions"
     ]
 
 
@@ -175,7 +175,7 @@ def test_metrics_that_are_gone_are_one_line(path: Path) -> None:
 
     (fault,) = verify_record(path)
 
-    assert "lacks what tells of metrics" in fault.reason
+    assert "lacks data for the check of metrics" in fault.reason
 
 
 def test_a_setting_changed_by_hand_changes_the_key(path: Path) -> None:
@@ -183,13 +183,13 @@ def test_a_setting_changed_by_hand_changes_the_key(path: Path) -> None:
 
     found = reasons(path)
 
-    assert "its settings and data have the key" in found
+    assert "the key of its settings and data is" in found
     assert "config.yaml: optim.lr is 0.02, in run.json 0.5" in found
 
 
 def test_a_record_in_a_folder_of_another_name_is_found(path: Path) -> None:
     other = path.rename(path.with_name("0123456789"))
-    assert "have the key" in reasons(other)
+    assert "the key of its settings" in reasons(other)
 
 
 def test_a_card_that_tells_of_other_folds_is_found(path: Path) -> None:
@@ -203,7 +203,7 @@ def test_a_prediction_that_is_missing_is_found(path: Path) -> None:
 
     assert (
         f"seed 0, fold {gone['fold']}, {gone['part']} selected on {gone['selection']}: "
-        f"1 utterances are missing, as {gone['utterance']}"
+        f"1 utterances are missing, e.g. {gone['utterance']}"
     ) in reasons(path)
 
 
@@ -214,7 +214,7 @@ def test_a_prediction_that_is_there_twice_is_found(path: Path) -> None:
 
 def test_a_prediction_of_another_fold_is_found(path: Path) -> None:
     edit_table(path, with_value(0, "fold", "session4"))
-    assert "fold session4, dev selected on dev: 1 are not of that side" in reasons(path)
+    assert "fold session4, dev selected on dev: 1 do not belong to it" in reasons(path)
 
 
 def test_a_unit_without_history_is_found(path: Path) -> None:
@@ -225,7 +225,7 @@ def test_a_unit_without_history_is_found(path: Path) -> None:
     found = reasons(path)
 
     assert "history.parquet: has nothing of seed 1, fold session2" in found
-    assert "weights/seed1-fold1.safetensors: is of no unit of the history" in found
+    assert "weights/seed1-fold1.safetensors: belongs to no fold run" in found
 
 
 def test_weights_that_are_missing_are_found(path: Path) -> None:
@@ -235,21 +235,19 @@ def test_weights_that_are_missing_are_found(path: Path) -> None:
 
 def test_weights_of_no_unit_are_found(path: Path) -> None:
     save_file({"w": np.zeros(1)}, path / "weights" / "seed7-fold0.safetensors")
-    assert reasons(path).endswith("is of no unit of the history")
+    assert reasons(path).endswith("belongs to no fold run")
 
 
 def test_a_label_that_is_not_the_truth_is_found(path: Path) -> None:
     first = pd.read_parquet(path / "utterances.parquet").iloc[0]
     other = "anger" if first["label"] != "anger" else "sadness"
     edit_table(path, with_value(0, "label", other), "utterances")
-    assert f"labels are not those of utterances.parquet, as of {first['utterance']}" in reasons(
-        path
-    )
+    assert f"labels differ from utterances.parquet, e.g. of {first['utterance']}" in reasons(path)
 
 
 def test_an_utterance_that_is_listed_twice_is_found(path: Path) -> None:
     edit_table(path, lambda table: pd.concat([table, table.iloc[[0]]]), "utterances")
-    assert "is there twice" in reasons(path)
+    assert "occurs twice" in reasons(path)
 
 
 @pytest.mark.parametrize("value", [2.0, -0.1, float("nan")])
@@ -291,8 +289,8 @@ def test_an_utterance_on_two_sides_is_found(path: Path) -> None:
 
     found = reasons(path)
 
-    assert "folds.json: fold session1: s1a0 is on two sides" in found
-    assert "speaker s1F is on two sides" in found
+    assert "folds.json: fold session1: s1a0 is in two parts" in found
+    assert "speaker s1F is in two parts" in found
 
 
 def test_speakers_may_be_on_two_sides_where_the_protocol_says_so(path: Path) -> None:
@@ -329,7 +327,7 @@ def test_one_damage_in_every_unit_is_a_few_lines(path: Path) -> None:
     lines = [line for line in reasons(path).split("\n") if "utterances are missing" in line]
 
     assert len(lines) == 3
-    assert "and 13 more like the last one" in reasons(path)
+    assert "and 13 more like the last" in reasons(path)
 
 
 def test_a_status_that_hides_a_divergence_is_found(path: Path) -> None:

@@ -81,7 +81,7 @@ def test_a_sweep_without_a_winner_yet_has_no_faults(folder: Path) -> None:
 def test_a_winner_that_is_not_the_best_on_dev_is_found(folder: Path) -> None:
     write(folder, "cccccccccc")
     assert reasons(folder) == [
-        "sweep.json: the winner cccccccccc is not the best of its points on dev"
+        "sweep.json: the winner cccccccccc is not the best of its trials on dev"
     ]
 
 
@@ -94,7 +94,7 @@ def test_a_winner_that_no_point_has_is_found(folder: Path) -> None:
     write(folder, "dddddddddd")
     assert reasons(folder) == [
         "sweep.json: the winner dddddddddd has no record",
-        "sweep.json: the winner dddddddddd is not the best of its points on dev",
+        "sweep.json: the winner dddddddddd is not the best of its trials on dev",
     ]
 
 
@@ -104,21 +104,21 @@ def test_a_point_whose_record_is_gone_is_found(folder: Path) -> None:
 
     (reason,) = reasons(folder)
 
-    assert reason.startswith("trials.parquet: point 0: run aaaaaaaaaa has no record")
+    assert reason.startswith("trials.parquet: trial 0: run aaaaaaaaaa has no record")
 
 
 def test_a_point_with_another_dev_ua_than_its_record_is_found(folder: Path) -> None:
     write(folder, dev_ua={**DEV_UA, "aaaaaaaaaa": 0.55})
     assert reasons(folder) == [
-        "trials.parquet: point 0: run aaaaaaaaaa has dev UA 0.550000, its record 0.500000"
+        "trials.parquet: trial 0: run aaaaaaaaaa has dev UA 0.550000, its record 0.500000"
     ]
 
 
 def test_counts_that_are_not_those_of_the_points_are_found(folder: Path) -> None:
     write(folder, states={"complete": 4, "waiting": 2, "failed": 1})
     assert reasons(folder) == [
-        "sweep.json: 4 points are complete, in trials.parquet 3",
-        "sweep.json: 2 points are waiting, in trials.parquet 0",
+        "sweep.json: 4 trials are complete, in trials.parquet 3",
+        "sweep.json: 2 trials are waiting, in trials.parquet 0",
     ]
 
 
@@ -137,4 +137,4 @@ def test_a_table_without_points_is_one_line(folder: Path) -> None:
     write(folder)
     pd.DataFrame({"x": [1]}).to_parquet(folder / "trials.parquet")
 
-    assert reasons(folder) == ["trials.parquet: is not a table of points (KeyError('state'))"]
+    assert reasons(folder) == ["trials.parquet: is not a table of trials (KeyError('state'))"]

@@ -21,9 +21,9 @@ from sercli.search.study.study import Study
 from sercli.search.worker.options import WorkerOptions
 from sercli.search.worker.runner import TrialResult
 from sercli.search.worker.worker import run_worker
-from sercli.training.run import Watching
+from sercli.training.run import OnFoldFinished
 
-Act = Callable[[Watching], None]
+Act = Callable[[OnFoldFinished], None]
 
 
 class Runner(StandIn):
@@ -42,7 +42,7 @@ class Runner(StandIn):
         return [config.trainer.steps for config in self.configs]
 
     def train(
-        self, config: Config, finished: Watching, origin: Mapping[str, Any] | None
+        self, config: Config, finished: OnFoldFinished, origin: Mapping[str, Any] | None
     ) -> TrialResult:
         self.configs.append(config)
         self.origins.append(origin or {})
@@ -92,7 +92,7 @@ def states(study: Study) -> dict[str, int]:
 def signalled(*numbers: signal.Signals, dev_uas: int = 0, seconds: float = 0.0) -> Act:
     """Send these signals to the worker; then finish so many folds of five, or train for so long."""
 
-    def act(finished: Watching) -> None:
+    def act(finished: OnFoldFinished) -> None:
         for number in numbers:
             os.kill(os.getpid(), number)
         if dev_uas:
@@ -106,7 +106,7 @@ def raising(*errors: BaseException) -> Act:
     """Raise these, one each time."""
     left = list(errors)
 
-    def act(finished: Watching) -> None:
+    def act(finished: OnFoldFinished) -> None:
         raise left.pop(0)
 
     return act
@@ -236,7 +236,7 @@ def test_a_worker_sends_heartbeats_while_a_trial_runs(
     monkeypatch.setattr("sercli.search.worker.worker.HEARTBEAT_SECONDS", 0.02)
     watcher = Study("grid", tmp_path)
 
-    def heard(finished: Watching) -> None:
+    def heard(finished: OnFoldFinished) -> None:
         ((_, before),) = watcher._queue.running()
         deadline = time.monotonic() + 10
         while watcher._queue.running()[0][1] == before:  # the storage counts seconds
@@ -257,7 +257,7 @@ def test_a_heartbeat_that_cannot_be_written_stops_nobody(
         tried.append("beat")
         raise SercliError("the storage is away")
 
-    def wait(finished: Watching) -> None:
+    def wait(finished: OnFoldFinished) -> None:
         while len(tried) < 2:
             time.sleep(0.01)
 
@@ -301,7 +301,7 @@ def test_an_override_that_would_change_results_is_refused_before_any_work(
     ("override", "words"),
     [
         ("paths.stroe=x", "paths.stroe"),
-        ("device=cuda:99", "device=cuda:99 cannot be used here"),
+        ("device=cuda:99", "device=cuda:99 is not available here"),
         ("paths.runs=elsewhere", "paths.runs"),
         ("recurrence.backend=fast", "fast"),
     ],
