@@ -247,7 +247,7 @@ def test_how_to_run_can_be_said_anew(record: Record) -> None:
         ("[", "config.yaml cannot be read"),
         ("!!python/object/apply:os.getcwd []", "config.yaml cannot be read"),
         ("seven", "damaged"),
-        ("experiment: ${oc.env:HOME}", "calls nothing"),
+        ("experiment: ${oc.env:HOME}", "calls no resolver"),
         ("experimnt: first", "experimnt"),
         ("seeds: many", "seeds"),
     ],

@@ -162,12 +162,12 @@ def test_a_metric_changed_by_hand_is_found_without_saying_what_it_should_be(
 
 def test_a_changed_interval_is_found(path: Path) -> None:
     edit_page(path, lambda summary: summary["metrics"]["ua_ci"].__setitem__(0, 0.1234))
-    assert "metrics: ua_ci[0] is not" in reasons(path)
+    assert "metrics: ua_ci[0] does not" in reasons(path)
 
 
 def test_a_figure_that_was_taken_out_is_found(path: Path) -> None:
     edit_page(path, lambda summary: summary["metrics"]["by_seed"][1].pop("wa"))
-    assert "metrics: by_seed[1].wa is not" in reasons(path)
+    assert "metrics: by_seed[1].wa does not" in reasons(path)
 
 
 def test_metrics_that_are_gone_are_one_line(path: Path) -> None:
@@ -209,7 +209,7 @@ def test_a_prediction_that_is_missing_is_found(path: Path) -> None:
 
 def test_a_prediction_that_is_there_twice_is_found(path: Path) -> None:
     edit_table(path, lambda table: pd.concat([table, table.iloc[[5]]], ignore_index=True))
-    assert "1 are there twice" in reasons(path)
+    assert "1 occur twice" in reasons(path)
 
 
 def test_a_prediction_of_another_fold_is_found(path: Path) -> None:
@@ -313,12 +313,12 @@ def test_an_utterance_that_two_folds_test_is_found(path: Path) -> None:
 
     edit_page(path, again, "folds.json")
 
-    assert "fold session2: s1a0 is tested in another fold, too" in reasons(path)
+    assert "fold session2: s1a0 is tested in another fold as well" in reasons(path)
 
 
 def test_an_utterance_that_nobody_knows_is_found(path: Path) -> None:
     edit_page(path, lambda folds: folds["session1"]["train"].append("ghost"), "folds.json")
-    assert "1 utterances are not in utterances.parquet, as ghost" in reasons(path)
+    assert "1 utterances are not in utterances.parquet, e.g. ghost" in reasons(path)
 
 
 def test_one_damage_in_every_unit_is_a_few_lines(path: Path) -> None:
