@@ -19,10 +19,10 @@ from sercli.nn.recurrence.coefficients import coefficients, formula
 from sercli.nn.recurrence.grouping import (
     Padding,
     group_key,
-    in_running_order,
     initial_state,
     projected_inputs,
     step_weights,
+    to_loop_order,
 )
 from sercli.nn.recurrence.operands import Cell, Phi, Recurrence, State, Unrolled
 
@@ -71,4 +71,4 @@ def _chosen(where: Tensor, held: State, moved: State) -> State:
 
 
 def _unrolled(recurrence: Recurrence, padding: Padding, states: Tensor, final: State) -> Unrolled:
-    return Unrolled(padding.zeroed(in_running_order(recurrence, states)), final)
+    return Unrolled(padding.zeroed(to_loop_order(recurrence, states)), final)

@@ -105,7 +105,7 @@ def projected_inputs(
 ) -> list[tuple[Tensor, ...]]:
     """Return W x_t + b for all steps of the loop, in the blocks of the cell, ([G,] B, n·H) each."""
     x = _stacked(
-        [in_running_order(r, p.zeroed(r.inputs)) for r, p in zip(group, padding, strict=True)]
+        [to_loop_order(r, p.zeroed(r.inputs)) for r, p in zip(group, padding, strict=True)]
     )
     if group[0].weights.input is not None:
         weight = _stacked([for_products(_input_weight(r).t()) for r in group])
@@ -116,7 +116,7 @@ def projected_inputs(
     return list(zip(*(block.unbind(-3) for block in blocks), strict=True))
 
 
-def in_running_order(recurrence: Recurrence, x: Tensor) -> Tensor:
+def to_loop_order(recurrence: Recurrence, x: Tensor) -> Tensor:
     """Convert (T, B, n) between the order of time and that of the loop."""
     return x.flip(0) if recurrence.reverse else x
 
