@@ -1,12 +1,11 @@
-"""Do the intervals hold what they promise, and how often do equal systems come out as different?
+"""Measure the coverage of confidence intervals, and the level and power of tests.
 
     .venv/bin/python benchmarks/statistics.py coverage [REPETITIONS]
     .venv/bin/python benchmarks/statistics.py speed FOLDER [RUNS]
 
-``coverage`` draws corpora and systems whose true UA is known
-(tests/helpers/simulated_runs.py), 1 000 times by default, and prints the tables of statistics.md.
-``speed`` writes 2 000 records of 5 531 predictions each to FOLDER, unless they are there, and
-compares all of them with the first.
+``coverage`` draws corpora and systems of known true UA (tests/helpers/simulated_runs.py), 1 000
+times by default, and prints the tables of statistics.md. ``speed`` writes 2 000 records of 5 531
+predictions each to FOLDER, unless they exist, and compares all of them with the first.
 """
 
 from __future__ import annotations
@@ -43,22 +42,24 @@ DESIGNS: Mapping[str, Design] = {
     "40 speakers, 1 fold, 5 seeds": replace(IEMOCAP, speakers=40, folds=1, seeds=5),
 }
 ALPHA = 0.05
-Figures = dict[str, float]
+Rates = dict[str, float]
 
 
 def coverage(repetitions: int) -> None:
     """Print the tables of simulated rates."""
-    _table("How often the interval holds the true UA", DESIGNS, _intervals, repetitions)
-    _table("How often equal systems come out as different", DESIGNS, _tests, repetitions)
+    _table("Coverage of the 95 % confidence interval of UA", DESIGNS, _intervals, repetitions)
+    _table("False positives: equal systems found different", DESIGNS, _tests, repetitions)
     alike = {
         name: replace(design, system_speaker=0, system_speaker_class=0)
         for name, design in DESIGNS.items()
         if design.seeds == IEMOCAP.seeds
     }
-    _table("The same, where no speaker suits one better", alike, _tests, repetitions)
-    _table("How often 2.4 points of UA are found", DESIGNS, _tests, repetitions, better=0.15)
-    print("\n### The detectable difference\n")
-    print("| | on average | found, where it is true |\n|---|---|---|")
+    _table("False positives, without interaction of speaker and system", alike, _tests, repetitions)
+    _table(
+        "Power: a difference of 2.4 points of UA found", DESIGNS, _tests, repetitions, better=0.15
+    )
+    print("\n### Minimum detectable difference\n")
+    print("| | on average | found, if true |\n|---|---|---|")
     for name, design in DESIGNS.items():
         _detectable(name, design, repetitions)
 
@@ -66,7 +67,7 @@ def coverage(repetitions: int) -> None:
 def _table(
     title: str,
     designs: Mapping[str, Design],
-    measure: Callable[[Design, float, np.random.Generator], Figures],
+    measure: Callable[[Design, float, np.random.Generator], Rates],
     repetitions: int,
     better: float = 0.0,
 ) -> None:
@@ -81,16 +82,16 @@ def _table(
 
 def _rates(
     design: Design,
-    measure: Callable[[Design, float, np.random.Generator], Figures],
+    measure: Callable[[Design, float, np.random.Generator], Rates],
     repetitions: int,
     better: float,
-) -> Figures:
+) -> Rates:
     random = np.random.default_rng(0)
     seen = [measure(design, better, random) for _ in range(repetitions)]
     return {name: float(np.mean([each[name] for each in seen])) for name in seen[0]}
 
 
-def _intervals(design: Design, better: float, random: np.random.Generator) -> Figures:
+def _intervals(design: Design, better: float, random: np.random.Generator) -> Rates:
     corpus = draw_corpus(design, random)
     people = draw_people(design, corpus, random)
     counts = counted(corpus, draw_system(design, corpus, people, better, random))
@@ -102,7 +103,7 @@ def _intervals(design: Design, better: float, random: np.random.Generator) -> Fi
 
 
 def _other_intervals(counts: Counts) -> Iterator[tuple[str, tuple[float, float]]]:
-    """Percentiles, BCa and bootstrap-t, all by speakers alone."""
+    """Yield other intervals, all over speakers alone."""
     from scipy.special import ndtr, ndtri
     from scipy.stats import t
 
@@ -129,7 +130,7 @@ def _other_intervals(counts: Counts) -> Iterator[tuple[str, tuple[float, float]]
     yield "Student's t", (ua - half, ua + half)
 
 
-def _tests(design: Design, better: float, random: np.random.Generator) -> Figures:
+def _tests(design: Design, better: float, random: np.random.Generator) -> Rates:
     a, b, p_mcnemar = _pair(design, better, random)
     a_fixed, b_fixed = (_fixed(each) for each in (a, b))
     truly = permutation_p(a, b)
@@ -137,11 +138,11 @@ def _tests(design: Design, better: float, random: np.random.Generator) -> Figure
     return {
         "McNemar (WA)": float(p_mcnemar < ALPHA),
         "bootstrap, models fixed": float(_excludes_zero(fixed)),
-        "swaps, models fixed": float(permutation_p(a_fixed, b_fixed) < ALPHA),
+        "permutation, models fixed": float(permutation_p(a_fixed, b_fixed) < ALPHA),
         "bootstrap, ours": float(_excludes_zero(between)),
-        "swaps, ours": float(truly < ALPHA),
-        "swaps, ours (WA)": float(permutation_p(a.of_one_class(), b.of_one_class()) < ALPHA),
-        "swaps, ours, at 1 %": float(truly < 0.01),
+        "permutation, ours": float(truly < ALPHA),
+        "permutation, ours (WA)": float(permutation_p(a.of_one_class(), b.of_one_class()) < ALPHA),
+        "permutation, ours, at 1 %": float(truly < 0.01),
     }
 
 
@@ -155,7 +156,7 @@ def _pair(
 
 
 def _fixed(counts: Counts) -> Counts:
-    """As if every speaker had been heard by a model of its own, once."""
+    """Treat the models as fixed: as if every speaker had its own model and one seed."""
     mean = counts.correct.mean(axis=0, keepdims=True)
     return replace(counts, correct=mean, fold=np.arange(len(counts.speakers)))
 
@@ -172,12 +173,13 @@ def _detectable(name: str, design: Design, repetitions: int) -> None:
     gains = [true_ua(design, step) - true_ua(design) for step in steps]
     better = float(np.interp(promised, gains, steps))
     rates = _rates(design, _tests, repetitions, better)
-    found = f"{100 * rates['bootstrap, ours']:.0f} % (swaps {100 * rates['swaps, ours']:.0f} %)"
+    interval_rate, test_rate = rates["bootstrap, ours"], rates["permutation, ours"]
+    found = f"{100 * interval_rate:.0f} % (permutation {100 * test_rate:.0f} %)"
     print(f"| {name} | {100 * promised:.1f} points | {found} |", flush=True)
 
 
 def _drawn(speakers: int) -> Floats:
-    """Fewer resamples than ours: enough for a rate."""
+    """Draw fewer resamples than ours: enough for a rate."""
     shares = [1 / speakers] * speakers
     return np.random.default_rng(0).multinomial(speakers, shares, size=2000).astype(float)
 
