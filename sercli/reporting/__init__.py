@@ -1,1 +1,1 @@
-"""Reports: rows from records, and their forms."""
+"""Reports: views of runs, their formats, figures and exports."""

@@ -1,1 +1,1 @@
-"""Figures of a report, one file each; nothing else of the package imports matplotlib."""
+"""Figures of a report. No other module of the package imports matplotlib."""

@@ -1,4 +1,4 @@
-"""All figures of a report for which there are data."""
+"""The figures of a report, as far as there are data for them."""
 
 from __future__ import annotations
 

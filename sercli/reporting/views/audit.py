@@ -32,9 +32,9 @@ _MOST_ROWS = 20
 
 
 def audit_view(audit: Audit) -> View:
-    """Show an audit; CSV has the refused files."""
-    data = audit.to_json()
-    return View(tuple(_tables(audit)), data, data["refused"])
+    """Show an audit; CSV has the counts of the classes."""
+    lines = [{"class": label, "targets": n} for label, n in audit.classes.items()]
+    return View(tuple(_tables(audit)), audit.to_json(), lines)
 
 
 def _tables(audit: Audit) -> Iterator[Table]:

@@ -214,3 +214,7 @@ def test_nothing_is_wider_than_the_terminal_or_cut_off(
     text = shown(replace(AUDIT, refused=(long,)))
     assert all(len(line) <= width for line in text.splitlines())
     assert "…" not in text
+
+
+def test_csv_has_the_counts_of_the_classes() -> None:
+    assert to_text(audit_view(AUDIT), "csv").splitlines()[:2] == ["class,targets", "anger,1103"]
