@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from sercli.corpora.manifest import Refusal
 from sercli.errors import RequestError
@@ -79,6 +79,29 @@ class AudioIndex:
         """Return a refusal for every file without a label."""
         left = (place for name, place in self._places.items() if name not in self._taken)
         return [Refusal(place.as_posix(), "has no label") for place in left]
+
+
+def locate(folder: Path, text: str) -> Path:
+    r"""Return the file that a table names, relative to ``folder`` or absolute.
+
+    A path may begin with ``~``, and may have the backslashes of Windows.
+
+    Raises:
+        ValueError: There is no such file.
+        OSError: The path is none of a file system.
+    """
+    file = folder / Path(text).expanduser() if text.startswith("~") else folder / text
+    if file.is_file():
+        return file
+    if "\\" in text:
+        windows = PureWindowsPath(text)
+        file = folder / windows.as_posix()
+        if not windows.drive and file.is_file():
+            return file
+        raise ValueError(
+            f"{text} is missing, a path of Windows; write it relative to the table's folder"
+        )
+    raise ValueError(f"{text} is missing")
 
 
 def label_file(root: Path, names: Sequence[str], layout: str) -> Path:

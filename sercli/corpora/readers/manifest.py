@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sercli.config.schema import DatasetConfig
+from sercli.corpora.audio_files import locate
 from sercli.corpora.manifest import Manifest, Row
 from sercli.corpora.readers import READERS, dataset_manifest, reader_options
 from sercli.corpora.tables import Table, read_delimited, read_parquet
@@ -18,7 +20,11 @@ from sercli.progress import Progress
 from sercli.validation import StrictModel
 
 _REQUIRED = ("utterance", "audio", "speaker", "emotion")
-_FORMATS: dict[str, Callable[[Path], Table]] = {".csv": read_delimited, ".parquet": read_parquet}
+_FORMATS: dict[str, Callable[[Path], Table]] = {
+    **dict.fromkeys((".csv", ".tsv", ".txt"), read_delimited),
+    ".parquet": read_parquet,
+}
+_DURATION = re.compile(r"(?:(\d+) days? )?(\d+):(\d\d):(\d\d(?:\.\d+)?)", re.ASCII)
 _GENDERS = {
     **dict.fromkeys(("female", "f", "woman", "w"), "female"),
     **dict.fromkeys(("male", "m", "man"), "male"),
@@ -39,22 +45,24 @@ class ManifestOptions(StrictModel):
 
 @READERS.register("manifest")
 def read_manifest(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifest:
-    """Read the table ``root``.
+    """Read the table ``root``: delimited text (comma, semicolon, tab or ``|``), or Parquet.
 
     Required columns are ``utterance``, ``audio`` (absolute, or relative to the table's folder),
     ``speaker`` and ``emotion``; it may have ``start`` and ``end`` (seconds), ``gender``,
-    ``session``, ``dialogue``, ``turn``, ``split``, ``improvised`` and ``transcript``. Without
-    ``turn``, the turns of a dialogue are in the order of the table.
+    ``session``, ``dialogue``, ``turn``, ``split``, ``improvised`` and ``transcript``. Usual other
+    names, such as ``path`` and ``label``, are taken for them, which a note says. Without ``turn``,
+    the turns of a dialogue are in the order of the table.
 
     Raises:
         RequestError: The table cannot be read or lacks a column, or no utterance is left.
     """
     options = reader_options(dataset, ManifestOptions)
-    if root.suffix.lower() not in _FORMATS:
-        raise RequestError(f"{root}: a manifest is a file that ends in {' or '.join(_FORMATS)}")
-    table = _FORMATS[root.suffix.lower()](root)
-    _mention_unused(table, progress)
-    rows, refused = table.rows(_REQUIRED, partial(_row, root.parent, options))
+    _check_format(root)
+    written = _FORMATS[root.suffix.lower()](root)
+    table = written.renamed(_SYNONYMS)
+    _mention_names(written, table, progress)
+    decimal = "." if table.delimiter == "," else ","
+    rows, refused = table.rows(_REQUIRED, partial(_row, root.parent, decimal, options))
     if "turn" not in table.columns:
         _number_turns(rows)
     try:
@@ -63,7 +71,24 @@ def read_manifest(dataset: DatasetConfig, root: Path, progress: Progress) -> Man
         raise RequestError(f"{root}: {error}") from error
 
 
-def _mention_unused(table: Table, progress: Progress) -> None:
+def _check_format(root: Path) -> None:
+    if root.suffix.lower() in _FORMATS and root.is_file():
+        return
+    *most, last = _FORMATS
+    expected = f"a manifest is a file that ends in {', '.join(most)} or {last}"
+    tables = [file for file in sorted(root.glob("*")) if file.suffix.lower() in _FORMATS]
+    hint = f", such as dataset.root={tables[0]}" if tables else ""
+    raise RequestError(f"{root}: {expected}{hint}")
+
+
+def _mention_names(written: Table, table: Table, progress: Progress) -> None:
+    taken = [
+        f"{name or 'the first column'} as {column}"
+        for name, column in zip(written.columns, table.columns, strict=True)
+        if name != column
+    ]
+    if taken:
+        progress.note(f"{table.path}: reads {', '.join(taken)}")
     unused = [column for column in table.columns if column not in _COLUMNS]
     if unused:
         progress.note(f"{table.path}: columns not used: {', '.join(unused)}")
@@ -78,16 +103,13 @@ def _number_turns(rows: list[Row]) -> None:
             spoken[dialogue] += 1
 
 
-def _row(folder: Path, options: ManifestOptions, cells: Mapping[str, str]) -> Row:
+def _row(folder: Path, decimal: str, options: ManifestOptions, cells: Mapping[str, str]) -> Row:
     row = {
-        column: _value(column, parse, cells[column])
+        column: _value(column, parse, _number_text(cells[column], decimal, parse))
         for column, parse in _COLUMNS.items()
         if column in cells
     }
-    audio = folder / row["audio"]
-    if not audio.is_file():
-        raise ValueError(f"{row['audio']} is missing")
-    row["audio"] = str(audio)
+    row["audio"] = str(locate(folder, row["audio"]))
     start, end = row.get("start"), row.get("end")
     if start is not None and end is not None and end <= start:
         raise ValueError(f"end {end:g} is not after start {start:g}")
@@ -105,8 +127,17 @@ def _value(column: str, parse: Callable[[str], Any], text: str) -> Any:
         raise ValueError(f"{column} '{text}' is not {error}") from error
 
 
+def _number_text(text: str, decimal: str, parse: Callable[[str], Any]) -> str:
+    """Replace the decimal comma in a number."""
+    return text.replace(decimal, ".") if parse in (_seconds, _position) else text
+
+
 def _seconds(text: str) -> float:
-    """Return a time; the ValueErrors of this and the next two name the expected value."""
+    """Return a time or duration in seconds; the ValueErrors here name the expected value."""
+    duration = _DURATION.fullmatch(text)
+    if duration is not None:
+        days, hours, minutes, seconds = (float(part or 0) for part in duration.groups())
+        return 86400 * days + 3600 * hours + 60 * minutes + seconds
     try:
         seconds = float(text)
     except ValueError:
@@ -150,3 +181,20 @@ _COLUMNS: dict[str, Callable[[str], Any]] = {
     "transcript": str,
 }
 """The columns that are read, and how."""
+
+_SYNONYMS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(_COLUMNS, ()),
+    "utterance": ("utterance_id", "utt", "utt_id", "id", "segment_id", "index", "Unnamed: 0", ""),
+    "audio": ("path", "file", "filename", "filepath", "wav", "audio_path", "wav_path", "wav_file"),
+    "start": ("start_time", "begin", "begin_time", "onset"),
+    "end": ("end_time", "stop", "stop_time"),
+    "speaker": ("speaker_id", "spk", "spkr", "spk_id", "actor", "actor_id", "subject"),
+    "gender": ("sex", "speaker_gender"),
+    "session": ("session_id",),
+    "dialogue": ("dialog", "dialogue_id", "dialog_id", "conversation", "conversation_id"),
+    "turn": ("turn_id", "turn_index"),
+    "emotion": ("label", "emotion_label", "class", "emo", "category"),
+    "split": ("partition", "subset"),
+    "transcript": ("transcription", "text", "sentence"),
+}
+"""Column → other names that it is read by."""

@@ -218,6 +218,136 @@ def test_a_table_in_another_encoding_is_read(tmp_path: Path, encoding: str) -> N
     assert read(table).table["speaker"].tolist() == ["S1", "Zoë"]
 
 
+TIMED = pd.DataFrame(
+    {
+        "utterance": ["a", "b"],
+        "audio": ["a.wav", "b.wav"],
+        "speaker": ["S1", "Zoë"],
+        "emotion": ["A", "N"],
+        "start": [0.5, 1.25],
+        "transcript": ["Well, no; yes", ""],
+    }
+)
+
+
+def written(folder: Path, frame: pd.DataFrame, name: str = "mine.csv", **how: Any) -> Path:
+    file = csv(folder).with_name(name)
+    if file.suffix == ".parquet":
+        frame.to_parquet(file, **how)
+    else:
+        frame.to_csv(file, **({"index": False} | how))
+    return file
+
+
+@pytest.mark.parametrize("name", ["mine.csv", "mine.tsv", "mine.txt", "MINE.CSV"])
+@pytest.mark.parametrize("sep", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "latin-1"])
+def test_separator_encoding_and_name_of_a_table_make_no_difference(
+    tmp_path: Path, name: str, sep: str, encoding: str
+) -> None:
+    table = read(written(tmp_path, TIMED, name, sep=sep, encoding=encoding)).table
+    for column in TIMED.columns.drop("audio"):
+        assert table[column].fillna("").tolist() == TIMED[column].tolist()
+
+
+def test_the_separator_that_excel_states_in_a_line_of_its_own_is_read(tmp_path: Path) -> None:
+    table = csv(tmp_path, header="\nsep=;\nutterance;audio;speaker;emotion\na;a.wav;S1;A")
+    assert read(table).table["utterance"].tolist() == ["a"]
+
+
+def test_a_decimal_comma_is_read_where_the_comma_does_not_separate(tmp_path: Path) -> None:
+    table = read(written(tmp_path, TIMED, sep=";", decimal=",")).table
+    assert table["start"].tolist() == [0.5, 1.25]
+    manifest = read(csv(tmp_path, 'a,a.wav,S1,A,"0,5"', "b,b.wav,S1,A,1", header=f"{HEADER},start"))
+    reason = "start '0,5' is not a time in seconds"
+    assert manifest.refused == (Refusal("mine.csv:2", reason),)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["Utterance", "AUDIO", "Speaker", "EMOTION", "Start"],
+        ["utt_id", "path", "spk", "label", "start_time"],
+        ["ID", "File Name", "Speaker ID", "Emotion-Label", "Begin"],
+        ["", "wav", "speaker", "emotion", "onset"],
+    ],
+)
+def test_usual_other_names_of_columns_are_taken_and_said(
+    tmp_path: Path, names: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = TIMED.drop(columns="transcript").set_axis(names, axis=1)
+    table = read_corpus(config(written(tmp_path, frame)), Progress()).table
+    assert table["utterance"].tolist() == ["a", "b"]
+    assert table["start"].tolist() == [0.5, 1.25]
+    assert f"{names[1]} as audio" in capsys.readouterr().err
+
+
+def test_two_columns_that_may_be_the_same_are_not_guessed(tmp_path: Path) -> None:
+    table = csv(tmp_path, "a,a.wav,b.wav,S1,A", header="utterance,path,file,speaker,emotion")
+    with pytest.raises(RequestError, match=r"'path' and 'file' may each be the column 'audio'"):
+        read(table)
+    table = csv(tmp_path, "a,a.wav,S1,A,N", header=f"{HEADER},emotion")
+    with pytest.raises(RequestError, match=r"'emotion' and 'emotion' may each be"):
+        read(table)
+
+
+@pytest.mark.parametrize("index", [["utterance"], ["utterance", "audio"], ["audio", "start"]])
+@pytest.mark.parametrize("name", ["mine.csv", "mine.parquet"])
+def test_the_index_of_a_data_frame_is_columns(tmp_path: Path, index: list[str], name: str) -> None:
+    table = read(written(tmp_path, TIMED.set_index(index), name, index=True)).table
+    assert table["utterance"].tolist() == ["a", "b"]
+    assert table["start"].tolist() == [0.5, 1.25]
+
+
+@pytest.mark.parametrize("name", ["mine.csv", "mine.parquet"])
+def test_an_index_without_a_name_names_the_utterances(tmp_path: Path, name: str) -> None:
+    frame = TIMED.set_index("utterance").rename_axis(None)
+    assert read(written(tmp_path, frame, name, index=True)).table["utterance"].tolist() == [
+        "a",
+        "b",
+    ]
+
+
+def test_whole_numbers_of_parquet_stay_whole_and_durations_are_seconds(tmp_path: Path) -> None:
+    frame = TIMED.assign(session=[3.0, None], start=pd.to_timedelta([1.5, 90000], unit="s"))
+    frame = pd.concat([frame, frame.assign(utterance=["c", "d"], session=[4.0, 5.0])])
+    table = read(written(tmp_path, frame, "mine.parquet")).table
+    assert table["session"].fillna("").tolist() == ["3", "", "4", "5"]
+    assert table["start"].tolist() == [1.5, 90000, 1.5, 90000]
+
+
+@pytest.mark.parametrize("cell", [b"RIFF", {"bytes": b"RIFF", "path": "a.wav"}, [0.5, 1.0]])
+def test_audio_inside_a_parquet_table_is_said_and_not_printed(tmp_path: Path, cell: Any) -> None:
+    file = written(tmp_path, TIMED.assign(audio=[cell, cell]), "mine.parquet")
+    with pytest.raises(RequestError, match=r"the column 'audio' holds audio .* inside the table"):
+        read(file)
+
+
+@pytest.mark.parametrize("path", [r"wav\a.wav", r".\wav\a.wav", "~/wav/a.wav"])
+def test_a_path_of_windows_or_of_the_home_folder_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "wav").mkdir()
+    (tmp_path / "wav" / "a.wav").write_bytes(b"RIFF")
+    audio = read(csv(tmp_path, f"a,{path},S1,A")).table["audio"][0]
+    assert Path(audio).samefile(tmp_path / "wav" / "a.wav")
+
+
+@pytest.mark.parametrize("path", [r"C:\data\a.wav", r"no\a.wav"])
+def test_a_path_of_windows_that_is_not_here_is_called_one(tmp_path: Path, path: str) -> None:
+    manifest = read(csv(tmp_path, f"x,{path},S1,A", "a,a.wav,S1,A"))
+    (refusal,) = manifest.refused
+    assert refusal.file == "mine.csv:2"
+    assert refusal.reason.startswith(f"{path} is missing, a path of Windows")
+
+
+def test_a_folder_is_answered_with_a_table_in_it(tmp_path: Path) -> None:
+    table = csv(tmp_path, "a,a.wav,S1,A")
+    with pytest.raises(RequestError, match=rf"such as dataset\.root={table}"):
+        read(tmp_path)
+
+
 def test_a_broken_parquet_table_is_named(tmp_path: Path) -> None:
     table = tmp_path / "mine.parquet"
     table.write_bytes(b"PAR1 and no more")
@@ -228,7 +358,7 @@ def test_a_broken_parquet_table_is_named(tmp_path: Path) -> None:
 def test_a_table_of_another_format_is_told_what_is_expected(tmp_path: Path) -> None:
     table = tmp_path / "mine.xlsx"
     table.write_bytes(b"PK")
-    with pytest.raises(RequestError, match=r"ends in \.csv or \.parquet"):
+    with pytest.raises(RequestError, match=r"ends in \.csv, \.tsv, \.txt or \.parquet"):
         read(table)
 
 

@@ -146,7 +146,7 @@ def test_a_root_without_the_table_is_told_what_was_expected(tmp_path: Path) -> N
 
 def test_a_table_without_emotions_names_the_nearest_column(tmp_path: Path) -> None:
     audio(tmp_path, 1)
-    text = HEADER.replace("EmoClass", "Emo_Class")
+    text = HEADER.replace("EmoClass", "Emo_Classes")
     add(tmp_path, "Labels/labels_consensus.csv", content=text.encode())
-    with pytest.raises(RequestError, match=r"no column 'EmoClass'.*mean 'Emo_Class'"):
+    with pytest.raises(RequestError, match=r"no column 'EmoClass'.*mean 'Emo_Classes'"):
         read("msp_podcast", tmp_path)

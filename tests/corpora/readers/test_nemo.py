@@ -87,8 +87,8 @@ def test_a_root_without_the_table_is_named(tmp_path: Path) -> None:
 
 
 def test_a_table_without_speakers_is_refused_with_the_nearest_column(tmp_path: Path) -> None:
-    (tmp_path / "data.tsv").write_text(HEADER.replace("speaker_id", "speakerid") + "\n")
-    with pytest.raises(RequestError, match=r"no column 'speaker_id'.*mean 'speakerid'"):
+    (tmp_path / "data.tsv").write_text(HEADER.replace("speaker_id", "speaker") + "\n")
+    with pytest.raises(RequestError, match=r"no column 'speaker_id'.*mean 'speaker'"):
         read(tmp_path)
 
 
