@@ -309,7 +309,7 @@ def test_an_index_without_a_name_names_the_utterances(tmp_path: Path, name: str)
 
 
 def test_whole_numbers_of_parquet_stay_whole_and_durations_are_seconds(tmp_path: Path) -> None:
-    frame = TIMED.assign(session=[3.0, None], start=pd.to_timedelta([1.5, 90000], unit="s"))
+    frame = TIMED.assign(session=[3.0, np.nan], start=pd.to_timedelta([1.5, 90000], unit="s"))
     frame = pd.concat([frame, frame.assign(utterance=["c", "d"], session=[4.0, 5.0])])
     table = read(written(tmp_path, frame, "mine.parquet")).table
     assert table["session"].fillna("").tolist() == ["3", "", "4", "5"]
