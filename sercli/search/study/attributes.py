@@ -1,4 +1,4 @@
-"""The attributes of a study: what holds for all of its trials, stored beside them."""
+"""The attributes of a study: spec, space, data and causes common to all of its trials."""
 
 from __future__ import annotations
 

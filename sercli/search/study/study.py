@@ -51,7 +51,7 @@ class Study:
     Attributes:
         name: Name of the experiment.
         folder: Folder of the experiment.
-        attributes: What holds for all trials.
+        attributes: The attributes common to all trials.
         with_retry: Repeats a transaction until the storage answers.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Workers as the jobs of an array: what is submitted, what is refused, and how jobs end."""
+"""Workers as the jobs of a Slurm array: parameters, refusals, and the ends of jobs."""
 
 from __future__ import annotations
 
@@ -93,12 +93,12 @@ def test_the_jobs_are_an_array_with_the_settings_of_the_launcher(
     assert str(tmp_path / "study" / ".slurm") in srun
 
 
-def test_what_is_not_set_is_left_to_the_cluster(tmp_path: Path, sbatch: Path) -> None:
+def test_parameters_that_are_not_set_are_left_to_the_cluster(tmp_path: Path, sbatch: Path) -> None:
     submit_workers(work, options(tmp_path), launcher(), tmp_path)
     assert not {"partition", "account", "gpus"} & set(sbatch.read_text().replace("-", " ").split())
 
 
-def test_nobody_else_may_read_what_the_jobs_are_told(tmp_path: Path, sbatch: Path) -> None:
+def test_nobody_else_may_read_the_options_of_the_jobs(tmp_path: Path, sbatch: Path) -> None:
     submit_workers(work, options(tmp_path), launcher(), tmp_path / "study")
     assert stat.S_IMODE((tmp_path / "study" / ".slurm").stat().st_mode) == 0o700
 
@@ -123,7 +123,7 @@ def test_jobs_that_would_fail_unseen_are_not_submitted(
     assert not (tmp_path / "study").exists()
 
 
-def test_without_submitit_the_user_is_told_what_to_install(
+def test_without_submitit_the_error_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "submitit", None)
@@ -131,13 +131,15 @@ def test_without_submitit_the_user_is_told_what_to_install(
         submit_workers(work, options(tmp_path), launcher(), tmp_path)
 
 
-def test_without_slurm_the_user_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_slurm_the_launcher_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RequestError, match="there is no srun here"):
         submit_workers(work, options(tmp_path), launcher(), tmp_path)
 
 
-def test_what_slurm_refuses_is_one_line(
+def test_a_refusal_of_slurm_is_one_line(
     tmp_path: Path, sbatch: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     program = tmp_path / "bin" / "sbatch"
@@ -168,7 +170,7 @@ def _cluster() -> Iterator[Slurm]:
         yield cluster
 
 
-def test_a_cancelled_job_of_a_real_slurm_is_asked_to_leave_and_its_processes_are_not(
+def test_a_cancelled_job_of_a_real_slurm_gets_sigterm_and_its_pool_survives(
     tmp_path: Path, cluster: Slurm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in cluster.environment.items():

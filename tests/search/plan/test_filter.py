@@ -1,4 +1,4 @@
-"""Expressions that leave points out."""
+"""The filter: expressions that exclude points."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def refusal(expression: str) -> str:
         ("experiment == 'two  spaces'", False),
     ],
 )
-def test_keys_are_compared_with_values(expression: str, answer: bool) -> None:
+def test_a_filter_compares_keys_with_values(expression: str, answer: bool) -> None:
     assert excluded(expression) is answer
 
 
-def test_a_key_that_a_point_does_not_have_is_null() -> None:
+def test_a_key_that_a_point_lacks_is_null() -> None:
     tanh = freeze(["activation=tanh"])
     leaves = {*leaves_of(TEXT), *leaves_of(tanh)}
     asked = Filter("activation.alpha == null", leaves)
@@ -60,7 +60,7 @@ def test_a_key_that_a_point_does_not_have_is_null() -> None:
 
 @given(st.floats(0.01, 0.99), st.integers(-9, 9))
 @settings(max_examples=50, deadline=None)
-def test_it_says_what_python_says(alpha: float, beta: int) -> None:
+def test_a_filter_agrees_with_python(alpha: float, beta: int) -> None:
     found = excluded(
         "arelu.alpha > 0.5 and arelu.beta < 3 or arelu.beta / 2 == -1",
         arelu__alpha=alpha,
@@ -86,7 +86,9 @@ def test_it_says_what_python_says(alpha: float, beta: int) -> None:
         ("'a' * 1000000000 == 'a'", "cannot be evaluated"),
     ],
 )
-def test_what_has_no_answer_is_refused_in_one_line(expression: str, message: str) -> None:
+def test_an_expression_that_cannot_be_evaluated_is_refused_in_one_line(
+    expression: str, message: str
+) -> None:
     assert message in refusal(expression)
 
 
@@ -110,5 +112,5 @@ def test_what_has_no_answer_is_refused_in_one_line(expression: str, message: str
         ("{1: 2}", "Dict is not available"),
     ],
 )
-def test_an_expression_computes_and_does_nothing_else(expression: str, reason: str) -> None:
+def test_an_expression_can_compute_but_not_call_or_look_up(expression: str, reason: str) -> None:
     assert reason in refusal(expression)

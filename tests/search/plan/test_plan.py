@@ -209,7 +209,7 @@ def test_a_search_lists_no_points() -> None:
         ),
     ],
 )
-def test_a_plan_that_makes_no_sense_is_refused_in_one_line(
+def test_an_invalid_plan_is_refused_in_one_line(
     overrides: list[str], options: dict[str, Any], message: str
 ) -> None:
     assert message in refusal(*overrides, **options)
@@ -233,8 +233,8 @@ def test_every_plan_that_is_shipped_begins_with_its_question_and_its_cost(name: 
     assert text.startswith("\n".join(comment))
     assert "?" in comment[0]
     (cost,) = [line for line in comment if line.startswith("# Cost: ")]
-    wanted = f"{plan.trials} trials" if plan.trials else f"{len(plan.points)} points"
-    assert cost.startswith(f"# Cost: {wanted} × ")
+    trials = f"{plan.trials or len(plan.points)} trials"
+    assert cost.startswith((f"# Cost: {trials} × ", "# Cost: a trial per activation × "))
 
 
 def test_the_grid_plan_holds_the_settings_of_table_1_that_the_clamp_allows() -> None:
@@ -300,7 +300,7 @@ def test_a_sampler_chooses_among_the_points_of_a_file(file: Path) -> None:
     assert (config.activation["beta"], config.optim.lr) == (2, 0.005)
 
 
-def test_the_command_line_wins_over_the_file(file: Path) -> None:
+def test_arguments_win_over_the_plan_file(file: Path) -> None:
     file.write_text(
         "sweep: {arelu.beta: 'range(-4,5)'}\nsampler: tpe\ntrials: 60\nprune: median\n"
         "objectives: [dev_ua]\n"
@@ -323,14 +323,14 @@ def test_the_command_line_wins_over_the_file(file: Path) -> None:
     assert (len(plan.points), plan.trials, plan.comparison) == (9, None, True)
 
 
-def test_a_comparison_that_is_searched_is_none(file: Path) -> None:
+def test_a_plan_of_a_comparison_is_none_with_a_sampler(file: Path) -> None:
     file.write_text("sweep: {arelu.beta: '1,2'}\ncomparison: true\n")
 
     assert make_plan([], plan=str(file)).comparison
     assert not make_plan([], plan=str(file), sampler="random", trials=1).comparison
 
 
-def test_what_a_plan_excludes_is_no_point(file: Path) -> None:
+def test_a_plan_has_no_point_that_it_excludes(file: Path) -> None:
     sweep = "sweep: {activation: 'tanh,arelu', arelu.alpha: '0.1,0.9'}\n"
     file.write_text(f"{sweep}exclude: activation == 'arelu' and arelu.alpha > 0.5\n")
 
@@ -414,7 +414,7 @@ def test_table_1_of_the_repository_is_what_its_code_runs(size: str) -> None:
         assert (config.protocol.dev, config.trainer.patience) == ("test", None)
 
 
-def test_the_ablations_differ_in_what_they_hear() -> None:
+def test_the_ablations_of_context_differ_in_the_context() -> None:
     heard = [
         (
             p.model["context"],
@@ -432,7 +432,7 @@ def test_the_ablations_differ_in_what_they_hear() -> None:
     ]
 
 
-def test_an_experiment_of_ones_own_wins_over_the_name_of_the_plan(file: Path) -> None:
+def test_the_users_experiment_wins_over_the_name_of_the_plan(file: Path) -> None:
     file.write_text("sweep: {activation: 'tanh,relu'}")
 
     assert make_plan(["experiment=own"], plan=str(file)).experiment == "own"
@@ -477,7 +477,9 @@ def test_a_point_of_a_file_has_one_value_of_each_key(file: Path) -> None:
         ("sweep: {a", "cannot be read: while parsing"),
     ],
 )
-def test_a_plan_of_another_form_is_refused_in_one_line(file: Path, text: str, reason: str) -> None:
+def test_a_plan_file_with_an_invalid_key_or_value_is_refused_in_one_line(
+    file: Path, text: str, reason: str
+) -> None:
     file.write_text(text)
 
     with pytest.raises(RequestError, match=reason) as error:

@@ -75,14 +75,16 @@ def test_every_point_thaws_to_what_its_overrides_compose_to(overrides: tuple[str
         ("dataset.root='a',null", CategoricalDistribution(("'a'", "null"))),
     ],
 )
-def test_an_axis_is_what_a_sampler_draws_from(override: str, expected: object) -> None:
+def test_an_axis_has_the_distribution_that_a_sampler_draws_from(
+    override: str, expected: object
+) -> None:
     space = space_of(override)
 
     assert list(space.distributions().values()) == [expected]
     assert Space.from_json(space.to_json()).distributions() == space.distributions()
 
 
-def test_a_sampler_fills_every_axis_with_a_value_that_can_be_run() -> None:
+def test_a_sampler_gives_every_axis_a_valid_value() -> None:
     space = space_of(
         "activation=arelu,tanh",
         "arelu.alpha=range(0.1,0.9,0.1)",

@@ -1,4 +1,4 @@
-"""Samplers that are made anew for every trial: they repeat, and several of them differ."""
+"""Samplers, created anew for every trial: reproducible, and different for several workers."""
 
 from __future__ import annotations
 

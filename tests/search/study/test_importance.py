@@ -1,4 +1,4 @@
-"""Which settings decide: the shares, and when nothing can be told."""
+"""The importance of hyperparameters: their shares, and when there is none."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_only_complete_trials_count() -> None:
     ],
     ids=["nine trials", "one setting", "one that varies", "the same UA", "no trials"],
 )
-def test_where_it_cannot_be_told_nothing_is_said(change: Any) -> None:
+def test_there_is_no_importance_without_enough_trials_or_values(change: Any) -> None:
     trials = table(**{"param/alpha": spread(), "param/beta": spread(seed=1), "dev_ua": spread()})
     assert importance(trials) is not None
 
