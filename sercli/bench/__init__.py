@@ -1,1 +1,1 @@
-"""What ``sercli bench`` runs: speed as a ratio to a named reference, within one process."""
+"""Benchmarks of ``sercli bench``: speed as a ratio to a named reference, in one process."""

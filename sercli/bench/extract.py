@@ -1,4 +1,4 @@
-"""What extraction costs beside openSMILE itself, and what a second process brings."""
+"""Cost of feature extraction relative to openSMILE, and by number of processes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import opensmile
@@ -39,27 +39,24 @@ from sercli.reporting.table import (
     text_column,
 )
 
-if TYPE_CHECKING:
-    pass
-
 _PART = 300
-"""Utterances that are timed at a stretch, so that a busy moment of the machine hits all alike."""
+"""Utterances timed before the next variant, so that a busy moment of the machine hits all."""
 
 _MOST_COPIES = 6
-"""How often a short corpus is repeated, at most."""
+"""Maximum repetitions of a short corpus."""
 
 _LONG = 3 * 3600
-"""Seconds of audio that processes are compared on, so that their start weighs little."""
+"""Seconds of audio on which processes are compared, so that their start-up matters little."""
 
 
 @dataclass(frozen=True)
 class PoolTiming:
-    """An extraction of about three hours of audio by several processes, their start included.
+    """Extraction of about three hours of audio by several processes, start-up included.
 
     Attributes:
         workers: Number of processes.
-        seconds: On the clock.
-        speedup: How many times faster than one.
+        seconds: Wall time.
+        speedup: Ratio to one process.
     """
 
     workers: int
@@ -69,24 +66,24 @@ class PoolTiming:
 
 @dataclass(frozen=True)
 class ExtractBenchmark:
-    """What was timed, and on what.
+    """Timings of extraction.
 
     Attributes:
         machine: Cores, load before the measurement, version of opensmile.
         corpus: Name of the corpus.
-        features: The feature set.
-        utterances: Utterances that were timed: those that can be used.
+        features: Feature set.
+        utterances: Number of readable utterances.
         hours: Hours of audio.
         cpu_seconds: CPU time of extraction by one process: hashing, decoding, resampling,
             openSMILE, storing.
-        package_cpu_seconds: The same of ``opensmile.Smile.process_signal`` on the same signals,
-            decoded and resampled beforehand.
-        alone_cpu_seconds: The same of openSMILE set up once and reset between the signals.
-        real_time: Seconds of audio in a second of CPU time.
-        ratio_to_package: ``cpu_seconds`` by ``package_cpu_seconds``.
-        ratio_to_alone: ``cpu_seconds`` by ``alone_cpu_seconds``.
-        pools: Extractions by one process and by several, on the clock.
-        again_seconds: Such an extraction again, when the store has everything, on the clock.
+        package_cpu_seconds: CPU time of ``opensmile.Smile.process_signal`` on the same signals,
+            already decoded and resampled.
+        alone_cpu_seconds: CPU time of openSMILE set up once and reset between signals.
+        real_time: Seconds of audio per second of CPU time.
+        ratio_to_package: ``cpu_seconds`` / ``package_cpu_seconds``.
+        ratio_to_alone: ``cpu_seconds`` / ``alone_cpu_seconds``.
+        pools: Wall times by number of processes.
+        again_seconds: Wall time of another extraction, with all features in the store.
     """
 
     machine: dict[str, Any]
@@ -104,12 +101,12 @@ class ExtractBenchmark:
     again_seconds: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as what ``json`` can write, under the names of the attributes."""
+        """Return a JSON object."""
         return asdict(self)
 
 
 def bench_extract(config: Config, progress: Progress = SILENT) -> ExtractBenchmark:
-    """Time the extraction of a corpus, into stores that are thrown away.
+    """Time the extraction of a corpus into temporary stores.
 
     Raises:
         RequestError: The feature set is none of openSMILE's, or the corpus is not there.
@@ -145,7 +142,7 @@ def bench_extract(config: Config, progress: Progress = SILENT) -> ExtractBenchma
 
 
 def _decoded(manifest: Manifest, features: FeaturesConfig) -> tuple[list[np.ndarray], Manifest]:
-    """Decode what can be used, and leave the rest out of the manifest."""
+    """Decode the readable utterances, and drop the others from the manifest."""
     signals, used = [], []
     columns = ["audio", "audio_start", "audio_end"]
     for audio, start, end in manifest.table[columns].itertuples(index=False, name=None):
@@ -195,7 +192,7 @@ def _run(compute: Callable[[np.ndarray], object], signals: Sequence[np.ndarray])
 
 @contextmanager
 def _package(chosen: SmileSet, sampling_rate: int) -> Iterator[Callable[[np.ndarray], object]]:
-    """Give the package's own call, with the text of the feature set as its configuration."""
+    """Yield the package's own call, configured by the text of the feature set."""
     with tempfile.TemporaryDirectory() as folder:
         configuration = Path(folder, "features.conf")
         text = chosen.text.replace(SOURCE, r"\{\cm[source{?}:in]}").replace(
@@ -207,7 +204,7 @@ def _package(chosen: SmileSet, sampling_rate: int) -> Iterator[Callable[[np.ndar
 
 
 class _Alone:
-    """openSMILE through its package, set up once and reset between the signals.
+    """openSMILE, set up once and reset between signals.
 
     Args:
         chosen: The feature set.
@@ -234,7 +231,7 @@ class _Alone:
 
 
 def _longer(manifest: Manifest, seconds: float) -> Manifest:
-    """Repeat a corpus until it is long, each time without its first milliseconds."""
+    """Repeat a corpus until it is long, each copy without its first milliseconds."""
     start = manifest.table["audio_start"].fillna(0.0)
     copies = [
         manifest.table.assign(

@@ -1,7 +1,7 @@
-"""How long a training step of the recurrent layers takes, beside those of torch.
+"""Duration of training steps of recurrent layers relative to torch.nn.
 
-Everything that is compared runs in one process in turns, so that a busy moment of the machine
-hits all of it alike; the figure is the ratio of medians to the layer of torch of the same shape.
+All variants run in one process in turns, so that a busy moment of the machine affects all of them;
+the result is the ratio of medians to torch's layer of the same shape.
 """
 
 from __future__ import annotations
@@ -37,35 +37,36 @@ from sercli.reporting.table import (
 )
 
 INPUTS = 45
-"""Features of a step: IAAN's."""
+"""Features per step (IAAN)."""
 
 SHAPES = ((100, 32, 64), (200, 64, 128), (400, 64, 512))
-"""T, B and H: a laptop's model, one between, and IAAN at the paper's size."""
+"""T, B and H: a model for laptops, a medium one, and IAAN at the paper's size."""
 
 TOGETHER = 4
-"""Recurrences that are run in one call."""
+"""Recurrences in one call."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One thing that was timed.
+    """One timing.
 
     Attributes:
         what: ``layer``, ``together`` (several layers in one call) or ``iaan`` (a whole
             training step).
         cell: The cell.
         activation: The activation.
-        backend: What ran: ``cpp`` or ``eager``.
-        precision: Of the products.
+        backend: ``cpp`` or ``eager``.
+        precision: Precision of the products.
         steps: T.
         batch: B.
-        hidden: H; of IAAN, of its context encoders, and half in each direction of the current.
-        ms: Median of a training step, milliseconds.
-        reference: What it is compared with.
-        reference_ms: Median of that.
-        ratio: ``ms`` by ``reference_ms``.
-        gflops: Products of the recurrent layers, 10⁹ operations per second.
-        of_matmul: ``gflops`` by the best that torch.mm reaches here in float32.
+        hidden: H; of IAAN, that of its context encoders, and half of it per direction of the
+            current turn's.
+        ms: Median duration of a training step, milliseconds.
+        reference: Name of the reference.
+        reference_ms: Median duration of the reference.
+        ratio: ``ms`` / ``reference_ms``.
+        gflops: Rate of the recurrent layers' products, 10⁹ operations per second.
+        of_matmul: ``gflops`` / ``matmul_gflops``.
     """
 
     what: str
@@ -86,11 +87,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Everything that was timed, and on what.
+    """Timings and machine.
 
     Attributes:
         machine: Threads, vector instructions, version of torch.
-        matmul_gflops: The best that torch.mm reached in float32.
+        matmul_gflops: Best rate of torch.mm in float32.
         rows: The timings.
     """
 
@@ -99,13 +100,13 @@ class Benchmark:
     rows: tuple[Row, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as what ``json`` can write."""
+        """Return a JSON object."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class _Task:
-    """A training step, and the name of the reference that it is compared with."""
+    """A training step and the name of its reference."""
 
     what: str
     cell: str
@@ -127,9 +128,9 @@ def bench_recurrent(
 
     Args:
         shapes: T, B and H of each series.
-        activations: Which to time in the GRU; empty: all.
-        repeats: Rounds of each series, after one that does not count.
-        progress: Where progress goes.
+        activations: Activations to time in the GRU; empty: all.
+        repeats: Repetitions after a warm-up.
+        progress: Notes of each series.
 
     Raises:
         RequestError: An activation is unknown, or a number is below 1.
@@ -227,7 +228,7 @@ def _series(
 
 
 def interleaved(runs: Sequence[Callable[[], object]], repeats: int) -> list[float]:
-    """Run everything in turns; return the median of each in milliseconds."""
+    """Run the variants in turns; return the median of each in milliseconds."""
     times: list[list[float]] = [[] for _ in runs]
     for _ in range(repeats + 1):
         for run, seen in zip(runs, times, strict=True):
@@ -251,7 +252,7 @@ def _references(shape: tuple[int, int, int]) -> dict[str, Callable[[], object]]:
 
 
 def _training(layers: Sequence[nn.Module], x: Tensor) -> Callable[[], object]:
-    """Forwards and backwards through layers, one after the other."""
+    """Forward and backward passes through layers, one after the other."""
     parameters = [list(layer.parameters()) for layer in layers]
 
     def run() -> None:
@@ -292,7 +293,7 @@ def _layers(shape: tuple[int, int, int], names: Sequence[str]) -> list[_Task]:
 
 
 def _other_cells(shape: tuple[int, int, int]) -> list[_Task]:
-    """Every cell but the GRU, with tanh, in the fastest backend that has it."""
+    """Return a task per cell other than the GRU, with tanh, in its fastest backend."""
     steps, batch, hidden = shape
     x = torch.randn(steps, batch, INPUTS)
     tasks = []
@@ -356,13 +357,13 @@ def _fused(layer: RecurrentLayer) -> bool:
 
 
 def _work(shape: tuple[int, int, int], hidden: int, gates: int) -> float:
-    """Operations of the products of a training step: W x, U h and their gradients but dx."""
+    """Return the operations of a training step: W x, U h and their gradients except dx."""
     steps, batch, _ = shape
     return 2.0 * steps * batch * gates * hidden * (2 * (INPUTS + hidden) + hidden)
 
 
 class _TorchGRU(nn.Module):
-    """torch.nn.GRU as IAAN calls a layer."""
+    """torch.nn.GRU with the interface of our layers."""
 
     def __init__(self, inputs: int, hidden: int, *, bidirectional: bool = False) -> None:
         super().__init__()
@@ -392,7 +393,7 @@ def _batch(shape: tuple[int, int, int]) -> Batch:
 
 
 def _training_step(model: nn.Module, batch: Batch) -> Callable[[], object]:
-    """Loss, gradients and a step of Adam."""
+    """Compute loss and gradients, and take a step of Adam."""
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-4)
     targets = torch.arange(len(batch.current.lengths)) % 4
 

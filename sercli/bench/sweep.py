@@ -1,7 +1,6 @@
-"""What the machinery of a sweep costs: planning, claiming and finishing points that train nothing.
+"""Overhead of a sweep: planning, claiming and finishing of trials that train nothing.
 
-A stand-in takes the place of training. It sleeps for the time that a point of the smallest model
-takes, or returns at once, so that what is left is the machinery itself.
+A runner that sleeps, or returns at once, replaces training.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,45 +27,45 @@ from sercli.search.worker.runner import TrialResult
 from sercli.search.worker.worker import run_worker
 from sercli.training.run import OnFoldFinished
 
-POINT_SECONDS = 4.0
-"""How long a point of ``iaan_small`` trains at least (docs/performance.md: five folds of 0.8 s on
-the smallest corpus); most take longer, so that the machinery's share is smaller."""
+TRIAL_SECONDS = 4.0
+"""Minimum training time of a trial of ``iaan_small`` (docs/performance.md: five folds of 0.8 s on
+the smallest corpus); for others the share of the overhead is smaller."""
 
 
 @dataclass(frozen=True)
 class SweepBenchmark:
-    """What was measured.
+    """Measurements of a sweep's overhead.
 
     Attributes:
-        planned: Points of the large grid.
-        planning_seconds: To compose, check and store them.
-        claimed: How many of them were then claimed and finished.
-        milliseconds_per_point: From one claim to the next, with all the others waiting.
-        share_of_training: The same as a share of a point that trains for `POINT_SECONDS`.
-        one_worker, two_workers: Points per hour, of points that take a fixed time.
-        speedup: Their ratio.
+        planned: Trials of the large grid.
+        planning_seconds: Time to compose, check and store them.
+        claimed: Number of them that were claimed and finished.
+        milliseconds_per_trial: Time from one claim to the next, with all others waiting.
+        share_of_training: The same as a share of `TRIAL_SECONDS`.
+        one_worker, two_workers: Trials per hour, of trials of half a second.
+        speedup: Ratio of the two.
     """
 
     planned: int
     planning_seconds: float
     claimed: int
-    milliseconds_per_point: float
+    milliseconds_per_trial: float
     share_of_training: float
     one_worker: float
     two_workers: float
     speedup: float
 
     def to_json(self) -> dict[str, Any]:
-        """The same as one document."""
+        """Return a JSON object."""
         return asdict(self)
 
 
-class StandIn:
-    """A workshop that trains nothing: it waits, leaves what stands for a record, and scores.
+class IdleRunner:
+    """A runner that trains nothing: it waits, and writes the file that makes a record.
 
     Args:
-        runs: Where the records lie.
-        seconds: How long a point takes.
+        runs: Folder of the records.
+        seconds: Duration of a trial.
     """
 
     def __init__(self, runs: Path, seconds: float) -> None:
@@ -75,64 +73,50 @@ class StandIn:
         self._seconds = seconds
 
     def __enter__(self) -> Self:
-        """Nothing is opened."""
         return self
 
     def __exit__(self, *error: Any) -> None:
-        """Nothing is closed."""
+        return
 
     def train(
         self, config: Config, finished: OnFoldFinished, origin: Mapping[str, Any] | None
     ) -> TrialResult:
-        """Wait as long as training would take."""
         time.sleep(self._seconds)
         finished({0: 0.5}, 1)
-        key = run_key(config, "stand-in")
-        page = self._runs / config.experiment / key / "run.json"
-        page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(json.dumps({"key": key}), encoding="utf-8")
+        key = run_key(config, "idle")
+        summary = self._runs / config.experiment / key / "run.json"
+        summary.parent.mkdir(parents=True, exist_ok=True)
+        summary.write_text(json.dumps({"key": key}), encoding="utf-8")
         return TrialResult(key, 0.5, self._seconds)
 
     def check(self, config: Config) -> str:
-        """Everything makes sense."""
         return ""
 
     def parameters(self, config: Config) -> int:
-        """No model, no parameters."""
         return 0
 
     def cancel(self) -> None:
-        """There is nothing to stop."""
+        return
 
 
-def stand_in(runs: Path, seconds: float, fold_workers: int | None, progress: Progress) -> StandIn:
-    """Open a stand-in where a worker opens its workshop."""
-    return StandIn(runs, seconds)
-
-
-def work_without_training(options: WorkerOptions) -> int:
-    """Work on a study, at once."""
-    return run_worker(options, partial(stand_in, options.runs, 0.0))
-
-
-def work_for_half_a_second(options: WorkerOptions) -> int:
-    """Work on a study whose points take half a second each."""
-    return run_worker(options, partial(stand_in, options.runs, 0.5))
+def run_idle_worker(options: WorkerOptions) -> int:
+    """Run trials that take half a second each."""
+    return run_worker(options, lambda fold_workers, progress: IdleRunner(options.runs, 0.5))
 
 
 def bench_sweep(
     planned: int, storage: str | None = None, progress: Progress = SILENT
 ) -> SweepBenchmark:
-    """Measure what planning, claiming and finishing cost.
+    """Measure the overhead of planning, claiming and finishing.
 
     Args:
-        planned: Points of the large grid, a square number.
+        planned: Trials of the large grid, a square number.
         storage: URL of the storage; None: a file.
-        progress: Told what is measured.
+        progress: Notes of each measurement.
     """
     with tempfile.TemporaryDirectory() as folder:
         runs = Path(folder)
-        progress.note(f"planning {planned} points")
+        progress.note(f"planning {planned} trials")
         started = time.perf_counter()
         plan = _grid(planned, "large")
         study = Study("large", runs, storage, create=plan.objectives)
@@ -144,39 +128,39 @@ def bench_sweep(
         rates = []
         for workers in (1, 2):
             progress.note(f"{workers} workers")
-            rates.append(_points_per_hour(runs, storage, workers))
+            rates.append(_trials_per_hour(runs, storage, workers))
     return SweepBenchmark(
         planned=planned,
         planning_seconds=planning,
         claimed=claimed,
-        milliseconds_per_point=milliseconds,
-        share_of_training=milliseconds / 1000 / POINT_SECONDS,
+        milliseconds_per_trial=milliseconds,
+        share_of_training=milliseconds / 1000 / TRIAL_SECONDS,
         one_worker=rates[0],
         two_workers=rates[1],
         speedup=rates[1] / rates[0],
     )
 
 
-def _grid(points: int, experiment: str) -> Plan:
-    side = round(points**0.5)
+def _grid(trials: int, experiment: str) -> Plan:
+    side = round(trials**0.5)
     alpha = ",".join(f"{0.02 + 0.9 * i / side:.6f}" for i in range(side))
     beta = ",".join(f"{-4 + 8 * i / side:.6f}" for i in range(side))
     fixed = ["activation=arelu", f"experiment={experiment}"]
     return make_plan([*fixed, f"arelu.alpha={alpha}", f"arelu.beta={beta}"])
 
 
-def _time_of(study: Study, runs: Path, storage: str | None, points: int) -> float:
-    """Seconds for so many points by one worker that trains nothing; then it is told to stop."""
+def _time_of(study: Study, runs: Path, storage: str | None, trials: int) -> float:
+    """Return the seconds in which one worker claims and finishes so many trials."""
     seen = 0
 
-    class Counting(StandIn):
+    class Counting(IdleRunner):
         def train(
             self, config: Config, finished: OnFoldFinished, origin: Mapping[str, Any] | None
         ) -> TrialResult:
             nonlocal seen
             seen += 1
-            if seen == points:
-                study.stop("the benchmark has seen enough")
+            if seen == trials:
+                study.stop("the benchmark is finished")
             return super().train(config, finished, origin)
 
     options = WorkerOptions(study.name, runs, storage, quiet=True)
@@ -185,16 +169,16 @@ def _time_of(study: Study, runs: Path, storage: str | None, points: int) -> floa
     return time.perf_counter() - started
 
 
-def _points_per_hour(runs: Path, storage: str | None, workers: int) -> float:
-    """Points of half a second each that workers finish in an hour, once they are at work.
+def _trials_per_hour(runs: Path, storage: str | None, workers: int) -> float:
+    """Return the rate at which workers finish trials of half a second.
 
-    Each counts from its first claim to its last result: that one starts a little later than another
-    is a matter of seconds, whatever the sweep takes.
+    The time of a worker is that from its first claim to its last result, because start-up takes
+    seconds however long a sweep is.
     """
     plan = _grid(36, f"workers{workers}")
     Study(plan.experiment, runs, storage, create=plan.objectives).plan(plan)
     run_workers(
-        work_for_half_a_second,
+        run_idle_worker,
         share_machine(WorkerOptions(plan.experiment, runs, storage, quiet=True), workers),
     )
     url = storage or f"sqlite:///{runs / plan.experiment / 'study.db'}"
@@ -211,7 +195,7 @@ def sweep_view(made: SweepBenchmark) -> View:
     """Show measured times and their targets."""
     rows = [
         (f"planning {made.planned} trials", f"{made.planning_seconds:.1f} s", "20 s"),
-        (f"a trial, {made.planned} planned", f"{made.milliseconds_per_point:.0f} ms", "50 ms"),
+        (f"a trial, {made.planned} planned", f"{made.milliseconds_per_trial:.0f} ms", "50 ms"),
         ("share of training iaan_small", f"{100 * made.share_of_training:.1f} %", "2 %"),
         ("two workers against one", f"{made.speedup:.2f} ×", "1.85 ×"),
     ]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import pytest
 from typer.testing import CliRunner
 
-from sercli.bench.sweep import POINT_SECONDS, SweepBenchmark, _grid, sweep_view
+from sercli.bench.sweep import TRIAL_SECONDS, SweepBenchmark, _grid, sweep_view
 from sercli.cli import app
 from sercli.reporting.formats import to_text
 from sercli.search.plan.plan import Plan
@@ -19,10 +19,10 @@ BENCH = ("bench", "sweep")
 
 @pytest.fixture(name="few", autouse=True)
 def _few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the points that take half a second each, four are enough here, and one worker."""
+    """Four trials of half a second each are enough here, and one worker."""
 
-    def grid(points: int, experiment: str) -> Plan:
-        return _grid(4 if points == 36 else points, experiment)
+    def grid(trials: int, experiment: str) -> Plan:
+        return _grid(4 if trials == 36 else trials, experiment)
 
     def run_here(target: Callable[[WorkerOptions], int], workers: Sequence[WorkerOptions]) -> None:
         target(workers[0])
@@ -38,7 +38,7 @@ def test_the_command_prints_one_json_document() -> None:
     made = json.loads(done.stdout)
     assert (made["planned"], made["claimed"]) == (400, 200)
     assert made["planning_seconds"] > 0
-    share = made["milliseconds_per_point"] / 1000 / POINT_SECONDS
+    share = made["milliseconds_per_trial"] / 1000 / TRIAL_SECONDS
     assert made["share_of_training"] == pytest.approx(share)
     assert made["speedup"] == pytest.approx(made["two_workers"] / made["one_worker"])
 
@@ -54,7 +54,7 @@ def test_measures_stand_beside_their_targets() -> None:
     assert "two workers against one 1.83 × 1.85 ×" in lines
 
 
-def test_fewer_points_than_tell_anything_are_refused() -> None:
+def test_too_few_trials_are_refused() -> None:
     done = CliRunner().invoke(app, [*BENCH, "--trials", "10"])
 
     assert done.exit_code == 2

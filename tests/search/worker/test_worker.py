@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sercli.bench.sweep import StandIn
+from sercli.bench.sweep import IdleRunner
 from sercli.config.schema import Config
 from sercli.errors import BusyError, Interrupted, RequestError, SercliError
 from sercli.results.sweep_summary import read_sweep, read_trials
@@ -26,7 +26,7 @@ from sercli.training.run import OnFoldFinished
 Act = Callable[[OnFoldFinished], None]
 
 
-class Runner(StandIn):
+class Runner(IdleRunner):
     """A runner that first does what a test says at its first, second, … trial."""
 
     def __init__(self, runs: Path, **acts: Act) -> None:
