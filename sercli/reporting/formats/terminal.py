@@ -79,7 +79,12 @@ def _heading(table: Table, position: int) -> str:
     column = table.columns[position]
     if not column.numeric:
         return column.name
-    return column.name.replace(" %", "\u00a0%").replace("Δ ", "Δ\u00a0").replace(" ", "\n")
+    return (
+        column.name.replace(" %", "\u00a0%")
+        .replace("Δ ", "Δ\u00a0")
+        .replace(" Δ", "\u00a0Δ")
+        .replace(" ", "\n")
+    )
 
 
 def _block(table: Table, columns: Sequence[int], *, plain: bool) -> RichTable:
