@@ -122,3 +122,41 @@ def drawn_texts(figure: Any) -> list[str]:
 def as_sealed(record: Record) -> Record:
     """Return a run as one whose test results must not be shown, but which still has them."""
     return Record(record.path, {**record.summary, SEALED: True})
+
+
+def make_result(
+    truth: Sequence[str],
+    predicted: Sequence[str],
+    *,
+    seed: int = 0,
+    fold: str = "one",
+    oracle: Sequence[str] | None = None,
+    dev: tuple[Sequence[str], Sequence[str]] = (("anger",), ("anger",)),
+) -> FoldResult:
+    """Make the result of a fold from the labels of its test utterances.
+
+    Utterances are named by fold and position. ``oracle`` is predicted at the oracle step, the
+    same as ``predicted`` unless given; ``dev`` holds the labels and predictions of dev.
+    """
+    tables = []
+    for part, selection, labels, guesses in (
+        ("dev", "dev", *dev),
+        ("test", "dev", truth, predicted),
+        ("dev", "oracle", *dev),
+        ("test", "oracle", truth, predicted if oracle is None else oracle),
+    ):
+        names = [f"{fold}-{part}{position}" for position in range(len(labels))]
+        table = pd.DataFrame(
+            {"utterance": names, "label": list(labels), "predicted": list(guesses)}
+        )
+        tables.append(table.assign(part=part, selection=selection, seed=seed, fold=fold))
+    return FoldResult(
+        seed=seed,
+        fold=fold,
+        diverged_at=None,
+        selected_step=10,
+        oracle_step=20,
+        history=pd.DataFrame({"step": [10, 20], "seed": seed, "fold": fold}),
+        predictions=pd.concat(tables, ignore_index=True),
+        weights={"w": np.arange(3, dtype=np.float32)},
+    )

@@ -181,6 +181,7 @@ KILLED = """
 import os, runpy, signal, sys
 from sercli.training.fold_pool import FoldPool
 from sercli.training.run import train_run
+from sercli.training.validate import validate_run
 
 shared = runpy.run_path(sys.argv[1])
 data = shared["toy_data"]()
@@ -191,7 +192,7 @@ def kill(task, count):
 
 with FoldPool(data) as pool:
     config = shared["toy_config"](*sys.argv[3:])
-    train_run(validate_run(config, data), pool, progress=shared["Watching"](kill))
+    train_run(validate_run(config, data), pool, progress=shared["RecordingProgress"](kill))
 """
 
 
@@ -200,7 +201,7 @@ def test_a_killed_process_leaves_units_and_no_lock(
 ) -> None:
     settings = [f"trainer.steps={STEPS}", "trainer.eval_every=2"]
     settings += ["experiment=first", f"paths.runs={tmp_path}"]
-    shared = Path(__file__).parents[1] / "conftest.py"
+    shared = Path(__file__).parents[1] / "helpers" / "toy.py"
     command = [sys.executable, "-c", KILLED, str(shared), str(3 * STEPS + 1), *settings]
     killed = subprocess.run(command, check=False)
     assert killed.returncode == -signal.SIGKILL

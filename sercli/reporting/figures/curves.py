@@ -68,7 +68,9 @@ def draw_curves(records: Sequence[Record], systems: Mapping[str, str], warning: 
 def _draw_curve_panel(axes: Axes, history: pd.DataFrame, name: str, selected: pd.DataFrame) -> None:
     label, scale = _PANELS[name]
     draw_histories(axes, history, name, scale)
-    if name != "loss":
+    if name == "loss":
+        _draw_loss_parts(axes, history)
+    else:
         at = history.merge(selected, on=[*FOLD_RUN, "step"])
         axes.scatter(
             at["step"],
@@ -82,6 +84,17 @@ def _draw_curve_panel(axes: Axes, history: pd.DataFrame, name: str, selected: pd
         )
     axes.set_ylabel(label)
     grid_lines(axes)
+
+
+def _draw_loss_parts(axes: Axes, history: pd.DataFrame) -> None:
+    """Draw the mean of each part of the loss, where a model has auxiliary losses."""
+    parts = [str(name) for name in history if str(name).startswith("loss/")]
+    for name in parts:
+        mean = history.pivot(index="step", columns=FOLD_RUN, values=name).dropna().mean(axis=1)
+        axes.plot(mean.index, mean, "--", linewidth=0.8, label=name.removeprefix("loss/"))
+    if parts:
+        handles = axes.lines[-len(parts) :]
+        axes.legend(handles=handles, fontsize="x-small", frameon=False)
 
 
 def _selected_steps(record: Record) -> pd.DataFrame:
@@ -104,5 +117,5 @@ def _curves_caption(test: bool) -> str:
     return (
         f"Mean training loss since the last evaluation, and UA on {parts}, at every evaluation. "
         "Thin lines: each fold with each seed; thick line: their mean, up to the first that stops; "
-        "dots: the step selected on dev."
+        "dashed: the mean of each part of the loss; dots: the step selected on dev."
     )

@@ -41,6 +41,14 @@ def test_curves_show_every_fold_and_seed_and_their_mean(tmp_path: Path) -> None:
     assert "gru tanh" in drawn_texts(drawn.figure)
 
 
+def test_the_parts_of_a_loss_have_curves_of_their_own(tmp_path: Path) -> None:
+    parts = {"loss/classes": [np.nan, 2.0, 1.5, 0.8], "loss/gender": [np.nan, 1.0, 0.5, 0.2]}
+    drawn = draw_curves([make_run(tmp_path, history=make_history(**parts))], {"made": "x"})
+    loss = drawn.figure.axes[0]
+    assert line(loss, "classes")[:, 1] == pytest.approx([2, 1.5, 0.8])
+    assert line(loss, "gender")[:, 1] == pytest.approx([1, 0.5, 0.2])
+
+
 def test_the_step_that_was_selected_on_dev_is_marked_on_dev_and_on_test(tmp_path: Path) -> None:
     drawn = draw_curves([make_run(tmp_path)], {"made": "x"})
     _, dev, test = drawn.figure.axes

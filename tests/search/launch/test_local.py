@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from conftest import Watching
 from helpers.fake_worker import work
+from helpers.toy import RecordingProgress
 
 from sercli.errors import Interrupted
 from sercli.processes import available_cores
@@ -56,7 +56,7 @@ def test_run_workers_returns_when_all_have_exited_with_their_statuses(tmp_path: 
 
 
 def test_a_killed_worker_is_restarted_with_a_note(tmp_path: Path) -> None:
-    watching = Watching()
+    watching = RecordingProgress()
     exits = run_workers(work, workers(tmp_path, "kill_until=2"), progress=watching)
     assert exits.statuses == (0,)
     assert len(set(starts(tmp_path, "w0"))) == 2
@@ -70,7 +70,7 @@ def test_a_worker_that_is_killed_every_time_is_given_up_and_the_others_go_on(
     restarts: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sercli.search.launch.local.MAX_RESTARTS", restarts)
-    watching = Watching()
+    watching = RecordingProgress()
     exits = run_workers(work, workers(tmp_path, "kill_until=99", "kill_until=2"), progress=watching)
     assert exits.statuses == (-signal.SIGKILL, 0)
     assert len(starts(tmp_path, "w0")) == 1 + restarts
@@ -78,7 +78,7 @@ def test_a_worker_that_is_killed_every_time_is_given_up_and_the_others_go_on(
 
 
 def test_sigterm_is_passed_on_to_the_workers_and_waited_for(tmp_path: Path) -> None:
-    watching = Watching()
+    watching = RecordingProgress()
     stop = once_ready(tmp_path, 2, lambda: signal.raise_signal(signal.SIGTERM))
     exits = run_workers(work, workers(tmp_path, *2 * ["SIGTERM"]), on_poll=stop, progress=watching)
     assert exits.preempted
