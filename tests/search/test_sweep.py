@@ -204,10 +204,10 @@ def test_trials_that_fail_alike_are_one_line(
     sweep(plan("seeds=[7],[8]", "activation=relu"))
     monkeypatch.setattr("sercli.search.worker.runner.train_run", a_bug)
 
-    result = sweep(plan("seeds=[0],[1],[2],[3]", "activation=relu"))
+    result = sweep(plan("seeds=[0],[1],[2]", "activation=relu"))
 
     ((trials, cause),) = result.failed
-    assert trials.endswith("and 3 more")
+    assert trials.endswith("and 2 more")
     assert cause == "ZeroDivisionError: division of 0 by zero"
 
 
@@ -259,11 +259,11 @@ def test_a_run_that_was_trained_before_is_taken_into_the_sweep(
 def test_trials_of_two_corpora_are_each_trained_on_their_own(
     plan: Callable[..., Plan], reads: list[Config]
 ) -> None:
-    result = sweep(plan("features.pool=1,5", "activation=tanh,relu"))
+    result = sweep(plan("features.pool=1,5"))
 
     assert result.succeeded
     pools = [record.summary["configuration"]["features"]["pool"] for record in result.records]
-    assert pools == [1, 1, 5, 5]
+    assert pools == [1, 5]
     assert {config.features.pool for config in reads} == {1, 5}
 
 
@@ -298,25 +298,25 @@ def test_a_search_spends_its_budget_and_a_larger_one_extends_it(
     plan: Callable[..., Plan], watching: Any
 ) -> None:
     space = ["activation=arelu", "arelu.alpha=interval(0.01,0.99)", "arelu.beta=interval(-4,4)"]
-    first = sweep(plan(*space, sampler="random", trials=3))
+    first = sweep(plan(*space, sampler="random", trials=2))
     progress = watching()
 
-    second = sweep(plan(*space, sampler="random", trials=5), progress)
+    second = sweep(plan(*space, sampler="random", trials=3), progress)
 
-    assert (states(first), states(second)) == ({"complete": 3}, {"complete": 5})
-    assert second.finished_now == 2
-    assert progress.steps == 2 * RUN_STEPS
+    assert (states(first), states(second)) == ({"complete": 2}, {"complete": 3})
+    assert second.finished_now == 1
+    assert progress.steps == RUN_STEPS
     drawn = [record.summary["configuration"]["activation"] for record in second.records]
-    assert len({(each["alpha"], each["beta"]) for each in drawn}) == 5
-    assert [each.key for each in second.records[:3]] == [each.key for each in first.records]
+    assert len({(each["alpha"], each["beta"]) for each in drawn}) == 3
+    assert [each.key for each in second.records[:2]] == [each.key for each in first.records]
 
 
 def test_a_search_is_reproducible(plan: Callable[..., Plan], tmp_path: Path) -> None:
     space = ["activation=arelu", "arelu.alpha=interval(0.01,0.99)"]
-    first = sweep(plan(*space, sampler="tpe", trials=3))
+    first = sweep(plan(*space, sampler="tpe", trials=2))
     shutil.rmtree(tmp_path / "study")
 
-    again = sweep(plan(*space, sampler="tpe", trials=3))
+    again = sweep(plan(*space, sampler="tpe", trials=2))
 
     assert [record.key for record in again.records] == [record.key for record in first.records]
 
@@ -356,10 +356,10 @@ def test_invalid_suggestions_of_a_sampler_are_excluded(
     progress = watching()
     space = ["activation=arelu", "arelu.alpha_max=0.3", "arelu.alpha=interval(0.01,0.99)"]
 
-    result = sweep(plan(*space, sampler="random", trials=3), progress)
+    result = sweep(plan(*space, sampler="random", trials=2), progress)
 
     assert result.succeeded
-    assert result.summary.states["complete"] == 3
+    assert result.summary.states["complete"] == 2
     assert result.summary.states["excluded"] > 0
     (note,) = [note for note in progress.notes if note.startswith("a part of the space is invalid")]
     assert "activation.alpha=0.99 lies outside its clamp" in note
@@ -368,16 +368,13 @@ def test_invalid_suggestions_of_a_sampler_are_excluded(
 def test_a_poor_trial_is_pruned_between_its_folds(
     plan: Callable[..., Plan], watching: Any, tmp_path: Path
 ) -> None:
-    good = "[" + ",".join(map(str, range(3))) + "]"
-    planned = plan(
-        f"seeds={good}", "optim.lr=0.02,0.0000001", "trainer.steps=40", pruner="wilcoxon"
-    )
+    planned = plan("seeds=[0,1]", "optim.lr=0.02,0.0000001", "trainer.steps=40", pruner="wilcoxon")
     progress = watching()
 
     result = sweep(planned, progress)
 
     assert states(result) == {"complete": 1, "pruned": 1}
-    assert progress.steps < 2 * 3 * FOLDS * 40
+    assert progress.steps < 2 * 2 * FOLDS * 40
     assert list((tmp_path / "study").glob(".*.partial/seed0-fold0"))  # its folds are kept
     assert result.succeeded
 
