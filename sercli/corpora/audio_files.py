@@ -11,6 +11,9 @@ from sercli.errors import RequestError
 
 _AUDIO = frozenset({".aif", ".aiff", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav"})
 
+_NAMED = 5
+"""Entries of a wrong root that a message names (our choice)."""
+
 
 def find_audio(root: Path, refused: list[Refusal]) -> list[Path]:
     """Return every audio file below ``root``, at any depth, sorted by path.
@@ -104,11 +107,40 @@ def locate(folder: Path, text: str) -> Path:
     raise ValueError(f"{text} is missing")
 
 
+def find_place(root: Path, name: str) -> Path | None:
+    """Return a file or folder of a corpus; None if it is missing.
+
+    It may lie in ``root``, up to two folders deeper, as in archives and re-uploads, or beside
+    ``root``, where that is the folder of the audio; ``root`` may be the place itself.
+    """
+    if root.name == name:
+        return root
+    for pattern in (name, f"*/{name}", f"*/*/{name}", f"../{name}"):
+        found = min((place for place in root.glob(pattern)), default=None)
+        if found is not None:
+            return root.parent / name if pattern.startswith("..") else found
+    return None
+
+
+def wrong_root(root: Path, found: str, expected: str) -> RequestError:
+    """Return the error that a folder does not hold the corpus.
+
+    Args:
+        root: The folder.
+        found: Statement about it ("has no data.tsv").
+        expected: Files of the corpus ("data.tsv and samples/*.flac").
+    """
+    return RequestError(
+        f"{root}: {found}; expected {expected}. {_contents(root)} "
+        "Set the folder of the corpus with dataset.root=PATH"
+    )
+
+
 def label_file(root: Path, names: Sequence[str], layout: str) -> Path:
     """Return the label file of a corpus, whose name differs between releases.
 
     Args:
-        root: Folder of the corpus.
+        root: Folder of the corpus; see `find_place`.
         names: Possible names, the usual one first.
         layout: Expected files ("it beside session1 to session6"), for the message.
 
@@ -116,12 +148,23 @@ def label_file(root: Path, names: Sequence[str], layout: str) -> Path:
         RequestError: None of these files exists.
     """
     for name in names:
-        if (root / name).is_file():
-            return root / name
-    raise RequestError(
-        f"{root}: has no {names[0]}; expected {layout}. "
-        "Set the folder of the corpus with dataset.root=PATH"
-    )
+        file = find_place(root, name)
+        if file is not None and file.is_file():
+            return file
+    raise wrong_root(root, f"has no {names[0]}", layout)
+
+
+def _contents(root: Path) -> str:
+    """Name some entries of a folder, for messages."""
+    try:
+        entries = sorted(root.iterdir())
+    except NotADirectoryError:
+        return "It is a file."
+    except OSError as error:
+        return f"It cannot be read ({error.strerror})."
+    shown = [_shown(entry, root) + "/" * entry.is_dir() for entry in entries[:_NAMED]]
+    more = f" and {len(entries) - _NAMED} more" if len(entries) > _NAMED else ""
+    return f"It holds {', '.join(shown)}{more}." if shown else "It is empty."
 
 
 def _folders(root: Path, refused: list[Refusal]) -> Iterator[tuple[str, list[str]]]:

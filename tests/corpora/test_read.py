@@ -99,3 +99,41 @@ def test_generated_speech_is_marked_whatever_reads_it(tmp_path: Path) -> None:
     write_nemo(tmp_path / "nemo")
     config = replace(NEMO, root=str(tmp_path / "nemo"), classes={"fear": "fear"}, synthetic=True)
     assert read_corpus(config).synthetic
+
+
+LOOKS = {
+    "nemo": "data.tsv",
+    "meld": "train_sent_emo.csv",
+    "iemocap": "Session1",
+    "msp_podcast": "Labels/labels_consensus.csv",
+    "msp_improv": "Evaluation.txt",
+    "audformat": "db.yaml",
+    "crema_d": "AudioWAV/1001_DFA_ANG_XX.wav",
+    "emodb": "wav/03a01Fa.wav",
+    "ravdess": "Actor_01/03-01-01-01-01-01-01.wav",
+    "tess": ".wav",
+}
+"""Reader → a file or folder that it looks for."""
+
+
+@pytest.mark.parametrize("reader", LOOKS)
+def test_a_wrong_root_is_answered_with_what_is_expected_and_what_is_there(
+    tmp_path: Path, reader: str
+) -> None:
+    for name in ("photos", "song.txt", *(f"z{i}" for i in range(9))):
+        (tmp_path / name).mkdir()
+    with pytest.raises(RequestError) as refused:
+        read_corpus(replace(NEMO, reader=reader, root=str(tmp_path)))
+    message = str(refused.value)
+    assert message.startswith(f"{tmp_path}: ")
+    assert LOOKS[reader] in message
+    assert "It holds photos/, song.txt/, z0/, z1/, z2/ and 6 more." in message
+    assert "dataset.root=PATH" in message
+
+
+@pytest.mark.parametrize("root", ["", "nemo", "nemo/samples", "nemo/data.tsv"])
+def test_a_root_may_be_a_folder_above_the_audio_or_the_table(tmp_path: Path, root: str) -> None:
+    write_nemo(tmp_path / "nemo")
+    config = replace(NEMO, root=str(tmp_path / root), classes={"fear": "fear"})
+    table = read_corpus(config).table
+    assert table["audio"][0] == str(tmp_path / "nemo/samples/EB0_fear_1.flac")

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
+from sercli.corpora.audio_files import find_place
 from sercli.corpora.manifest import Manifest, Refusal, Row
 from sercli.corpora.readers import READERS
 from sercli.corpora.readers.name_pattern import NamePattern
@@ -35,6 +36,7 @@ _NAMES = NamePattern(
     layout="AudioWAV/1001_DFA_ANG_XX.wav and so on",
     values={"transcript": _TEXTS.get},
 )
+_ACTORS = "VideoDemographics.csv"
 _LFS_POINTER = b"version https://git-lfs"
 
 
@@ -42,27 +44,29 @@ _LFS_POINTER = b"version https://git-lfs"
 def read_crema_d(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifest:
     """Read the names in ``AudioWAV/``, such as ``1001_DFA_ANG_XX.wav``, and the actors' sex.
 
-    The parts are actor, sentence, intended emotion and level. ``VideoDemographics.csv`` gives
-    the sex; without it, the gender stays unknown.
+    The parts are actor, sentence, intended emotion and level. ``VideoDemographics.csv``, also
+    beside ``root``, gives the sex; without it, the gender stays unknown, which a note says.
 
     Raises:
         RequestError: No file has such a name, or all are Git LFS pointers instead of audio.
     """
-    genders, mistakes = _genders(root / "VideoDemographics.csv")
+    genders, mistakes = _genders(root, progress)
     # The repository holds the same clips as MP3 too.
-    folder = root / "AudioWAV" if (root / "AudioWAV").is_dir() else root
+    folder = find_place(root, "AudioWAV") or root
     return _NAMES.read(dataset, folder, partial(_row, folder, genders), mistakes)
 
 
-def _genders(path: Path) -> tuple[dict[str, str], list[Refusal]]:
-    if not path.is_file():
+def _genders(root: Path, progress: Progress) -> tuple[dict[str, str], list[Refusal]]:
+    path = find_place(root, _ACTORS)
+    if path is None:
+        progress.note(f"{root}: the genders are unknown, as there is no {_ACTORS}")
         return {}, []
     rows, refused = read_delimited(path).rows(("ActorID", "Sex"), _actor)
     return {row["actor"]: row["gender"] for row in rows}, refused
 
 
 def _actor(cells: Mapping[str, str]) -> Row:
-    if cells["Sex"] not in ("Female", "Male"):
+    if cells["Sex"].lower() not in ("female", "male"):
         raise ValueError(f"Sex '{cells['Sex']}' is neither Female nor Male")
     return {"actor": cells["ActorID"], "gender": cells["Sex"].lower()}
 

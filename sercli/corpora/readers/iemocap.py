@@ -7,11 +7,13 @@ counted as happiness, use 5 531.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
+from sercli.corpora.audio_files import wrong_root
 from sercli.corpora.manifest import Manifest, Refusal, Row
 from sercli.corpora.readers import READERS, NoOptions, dataset_manifest, reader_options
 from sercli.corpora.readers.iemocap_lines import (
@@ -21,13 +23,13 @@ from sercli.corpora.readers.iemocap_lines import (
     parse_turn,
     speaker_of,
 )
-from sercli.errors import RequestError
 from sercli.progress import Progress
 
 _LAYOUT = (
-    "expected Session1/dialog/EmoEvaluation/*.txt, Session1/dialog/transcriptions/*.txt "
+    "Session1/dialog/EmoEvaluation/*.txt, Session1/dialog/transcriptions/*.txt "
     "and Session1/sentences/wav/*/*.wav, and so on for every session"
 )
+_OTHER_SUFFIXES = (".wav", ".WAV", ".flac", ".mp3", ".ogg")
 _GENDERS = {"F": "female", "M": "male"}
 
 
@@ -47,7 +49,15 @@ class _Dialogue:
         return self.session / "dialog" / "transcriptions" / f"{self.name}.txt"
 
     def audio(self, utterance: str) -> Path:
-        return self.session / "sentences" / "wav" / self.name / f"{utterance}.wav"
+        """Return the path of a turn; as in the corpus if no other layout has it."""
+        folder = self.session / "sentences" / "wav"
+        usual = folder / self.name / f"{utterance}.wav"
+        if not usual.is_file():
+            for place in (folder / self.name, folder):
+                for suffix in _OTHER_SUFFIXES:
+                    if (place / f"{utterance}{suffix}").is_file():
+                        return place / f"{utterance}{suffix}"
+        return usual
 
     def shown(self, file: Path) -> str:
         """Return the path relative to the root of the corpus, for messages."""
@@ -66,15 +76,26 @@ class _Line:
 def read_iemocap(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifest:
     """Read the label files, transcripts and audio paths of all sessions under ``root``.
 
-    The position of a turn counts the labelled turns of its transcript, as in IAAN's code.
+    The position of a turn counts the labelled turns of its transcript, as in IAAN's code. In a
+    session without the folder of the transcripts it counts the labels in the order of their start
+    times, which a note says. A session without label files is refused, and the others are read.
 
     Raises:
         RequestError: ``root`` does not have the layout of IEMOCAP, or no utterance is left.
     """
     reader_options(dataset, NoOptions)
-    dialogues = [dialogue for session in _sessions(root) for dialogue in _dialogues(session)]
     rows: list[Row] = []
     refused: list[Refusal] = []
+    dialogues: list[_Dialogue] = []
+    for session in _sessions(root):
+        dialogues += _dialogues(session, refused)
+        if not _has_transcripts(session):
+            progress.note(
+                f"{session}: has no dialog/transcriptions; turns are in the order of the labels, "
+                "without text"
+            )
+    if not dialogues:
+        raise wrong_root(root, "has no label file in any Session*/dialog/EmoEvaluation", _LAYOUT)
     with progress.task(f"reading {dataset.name}", total=len(dialogues)) as task:
         for dialogue in dialogues:
             rows.extend(_read_dialogue(dialogue, refused))
@@ -83,13 +104,24 @@ def read_iemocap(dataset: DatasetConfig, root: Path, progress: Progress) -> Mani
 
 
 def _sessions(root: Path) -> list[Path]:
-    sessions = sorted(path for path in root.glob("Session[0-9]*") if path.is_dir())
-    if not sessions:
-        raise RequestError(f"{root}: has no folder Session1; {_LAYOUT}")
-    return sessions
+    if _is_session(root):
+        return [root]
+    for pattern in ("*", "*/*", "*/*/*"):  # archives and re-uploads add folders
+        sessions = sorted(path for path in root.glob(pattern) if _is_session(path))
+        if sessions:
+            return sessions
+    raise wrong_root(root, "has no folder Session1", _LAYOUT)
 
 
-def _dialogues(session: Path) -> list[_Dialogue]:
+def _is_session(path: Path) -> bool:
+    return re.match(r"Session\d", path.name, re.ASCII) is not None and path.is_dir()
+
+
+def _has_transcripts(session: Path) -> bool:
+    return (session / "dialog" / "transcriptions").is_dir()
+
+
+def _dialogues(session: Path, refused: list[Refusal]) -> list[_Dialogue]:
     # Names with a leading dot are AppleDouble files, left behind by a copy from a Mac.
     labels = sorted(
         path
@@ -97,19 +129,23 @@ def _dialogues(session: Path) -> list[_Dialogue]:
         if not path.name.startswith(".")
     )
     if not labels:
-        raise RequestError(f"{session}: has no label file in dialog/EmoEvaluation; {_LAYOUT}")
+        reason = "has no label file in dialog/EmoEvaluation; the session is left out"
+        refused.append(Refusal(session.name, reason))
     return [_Dialogue(session, path.stem) for path in labels]
 
 
 def _read_dialogue(dialogue: _Dialogue, refused: list[Refusal]) -> list[Row]:
     """Return the rows of a dialogue in the order of its transcript; add to ``refused``."""
     try:
-        texts = _read_transcript(dialogue)
+        texts = _read_transcript(dialogue) if _has_transcripts(dialogue.session) else None
         lines = _read_labels(dialogue, refused)
     except OSError as error:
         reason = f"cannot be read ({error.strerror}); the dialogue {dialogue.name} is left out"
         refused.append(Refusal(dialogue.shown(Path(error.filename)), reason))
         return []
+    if texts is None:
+        ordered = sorted(lines.values(), key=lambda line: line.label.start)
+        return list(_rows(dialogue, ordered, {}, refused))
     for utterance, line in lines.items():
         if utterance not in texts:
             reason = f"{utterance} is not in {dialogue.shown(dialogue.transcript)}"
@@ -139,7 +175,7 @@ def _rows(
             "turn": turn,
             "emotion": label.emotion,
             "improvised": "impro" in dialogue.name,
-            "transcript": texts[label.utterance],
+            "transcript": texts.get(label.utterance),
         }
 
 

@@ -8,11 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
-from sercli.corpora.audio_files import AudioIndex
+from sercli.corpora.audio_files import AudioIndex, find_place, wrong_root
 from sercli.corpora.manifest import Manifest, Refusal, Row
 from sercli.corpora.readers import READERS, NoOptions, dataset_manifest, reader_options
 from sercli.corpora.tables import read_delimited, restore_windows_letters
-from sercli.errors import RequestError
 from sercli.progress import Progress
 
 _FOLDERS = {
@@ -20,7 +19,7 @@ _FOLDERS = {
     "dev": "dev_splits_complete",
     "test": "output_repeated_splits_test",
 }
-"""Official split → folder of its media, in the corpus or in a folder of it."""
+"""Official split → folder of its media in the corpus; re-uploads also name it after the split."""
 
 _REQUIRED = (
     *("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID", "StartTime", "EndTime"),
@@ -41,12 +40,10 @@ def read_meld(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifes
         RequestError: No table exists, one lacks a column, or no row has its audio.
     """
     reader_options(dataset, NoOptions)
-    tables = {split: _find_table(root, split) for split in _FOLDERS}
+    tables = {split: find_place(root, f"{split}_sent_emo.csv") for split in _FOLDERS}
     if not any(tables.values()):
-        raise RequestError(
-            f"{root}: has no train_sent_emo.csv; expected the three tables and the folders "
-            f"{', '.join(_FOLDERS.values())}. Set the folder of the corpus with dataset.root=PATH"
-        )
+        layout = f"the three tables and the folders {', '.join(_FOLDERS.values())}"
+        raise wrong_root(root, "has no train_sent_emo.csv", layout)
     audio = AudioIndex(root, _audio_name)
     rows: list[Row] = []
     refused: list[Refusal] = []
@@ -58,15 +55,9 @@ def read_meld(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifes
     return dataset_manifest(dataset, rows, refused)
 
 
-def _find_table(root: Path, split: str) -> Path | None:
-    name = f"{split}_sent_emo.csv"
-    places = (root / name, *sorted(root.glob(f"*/{name}")))
-    return next((place for place in places if place.is_file()), None)
-
-
 def _audio_name(place: Path) -> str:
     """Return the id of the utterance in a file: the split of its folder, and its name."""
-    splits = (split for split, folder in _FOLDERS.items() if folder in place.parts)
+    splits = (split for split, folder in _FOLDERS.items() if {folder, split} & {*place.parts})
     return "_".join((*splits, place.stem))
 
 

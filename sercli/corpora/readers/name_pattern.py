@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
-from sercli.corpora.audio_files import find_audio
+from sercli.corpora.audio_files import find_audio, wrong_root
 from sercli.corpora.manifest import Manifest, Refusal, Row
 from sercli.corpora.readers import NoOptions, dataset_manifest, reader_options
 from sercli.corpora.validate import COLUMNS
-from sercli.errors import RequestError
 
 ToRow = Callable[[Path], Row]
 
@@ -130,15 +129,12 @@ def read_names(root: Path, to_row: ToRow, layout: str) -> tuple[list[Row], list[
         except OSError as error:
             refused.append(Refusal(place.as_posix(), f"cannot be read ({error.strerror})"))
     if not rows:
-        raise RequestError(_not_the_corpus(root, layout, refused))
+        raise wrong_root(root, _no_match(refused), layout)
     return list(rows.values()), refused
 
 
-def _not_the_corpus(root: Path, layout: str, refused: list[Refusal]) -> str:
-    found = "no audio file is there"
-    if refused:
-        first = refused[0]
-        found = f"none of {len(refused)} files matches, the first one {first.file}: {first.reason}"
-    return (
-        f"{root}: {found}; expected {layout}. Set the folder of the corpus with dataset.root=PATH"
-    )
+def _no_match(refused: list[Refusal]) -> str:
+    if not refused:
+        return "no audio file is there"
+    first = refused[0]
+    return f"none of {len(refused)} files matches, the first one {first.file}: {first.reason}"

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
+from sercli.corpora.audio_files import label_file
 from sercli.corpora.manifest import Manifest, Row
 from sercli.corpora.readers import READERS, NoOptions, dataset_manifest, reader_options
 from sercli.corpora.tables import read_delimited
@@ -20,11 +21,12 @@ def read_nemo(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifes
     """Read the table ``data.tsv``, and find each of its files in ``samples/``.
 
     Raises:
-        RequestError: ``data.tsv`` cannot be read or lacks a column, or no utterance is left.
+        RequestError: ``data.tsv`` is missing or lacks a column, or no utterance is left.
     """
     reader_options(dataset, NoOptions)
-    table = read_delimited(root / "data.tsv", delimiter="\t", quoted=False)
-    rows, refused = table.rows(_REQUIRED, partial(_row, root / "samples"))
+    file = label_file(root, ("data.tsv",), "data.tsv and samples/ZK2_anger_1.flac and so on")
+    table = read_delimited(file, delimiter="\t", quoted=False)
+    rows, refused = table.rows(_REQUIRED, partial(_row, file.parent / "samples"))
     return dataset_manifest(dataset, rows, refused)
 
 

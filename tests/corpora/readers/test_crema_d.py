@@ -7,7 +7,9 @@ from helpers.corpus_factory import add, chosen, read, refusals, rows, unused
 
 from sercli.corpora.audit import audit
 from sercli.corpora.manifest import Refusal
+from sercli.corpora.read import read_corpus
 from sercli.errors import RequestError
+from sercli.progress import Progress
 
 ACTORS = "ActorID,Age,Sex,Race,Ethnicity\n1001,51,Male,Caucasian,Not Hispanic\n"
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 61578\n"
@@ -117,3 +119,19 @@ def test_the_complete_corpus_has_the_published_counts(tmp_path: Path) -> None:
         expected = audit(rest, chosen(choice, tmp_path)).expected
         assert expected is not None
         assert expected.ok
+
+
+@pytest.mark.parametrize("root", ["", "AudioWAV", ".."])
+def test_the_sex_of_the_actors_is_found_from_any_usual_root(tmp_path: Path, root: str) -> None:
+    corpus = tmp_path / "archive" / "CREMA-D"
+    add(corpus, "AudioWAV/1001_DFA_ANG_XX.wav", "AudioMP3/1001_DFA_ANG_XX.mp3")
+    add(corpus, "VideoDemographics.csv", content=ACTORS.encode())
+    manifest = read("crema_d", (corpus / root).resolve())
+    assert rows(manifest, "gender") == [("male",)]
+    assert manifest.refused == ()
+
+
+def test_unknown_genders_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    add(tmp_path, "1001_DFA_ANG_XX.wav")
+    read_corpus(chosen("crema_d", tmp_path), Progress())
+    assert "the genders are unknown, as there is no Video" in capsys.readouterr().err

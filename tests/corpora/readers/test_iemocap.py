@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from sercli.corpora.readers.iemocap_lines import (
     speaker_of,
 )
 from sercli.errors import RequestError
+from sercli.progress import Progress
 
 CLASSES = {"ang": "anger", "exc": "happiness", "hap": "happiness", "neu": "neutral"}
 COMMENT = "% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]"
@@ -282,11 +284,52 @@ def test_a_root_of_another_layout_is_told_what_is_expected(tree: Tree) -> None:
         tree.read()
 
 
-def test_a_session_without_labels_is_told_what_is_expected(tree: Tree) -> None:
+def test_a_session_without_labels_is_refused_and_the_others_are_read(tree: Tree) -> None:
     simple_dialogue(tree)
     tree.write("Session2/sentences/wav/Ses02F_impro01/Ses02F_impro01_F000.wav", "RIFF")
-    with pytest.raises(RequestError, match=r"Session2: has no label file in dialog/EmoEvaluation"):
+    (tree.root / "Session3").mkdir()
+    manifest = tree.read()
+    assert set(manifest.table["session"]) == {"Session1"}
+    assert [refusal.file for refusal in manifest.refused] == ["Session2", "Session3"]
+
+
+def test_a_corpus_without_any_labels_is_told_what_is_expected(tree: Tree) -> None:
+    tree.write("Session2/sentences/wav/Ses02F_impro01/Ses02F_impro01_F000.wav", "RIFF")
+    message = r"no label file in any .*; expected Session1/dialog/Emo.*It holds Session2/"
+    with pytest.raises(RequestError, match=message):
         tree.read()
+
+
+def test_without_transcripts_turns_are_in_the_order_of_their_start(
+    tree: Tree, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ids = [f"Ses01F_impro01_{turn}" for turn in ("F000", "M000", "F001")]
+    starts = dict(zip(ids, (9.0, 1.0, 5.0), strict=True))
+    labels = [label_line(turn, start=start) for turn, start in starts.items()]
+    tree.dialogue("Ses01F_impro01", labels, [turn_line(turn) for turn in ids])
+    shutil.rmtree(tree.root / "Session1/dialog/transcriptions")
+    table = read_corpus(tree.config(), Progress()).table
+    assert table["start"].tolist() == [1, 5, 9]
+    assert table["turn"].tolist() == [0, 1, 2]
+    assert table["transcript"].isna().all()
+    assert "has no dialog/transcriptions; turns are in the order" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("above", ["IEMOCAP_full_release", "kaggle/IEMOCAP_full_release"])
+def test_sessions_may_lie_deeper_and_a_session_may_be_the_root(tree: Tree, above: str) -> None:
+    deep = Tree(tree.root / above)
+    simple_dialogue(deep)
+    names = tree.read().table["utterance"].tolist()
+    assert names == Tree(deep.root / "Session1").read().table["utterance"].tolist()
+
+
+@pytest.mark.parametrize("place", ["Ses01F_impro01/{}.WAV", "{}.wav", "Ses01F_impro01/{}.flac"])
+def test_audio_may_be_flat_or_in_another_format(tree: Tree, place: str) -> None:
+    turn = "Ses01F_impro01_F000"
+    tree.dialogue("Ses01F_impro01", [label_line(turn)], [turn_line(turn)], audio=[])
+    file = f"Session1/sentences/wav/{place.format(turn)}"
+    tree.write(file, "RIFF")
+    assert tree.read().table["audio"].tolist() == [str(tree.root / file)]
 
 
 def test_a_corpus_of_which_nothing_is_left_says_why(tree: Tree) -> None:

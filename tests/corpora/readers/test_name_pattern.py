@@ -117,7 +117,6 @@ CORPORA = [
             "Actor_01/03-01-09-01-01-01-01.wav",  # no such emotion
             "Actor_01/03-01-03-01-01-01-25.wav",  # no such actor
             "Actor_01/03-01-03-01-01-01-00.wav",
-            "Actor_01/01-01-03-01-01-01-01.wav",  # with video
             "Actor_01/03-01-03-01-01-01.wav",
             "Actor_01/03-01-03-01-01-01-01 (1).wav",
         ),
@@ -361,7 +360,7 @@ def test_a_root_without_audio_is_told_what_was_expected(tmp_path: Path) -> None:
     with pytest.raises(RequestError) as error:
         read_names(tmp_path, row, LAYOUT)
     assert str(error.value) == (
-        f"{tmp_path}: no audio file is there; expected a/NAME.wav. "
+        f"{tmp_path}: no audio file is there; expected a/NAME.wav. It holds readme.txt. "
         "Set the folder of the corpus with dataset.root=PATH"
     )
 

@@ -82,7 +82,7 @@ def test_a_turn_that_is_listed_twice_counts_once(tmp_path: Path) -> None:
 
 def test_a_root_without_the_table_is_named(tmp_path: Path) -> None:
     (tmp_path / "samples").mkdir()
-    with pytest.raises(RequestError, match=r"data\.tsv: cannot be read"):
+    with pytest.raises(RequestError, match=r"no data\.tsv; expected .* It holds samples/\."):
         read(tmp_path)
 
 
