@@ -5,6 +5,7 @@ On disk: a header ``db.yaml``, tables ``db.<table>.csv`` or ``.parquet``, and th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import filter as matching
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from sercli.config.schema import DatasetConfig
-from sercli.corpora.audio_files import find_audio
+from sercli.corpora.audio_files import find_audio, find_place, locate, wrong_root
 from sercli.corpora.manifest import Manifest, Refusal, Row
 from sercli.corpora.readers import READERS, dataset_manifest, reader_options
 from sercli.corpora.readers.audformat_labels import (
@@ -26,6 +27,7 @@ from sercli.corpora.readers.audformat_labels import (
     read_labels,
     read_splits,
 )
+from sercli.corpora.tables import read_delimited, read_parquet
 from sercli.errors import RequestError, nearest
 from sercli.progress import Progress
 from sercli.validation import StrictModel
@@ -33,7 +35,8 @@ from sercli.validation import StrictModel
 if TYPE_CHECKING:
     from audformat import Database
 
-_LAYOUT = "an audformat database has db.yaml, db.<table>.csv or .parquet, and its audio there"
+_LAYOUT = "db.yaml, db.<table>.csv or .parquet, and the audio of an audformat database"
+_NUMBER = re.compile(r"[+-]?\d+([.,]\d*)?(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _GENDERS = frozenset({"female", "male"})
 
 
@@ -73,6 +76,10 @@ def read_audformat(dataset: DatasetConfig, root: Path, progress: Progress) -> Ma
             speakers are missing, or no utterance is left.
     """
     options = reader_options(dataset, AudformatOptions)
+    header = find_place(root, "db.yaml")
+    if header is None:
+        raise wrong_root(root, "has no db.yaml", _LAYOUT)
+    root = header.parent
     database = _load(root)
     tables = _tables(database, options.tables)
     emotions = read_labels(database, options.emotion, tables)
@@ -104,20 +111,48 @@ def _load(root: Path) -> Database:
     try:
         header = yaml.safe_load(path.read_text(encoding="utf-8"))
         database = audformat.Database.load_header_from_yaml(header)
-    except FileNotFoundError:
-        raise RequestError(f"{root}: has no db.yaml; {_LAYOUT}") from None
     except Exception as error:  # the package raises errors of many types
         raise RequestError(
             f"{path}: is not the header of a database ({_first_line(error)})"
         ) from error
     with _without_pickles(root) as folder:
         for table in (*database.misc_tables, *database.tables):
+            _check_table(root, table)
             try:
                 database[table].load(str(folder / f"db.{table}"))
             except Exception as error:
-                reason = f"cannot be read ({_first_line(error)}); {_LAYOUT}"
+                reason = f"cannot be read ({_first_line(error)}); expected {_LAYOUT}"
                 raise RequestError(f"{root}: the table db.{table} {reason}") from error
     return database
+
+
+def _check_table(root: Path, table: str) -> None:
+    """Check that a table is there in a form that is read, and that its times are durations."""
+    files = [root / f"db.{table}{suffix}" for suffix in (".parquet", ".csv", ".pkl")]
+    *readable, pickled = files
+    there = next((file for file in readable if file.is_file()), None)
+    if there is not None:
+        _check_times(there)
+    elif pickled.is_file():
+        raise RequestError(
+            f"{pickled}: is a pickle, which can run code and is not read; save the database with "
+            "audformat.Database.save(root, storage_format='csv')"
+        )
+    else:
+        raise RequestError(f"{root}: has no db.{table}.csv or db.{table}.parquet")
+
+
+def _check_times(file: Path) -> None:
+    """Refuse start and end that are bare numbers: they would be read as nanoseconds."""
+    read = read_parquet if file.suffix == ".parquet" else read_delimited
+    for record in read(file).records:
+        for column in ("start", "end"):
+            if _NUMBER.fullmatch(record.cells.get(column, "")):
+                raise RequestError(
+                    f"{file.parent / record.place}: {column} '{record.cells[column]}' is a number; "
+                    "audformat writes times as durations, such as 0 days 00:00:01.5. Convert "
+                    f"seconds with pandas.to_timedelta(table['{column}'], unit='s')"
+                )
 
 
 @contextmanager
@@ -164,9 +199,7 @@ def _rows(root: Path, columns: dict[str, Labels]) -> tuple[list[Row], list[Refus
 
 
 def _row(root: Path, segment: Segment, columns: dict[str, Labels]) -> Row:
-    audio = root / segment.file
-    if not audio.is_file():
-        raise ValueError(f"{segment.file} is missing")
+    audio = locate(root, segment.file)
     if segment.end is not None and segment.end <= segment.start:
         raise ValueError(f"its end, {segment.end:g} s, is not after its start")
     row: Row = {name: one_label(labels, segment) for name, labels in columns.items()}
@@ -183,7 +216,7 @@ def _row(root: Path, segment: Segment, columns: dict[str, Labels]) -> Row:
 def _unlisted(root: Path, database: Database) -> list[Refusal]:
     """Return a refusal for every audio file that no table of the database lists."""
     refused: list[Refusal] = []
-    listed = {root / file for file in database.files}
+    listed = {root / file.replace("\\", "/") for file in database.files}
     for file in find_audio(root, refused):
         if file not in listed:
             reason = "has no label: no table of the database lists it"

@@ -272,7 +272,29 @@ def test_a_pickle_beside_a_table_is_not_opened(tmp_path: Path) -> None:
 
 def test_a_table_that_is_only_a_pickle_is_asked_for_in_another_form(tmp_path: Path) -> None:
     simple(tmp_path, storage="pkl")
-    with pytest.raises(RequestError, match=r"db\.emotion cannot be read .*\.csv or \.parquet"):
+    with pytest.raises(RequestError, match=r"db\.emotion\.pkl: is a pickle.*storage_format='csv'"):
+        read(tmp_path)
+
+
+def test_a_table_that_is_missing_is_named_where_the_user_has_it(tmp_path: Path) -> None:
+    simple(tmp_path)
+    (tmp_path / "db.emotion.csv").unlink()
+    with pytest.raises(RequestError, match=rf"{tmp_path}: has no db\.emotion\.csv or "):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("storage", ["csv", "parquet"])
+@pytest.mark.parametrize("start", [0.5, 1, 1500])
+def test_times_that_are_numbers_are_refused_by_column_and_row(
+    tmp_path: Path, storage: str, start: float
+) -> None:
+    simple(tmp_path, storage)
+    file = tmp_path / f"db.emotion.{storage}"
+    frame = pd.read_csv(file) if storage == "csv" else pd.read_parquet(file)
+    frame = frame.assign(start=start, end=start + 1)
+    frame.to_csv(file, index=False) if storage == "csv" else frame.to_parquet(file)
+    row = 2 if storage == "csv" else 1
+    with pytest.raises(RequestError, match=rf"db\.emotion\.{storage}:{row}: start '{start}' is a"):
         read(tmp_path)
 
 
@@ -296,7 +318,7 @@ def test_a_header_that_is_none_is_named(tmp_path: Path, content: bytes) -> None:
 
 def test_a_root_of_another_layout_is_told_what_is_expected(tmp_path: Path) -> None:
     add(tmp_path, "wav/03a01Fa.wav")
-    with pytest.raises(RequestError, match=r"has no db\.yaml; an audformat database has"):
+    with pytest.raises(RequestError, match=r"has no db\.yaml; expected .* It holds wav/\."):
         read(tmp_path)
 
 
