@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
@@ -51,6 +52,10 @@ def read_ravdess(dataset: DatasetConfig, root: Path, progress: Progress) -> Mani
 
 
 def _row(file: Path) -> Row:
+    if re.fullmatch(r"0[12](-\d\d){6}", file.stem, re.ASCII):
+        raise ValueError(
+            f"is taken from a video (modality {file.stem[:2]}); only 03, audio alone, is used"
+        )
     if _NAMES.match(file)["channel"] == _SONG:
         raise ValueError("is sung, not spoken")
     return _NAMES.row(file)

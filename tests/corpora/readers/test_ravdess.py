@@ -4,6 +4,7 @@ import wave
 from pathlib import Path
 
 import numpy as np
+import pytest
 from helpers.corpus_factory import add, read, refusals, rows, unused
 
 from sercli.features.audio import read_audio
@@ -58,3 +59,11 @@ def test_a_stereo_file_is_read_as_one_channel(tmp_path: Path) -> None:
         audio.setparams((2, 2, 48000, 0, "NONE", ""))
         audio.writeframes(noise.tobytes())
     assert read_audio(Path(file), np.nan, np.nan, 16000).shape == (16000,)
+
+
+@pytest.mark.parametrize("modality", ["01", "02"])
+def test_audio_of_a_video_is_refused_for_its_modality(tmp_path: Path, modality: str) -> None:
+    video = f"Actor_01/{modality}-01-05-01-01-01-01.wav"
+    add(tmp_path, "Actor_01/03-01-05-01-01-01-01.wav", video)
+    reason = f"is taken from a video (modality {modality}); only 03, audio alone, is used"
+    assert refusals(read("ravdess", tmp_path)) == {video: reason}
