@@ -58,7 +58,7 @@ class Axis:
     interval: Interval | None = None
     composed: bool = False
 
-    def word(self, value: Value) -> str:
+    def override(self, value: Value) -> str:
         """Return one of the values as an override."""
         return f"{self.key}={value}"
 

@@ -58,7 +58,7 @@ def test_an_axis_has_its_different_values_in_their_order_and_one_value_is_no_axi
 def test_every_value_of_an_axis_composes(lists: dict[str, list[str]]) -> None:
     overrides = [f"{key}={','.join(listed)}" for key, listed in lists.items()]
     for item in read_sweep([*overrides, "seeds=[0],[1]"]):
-        compose([item.word(item.values[-1]) if isinstance(item, Axis) else item])
+        compose([item.override(item.values[-1]) if isinstance(item, Axis) else item])
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_hydras_grammar_of_several_values(override: str, expected: list[Any]) ->
     found = axis(override)
 
     assert repr(list(found.values)) == repr(expected)  # 1 == 1.0
-    assert found.word(found.text) == override
+    assert found.override(found.text) == override
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_hydras_grammar_of_several_values(override: str, expected: list[Any]) ->
 def test_the_values_of_an_axis_are_overrides_of_a_single_configuration(override: str) -> None:
     found = axis(override)
 
-    assert len({repr(compose([found.word(value)])) for value in found.values}) == 2
+    assert len({repr(compose([found.override(value)])) for value in found.values}) == 2
 
 
 @pytest.mark.parametrize("override", ["arelu.beta=shuffle(range(9))", "seeds=shuffle([0],[1],[2])"])

@@ -166,7 +166,7 @@ def _read_point(file: PlanFile, name: str) -> list[str | Axis]:
     for item in read_sweep(own):
         if isinstance(item, Axis):
             raise RequestError(
-                f"point {name}: '{item.word(item.text)}' has several values; move it to 'sweep'"
+                f"point {name}: '{item.override(item.text)}' has several values; move it to 'sweep'"
             )
     return read_sweep([*file.before, *own, *file.after])
 
@@ -185,7 +185,7 @@ def _check_axes(axes: Sequence[Axis], *, listed: bool) -> None:
     for axis in axes if listed else ():
         if axis.interval is not None:
             raise RequestError(
-                f"'{axis.word(axis.text)}' is an interval, but a grid needs values: "
+                f"'{axis.override(axis.text)}' is an interval, but a grid needs values: "
                 "list them (a=1,2), or use range(start,stop,step)"
             )
     points = math.prod(len(axis.values) for axis in axes)
@@ -199,7 +199,7 @@ def _freeze_all(axes: Sequence[Axis], read: Mapping[str, Sequence[str | Axis]]) 
     bases = {}
     for values in itertools.product(*(axis.values for axis in composed)):
         chosen = {axis.key: value for axis, value in zip(composed, values, strict=True)}
-        words = {axis.key: axis.word(chosen[axis.key]) for axis in composed}
+        words = {axis.key: axis.override(chosen[axis.key]) for axis in composed}
         items = read[str(chosen.get(POINT, ""))]
         every = [item if isinstance(item, str) else words.get(item.key) for item in items]
         overrides = [each for each in every if each is not None]
@@ -216,7 +216,7 @@ def _with_numbers(axis: Axis, base: str) -> Axis:
         return axis
     kind = number_kind(base, axis.key)
     if kind is None:
-        raise RequestError(f"'{axis.word(axis.text)}': {axis.key} is not a number")
+        raise RequestError(f"'{axis.override(axis.text)}': {axis.key} is not a number")
     whole = axis.interval.whole
     if whole is None:
         ends = (axis.interval.low, axis.interval.high)

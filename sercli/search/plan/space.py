@@ -77,7 +77,7 @@ class Space:
         for axis in self.axes:
             if not axis.composed:
                 value = chosen[axis.key]
-                word = axis.word(value)
+                word = axis.override(value)
                 settings[axis.key] = _meaning(word) if isinstance(value, str) else value
                 words.append(word)
         return Point((*overrides_of(self.bases[base]), *words), base, settings, chosen)
@@ -149,7 +149,7 @@ class Space:
 
 def base_name(axes: Sequence[Axis], chosen: Mapping[str, Value]) -> str:
     """Return the name of a frozen configuration: its values of the composed axes."""
-    return " ".join(axis.word(chosen[axis.key]) for axis in axes if axis.composed)
+    return " ".join(axis.override(chosen[axis.key]) for axis in axes if axis.composed)
 
 
 def _axis(values: list[Value], interval: Mapping[str, Any] | None, **plain: Any) -> Axis:
@@ -175,7 +175,7 @@ def _chosen(axis: Axis, parameters: Mapping[str, Any]) -> Value:
             if isinstance(known, int | float) and math.isclose(known, value, abs_tol=1e-12):
                 return known
     raise RequestError(
-        f"'{axis.word(str(value))}' is not in {axis.text}; the study has another space"
+        f"'{axis.override(str(value))}' is not in {axis.text}; the study has another space"
     )
 
 
