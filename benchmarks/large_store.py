@@ -60,12 +60,13 @@ def drop_cache(files: Iterable[Path]) -> None:
 
 
 def timed(what: str, run: Callable[[], object]) -> None:
-    """Print the wall-clock time of ``run``, and the peak memory of the process so far."""
-    began = time.perf_counter()
+    """Print wall-clock and CPU time of ``run``, and the peak memory of the process so far."""
+    began, cpu = time.perf_counter(), time.process_time()
     run()
-    took = time.perf_counter() - began
+    took, cpu = time.perf_counter() - began, time.process_time() - cpu
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    sys.stdout.write(f"{what}: {took:.3f} s; peak memory so far {memory:.0f} MB\n")
+    sys.stdout.write(f"{what}: {took:.3f} s, CPU {cpu:.3f} s; peak memory {memory:.0f} MB\n")
+    sys.stdout.flush()
 
 
 def main(folder: Path, utterances: int) -> None:
