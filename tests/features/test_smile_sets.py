@@ -54,7 +54,7 @@ def package(name: str, level: str) -> opensmile.Smile:
 
 
 def expected(signal: np.ndarray, name: str, level: str) -> np.ndarray:
-    """What the package computes; several levels side by side, as long as the shortest."""
+    """Compute by the package; several levels side by side, as long as the shortest."""
     levels = [package(name, each)(signal, RATE)[0].T for each in OF_THE_PACKAGE[level]]
     shortest = min(map(len, levels))
     return np.concatenate([each[:shortest] for each in levels], axis=1)
