@@ -3,31 +3,31 @@ from __future__ import annotations
 from sercli.errors import Interrupted, RequestError, SercliError, nearest
 
 
-def test_a_near_name_is_offered() -> None:
+def test_nearest_suggests_a_near_name() -> None:
     assert nearest("trainer.stpes", ["seeds", "trainer.steps"]) == " Did you mean 'trainer.steps'?"
 
 
-def test_the_nearest_name_is_found_whatever_its_letters() -> None:
+def test_nearest_ignores_case() -> None:
     assert nearest("relu", ["ReLU", "tanh"]) == " Did you mean 'ReLU'?"
 
 
-def test_where_none_is_near_all_are_listed_sorted() -> None:
+def test_nearest_lists_all_names_if_none_is_near() -> None:
     assert nearest("x", ["tanh", "relu"]) == " Known: relu, tanh."
 
 
-def test_a_long_list_is_cut() -> None:
+def test_nearest_truncates_a_long_list() -> None:
     text = nearest("x", [f"name{n:02d}" for n in range(99)])
     assert text.endswith("name29, ….")
 
 
-def test_where_nothing_is_known_nothing_is_said() -> None:
+def test_nearest_of_no_names_is_empty() -> None:
     assert nearest("x", []) == ""
 
 
-def test_a_senseless_request_and_failed_work_have_their_own_status() -> None:
+def test_invalid_requests_and_failures_have_different_exit_statuses() -> None:
     assert (SercliError.exit_status, RequestError.exit_status) == (1, 2)
     assert issubclass(RequestError, SercliError)
 
 
-def test_an_interruption_is_no_failure() -> None:
+def test_an_interruption_is_not_an_exception() -> None:
     assert not issubclass(Interrupted, Exception)

@@ -85,7 +85,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
     assert names(tmp_path) == ["file"]
 
 
-def test_nobody_sees_a_half_written_file(tmp_path: Path) -> None:
+def test_a_half_written_file_is_never_visible(tmp_path: Path) -> None:
     path = tmp_path / "file"
     seen = []
 

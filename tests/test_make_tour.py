@@ -40,7 +40,7 @@ def shortened(wish: str, *printed: str) -> list[str]:
     return text.splitlines()[3:-1]
 
 
-def test_what_a_command_prints_now_stands_below_it_and_nothing_else_changes() -> None:
+def test_the_output_of_a_command_is_replaced_and_nothing_else() -> None:
     old, new = block("sercli report", "old\n\nolder\n"), block("sercli report", "a\n\nb\n")
 
     assert regenerate(BEFORE + old + AFTER, lambda command: "a\n\nb\n") == BEFORE + new + AFTER
@@ -68,7 +68,7 @@ def test_a_command_over_several_lines_is_one() -> None:
     assert told == block(command, "1\n")
 
 
-def test_a_tour_that_is_told_again_stays_as_it_is() -> None:
+def test_regenerating_twice_changes_nothing() -> None:
     def run(command: str) -> str:
         return "  one  \n\n\n\ntwo\nthree\n"
 
@@ -82,13 +82,13 @@ def test_the_first_lines_are_kept() -> None:
     assert shortened("first 2", "a", "b", "c", "d") == ["a", "b", "…"]
 
 
-def test_lines_that_match_are_kept_and_each_gap_is_marked_as_deep_as_it_is() -> None:
+def test_matching_lines_are_kept_and_gaps_marked_at_their_indentation() -> None:
     printed = ("head", "  gru", "  lstm", "  rnn", "  li_gru", "tail")
 
     assert shortened("keep gru", *printed) == ["…", "  gru", "  …", "  li_gru", "…"]
 
 
-def test_a_gap_keeps_its_distance_from_what_stands_around_it() -> None:
+def test_a_gap_keeps_the_empty_lines_around_it() -> None:
     printed = ("gru", "", "a", "", "b", "", "li_gru", "c", "", "gru")
 
     assert shortened("keep gru", *printed) == ["gru", "", "…", "", "li_gru", "…", "", "gru"]
@@ -98,18 +98,18 @@ def test_all_lines_from_a_match_on_are_kept() -> None:
     assert shortened("from ^b", "a b", "a", "b", "a", "b") == ["…", "b", "a", "b"]
 
 
-def test_a_line_is_kept_if_any_of_the_wishes_keeps_it() -> None:
+def test_a_line_is_kept_if_any_selection_keeps_it() -> None:
     printed = ("a", "b", "c", "d", "e", "f")
 
     assert shortened("first 1; keep c|d; from f", *printed) == ["a", "…", "c", "d", "…", "f"]
 
 
-def test_where_only_empty_lines_are_left_out_nothing_marks_it() -> None:
+def test_left_out_empty_lines_are_not_marked() -> None:
     assert shortened("keep a|b", "a", "", "b") == ["a", "", "b"]
 
 
 @pytest.mark.parametrize("wrong", ["frist 3", "first", "keep", "until x", "first 2 keep a"])
-def test_a_comment_that_is_not_understood_is_refused_before_anything_runs(wrong: str) -> None:
+def test_an_invalid_comment_is_refused_before_anything_runs(wrong: str) -> None:
     text = block("sercli extract") + block("sercli train", wish=f"first 1; {wrong}")
 
     def run(command: str) -> str:

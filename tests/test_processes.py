@@ -85,7 +85,7 @@ def test_a_worker_is_prepared_once_before_its_first_work(tmp_path: Path) -> None
         assert pool.submit(os.getcwd).result() == "/"
 
 
-def test_a_worker_is_a_fresh_process_and_no_copy_of_this_one() -> None:
+def test_a_worker_is_spawned_and_not_forked() -> None:
     usual = sys.getrecursionlimit()
     sys.setrecursionlimit(usual + 123)
     try:
@@ -95,7 +95,7 @@ def test_a_worker_is_a_fresh_process_and_no_copy_of_this_one() -> None:
         sys.setrecursionlimit(usual)
 
 
-def test_stopped_workers_end_in_the_middle_of_their_work() -> None:
+def test_stop_workers_kills_busy_workers() -> None:
     pool = worker_pool(1)
     worker = pool.submit(os.getpid).result()
     sleep = pool.submit(time.sleep, 600)
@@ -108,13 +108,13 @@ def test_stopped_workers_end_in_the_middle_of_their_work() -> None:
     assert is_gone(worker)
 
 
-def test_stopping_a_pool_that_has_not_begun_is_nothing() -> None:
+def test_stopping_an_idle_pool_does_nothing() -> None:
     pool = worker_pool(2)
     stop_workers(pool)
     pool.shutdown()
 
 
-def test_cores_are_those_that_this_process_may_use() -> None:
+def test_available_cores_are_those_of_this_process() -> None:
     allowed = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(allowed)})
@@ -133,7 +133,7 @@ def test_sigterm_does_not_reach_a_worker_of_a_pool_from_its_first_moment() -> No
         assert pool.submit(os.getpid).result(timeout=20) == worker
 
 
-def test_where_one_worker_of_a_pool_is_killed_the_others_do_not_outlive_the_pool() -> None:
+def test_the_others_do_not_outlive_a_pool_of_which_one_worker_is_killed() -> None:
     with worker_pool(2) as pool:
         sleep = pool.submit(time.sleep, 600)
         victim = pool.submit(os.getpid).result()
@@ -182,7 +182,7 @@ def say_who_hears(path: Path) -> int:
     return 0
 
 
-def test_a_single_worker_hears_sigterm_and_no_ctrl_c(tmp_path: Path) -> None:
+def test_a_single_worker_receives_sigterm_but_no_ctrl_c(tmp_path: Path) -> None:
     start_worker(say_who_hears, tmp_path / "heard").join(timeout=20)
     assert (tmp_path / "heard").read_text() == "{'SIGINT': False, 'SIGTERM': True}"
 

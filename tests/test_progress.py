@@ -54,7 +54,7 @@ def test_a_note_is_one_plain_line_on_standard_error(capsys: pytest.CaptureFixtur
     assert captured.err == f"3 of 8 [bold]folds[/bold] were done; {'a long line ' * 20}\n"
 
 
-def test_where_nobody_looks_there_is_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_bar_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress().task("steps", 10) as task:
         task.advance(5)
         task.describe("more steps")
@@ -62,7 +62,7 @@ def test_where_nobody_looks_there_is_no_bar(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_terminal_shows_what_is_done_and_clears_it_in_the_end(terminal: Terminal) -> None:
+def test_a_terminal_shows_a_bar_and_clears_it(terminal: Terminal) -> None:
     with terminal, Progress().task("training [x]", 10) as task:
         task.advance(4)
         task.advance()
@@ -80,7 +80,7 @@ def test_hours_are_shown_as_hours(terminal: Terminal) -> None:
         assert terminal.comes_to_show("0.50/1.25 h")
 
 
-def test_tasks_nest_and_a_note_stands_above_them(terminal: Terminal) -> None:
+def test_tasks_nest_and_notes_are_above_them(terminal: Terminal) -> None:
     with terminal:
         progress = Progress()
         with progress.task("points", 2) as outer:

@@ -40,7 +40,7 @@ class WithoutSettings(nn.Module):
     """A part that inherits the constructor of `nn.Module`."""
 
 
-def test_settings_and_what_the_program_gives_reach_the_part() -> None:
+def test_settings_and_given_arguments_reach_the_part() -> None:
     part = build("part", Part, {"name": "part", "size": 3, "kind": "b"}, given="x")
     assert (part.seen["size"], part.seen["kind"], part.given) == (3, "b", "x")
 
@@ -72,7 +72,7 @@ def test_a_value_of_the_right_type_is_taken_as_it_is(setting: str, value: Any) -
 
 
 @pytest.mark.parametrize("setting", ["share", "limit"])
-def test_an_int_stands_for_a_float(setting: str) -> None:
+def test_an_int_is_accepted_for_a_float(setting: str) -> None:
     found = build("part", Part, {setting: 2}).seen[setting]
     assert found == 2.0
     assert isinstance(found, float)

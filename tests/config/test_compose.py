@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hydra import compose as hydra_compose
 from omegaconf import OmegaConf
 
 from sercli.config.compose import GROUPS, compose, list_choices, to_yaml
@@ -37,6 +38,26 @@ def test_overrides_change_what_they_name() -> None:
     assert config.optim.clip_norm is None
 
 
+def test_values_do_not_leak_into_the_next_composition() -> None:
+    before = compose([])
+    compose(["trainer.steps=7", "dataset.classes={fru: anger}", "~dataset.classes.exc"])
+    assert compose([]) == before
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["trainer.steps=7", "seeds=[1,2]", "optim.clip_norm=null", "arelu.alpha=0.3"],
+        ["model=iaan", "activation=prelu", "activation.slope=0.3", "trainer=iaan"],
+        ["model.hidden=3", "model=bigru_att_small", "cell=lstm", "dataset.root=${paths.data}/x"],
+        ["++dataset.classes.fru=anger", "~dataset.classes.exc", "dataset.context.choose=none"],
+    ],
+)
+def test_setting_values_in_a_copy_equals_composing_all_by_hydra(overrides: list[str]) -> None:
+    whole = OmegaConf.to_object(hydra_compose("config", overrides))
+    assert compose(overrides) == whole
+
+
 def test_the_arelu_node_sets_the_activation() -> None:
     config = compose(["activation=arelu", "arelu.alpha=0", "arelu.alpha_min=0", "arelu.learn=no"])
     assert config.activation == {
@@ -65,7 +86,7 @@ def test_every_choice_of_every_group_composes(choice: str) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_every_choice_says_in_its_first_line_what_it_is(path: Path) -> None:
+def test_the_first_line_of_every_choice_describes_it(path: Path) -> None:
     first = path.read_text(encoding="utf-8").removeprefix("# @package _global_\n").split("\n")[0]
     described = {choice.name: choice.description for choice in list_choices(path.parent.name)}
     assert first.startswith("# ")
@@ -179,7 +200,7 @@ def test_the_edge_of_a_range_is_allowed(override: str) -> None:
 
 
 @pytest.mark.parametrize("override", ["foo", "a=b=c", "trainer.steps=[", "x={", "a b=1"])
-def test_what_is_no_override_is_refused(override: str) -> None:
+def test_text_that_is_not_an_override_is_refused(override: str) -> None:
     assert refusal(override) == (
         f"'{override}' is not an override; write KEY=VALUE, as in trainer.steps=500"
     )
@@ -225,7 +246,7 @@ def test_emotions_can_be_added_to_and_removed_from_the_task(override: str) -> No
         ("~seeds", "'~seeds': only emotions under dataset.classes can be removed"),
     ],
 )
-def test_nothing_else_can_be_added_or_removed(override: str, message: str) -> None:
+def test_keys_of_closed_nodes_cannot_be_added_or_removed(override: str, message: str) -> None:
     assert refusal(override).startswith(message)
 
 

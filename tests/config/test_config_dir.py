@@ -64,7 +64,9 @@ def _folder(tmp_path: Path) -> Path:
     return tmp_path / "mine"
 
 
-def test_it_adds_choices_beside_the_packaged_ones(sercli: InProcessShell, folder: Path) -> None:
+def test_a_config_dir_adds_choices_to_the_packaged_ones(
+    sercli: InProcessShell, folder: Path
+) -> None:
     config = shown(sercli, "--config-dir", folder, "activation=steep", "activation.slope=0.6")
     assert config["activation"] == {"name": "leaky_relu", "slope": 0.6}
     listed = json.dumps(sercli.json("config", "groups", "--config-dir", folder))
@@ -72,19 +74,19 @@ def test_it_adds_choices_beside_the_packaged_ones(sercli: InProcessShell, folder
     assert "Hyperbolic tangent" in listed
 
 
-def test_it_shadows_packaged_choices(sercli: InProcessShell, folder: Path) -> None:
+def test_a_config_dir_shadows_packaged_choices(sercli: InProcessShell, folder: Path) -> None:
     assert shown(sercli, "trainer=smoke")["trainer"]["steps"] == 20
     assert shown(sercli, "--config-dir", folder, "trainer=smoke")["trainer"]["steps"] == 1
 
 
-def test_it_may_be_relative_and_come_after_the_overrides(
+def test_a_config_dir_may_be_relative_and_come_after_the_overrides(
     sercli: InProcessShell, folder: Path
 ) -> None:
     config = shown(sercli, "activation=steep", "--config-dir", folder.name)
     assert config["activation"]["name"] == "leaky_relu"
 
 
-def test_a_missing_folder_is_refused(sercli: InProcessShell, tmp_path: Path) -> None:
+def test_a_missing_config_dir_is_refused(sercli: InProcessShell, tmp_path: Path) -> None:
     line = sercli.refused("config", "show", "--config-dir", tmp_path / "nowhere")
     assert line == f"sercli: --config-dir {tmp_path / 'nowhere'} is not a folder"
 

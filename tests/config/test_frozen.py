@@ -66,7 +66,7 @@ def refusal(text: str, **given: Any) -> str:
 
 @given(chosen)
 @settings(max_examples=12, deadline=None)
-def test_setting_a_leaf_later_is_as_good_as_composing_it(values: dict[str, Any]) -> None:
+def test_thawing_a_setting_equals_composing_it(values: dict[str, Any]) -> None:
     words = [word(key, value) for key, value in values.items()]
 
     expected = compose(["activation=arelu", "cell=gru_tf", "seeds=[3]", *words])
@@ -101,13 +101,13 @@ def test_a_frozen_text_needs_no_default_of_the_code() -> None:
     assert set(leaves_of(ARELU)) == keys(asdict(thaw(ARELU, {})))
 
 
-def test_it_says_what_it_was_composed_of() -> None:
+def test_a_frozen_text_holds_overrides_and_choices() -> None:
     assert overrides_of(ARELU) == ("activation=arelu", "cell=gru_tf", "seeds=[3]")
     assert choices_of(ARELU)["cell"] == "gru_tf"
     assert choices_of(ARELU)["model"] == "iaan_small"
 
 
-def test_a_text_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frozen_text_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     text = freeze(["activation=arelu", "experiment=once"])
     thaw(text, {})
     monkeypatch.setattr(yaml, "safe_load", lambda text: pytest.fail("read again"))
@@ -115,7 +115,7 @@ def test_a_text_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert thaw(text, {"arelu.alpha": 0.25}).activation["alpha"] == 0.25
 
 
-def test_what_is_done_to_one_configuration_does_not_reach_the_next() -> None:
+def test_changes_of_a_thawed_configuration_do_not_reach_the_next() -> None:
     thaw(ARELU, {"arelu.alpha": 0.25}).activation["alpha"] = 7
     thaw(ARELU, {}).seeds.append(7)
 
@@ -154,7 +154,9 @@ def test_an_invalid_setting_is_refused_by_name(key: str, value: Any, message: st
         "${a",
     ],
 )
-def test_nothing_in_a_text_is_called(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resolver_in_a_frozen_text_is_refused(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os.environ, "get", lambda *key: pytest.fail("asked the environment"))
     page = yaml.safe_load(ARELU)
     page["configuration"]["experiment"] = value
@@ -169,7 +171,7 @@ def test_a_resolver_is_refused_before_anything_is_frozen() -> None:
         freeze(["paths.data=${oc.env:HOME}"])
 
 
-def test_a_value_that_is_still_missing_can_be_set_and_else_is_refused() -> None:
+def test_a_missing_value_must_be_set_to_thaw() -> None:
     page = yaml.safe_load(ARELU)
     page["configuration"]["dataset"]["root"] = "???"
     text = yaml.safe_dump(page)
@@ -196,7 +198,7 @@ def test_a_relative_reference_is_followed() -> None:
         ("{overrides: [], choices: {}, configuration: {seeds: x}}", "seeds"),
     ],
 )
-def test_a_damaged_text_is_refused(text: str, message: str) -> None:
+def test_a_damaged_frozen_text_is_refused(text: str, message: str) -> None:
     assert message in refusal(text)
 
 
@@ -215,5 +217,5 @@ def test_a_damaged_text_is_refused(text: str, message: str) -> None:
         ("seeds", None),
     ],
 )
-def test_a_setting_knows_its_kind_of_number(key: str, kind: type | None) -> None:
+def test_number_kind_is_that_of_the_schema_or_the_value(key: str, kind: type | None) -> None:
     assert number_kind(ARELU, key) is kind

@@ -18,7 +18,7 @@ NESTED = st.recursive(LEAVES, lambda inner: st.dictionaries(NAMES, inner, max_si
 MAPPINGS = st.dictionaries(NAMES, NESTED, max_size=3)
 
 
-def test_leaves_are_named_by_dots() -> None:
+def test_flatten_names_leaves_by_dotted_keys() -> None:
     nested = {"optim": {"lr": 0.1, "more": {"deep": None}}, "seeds": [0, 1], "options": {}}
     assert flatten(nested) == {
         "optim.lr": 0.1,

@@ -9,7 +9,7 @@ from sercli.config.run_key import run_key
 from sercli.errors import RequestError
 
 
-def test_workers_run_on_this_machine_unless_told_otherwise() -> None:
+def test_workers_run_on_this_machine_by_default() -> None:
     assert compose([]).launcher.name == "local"
     assert compose(["launcher=submitit"]).launcher.name == "submitit"
 
@@ -21,7 +21,7 @@ def test_any_option_of_sbatch_can_be_given() -> None:
     assert launcher.sbatch == {"qos": "long", "mail-type": "END"}
 
 
-def test_the_launcher_is_no_part_of_the_key_of_a_run() -> None:
+def test_the_launcher_is_not_part_of_the_run_key() -> None:
     there = compose(["launcher=submitit", "launcher.array=9", "launcher.sbatch.qos=long"])
     assert run_key(there, "data") == run_key(compose([]), "data")
 
@@ -40,7 +40,7 @@ def test_the_launcher_is_no_part_of_the_key_of_a_run() -> None:
         ("launcher=slurm", "unknown launcher 'slurm'. Known: local, submitit."),
     ],
 )
-def test_a_launcher_that_cannot_be_is_refused(override: str, message: str) -> None:
+def test_an_invalid_launcher_is_refused(override: str, message: str) -> None:
     with pytest.raises(RequestError) as error:
         compose(["launcher=submitit", override] if "." in override else [override])
     assert str(error.value).startswith(message)

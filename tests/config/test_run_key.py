@@ -92,7 +92,7 @@ def test_every_value_that_can_change_a_result_changes_the_key_and_no_other(path:
         "dataset.root=elsewhere",
     ],
 )
-def test_where_and_under_which_name_a_run_is_done_does_not_change_its_key(override: str) -> None:
+def test_folders_device_and_experiment_do_not_change_the_key(override: str) -> None:
     assert key(override) == key()
 
 
@@ -137,7 +137,7 @@ def test_other_data_change_the_key() -> None:
     assert key(fingerprint="other") != key(fingerprint="data")
 
 
-def test_a_default_that_is_written_out_is_the_same_run() -> None:
+def test_an_explicit_default_gives_the_same_key() -> None:
     assert key("model=iaan_small", "optim.lr=0.001", "arelu.alpha=1e-2") == key()
 
 

@@ -87,7 +87,7 @@ def test_every_value_of_an_axis_composes(lists: dict[str, list[str]]) -> None:
         ("dataset.options={seed:1},{seed:2}", ["{seed:1}", "{seed:2}"]),
     ],
 )
-def test_hydras_grammar_of_several_values(override: str, expected: list[Any]) -> None:
+def test_values_of_each_form_of_hydras_grammar(override: str, expected: list[Any]) -> None:
     found = axis(override)
 
     assert repr(list(found.values)) == repr(expected)  # 1 == 1.0
@@ -131,9 +131,7 @@ def test_a_shuffled_axis_keeps_its_values(override: str) -> None:
         ("model.hidden=float(interval(8,64))", Interval(8, 64, whole=False)),
     ],
 )
-def test_an_interval_has_two_ends_and_perhaps_a_scale_and_a_kind(
-    override: str, expected: Interval
-) -> None:
+def test_an_interval_has_bounds_a_scale_and_a_type(override: str, expected: Interval) -> None:
     assert axis(override).interval == expected
     assert axis(override).values == ()
 
@@ -154,7 +152,7 @@ def test_fixed_overrides_stay_in_their_place() -> None:
         (["+dataset.classes.fru=anger", "dataset.classes.fru=sadness"], None),
     ],
 )
-def test_of_two_overrides_of_a_key_the_later_counts_unless_it_adds_to_the_earlier(
+def test_the_later_of_two_overrides_of_a_key_counts_unless_they_merge(
     overrides: list[str], expected: list[str] | None
 ) -> None:
     found = [item.text if isinstance(item, Axis) else item for item in read_sweep(overrides)]
@@ -177,9 +175,7 @@ def test_of_two_overrides_of_a_key_the_later_counts_unless_it_adds_to_the_earlie
         (["++arelu.alpha=0.1,0.2"], True),
     ],
 )
-def test_what_changes_more_than_one_leaf_set_last_is_composed(
-    overrides: list[str], composed: bool
-) -> None:
+def test_an_axis_over_several_leaves_is_composed(overrides: list[str], composed: bool) -> None:
     assert axis(*overrides).composed is composed
 
 
@@ -219,5 +215,5 @@ def test_a_setting_of_one_of_the_swept_choices_is_known() -> None:
         ("~model.hidden=1,2", "only emotions under dataset.classes can be removed"),
     ],
 )
-def test_what_is_no_axis_is_refused(override: str, message: str) -> None:
+def test_an_invalid_axis_is_refused(override: str, message: str) -> None:
     assert message in refusal(override)
