@@ -30,20 +30,23 @@ _OLDEST = (8, 0)
 def run(cell: Cell, recurrences: Sequence[Recurrence]) -> list[Unrolled]:
     """Run recurrences on a GPU; those of equal shapes in one launch.
 
-    Products of float32 are as precise as ``torch.set_float32_matmul_precision`` says. Under
-    bfloat16 autocast, their numbers are bfloat16; sums and states stay float32.
+    Products of float32 are as precise as ``torch.set_float32_matmul_precision`` says; at
+    ``highest``, where weights are not in registers, each is a sum of three products in TF32, whose
+    errors are those of float32. Under bfloat16 autocast, the numbers of products are bfloat16.
+    Sums and states stay float32.
 
     Raises:
         NoKernelError: The kernels lack the cell, the activation, the type of number, or do not
             run on the device; the message says why, in part of a sentence.
         RequestError: An activation does not fit the states.
     """
+    weights = [each.weights.hidden for each in recurrences]
+    for device, dtype, hidden in {(each.device, each.dtype, each.shape[1]) for each in weights}:
+        _check(cell, device)
+        if dtype is not torch.float32:
+            raise NoKernelError(f"the kernel has no {dtype}")
+        _check_size(cell, hidden, device)
     for each in recurrences:
-        weight = each.weights.hidden
-        _check(cell, weight.device)
-        if weight.dtype is not torch.float32:
-            raise NoKernelError(f"the kernel has no {weight.dtype}")
-        _check_size(cell, weight.shape[1], weight.device)
         if isinstance(known := _loaded.get(each.activation), NoKernelError):
             raise known.again()
     numbers = coefficients(recurrences)  # asked only if the eager loop will not ask again: noise
@@ -115,7 +118,7 @@ def _precision(device: torch.device) -> str:
     kind = device.type
     if torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) is torch.bfloat16:
         return "bf16"
-    return "ieee" if torch.get_float32_matmul_precision() == "highest" else "tf32"
+    return "tf32x3" if torch.get_float32_matmul_precision() == "highest" else "tf32"
 
 
 _loaded: WeakKeyDictionary[nn.Module, TritonActivation | NoKernelError] = WeakKeyDictionary()
@@ -177,7 +180,7 @@ def _run(
         lengths,
         lengths.argsort(dim=1, descending=True) if padded else nothing,
     )
-    states, *final = (each.unbind(0) for each in launch.unroll(call, x, operands))
+    states, *final = map(_apart, launch.unroll(call, x, operands))
     return [Unrolled(own, tuple(ends)) for own, *ends in zip(states, *final, strict=True)]
 
 
@@ -215,7 +218,7 @@ def _projected(cell: Cell, group: Sequence[Recurrence]) -> Tensor:
 
 
 def _bias(cell: Cell, recurrence: Recurrence) -> Tensor | None:
-    """All bias that does not meet the state, (gates·H,)."""
+    """Return the sum of the biases that are added outside of the step, (gates·H,)."""
     own, recurrent = recurrence.weights.input_bias, recurrence.weights.hidden_bias
     if cell.inner_bias or recurrent is None:
         return own
@@ -223,7 +226,7 @@ def _bias(cell: Cell, recurrence: Recurrence) -> Tensor | None:
 
 
 def _real(recurrence: Recurrence) -> Tensor:
-    """The inputs with zeros in the padding, so that its gradient is zero whatever stood there."""
+    """Return the inputs with zeros in the padding, whose gradient is then zero."""
     inputs = recurrence.inputs
     if not recurrence.padded:
         return inputs
@@ -235,8 +238,13 @@ def _stack(tensors: Sequence[Tensor]) -> Tensor:
     return tensors[0].unsqueeze(0) if len(tensors) == 1 else torch.stack(list(tensors))
 
 
+def _apart(tensor: Tensor) -> tuple[Tensor, ...]:
+    """Undo `_stack`; the gradient of a single one is not copied."""
+    return (tensor.squeeze(0),) if len(tensor) == 1 else tensor.unbind(0)
+
+
 def _stacked(numbers: Sequence[tuple[Tensor, ...]], like: Tensor) -> Tensor:
-    """The coefficients as (G, number, 1 or B, 1 or H)."""
+    """Return the coefficients as (G, number, 1 or B, 1 or H)."""
     flat = [each for own in numbers for each in own]
     if not flat:
         return like.new_empty(len(numbers), 0, 1, 1)

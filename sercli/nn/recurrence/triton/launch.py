@@ -65,7 +65,7 @@ class KernelCall:
         cell: Name of the cell.
         activation: Its activation.
         forwards: Number of recurrences that run forwards; the reversed ones follow them.
-        precision: Precision of products: ``ieee``, ``tf32`` or ``bf16``.
+        precision: Precision of products: ``tf32x3``, ``tf32`` or ``bf16``.
         dtype: Dtype of the projected inputs.
         keep: True if gradients may be asked for.
         started: True if initial states are given.
@@ -389,7 +389,7 @@ class _Back:
         inputs = self._kept[:, self._cell.candidate]
         sums = d_value.new_zeros(*coefficients.shape[:2], chunks, batch, hidden)
         _start(
-            (call.activation.gradients,),
+            call.activation.gradients,
             (blocks, recurrences, chunks),
             (
                 *(inputs, inputs.stride(0), d_value, coefficients, *_strides(coefficients)),
@@ -415,7 +415,7 @@ _compiled: dict[Hashable, Any] = {}
 
 
 def _start(
-    which: tuple[Any, ...],
+    function: Any,
     grid: tuple[int, int, int],
     arguments: Sequence[Any],
     constants: dict[str, Any],
@@ -424,18 +424,18 @@ def _start(
     """Launch a kernel. Later launches alike skip triton's own search for the compiled one.
 
     Args:
-        which: The kernel, and whatever else the values of the constants follow from.
+        function: The kernel.
         grid: Programs along each axis.
         arguments: Of the kernel, before the constants.
         constants: The rest, in the kernel's order.
         options: Of the launch.
     """
     first = next(each for each in arguments if isinstance(each, Tensor))
-    key = first.device.index, *map(id, which), *_special(arguments), *options.values()
-    key = (*key, *(each for each in constants.values() if isinstance(each, int | str)))
+    values = *constants.values(), *options.values()
+    key = function, first.device.index, *_special(arguments), *values
     known = _compiled.get(key)
     if known is None:
-        _compiled[key] = which[0][grid](*arguments, **constants, **options)
+        _compiled[key] = function[grid](*arguments, **constants, **options)
     else:
         known[grid](*arguments, *constants.values())
 
@@ -454,14 +454,14 @@ def _special(arguments: Sequence[Any]) -> list[Hashable]:
 
 @dataclass(frozen=True)
 class _Launch:
-    """One launch of a kernel: some recurrences of a call.
+    """A launch of a kernel for some recurrences of a call.
 
     Attributes:
         call: The call.
-        members: Which recurrences.
-        total: How many the call has.
-        layout: How they are cut into programs.
-        tiles: Tiles of sequences of a recurrence.
+        members: The recurrences.
+        total: Recurrences of the call.
+        layout: The sizes of the programs.
+        tiles: Tiles of sequences per recurrence.
     """
 
     call: KernelCall
@@ -476,7 +476,7 @@ class _Launch:
         return int(self.members.stop - self.members.start)
 
     def of(self, *arguments: Any) -> list[Any]:
-        """Return arguments, of every tensor only the members' part."""
+        """Return arguments, each tensor cut to the members."""
         if self.size == self.total:
             return list(arguments)
         return [each[self.members] if isinstance(each, Tensor) else each for each in arguments]
@@ -514,7 +514,7 @@ class _Launch:
             "PADDED": call.padded,
         }
         _start(
-            (function, call.kernel, call.activation),
+            function,
             (tiles * cut.slices, 1, 1),
             [*arguments, room, counters, forwards, self.size, steps, batch, self.tiles],
             constants | (last or {}),
@@ -536,7 +536,7 @@ def _launches(call: KernelCall, operands: Operands, shape: torch.Size) -> list[_
 def layout_for(
     cell: str, recurrences: int, batch: int, hidden: int, precision: str, device: torch.device
 ) -> Layout:
-    """Return how a call is cut into programs.
+    """Return the sizes of the programs of a call.
 
     Raises:
         NoKernelError: There are too many units.

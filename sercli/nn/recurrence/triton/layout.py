@@ -1,8 +1,8 @@
-"""How the work of a call is cut into programs.
+"""The sizes of the programs of a call.
 
 The recurrent weights of a program stay on its multiprocessor for the whole sequence: in registers,
-a sequence to a program, where those of all units fit; else in shared memory, for products of tiles
-of sequences; and where they do not fit there either, each program has a slice of the units.
+one sequence per program, where they fit; else in shared memory, for products of tiles of sequences
+on the tensor cores. Where the weights of all units do not fit, each program has a slice of units.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+from sercli.errors import RequestError
 from sercli.nn.recurrence.cpp.build import NoKernelError
 
 _THREADS = 32
@@ -18,18 +19,17 @@ _NUMBERS = 128, 192
 """Weights that a thread holds in its 255 registers: preferably, and at most."""
 
 _CROWD = 4
-"""Sequences per multiprocessor beyond which tensor cores beat registers."""
+"""Sequences per multiprocessor beyond which products in low precision run on tensor cores."""
 
 _SHARE = 0.88
-"""Share of the shared memory that weights may take; products need some beside them."""
+"""Share of the shared memory that weights may take; the states need some beside them."""
+
+_ROWS = 16
+"""Rows of a product on tensor cores."""
 
 _LARGEST_TILE = 16
 _LARGEST_WHOLE = 128
 _LARGEST_SLICE = 16
-_MOST_SUMS = 256
-"""Rows × units of a product in float32 where several programs share a tile: beyond these, threads
-run out of registers."""
-
 _MOST_UNITS = 512
 
 
@@ -45,6 +45,9 @@ class Layout:
             weights are in registers.
         warps: Warps of a program.
         at_once: Recurrences of a launch.
+
+    Raises:
+        RequestError: The slices do not make up the width.
     """
 
     rows: int
@@ -53,6 +56,10 @@ class Layout:
     parts: int
     warps: int
     at_once: int
+
+    def __post_init__(self) -> None:
+        if self.units > self.width or self.width % self.units:
+            raise RequestError(f"slices of {self.units} units do not make up {self.width}")
 
     @property
     def slices(self) -> int:
@@ -77,7 +84,7 @@ def choose(
         batch: B.
         hidden: H.
         gates: Blocks of H rows in the weights.
-        precision: Precision of products: ``ieee``, ``tf32`` or ``bf16``.
+        precision: Precision of products: ``tf32x3``, ``tf32`` or ``bf16``.
         processors: Multiprocessors of the device.
         shared: Bytes of shared memory that a program can have.
 
@@ -87,24 +94,22 @@ def choose(
     if hidden > _MOST_UNITS:
         raise NoKernelError(f"the kernel takes {_MOST_UNITS} units, not {hidden}")
     width = max(16, 1 << (hidden - 1).bit_length())
-    crowded = recurrences * batch > _CROWD * processors
-    warps = _warps_for_registers(gates * width * width)
-    if warps and (precision == "ieee" or not crowded):
-        return Layout(1, width, width, 0, warps, recurrences)
+    sequences = recurrences * batch
+    if precision == "tf32x3" or sequences <= _CROWD * processors:
+        if warps := _warps_for_registers(gates * width * width):
+            return Layout(1, width, width, 0, warps, recurrences)
+        warps = _warps_for_registers(gates * width * width // 2)
+        if warps and 2 * sequences <= processors:
+            return Layout(1, width, width // 2, 0, warps, recurrences)
     units = width if width <= _LARGEST_WHOLE else _LARGEST_SLICE
     size = 2 if precision == "bf16" else 4
     while gates * width * units * size > _SHARE * shared:
         units //= 2
     slices = width // units
-    smallest = 4 if precision == "ieee" else 16  # of tensor cores
-    rows = smallest
-    largest = _LARGEST_TILE
-    if slices > 1 and precision == "ieee":
-        largest = max(smallest, min(largest, _MOST_SUMS // units))
-    while rows < largest and recurrences * -(-batch // rows) * slices > processors:
-        rows *= 2
-    at_once = recurrences
+    rows, at_once = _ROWS, recurrences
     if slices > 1:  # all programs that wait for each other must run at the same time
+        while rows < _LARGEST_TILE and recurrences * -(-batch // rows) * slices > processors:
+            rows *= 2
         at_once = max(1, processors // (-(-batch // rows) * slices))
     parts = 1 if width <= _LARGEST_WHOLE else max(1, min(width // 32, 4096 // (rows * units)))
     return Layout(rows, width, units, parts, 8, at_once)
