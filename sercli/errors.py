@@ -39,6 +39,13 @@ def one_line(error: object) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def close(wrong: str, known: Iterable[str]) -> str | None:
+    """Return the known name that resembles a wrong one most; None if none does."""
+    by_lower = {name.casefold(): name for name in sorted(known)}
+    found = difflib.get_close_matches(wrong.casefold(), by_lower, n=1, cutoff=0.6)
+    return by_lower[found[0]] if found else None
+
+
 def nearest(wrong: str, known: Iterable[str]) -> str:
     """Suggest the known name that the user may have meant.
 
@@ -52,10 +59,9 @@ def nearest(wrong: str, known: Iterable[str]) -> str:
     ' Known: relu, tanh.'
     """
     names = sorted(known)
-    by_lower = {name.casefold(): name for name in names}
-    close = difflib.get_close_matches(wrong.casefold(), by_lower, n=1, cutoff=0.6)
-    if close:
-        return f" Did you mean '{by_lower[close[0]]}'?"
+    found = close(wrong, names)
+    if found is not None:
+        return f" Did you mean '{found}'?"
     more = ", …" if len(names) > _LISTED else ""
     return f" Known: {', '.join(names[:_LISTED])}{more}." if names else ""
 

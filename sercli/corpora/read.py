@@ -7,7 +7,7 @@ from pathlib import Path
 from sercli.config.schema import DatasetConfig
 from sercli.corpora.manifest import Manifest
 from sercli.corpora.readers import READERS
-from sercli.errors import RequestError
+from sercli.errors import RequestError, close
 from sercli.progress import SILENT, Progress
 
 
@@ -19,7 +19,9 @@ def read_corpus(dataset: DatasetConfig, progress: Progress = SILENT) -> Manifest
 
     Raises:
         RequestError: The reader is unknown; the root is not set, missing or empty, or has
-            another layout; or no utterance belongs to a class of the task.
+            another layout; no utterance belongs to a class of the task; or ``dataset.classes``
+            names an emotion that no utterance has. If rows were refused or the corpus is a known
+            one, only a name that resembles an unused emotion is an error.
     """
     reader = READERS[dataset.reader]
     root = _root(dataset)
@@ -28,6 +30,7 @@ def read_corpus(dataset: DatasetConfig, progress: Progress = SILENT) -> Manifest
     manifest = reader(dataset, root, progress)
     if manifest.targets.empty:
         raise RequestError(_no_target(manifest, dataset))
+    _check_classes(manifest, dataset, progress)
     return manifest
 
 
@@ -48,6 +51,25 @@ def _check_not_empty(root: Path, setting: str) -> None:
         raise RequestError(f"{setting}: cannot be read ({error.strerror})") from error
     if empty:
         raise RequestError(f"{setting}: is empty")
+
+
+def _check_classes(manifest: Manifest, dataset: DatasetConfig, progress: Progress) -> None:
+    emotions = set(manifest.table["emotion"].unique())
+    unused = emotions - set(dataset.classes)
+    written = dataset.reader == "manifest"
+    for code in dataset.classes:
+        if code in emotions:
+            continue
+        meant = close(code, unused)
+        text = (
+            f"dataset.classes: no utterance has the emotion '{code}'."
+            + (f" Did you mean '{meant}'?" if meant else "")
+            + f" Emotions found: {', '.join(sorted(emotions))}"
+        )
+        if meant or (written and not manifest.refused):
+            raise RequestError(text)
+        if written:
+            progress.note(f"{text}; {len(manifest.refused)} rows were refused")
 
 
 def _no_target(manifest: Manifest, dataset: DatasetConfig) -> str:

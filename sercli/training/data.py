@@ -80,10 +80,10 @@ def read_data(config: Config, *, workers: int = 1, progress: Progress = SILENT) 
             f"{manifest.dataset}: none of the {len(manifest.targets)} target utterances "
             "could be read; `sercli extract` lists the reasons"
         )
-    if extraction.refused:
+    if readable.refused:
         progress.note(
-            f"{len(extraction.refused)} utterances of {manifest.dataset} were refused and are "
-            "left out; `sercli extract` lists the reasons"
+            f"{len(readable.refused)} utterances or files of {manifest.dataset} were refused and "
+            f"are left out, {len(readable.table)} are used; `sercli extract` lists the reasons"
         )
     store = Path(config.paths.store)
     return Data(

@@ -10,6 +10,7 @@ from sercli.config.schema import DatasetConfig
 from sercli.corpora.read import read_corpus
 from sercli.corpora.readers import READERS
 from sercli.errors import RequestError
+from sercli.progress import Progress
 from sercli.resources import packaged
 
 NEMO = DatasetConfig(name="nemo", reader="nemo", classes={"anger": "anger"})
@@ -99,6 +100,53 @@ def test_generated_speech_is_marked_whatever_reads_it(tmp_path: Path) -> None:
     write_nemo(tmp_path / "nemo")
     config = replace(NEMO, root=str(tmp_path / "nemo"), classes={"fear": "fear"}, synthetic=True)
     assert read_corpus(config).synthetic
+
+
+def write_table(root: Path) -> DatasetConfig:
+    rows = []
+    for emotion in ("Angst", "Wut", "Überraschung"):
+        (root / f"{emotion}.wav").write_bytes(b"RIFF")
+        rows.append(f"{emotion},{emotion}.wav,S1,{emotion}\n")
+    table = root / "mine.csv"
+    table.write_text("utterance,audio,speaker,emotion\n" + "".join(rows), encoding="utf-8")
+    return DatasetConfig(name="mine", reader="manifest", root=str(table))
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"), [("Wutt", " Did you mean 'Wut'?"), ("wut", " Did you mean 'Wut'?"), ("7", "")]
+)
+def test_a_class_of_an_emotion_that_the_table_lacks_is_an_error(
+    tmp_path: Path, code: str, hint: str
+) -> None:
+    config = replace(write_table(tmp_path), classes={"Angst": "fear", code: "anger"})
+    with pytest.raises(RequestError) as refused:
+        read_corpus(config)
+    assert str(refused.value) == (
+        f"dataset.classes: no utterance has the emotion '{code}'.{hint} "
+        "Emotions found: Angst, Wut, Überraschung"
+    )
+
+
+def test_an_emotion_whose_rows_were_all_refused_is_noted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = replace(write_table(tmp_path), classes={"Angst": "fear", "Wut": "anger"})
+    (tmp_path / "Wut.wav").unlink()
+    assert len(read_corpus(config, Progress()).targets) == 1
+    assert "no utterance has the emotion 'Wut'" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_part_of_a_known_corpus_may_lack_emotions_but_a_typing_error_is_told(
+    tmp_path: Path,
+) -> None:
+    write_nemo(tmp_path)
+    with (tmp_path / "data.tsv").open("a") as table:
+        table.write("\nEB0_anger_1.flac\tanger\tTak.\tEB0\tfemale")
+    (tmp_path / "samples" / "EB0_anger_1.flac").write_bytes(b"fLaC")
+    config = replace(NEMO, root=str(tmp_path))
+    assert len(read_corpus(replace(config, classes={"fear": "f", "joy": "j"})).targets) == 1
+    with pytest.raises(RequestError, match=r"emotion 'angre'\. Did you mean 'anger'\?"):
+        read_corpus(replace(config, classes={"fear": "f", "angre": "a"}))
 
 
 LOOKS = {

@@ -99,11 +99,12 @@ def test_manifest_refusals_and_audit_are_kept(sercli: Shell, tree: Path) -> None
 
 
 def test_an_audit_that_cannot_be_kept_is_printed_all_the_same(sercli: Shell, tree: Path) -> None:
-    (one,) = audio(tree, 1)
+    one, two = audio(tree, 2)
     (sercli.folder / "data").write_text("a file where a folder should be", encoding="utf-8")
-    done = sercli("extract", *mine(table(sercli.folder, f"a,{one},S1,ang,")))
+    path = table(sercli.folder, f"a,{one},S1,ang,", f"b,{two},S1,sad,")
+    done = sercli("extract", *mine(path))
     assert done.returncode == 0, done.stderr
-    assert "1 utterances, 1 targets" in done.stdout
+    assert "2 utterances, 2 targets" in done.stdout
     assert "manifest and audit cannot be kept under paths.data" in done.stderr
 
 

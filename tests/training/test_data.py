@@ -98,7 +98,7 @@ def test_refused_utterances_are_left_out_everywhere_and_noted(
     assert data.context["own"].isna()["s1a2"]
     assert data.fingerprint != read().fingerprint
     (note,) = progress.notes
-    assert note.startswith("2 utterances of toy were refused")
+    assert note.startswith("2 utterances or files of toy were refused")
 
 
 def test_a_corpus_of_which_no_target_can_be_read_is_an_error(toy: Data, read: Read) -> None:

@@ -135,8 +135,8 @@ def _check_table(root: Path, table: str) -> None:
         _check_times(there)
     elif pickled.is_file():
         raise RequestError(
-            f"{pickled}: is a pickle, which can run code and is not read; save the database with "
-            "audformat.Database.save(root, storage_format='csv')"
+            f"{pickled.name}: is a pickle, which can run code and is not read; save the database "
+            "with audformat.Database.save(root, storage_format='csv')"
         )
     else:
         raise RequestError(f"{root}: has no db.{table}.csv or db.{table}.parquet")

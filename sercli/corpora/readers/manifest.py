@@ -37,10 +37,11 @@ class ManifestOptions(StrictModel):
 
     Attributes:
         segments: True: ``start`` and ``end`` cut the utterance out of its audio file. False: they
-            are times in the dialogue.
+            are times in the dialogue. None: the same, but utterances with such times must not
+            share a file.
     """
 
-    segments: bool = False
+    segments: bool | None = None
 
 
 @READERS.register("manifest")
@@ -54,7 +55,8 @@ def read_manifest(dataset: DatasetConfig, root: Path, progress: Progress) -> Man
     the turns of a dialogue are in the order of the table.
 
     Raises:
-        RequestError: The table cannot be read or lacks a column, or no utterance is left.
+        RequestError: The table cannot be read or lacks a column, no utterance is left, or it is
+            not clear whether ``start`` and ``end`` cut the audio.
     """
     options = reader_options(dataset, ManifestOptions)
     _check_format(root)
@@ -63,6 +65,7 @@ def read_manifest(dataset: DatasetConfig, root: Path, progress: Progress) -> Man
     _mention_names(written, table, progress)
     decimal = "." if table.delimiter == "," else ","
     rows, refused = table.rows(_REQUIRED, partial(_row, root.parent, decimal, options))
+    _check_segments(root, options, table, rows)
     if "turn" not in table.columns:
         _number_turns(rows)
     try:
@@ -92,6 +95,27 @@ def _mention_names(written: Table, table: Table, progress: Progress) -> None:
     unused = [column for column in table.columns if column not in _COLUMNS]
     if unused:
         progress.note(f"{table.path}: columns not used: {', '.join(unused)}")
+
+
+def _check_segments(root: Path, options: ManifestOptions, table: Table, rows: list[Row]) -> None:
+    """Refuse to guess the meaning of start and end, and segments without them."""
+    if options.segments and not {"start", "end"} & set(table.columns):
+        raise RequestError(
+            f"{root}: dataset.options.segments=true, but there is no column 'start' or 'end'"
+        )
+    if options.segments is None:
+        uses = Counter(row["audio"] for row in rows)
+        sharing = [row for row in rows if uses[row["audio"]] > 1 and _has_times(row)]
+        if sharing:
+            raise RequestError(
+                f"{root}: {len(sharing)} utterances, such as {sharing[0]['utterance']}, share "
+                "audio files and state start and end. Cut them out with dataset.options."
+                "segments=true, or say =false where these are only times in the dialogue"
+            )
+
+
+def _has_times(row: Row) -> bool:
+    return row.get("start") is not None or row.get("end") is not None
 
 
 def _number_turns(rows: list[Row]) -> None:

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from sercli.config.schema import DatasetConfig
 from sercli.corpora.manifest import Manifest, Refusal
 from sercli.corpora.read import read_corpus
+from sercli.corpora.readers.manifest import read_manifest
 from sercli.corpora.tables import read_delimited
 from sercli.errors import RequestError
-from sercli.progress import Progress
+from sercli.progress import SILENT, Progress
 
 HEADER = "utterance,audio,speaker,emotion"
 
@@ -27,7 +28,8 @@ def config(table: Path, **options: Any) -> DatasetConfig:
 
 
 def read(table: Path, **options: Any) -> Manifest:
-    return read_corpus(config(table, **options))
+    """Read a table that need not have all classes."""
+    return read_manifest(config(table, **options), table, SILENT)
 
 
 def csv(folder: Path, *lines: str, header: str = HEADER, encoding: str = "utf-8") -> Path:
@@ -120,13 +122,31 @@ def test_without_a_turn_column_the_turns_of_a_dialogue_are_in_the_order_of_the_t
 def test_segments_cut_the_audio_only_when_asked_to(tmp_path: Path) -> None:
     lines = ("a,a.wav,S1,A,1,2.5", "b,a.wav,S1,N,,")
     file = csv(tmp_path, *lines, header=f"{HEADER},start,end")
-    whole = read(file).table
+    whole = read(file, segments=False).table
     assert whole[["audio_start", "audio_end"]].isna().all(axis=None)
     assert whole["start"][0] == 1
     cut = read(file, segments=True).table
     times = cut[["start", "end", "audio_start", "audio_end"]]
     assert times.iloc[0].tolist() == [1, 2.5, 1, 2.5]
     assert times.iloc[1].isna().all()
+
+
+def test_start_and_end_of_a_shared_file_are_not_guessed(tmp_path: Path) -> None:
+    header = f"{HEADER},start,end"
+    shared = csv(
+        tmp_path, "a,a.wav,S1,A,1,2", "b,./a.wav,S1,N,,3", "c,b.wav,S1,N,0,1", header=header
+    )
+    message = r"2 utterances, such as a, share .*options\.segments=true, or say =false"
+    with pytest.raises(RequestError, match=message):
+        read(shared)
+    assert len(read(shared, segments=False).table) == 3
+    own = csv(tmp_path, "a,a.wav,S1,A,1,2", "b,b.wav,S1,N,2,3", header=header)
+    assert read(own).table["audio_start"].isna().all()
+
+
+def test_segments_without_times_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="there is no column 'start' or 'end'"):
+        read(csv(tmp_path, "a,a.wav,S1,A"), segments=True)
 
 
 @pytest.mark.parametrize("column", HEADER.split(","))
@@ -208,7 +228,7 @@ def test_columns_that_are_not_used_are_mentioned(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = csv(tmp_path, "a,a.wav,S1,A,s1,anger", header=f"{HEADER},sesion,label")
-    read_corpus(config(table), Progress())
+    read_manifest(config(table), table, Progress())
     assert "columns not used: sesion, label" in capsys.readouterr().err
 
 
@@ -311,7 +331,7 @@ def test_an_index_without_a_name_names_the_utterances(tmp_path: Path, name: str)
 def test_whole_numbers_of_parquet_stay_whole_and_durations_are_seconds(tmp_path: Path) -> None:
     frame = TIMED.assign(session=[3.0, np.nan], start=pd.to_timedelta([1.5, 90000], unit="s"))
     frame = pd.concat([frame, frame.assign(utterance=["c", "d"], session=[4.0, 5.0])])
-    table = read(written(tmp_path, frame, "mine.parquet")).table
+    table = read(written(tmp_path, frame, "mine.parquet"), segments=False).table
     assert table["session"].fillna("").tolist() == ["3", "", "4", "5"]
     assert table["start"].tolist() == [1.5, 90000, 1.5, 90000]
 
