@@ -16,7 +16,7 @@ from sercli.results.seal import SEALED
 CLASSES = ("anger", "neutral")
 STEPS = (0, 10, 20, 30)
 
-UNITS = ((0, "one"), (0, "two"), (1, "one"), (1, "two"))
+FOLD_RUNS = ((0, "one"), (0, "two"), (1, "one"), (1, "two"))
 """Seeds and folds."""
 
 
@@ -40,11 +40,11 @@ def make_run(
         card: Changes to the protocol card.
         metrics: Changes to the metrics.
         activation: The activation's node of the configuration.
-        history: Of every unit, without seed and fold.
-        tested: Label and prediction of every test utterance, in each unit.
+        history: Of every fold run, without seed and fold.
+        tested: Label and prediction of every test utterance, in each fold run.
     """
-    results = [_unit(seed, fold, make_history() if history is None else history, tested)
-             for seed, fold in UNITS]  # fmt: skip
+    results = [_result(seed, fold, make_history() if history is None else history, tested)
+             for seed, fold in FOLD_RUNS]  # fmt: skip
     facts = {
         "dataset": "toy",
         "synthetic": False,
@@ -52,7 +52,7 @@ def make_run(
         "protocol": "loso",
         "seeds": [0, 1],
     }
-    by_fold = [{"seed": seed, "fold": fold, "selected_step": 20} for seed, fold in UNITS]
+    by_fold = [{"seed": seed, "fold": fold, "selected_step": 20} for seed, fold in FOLD_RUNS]
     figures = {
         "ua": 0.6,
         "ua_ci": [0.5, 0.7],
@@ -90,7 +90,7 @@ def make_history(**columns: Sequence[float]) -> pd.DataFrame:
     return pd.DataFrame({**table, **columns})
 
 
-def _unit(
+def _result(
     seed: int, fold: str, history: pd.DataFrame, tested: Sequence[tuple[str, str]]
 ) -> FoldResult:
     predictions = pd.DataFrame(tested, columns=["label", "predicted"])

@@ -103,7 +103,7 @@ def _units(
                 for part, each in (("dev", dev), ("test", test))
                 for selection, bits in (("dev", right), ("oracle", oracle))
             ]
-            yield _unit(seed, f"session{fold + 1}", pd.concat(parts, ignore_index=True))
+            yield _result(seed, f"session{fold + 1}", pd.concat(parts, ignore_index=True))
 
 
 def _predictions(
@@ -119,7 +119,7 @@ def _predictions(
     return table
 
 
-def _unit(seed: int, fold: str, predictions: pd.DataFrame) -> FoldResult:
+def _result(seed: int, fold: str, predictions: pd.DataFrame) -> FoldResult:
     steps = np.arange(100, 1100, 100)
     history = pd.DataFrame(
         {
@@ -140,7 +140,7 @@ def _write(
 ) -> Record:
     settings = result_relevant(config)
     key = key_of(settings, FINGERPRINT)
-    folds = dict.fromkeys(unit.fold for unit in results)
+    folds = dict.fromkeys(result.fold for result in results)
     card = {
         "dataset": "iemocap",
         "synthetic": False,
@@ -164,7 +164,7 @@ def _write(
         "configuration": settings,
         "fingerprint": FINGERPRINT,
         "card": card,
-        "metrics": _metrics(pd.concat([unit.predictions for unit in results]), utterances),
+        "metrics": _metrics(pd.concat([result.predictions for result in results]), utterances),
     }
     return write_record(
         folder / key,
@@ -199,7 +199,7 @@ def _metrics(predictions: pd.DataFrame, utterances: pd.DataFrame) -> dict[str, A
 
 
 def _figures(rows: pd.DataFrame, results: list[str]) -> pd.DataFrame:
-    """UA, WA and stand-ins of MAF and MAP, one row per unit."""
+    """UA, WA and stand-ins of MAF and MAP, one row per fold run."""
     figures = {}
     for before, part, selection, after in (
         ("", "test", "dev", ""),

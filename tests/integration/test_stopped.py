@@ -13,13 +13,13 @@ import pytest
 from helpers.shell import SERCLI, Shell, spawned
 
 
-def units(runs: Path) -> list[Path]:
+def finished_folds(runs: Path) -> list[Path]:
     """Folds that are finished, of runs that are not."""
     finished = {page.parent.name for page in runs.glob("[!.]*/run.json")}
     return [
-        unit
-        for unit in runs.glob(".*.partial/seed*/fold.json")
-        if unit.parents[1].name.removeprefix(".").removesuffix(".partial") not in finished
+        fold
+        for fold in runs.glob(".*.partial/seed*/fold.json")
+        if fold.parents[1].name.removeprefix(".").removesuffix(".partial") not in finished
     ]
 
 
@@ -36,10 +36,10 @@ def test_a_killed_sweep_goes_on_and_finishes_each_point_once(
         "arelu.beta=1,2",
         "experiment=grid",
     ]
-    sercli.killed(lambda: any(runs.glob("[!.]*/run.json")) and bool(units(runs)), *sweep)
+    sercli.killed(lambda: any(runs.glob("[!.]*/run.json")) and bool(finished_folds(runs)), *sweep)
     finished = {page: page.stat().st_mtime_ns for page in runs.glob("[!.]*/run.json")}
     assert 1 <= len(finished) < 4
-    kept = {unit: unit.stat().st_mtime_ns for unit in units(runs)}
+    kept = {fold: fold.stat().st_mtime_ns for fold in finished_folds(runs)}
     assert kept
 
     done = sercli(*sweep)
@@ -57,8 +57,8 @@ def test_a_killed_sweep_goes_on_and_finishes_each_point_once(
 def test_ctrl_c_keeps_finished_folds_and_says_so(sercli: Shell, small: list[str]) -> None:
     runs = sercli.folder / "runs" / "default"
     train = ["train", *small, "trainer.steps=60"]
-    assert sercli.stopped(signal.SIGINT, lambda: bool(units(runs)), *train) == 130
-    kept = {unit: unit.stat().st_mtime_ns for unit in units(runs)}
+    assert sercli.stopped(signal.SIGINT, lambda: bool(finished_folds(runs)), *train) == 130
+    kept = {fold: fold.stat().st_mtime_ns for fold in finished_folds(runs)}
     assert kept
     assert not list(runs.glob("[!.]*/run.json"))
     done = sercli(*train)
@@ -72,7 +72,7 @@ def test_sigterm_stops_workers_at_once(sercli: Shell, small: list[str]) -> None:
     started = sercli.folder / "runs" / "default"
     status = sercli.stopped(signal.SIGTERM, started.is_dir, *train)
     assert status == 130
-    assert not units(runs)
+    assert not finished_folds(runs)
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="looks for processes in /proc")

@@ -22,7 +22,7 @@ SUMMARY: dict[str, Any] = {"key": KEY, "status": "complete", "metrics": {"ua": n
 
 @pytest.fixture(name="write")
 def _write(make_result: Callable[..., FoldResult], tmp_path: Path) -> Callable[..., Record]:
-    """Write a record of two units below ``tmp_path``."""
+    """Write a record of two folds below ``tmp_path``."""
 
     def write(experiment: str = "first", key: str = KEY, **summary: Any) -> Record:
         return write_record(

@@ -52,9 +52,9 @@ def _points(record: Make, search: Search) -> tuple[Record, Record]:
 
 def test_nothing_shows_what_a_loser_gave_on_test(points: tuple[Record, Record], runs: Path) -> None:
     loser = points[1]
-    looks: list[dict[str, Any]] = [{}, {"table1": True}, {"rows": "activation"}]
+    evaluations: list[dict[str, Any]] = [{}, {"table1": True}, {"rows": "activation"}]
     names = ("first", loser.key, str(loser.path))
-    for form, look, name in product(FORMATS, looks, names):
+    for form, look, name in product(FORMATS, evaluations, names):
         text = report_text(runs, form, [name], **look)
 
         assert losers_figures(text) == [], (form, look, name)

@@ -15,16 +15,16 @@ from sercli.results.summary import summarise
 Make = Callable[..., FoldResult]
 
 
-def by_position(units: Sequence[FoldResult], speakers: int) -> dict[str, str]:
-    """Deal the test utterances of the units out to a number of speakers, in blocks."""
-    tables = [unit.predictions[unit.predictions["part"] == "test"] for unit in units]
+def by_position(folds: Sequence[FoldResult], speakers: int) -> dict[str, str]:
+    """Deal the test utterances of the folds out to a number of speakers, in blocks."""
+    tables = [result.predictions[result.predictions["part"] == "test"] for result in folds]
     names = list(dict.fromkeys(name for table in tables for name in table["utterance"]))
     size = -(-len(names) // speakers)
     return {name: f"speaker{position // size}" for position, name in enumerate(names)}
 
 
-def summary(*units: FoldResult, speakers: int = 3) -> Mapping[str, Any]:
-    return summarise(units, by_position(units, speakers))
+def summary(*folds: FoldResult, speakers: int = 3) -> Mapping[str, Any]:
+    return summarise(folds, by_position(folds, speakers))
 
 
 def test_predictions_are_pooled_over_folds_before_ua_is_taken(make_result: Make) -> None:
@@ -52,13 +52,13 @@ def test_figures_are_means_over_seeds(make_result: Make) -> None:
 
 
 def test_the_oracle_and_dev_have_figures_of_their_own(make_result: Make) -> None:
-    unit = make_result(
+    result = make_result(
         ["ang", "sad"],
         ["sad", "sad"],
         oracle=["ang", "sad"],
         dev=(["ang", "ang", "ang", "sad"], ["ang", "ang", "sad", "sad"]),
     )
-    metrics = summary(unit, speakers=1)
+    metrics = summary(result, speakers=1)
 
     assert (metrics["ua"], metrics["wa"]) == (0.5, 0.5)
     assert (metrics["ua_oracle"], metrics["wa_oracle"]) == (1.0, 1.0)
@@ -114,19 +114,19 @@ def test_with_one_utterance_per_speaker_the_interval_is_that_of_a_proportion(
 def test_the_interval_is_wider_where_few_speakers_stand_for_all(make_result: Make) -> None:
     truth = ["ang", "sad"] * 60
     predicted = truth[:60] + ["sad", "ang"] * 30  # the later speakers are never understood
-    unit = make_result(truth, predicted)
+    result = make_result(truth, predicted)
 
     widths = {}
     for speakers in (4, 60):
-        metrics = summary(unit, speakers=speakers)
+        metrics = summary(result, speakers=speakers)
         widths[speakers] = metrics["ua_ci"][1] - metrics["ua_ci"][0]
     assert widths[4] > 2 * widths[60]
 
 
 def test_an_interval_repeats_to_the_bit(make_result: Make) -> None:
-    unit = make_result(*guesses(50))
+    result = make_result(*guesses(50))
 
-    first, second = (summary(unit, speakers=25) for _ in range(2))
+    first, second = (summary(result, speakers=25) for _ in range(2))
     assert first["ua_ci"] == second["ua_ci"]
 
 

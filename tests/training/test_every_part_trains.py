@@ -41,11 +41,11 @@ def test_a_short_run_trains_and_is_finite(
         "trainer.eval_every=2",
         "optim.lr=0.003",
     )
-    unit = train_fold(config, toy, make_folds(toy.manifest, config.protocol)[0], seed=0)
-    assert unit.diverged_at is None
-    assert list(unit.history["step"]) == [0, 2, 4]
-    assert unit.history["loss"].dropna().between(0, 10).all()
-    learned = [name for name in map(str, unit.history) if name.startswith("activation/")]
+    result = train_fold(config, toy, make_folds(toy.manifest, config.protocol)[0], seed=0)
+    assert result.diverged_at is None
+    assert list(result.history["step"]) == [0, 2, 4]
+    assert result.history["loss"].dropna().between(0, 10).all()
+    learned = [name for name in map(str, result.history) if name.startswith("activation/")]
     assert bool(learned) == ("learn" in compose([f"activation={activation}"]).activation)
 
 
@@ -62,10 +62,10 @@ def test_what_is_learned_can_be_shared_in_every_way(
         "trainer.steps=2",
         "trainer.eval_every=2",
     )
-    unit = train_fold(config, toy, make_folds(toy.manifest, config.protocol)[0], seed=0)
+    result = train_fold(config, toy, make_folds(toy.manifest, config.protocol)[0], seed=0)
     alphas = [
         name
-        for name in map(str, unit.history)
+        for name in map(str, result.history)
         if name.startswith("activation/") and "alpha" in name
     ]
     levels, encoders, directions = 2, 3, 4  # the current encoder has two directions

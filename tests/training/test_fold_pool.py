@@ -1,4 +1,4 @@
-"""The pool: the same units however many processes train them, and none lost."""
+"""The fold pool: the same results with any number of processes, and none lost."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ENDLESS = "trainer.steps=1000000"
 
 @pytest.fixture(name="order")
 def _order(toy: Data, toy_config: Callable[..., Config], tmp_path: Path) -> Callable[..., FoldJob]:
-    """Order the training of a fold; the unit's folder is ``name``."""
+    """Order the training of a fold; its folder is ``name``."""
 
     def order(name: str, *overrides: str, fold: int = 0) -> FoldJob:
         config = toy_config("trainer.steps=8", "trainer.eval_every=4", *overrides)

@@ -34,29 +34,29 @@ def _fold(toy: Data, toy_config: Callable[..., Config]) -> Fold:
     return make_folds(toy.manifest, toy_config().protocol)[0]
 
 
-@pytest.fixture(name="unit", scope="module")
-def _unit(toy: Data, toy_config: Callable[..., Config], fold: Fold) -> FoldResult:
+@pytest.fixture(name="result", scope="module")
+def _result(toy: Data, toy_config: Callable[..., Config], fold: Fold) -> FoldResult:
     return train_fold(toy_config(*AR_GRU), toy, fold, seed=0)
 
 
-def trained(config: Config, data: Data, unit: FoldResult) -> nn.Module:
+def trained(config: Config, data: Data, result: FoldResult) -> nn.Module:
     """The model at the selected step."""
     model = new_model(config, data)
-    model.load_state_dict({name: torch.from_numpy(value) for name, value in unit.weights.items()})
+    model.load_state_dict({name: torch.from_numpy(value) for name, value in result.weights.items()})
     return model.eval()
 
 
-def activation_columns(unit: FoldResult) -> list[str]:
-    return [name for name in map(str, unit.history) if name.startswith("activation/")]
+def activation_columns(result: FoldResult) -> list[str]:
+    return [name for name in map(str, result.history) if name.startswith("activation/")]
 
 
 def test_the_largest_state_is_that_of_every_layer_on_dev_and_test(
     toy: Data, toy_config: Callable[..., Config], fold: Fold
 ) -> None:
     config = toy_config(*AR_GRU, "trainer.steps=6", "trainer.eval_every=6")
-    unit = train_fold(config, toy, fold, seed=0)
+    result = train_fold(config, toy, fold, seed=0)
 
-    model = trained(config, toy, unit)
+    model = trained(config, toy, result)
     largest = []
     for name in fold.dev + fold.test:
         batch = collate([name], toy, CPU)
@@ -68,8 +68,8 @@ def test_the_largest_state_is_that_of_every_layer_on_dev_and_test(
             states, _ = model.get_submodule(layer)(turns.frames)
             largest.append(states.abs().max().item())
 
-    assert unit.history["max_state"].iloc[-1] == pytest.approx(max(largest), rel=1e-5)
-    assert math.isnan(unit.history["max_state"].iloc[0])  # the start is not looked at
+    assert result.history["max_state"].iloc[-1] == pytest.approx(max(largest), rel=1e-5)
+    assert math.isnan(result.history["max_state"].iloc[0])  # the start is not looked at
 
 
 @pytest.mark.parametrize("clip_norm", ["null", "0.001", "1e6"])
@@ -77,7 +77,7 @@ def test_the_norm_of_the_gradient_is_that_before_clipping(
     toy: Data, toy_config: Callable[..., Config], fold: Fold, clip_norm: str
 ) -> None:
     config = toy_config("trainer.steps=1", f"optim.clip_norm={clip_norm}")
-    unit = train_fold(config, toy, fold, seed=0)
+    result = train_fold(config, toy, fold, seed=0)
 
     random = np.random.default_rng([0, *fold.name.encode()])
     torch.manual_seed(int(random.integers(2**62)))
@@ -88,28 +88,28 @@ def test_the_norm_of_the_gradient_is_that_before_clipping(
     gradients = torch.autograd.grad(loss, list(model.parameters()))
     squares = sum(gradient.square().sum().item() for gradient in gradients)
 
-    assert unit.history["grad_norm"].iloc[-1] == pytest.approx(math.sqrt(squares), rel=1e-5)
+    assert result.history["grad_norm"].iloc[-1] == pytest.approx(math.sqrt(squares), rel=1e-5)
 
 
-def test_alpha_and_beta_start_as_configured_and_end_as_in_the_weights(unit: FoldResult) -> None:
-    history = unit.history.set_index("step")
+def test_alpha_and_beta_start_as_configured_and_end_as_in_the_weights(result: FoldResult) -> None:
+    history = result.history.set_index("step")
 
-    assert len(activation_columns(unit)) == 6  # α and β of three encoders
+    assert len(activation_columns(result)) == 6  # α and β of three encoders
     start = history.loc[0]
-    for name in activation_columns(unit):
+    for name in activation_columns(result):
         assert start[name] == pytest.approx(0.2 if name.endswith("alpha") else 1.5)
-    selected = history.loc[unit.selected_step]
-    for name in activation_columns(unit):
-        assert selected[name] == unit.weights[name.removeprefix("activation/")]
+    selected = history.loc[result.selected_step]
+    for name in activation_columns(result):
+        assert selected[name] == result.weights[name.removeprefix("activation/")]
     assert (selected[[ALPHA, BETA]] != start[[ALPHA, BETA]]).all()
 
 
-def test_only_the_start_and_a_divergence_lack_measures(unit: FoldResult) -> None:
-    missing = unit.history.isna()
+def test_only_the_start_and_a_divergence_lack_measures(result: FoldResult) -> None:
+    missing = result.history.isna()
 
     assert missing.any(axis=1).tolist() == [True] + [False] * 4
-    assert not missing[["step", "seed", "fold", *activation_columns(unit)]].any(axis=None)
-    assert pd.api.types.is_integer_dtype(unit.history["step"])
+    assert not missing[["step", "seed", "fold", *activation_columns(result)]].any(axis=None)
+    assert pd.api.types.is_integer_dtype(result.history["step"])
 
 
 @pytest.mark.parametrize(

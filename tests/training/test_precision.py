@@ -30,7 +30,7 @@ def test_training_in_bf16_is_near_that_in_float32_and_keeps_weights_in_float32(
     plain = train_fold(toy_config(*settings), toy, fold, seed=0)
     rough = train_fold(toy_config(*settings, "precision=bf16"), toy, fold, seed=0)
 
-    losses = [unit.history["loss"].dropna().to_numpy() for unit in (plain, rough)]
+    losses = [result.history["loss"].dropna().to_numpy() for result in (plain, rough)]
     np.testing.assert_allclose(losses[1], losses[0], rtol=0.03)
     assert (losses[1] != losses[0]).all()
     assert rough.history["test_ua"].iloc[-1] > 0.8

@@ -81,7 +81,7 @@ def test_on_the_same_machine_every_digit_is_the_same(toy: Data, record: Record) 
     assert (made.fold_runs["farthest"] == 0).all()
     assert (made.fold_runs["same"] == 1).all()
     assert made.fold_runs["ua"].mean() == pytest.approx(
-        sum(unit["ua"] for unit in record.metrics["by_fold"]) / 4
+        sum(result["ua"] for result in record.metrics["by_fold"]) / 4
     )
 
 

@@ -29,7 +29,7 @@ from sercli.training.run import train_run
 from sercli.training.validate import validate_run
 
 STEPS = 4
-UNITS = 4
+FOLD_RUNS = 4
 DIVERGING = ("activation=relu", "optim.lr=1e20")
 
 
@@ -155,24 +155,24 @@ def test_other_data_make_another_run(toy: Data, config: Callable[..., Config]) -
     assert other.key != record.key
 
 
-def test_a_stopped_run_goes_on_with_the_units_that_it_lacks(
+def test_a_stopped_run_resumes_with_the_folds_that_it_lacks(
     toy: Data, config: Callable[..., Config], tmp_path: Path, watching: Any
 ) -> None:
     whole, _ = train(config(f"paths.runs={tmp_path / 'undisturbed'}"), toy)
 
-    def stop_in_the_third_unit(task: str, count: float) -> None:
+    def stop_in_the_third_fold(task: str, count: float) -> None:
         if count == 2 * STEPS + 2:
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        train(config(), toy, progress=watching(stop_in_the_third_unit))
+        train(config(), toy, progress=watching(stop_in_the_third_fold))
     assert list(find_records(tmp_path / "first")) == []
 
     progress = watching()
     record, new = train(config(), toy, progress=progress)
     assert new
-    assert progress.steps == (UNITS - 2) * STEPS
-    assert progress.notes[1:] == [f"2 of {UNITS} folds × seeds were finished before: resuming"]
+    assert progress.steps == (FOLD_RUNS - 2) * STEPS
+    assert progress.notes[1:] == [f"2 of {FOLD_RUNS} folds × seeds were finished before: resuming"]
     assert_same_results(record, whole)
     assert not list((tmp_path / "first").glob("*.partial"))
 
@@ -196,7 +196,7 @@ with FoldPool(data) as pool:
 """
 
 
-def test_a_killed_process_leaves_units_and_no_lock(
+def test_a_killed_process_leaves_folds_and_no_lock(
     toy: Data, config: Callable[..., Config], tmp_path: Path, watching: Any
 ) -> None:
     settings = [f"trainer.steps={STEPS}", "trainer.eval_every=2"]
@@ -209,7 +209,7 @@ def test_a_killed_process_leaves_units_and_no_lock(
 
     progress = watching()
     record, _ = train(config(), toy, progress=progress)
-    assert progress.steps == (UNITS - 3) * STEPS
+    assert progress.steps == (FOLD_RUNS - 3) * STEPS
     assert record.status == "complete"
 
 
@@ -240,7 +240,7 @@ def test_force_trains_again_and_replaces_the_record(
     again, new = train(config(), toy, force=True, progress=progress)
 
     assert new
-    assert progress.steps == UNITS * STEPS
+    assert progress.steps == FOLD_RUNS * STEPS
     assert again.path == record.path
     assert not (again.path / "mark").exists()
     assert_same_results(again, record)

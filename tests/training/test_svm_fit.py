@@ -56,9 +56,9 @@ def train(config: Config, data: Data) -> Record:
         return train_run(validate_run(config, data), pool)[0]
 
 
-def of_test(unit: FoldResult) -> pd.Series[str]:
+def of_test(result: FoldResult) -> pd.Series[str]:
     """Utterance → predicted class, dev-selected."""
-    table = unit.predictions.query("part == 'test' and selection == 'dev'")
+    table = result.predictions.query("part == 'test' and selection == 'dev'")
     return table.set_index("utterance")["predicted"]
 
 
@@ -77,13 +77,13 @@ def test_it_predicts_what_scikit_learns_pipeline_does_at_the_complexity_that_dev
 ) -> None:
     chosen = set()
     for fold in make_folds(rows.manifest, config().protocol):
-        unit = fit_fold(config(), rows, fold, seed=0)
+        result = fit_fold(config(), rows, fold, seed=0)
 
-        assert unit.history["step"].tolist() == [1, 2, 3, 4, 5, 6]
-        assert unit.history["setting"].tolist() == COMPLEXITIES
-        assert unit.selected_step == unit.history.set_index("step")["dev_ua"].idxmax()
-        complexity = COMPLEXITIES[(unit.selected_step or 0) - 1]
-        assert of_test(unit)[list(fold.test)].tolist() == reference(
+        assert result.history["step"].tolist() == [1, 2, 3, 4, 5, 6]
+        assert result.history["setting"].tolist() == COMPLEXITIES
+        assert result.selected_step == result.history.set_index("step")["dev_ua"].idxmax()
+        complexity = COMPLEXITIES[(result.selected_step or 0) - 1]
+        assert of_test(result)[list(fold.test)].tolist() == reference(
             rows, fold.train, fold.test, complexity
         )
         chosen.add(complexity)
@@ -93,11 +93,11 @@ def test_it_predicts_what_scikit_learns_pipeline_does_at_the_complexity_that_dev
 def test_a_refit_takes_dev_in(rows: Data, config: Callable[..., Config]) -> None:
     fold = make_folds(rows.manifest, config().protocol)[0]
 
-    unit = fit_fold(config("protocol.refit=true"), rows, fold, seed=0)
+    result = fit_fold(config("protocol.refit=true"), rows, fold, seed=0)
 
-    assert unit.selected_step is not None
-    chosen = COMPLEXITIES[unit.selected_step - 1]
-    assert of_test(unit)[list(fold.test)].tolist() == reference(
+    assert result.selected_step is not None
+    chosen = COMPLEXITIES[result.selected_step - 1]
+    assert of_test(result)[list(fold.test)].tolist() == reference(
         rows, fold.train + fold.dev, fold.test, chosen
     )
 

@@ -36,8 +36,8 @@ def _fold(toy: Data, config: Config) -> Fold:
     return make_folds(toy.manifest, config.protocol)[0]
 
 
-@pytest.fixture(name="unit", scope="module")
-def _unit(toy: Data, config: Config, fold: Fold) -> FoldResult:
+@pytest.fixture(name="result", scope="module")
+def _result(toy: Data, config: Config, fold: Fold) -> FoldResult:
     return train_fold(config, toy, fold, seed=0)
 
 
@@ -47,43 +47,43 @@ def with_frames(data: Data, utterance: str, value: float) -> Data:
     return replace(data, steps={**data.steps, utterance: frames})
 
 
-def looks(unit: FoldResult) -> pd.DataFrame:
+def evaluations(result: FoldResult) -> pd.DataFrame:
     """The rows of the history in which dev and test were scored."""
-    return unit.history.dropna(subset="dev_ua").reset_index(drop=True)
+    return result.history.dropna(subset="dev_ua").reset_index(drop=True)
 
 
-def selected(unit: FoldResult, part: str, selection: str) -> pd.DataFrame:
-    table = unit.predictions
+def selected(result: FoldResult, part: str, selection: str) -> pd.DataFrame:
+    table = result.predictions
     return table[(table["part"] == part) & (table["selection"] == selection)]
 
 
 def test_a_separable_corpus_is_learned(
     toy: Data, toy_config: Callable[..., Config], fold: Fold
 ) -> None:
-    unit = train_fold(toy_config(), toy, fold, seed=0)
+    result = train_fold(toy_config(), toy, fold, seed=0)
 
-    assert unit.diverged_at is None
-    assert looks(unit)["loss"].is_monotonic_decreasing
-    assert looks(unit)["test_ua"].iloc[-1] > 0.85
+    assert result.diverged_at is None
+    assert evaluations(result)["loss"].is_monotonic_decreasing
+    assert evaluations(result)["test_ua"].iloc[-1] > 0.85
 
 
 def test_a_seed_gives_the_same_unit_to_the_bit_whatever_was_done_before(
-    toy: Data, config: Config, fold: Fold, unit: FoldResult
+    toy: Data, config: Config, fold: Fold, result: FoldResult
 ) -> None:
     torch.rand(3)
     again = train_fold(config, toy, fold, seed=0)
 
-    pd.testing.assert_frame_equal(again.predictions, unit.predictions, check_exact=True)
-    pd.testing.assert_frame_equal(again.history, unit.history, check_exact=True)
-    assert all((again.weights[name] == unit.weights[name]).all() for name in unit.weights)
+    pd.testing.assert_frame_equal(again.predictions, result.predictions, check_exact=True)
+    pd.testing.assert_frame_equal(again.history, result.history, check_exact=True)
+    assert all((again.weights[name] == result.weights[name]).all() for name in result.weights)
 
 
 def test_another_seed_gives_other_weights_and_other_batches(
-    toy: Data, config: Config, fold: Fold, unit: FoldResult
+    toy: Data, config: Config, fold: Fold, result: FoldResult
 ) -> None:
     other = train_fold(config, toy, fold, seed=1)
 
-    assert (looks(other)["loss"] != looks(unit)["loss"]).all()
+    assert (evaluations(other)["loss"] != evaluations(result)["loss"]).all()
 
 
 def test_dev_and_test_are_looked_at_every_few_steps_and_at_the_last(
@@ -105,7 +105,7 @@ def test_the_loss_of_a_look_is_the_mean_since_the_look_before(
     losses = {}
     for every in (1, 2):
         config = toy_config("trainer.steps=6", f"trainer.eval_every={every}")
-        losses[every] = looks(train_fold(config, toy, fold, seed=0))["loss"].to_numpy()
+        losses[every] = evaluations(train_fold(config, toy, fold, seed=0))["loss"].to_numpy()
 
     np.testing.assert_allclose(losses[2], losses[1].reshape(3, 2).mean(axis=1))
 
@@ -134,24 +134,24 @@ def test_a_device_that_is_not_there_is_refused() -> None:
         choose_device("toaster")
 
 
-def test_the_best_dev_ua_selects_the_step_and_the_first_of_equals_wins(unit: FoldResult) -> None:
-    history = unit.history.set_index("step")
+def test_the_best_dev_ua_selects_the_step_and_the_first_of_equals_wins(result: FoldResult) -> None:
+    history = result.history.set_index("step")
 
-    assert unit.selected_step == history["dev_ua"].idxmax()
-    assert unit.oracle_step == history["test_ua"].idxmax()
-    assert unit.selected_step != unit.oracle_step
-    assert history.index[-1] not in (unit.selected_step, unit.oracle_step)
+    assert result.selected_step == history["dev_ua"].idxmax()
+    assert result.oracle_step == history["test_ua"].idxmax()
+    assert result.selected_step != result.oracle_step
+    assert history.index[-1] not in (result.selected_step, result.oracle_step)
 
 
 @pytest.mark.parametrize("part", ["dev", "test"])
 @pytest.mark.parametrize("selection", ["dev", "oracle"])
 def test_predictions_are_those_of_the_selected_step(
-    unit: FoldResult, fold: Fold, part: str, selection: str
+    result: FoldResult, fold: Fold, part: str, selection: str
 ) -> None:
-    step = unit.selected_step if selection == "dev" else unit.oracle_step
-    row = unit.history.set_index("step").loc[step]
+    step = result.selected_step if selection == "dev" else result.oracle_step
+    row = result.history.set_index("step").loc[step]
 
-    table = selected(unit, part, selection)
+    table = selected(result, part, selection)
 
     assert sorted(table["utterance"]) == sorted(fold.dev if part == "dev" else fold.test)
     truth, predicted = table["label"].tolist(), table["predicted"].tolist()
@@ -159,29 +159,29 @@ def test_predictions_are_those_of_the_selected_step(
     assert wa(truth, predicted) == row[f"{part}_wa"]
 
 
-def test_the_predicted_class_is_the_most_probable_one(toy: Data, unit: FoldResult) -> None:
+def test_the_predicted_class_is_the_most_probable_one(toy: Data, result: FoldResult) -> None:
     classes = list(toy.manifest.classes)
-    probabilities = unit.predictions[[f"p_{name}" for name in classes]]
+    probabilities = result.predictions[[f"p_{name}" for name in classes]]
 
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
     best = [classes[i] for i in probabilities.to_numpy().argmax(axis=1)]
-    assert unit.predictions["predicted"].tolist() == best
-    assert unit.predictions["label"].tolist() == [
-        toy.labels[name] for name in unit.predictions["utterance"]
+    assert result.predictions["predicted"].tolist() == best
+    assert result.predictions["label"].tolist() == [
+        toy.labels[name] for name in result.predictions["utterance"]
     ]
 
 
 def test_kept_weights_give_the_kept_predictions_in_a_new_model(
-    toy: Data, config: Config, fold: Fold, unit: FoldResult, tmp_path: Path
+    toy: Data, config: Config, fold: Fold, result: FoldResult, tmp_path: Path
 ) -> None:
-    write_fold_result(tmp_path / "unit", unit)
-    weights = read_fold_result(tmp_path / "unit").weights
+    write_fold_result(tmp_path / "fold", result)
+    weights = read_fold_result(tmp_path / "fold").weights
 
     model = new_model(config, toy)
     model.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
 
     again = predict(model, fold.test, toy, torch.device("cpu"))
-    kept = selected(unit, "test", "dev")[list(again.columns)].reset_index(drop=True)
+    kept = selected(result, "test", "dev")[list(again.columns)].reset_index(drop=True)
     pd.testing.assert_frame_equal(again, kept, check_exact=True)
 
 
@@ -191,13 +191,13 @@ def test_training_stops_when_dev_ua_has_not_risen_for_as_many_looks_as_patience(
     config = toy_config(*SLOW, "trainer.steps=1000", "trainer.patience=3")
     counted: list[int] = []
 
-    unit = train_fold(config, toy, fold, seed=0, stepped=counted.append)
+    result = train_fold(config, toy, fold, seed=0, stepped=counted.append)
 
-    history = unit.history
-    assert unit.selected_step is not None
+    history = result.history
+    assert result.selected_step is not None
     assert history["step"].max() < 1000
-    assert (history["step"] > unit.selected_step).sum() == 3
-    rises = looks(unit)["dev_ua"].cummax().diff().fillna(1) > 0
+    assert (history["step"] > result.selected_step).sum() == 3
+    rises = evaluations(result)["dev_ua"].cummax().diff().fillna(1) > 0
     longest_wait = (~rises).groupby(rises.cumsum()).sum().max()
     assert longest_wait == 3
     assert sum(counted) == 1000  # the steps that an early stop saves move the bar too
@@ -223,7 +223,7 @@ def test_every_setting_of_training_has_an_effect(
     plain = train_fold(toy_config(*few), toy, fold, seed=0)
     changed = train_fold(toy_config(*few, setting), toy, fold, seed=0)
 
-    assert (looks(changed)["loss"] != looks(plain)["loss"]).all()
+    assert (evaluations(changed)["loss"] != evaluations(plain)["loss"]).all()
 
 
 def test_a_loss_that_is_not_finite_ends_training_and_keeps_what_was_seen(
@@ -233,18 +233,18 @@ def test_a_loss_that_is_not_finite_ends_training_and_keeps_what_was_seen(
     first = train_fold(config, toy, fold, seed=0)
     poisoned = with_frames(toy, fold.train[0], np.nan)
 
-    unit = train_fold(config, poisoned, fold, seed=0)
+    result = train_fold(config, poisoned, fold, seed=0)
 
-    assert unit.diverged_at is not None
-    assert 1 < unit.diverged_at <= len(fold.train) / 4  # the first epoch has them all
-    assert unit.history["step"].tolist() == list(range(unit.diverged_at + 1))
-    before = first.history[: unit.diverged_at]
-    pd.testing.assert_frame_equal(unit.history[:-1], before, check_exact=True)
-    at_the_end = unit.history.iloc[-1][["loss", "dev_ua", "test_ua", "max_state"]]
+    assert result.diverged_at is not None
+    assert 1 < result.diverged_at <= len(fold.train) / 4  # the first epoch has them all
+    assert result.history["step"].tolist() == list(range(result.diverged_at + 1))
+    before = first.history[: result.diverged_at]
+    pd.testing.assert_frame_equal(result.history[:-1], before, check_exact=True)
+    at_the_end = result.history.iloc[-1][["loss", "dev_ua", "test_ua", "max_state"]]
     assert at_the_end.isna().all()
-    assert unit.selected_step == before.set_index("step")["dev_ua"].idxmax()
-    assert not selected(unit, "test", "dev").empty
-    assert all(np.isfinite(value).all() for value in unit.weights.values())
+    assert result.selected_step == before.set_index("step")["dev_ua"].idxmax()
+    assert not selected(result, "test", "dev").empty
+    assert all(np.isfinite(value).all() for value in result.weights.values())
 
 
 @pytest.mark.parametrize("part", ["dev", "test"])
@@ -253,36 +253,36 @@ def test_an_output_that_is_not_finite_ends_training_as_diverged_too(
 ) -> None:
     poisoned = with_frames(toy, fold.dev[0] if part == "dev" else fold.test[0], np.inf)
 
-    unit = train_fold(toy_config(), poisoned, fold, seed=0)
+    result = train_fold(toy_config(), poisoned, fold, seed=0)
 
-    assert unit.diverged_at == 10
-    assert unit.history["step"].tolist() == [0, 10]
-    assert looks(unit).empty
-    at_the_end = unit.history.iloc[-1]
+    assert result.diverged_at == 10
+    assert result.history["step"].tolist() == [0, 10]
+    assert evaluations(result).empty
+    at_the_end = result.history.iloc[-1]
     assert np.isfinite(at_the_end[["loss", "grad_norm"]].astype(float)).all()
     assert not np.isfinite(at_the_end["max_state"])
-    assert unit.predictions.empty
+    assert result.predictions.empty
 
 
 def test_a_huge_learning_rate_diverges_with_an_unbounded_activation(
     toy: Data, toy_config: Callable[..., Config], fold: Fold
 ) -> None:
-    unit = train_fold(toy_config("activation=relu", "optim.lr=1e20"), toy, fold, seed=0)
+    result = train_fold(toy_config("activation=relu", "optim.lr=1e20"), toy, fold, seed=0)
 
-    assert unit.diverged_at is not None
-    assert unit.selected_step is None
-    assert unit.weights == {}
+    assert result.diverged_at is not None
+    assert result.selected_step is None
+    assert result.weights == {}
 
 
 def test_a_diverged_unit_without_any_look_survives_the_disk(
     toy: Data, toy_config: Callable[..., Config], fold: Fold, tmp_path: Path
 ) -> None:
-    unit = train_fold(toy_config("activation=relu", "optim.lr=1e20"), toy, fold, seed=0)
+    result = train_fold(toy_config("activation=relu", "optim.lr=1e20"), toy, fold, seed=0)
 
-    write_fold_result(tmp_path / "unit", unit)
-    again = read_fold_result(tmp_path / "unit")
+    write_fold_result(tmp_path / "fold", result)
+    again = read_fold_result(tmp_path / "fold")
 
-    assert again.diverged_at == unit.diverged_at
-    pd.testing.assert_frame_equal(again.history, unit.history, check_exact=True)
+    assert again.diverged_at == result.diverged_at
+    pd.testing.assert_frame_equal(again.history, result.history, check_exact=True)
     assert again.predictions.empty
     assert again.weights == {}

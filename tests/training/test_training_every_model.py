@@ -56,16 +56,16 @@ def test_every_model_trains_on_a_corpus_without_dialogues(
     choice: str, gendered: Data, fold: Fold
 ) -> None:
     context = find_context(gendered.manifest, ContextConfig(choose="none"))
-    unit = train_fold(config_of(choice), replace(gendered, context=context), fold, seed=0)
-    assert unit.diverged_at is None
-    assert unit.selected_step == 2
+    trained = train_fold(config_of(choice), replace(gendered, context=context), fold, seed=0)
+    assert trained.diverged_at is None
+    assert trained.selected_step == 2
 
 
 @pytest.mark.parametrize("choice", small_models())
 def test_every_model_trains_in_bf16(choice: str, gendered: Data, fold: Fold) -> None:
-    unit = train_fold(config_of(choice, "precision=bf16"), gendered, fold, seed=0)
-    assert unit.diverged_at is None
-    assert {value.dtype for value in unit.weights.values()} == {np.dtype(np.float32)}
+    trained = train_fold(config_of(choice, "precision=bf16"), gendered, fold, seed=0)
+    assert trained.diverged_at is None
+    assert {value.dtype for value in trained.weights.values()} == {np.dtype(np.float32)}
 
 
 @pytest.mark.parametrize("name", list(MULTI_TASK))
@@ -128,8 +128,8 @@ def test_a_class_missing_from_a_training_set_stops_nothing(
     setting: str, gendered: Data, fold: Fold
 ) -> None:
     train = tuple(name for name in fold.train if gendered.labels[name] != "sadness")
-    unit = train_fold(
+    trained = train_fold(
         config_of("mdnn_small", setting), gendered, replace(fold, train=train), seed=0
     )
-    assert unit.diverged_at is None
-    assert np.isfinite(unit.history["loss"].iloc[-1])
+    assert trained.diverged_at is None
+    assert np.isfinite(trained.history["loss"].iloc[-1])

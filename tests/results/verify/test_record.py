@@ -264,8 +264,8 @@ def test_a_prediction_that_is_not_the_most_probable_is_found(path: Path) -> None
 
 def test_a_selected_step_that_is_not_the_best_on_dev_is_found(path: Path) -> None:
     def other(summary: Any) -> None:
-        unit = summary["metrics"]["by_fold"][0]
-        unit["selected_step"] = 2 if unit["selected_step"] == 4 else 4
+        result = summary["metrics"]["by_fold"][0]
+        result["selected_step"] = 2 if result["selected_step"] == 4 else 4
 
     edit_page(path, other)
 
