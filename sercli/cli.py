@@ -675,6 +675,7 @@ def recurrent(
         typer.Option(metavar="NAME", help="Activations to time in the GRU (default: all)."),
     ] = None,
     repeats: Annotated[int, typer.Option(min=1, metavar="N", help="Repetitions.")] = 7,
+    device: Annotated[str, typer.Option(metavar="cpu|cuda", help="Where to run.")] = "cpu",
     form: OutputFormat = Format.TABLE,
     output: Output = None,
     quiet: Quiet = False,
@@ -685,7 +686,7 @@ def recurrent(
     from sercli.progress import Progress
 
     made = bench_recurrent(
-        read_shapes(shape or []), activation or [], repeats, Progress(quiet=quiet)
+        read_shapes(shape or []), activation or [], repeats, device, Progress(quiet=quiet)
     )
     _print(recurrent_view(made), form, output)
 

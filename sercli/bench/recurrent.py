@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -35,6 +35,7 @@ from sercli.reporting.table import (
     number_column,
     text_column,
 )
+from sercli.training.device import choose_device, describe_device
 
 INPUTS = 45
 """Features per step (IAAN)."""
@@ -55,7 +56,7 @@ class Row:
             training step).
         cell: The cell.
         activation: The activation.
-        backend: ``cpp`` or ``eager``.
+        backend: ``cpp``, ``triton`` or ``eager``.
         precision: Precision of the products.
         steps: T.
         batch: B.
@@ -90,7 +91,7 @@ class Benchmark:
     """Timings and machine.
 
     Attributes:
-        machine: Threads, vector instructions, version of torch.
+        machine: Device, threads, backend, version of torch.
         matmul_gflops: Best rate of torch.mm in float32.
         rows: The timings.
     """
@@ -122,6 +123,7 @@ def bench_recurrent(
     shapes: Sequence[tuple[int, int, int]] = SHAPES,
     activations: Sequence[str] = (),
     repeats: int = 7,
+    device: str = "cpu",
     progress: Progress = SILENT,
 ) -> Benchmark:
     """Time cells × activations × backends, several layers in one call, and IAAN.
@@ -130,26 +132,30 @@ def bench_recurrent(
         shapes: T, B and H of each series.
         activations: Activations to time in the GRU; empty: all.
         repeats: Repetitions after a warm-up.
+        device: Where everything runs.
         progress: Notes of each series.
 
     Raises:
-        RequestError: An activation is unknown, or a number is below 1.
+        RequestError: An activation is unknown, a number is below 1, or there is no such device.
     """
     if repeats < 1 or any(min(shape) < 1 for shape in shapes):
         raise RequestError("bench: repeats and shapes are numbers from 1 up")
     names = list(activations) or ACTIVATIONS.names()
     chosen = chosen_backend()
-    matmul = matmul_gflops()
     rows: list[Row] = []
     try:
-        for shape in shapes:
-            progress.note(f"timing T={shape[0]} B={shape[1]} H={shape[2]}")
-            rows += _series(shape, names, repeats, matmul)
+        chosen_device = choose_device(device)
+        with torch.device(chosen_device):
+            matmul = matmul_gflops()
+            for shape in shapes:
+                progress.note(f"timing T={shape[0]} B={shape[1]} H={shape[2]}")
+                rows += _series(shape, names, repeats, matmul)
     finally:
         use_backend(chosen)
     machine = {
+        "device": describe_device(device),
         "threads": torch.get_num_threads(),
-        "backend": describe_backend(GRU(1, 1)),
+        "backend": describe_backend(GRU(1, 1), chosen_device.type),
         "torch": torch.__version__,
     }
     return Benchmark(machine, matmul, tuple(rows))
@@ -186,20 +192,26 @@ def recurrent_view(benchmark: Benchmark) -> View:
     ]
     machine = benchmark.machine
     title = (
-        f"Training steps on {machine['threads']} threads, {machine['backend']}, "
+        f"Training steps on {_place(machine)}, {machine['backend']}, "
         f"torch {machine['torch']}; torch.mm reaches {benchmark.matmul_gflops:.0f} GFLOP/s"
     )
     return View((make_table(title, columns, benchmark.rows),), benchmark.to_json())
 
 
-def matmul_gflops(sizes: Sequence[int] = (512, 1024, 2048)) -> float:
-    """The best rate of torch.mm on square float32 matrices, 10⁹ operations per second."""
+def _place(machine: Mapping[str, Any]) -> str:
+    return f"{machine['threads']} threads" if machine["device"] == "cpu" else machine["device"]
+
+
+def matmul_gflops() -> float:
+    """Return the best rate of torch.mm on square float32 matrices, 10⁹ operations per second."""
     best = 0.0
-    for size in sizes:
+    for size in (512, 1024, 2048) if _device() == "cpu" else (2048, 4096, 8192):
         a, b = torch.randn(size, size), torch.randn(size, size)
         for _ in range(5):
+            _wait()
             start = time.perf_counter()
             torch.mm(a, b)
+            _wait()
             best = max(best, 2e-9 * size**3 / (time.perf_counter() - start))
     return best
 
@@ -232,10 +244,26 @@ def interleaved(runs: Sequence[Callable[[], object]], repeats: int) -> list[floa
     times: list[list[float]] = [[] for _ in runs]
     for _ in range(repeats + 1):
         for run, seen in zip(runs, times, strict=True):
+            _wait()
             start = time.perf_counter()
             run()
+            _wait()
             seen.append(1e3 * (time.perf_counter() - start))
     return [statistics.median(seen[1:]) for seen in times]
+
+
+def _device() -> str:
+    return torch.get_default_device().type
+
+
+def _wait() -> None:
+    """Wait until the device has done what it was given."""
+    if _device() == "cuda":
+        torch.cuda.synchronize()
+
+
+def _fused_backend() -> str:
+    return "cpp" if _device() == "cpu" else "triton"
 
 
 def _references(shape: tuple[int, int, int]) -> dict[str, Callable[[], object]]:
@@ -266,7 +294,7 @@ def _training(layers: Sequence[nn.Module], x: Tensor) -> Callable[[], object]:
 def _with(backend: str, precision: str, run: Callable[[], object]) -> Callable[[], object]:
     def chosen() -> None:
         use_backend(backend)
-        bf16 = torch.autocast("cpu", torch.bfloat16) if precision == "bf16" else nullcontext()
+        bf16 = torch.autocast(_device(), torch.bfloat16) if precision == "bf16" else nullcontext()
         with bf16:
             run()
 
@@ -277,10 +305,10 @@ def _layers(shape: tuple[int, int, int], names: Sequence[str]) -> list[_Task]:
     steps, batch, hidden = shape
     x = torch.randn(steps, batch, INPUTS)
     fused = _fused(GRU(1, 1))
-    kinds = [(name, "cpp" if fused else "eager", "float32") for name in names]
+    kinds = [(name, _fused_backend() if fused else "eager", "float32") for name in names]
     if fused:
         kinds += [("tanh", "eager", "float32"), ("arelu", "eager", "float32")]
-        kinds += [("arelu", "cpp", "bf16")]
+        kinds += [("arelu", _fused_backend(), "bf16")]
     return [
         _Task(
             *("layer", "gru", name, backend, precision),
@@ -302,7 +330,7 @@ def _other_cells(shape: tuple[int, int, int]) -> list[_Task]:
             continue
         layer = CELLS[name](INPUTS, hidden, activation="tanh")
         kind = {"rnn": "RNN", "li_gru": "GRU"}.get(name, "LSTM")
-        backend = "cpp" if _fused(layer) else "eager"
+        backend = _fused_backend() if _fused(layer) else "eager"
         run = _with(backend, "float32", _training([layer], x))
         work = _work(shape, hidden, layer.cell.gates)
         tasks.append(
@@ -329,7 +357,7 @@ def _together(shape: tuple[int, int, int]) -> list[_Task]:
             reference=f"{TOGETHER} × torch.nn.GRU",
             work=work,
         )
-        for backend in ("cpp", "eager")
+        for backend in (_fused_backend(), "eager")
         if backend == "eager" or _fused(layers[0])
     ]
 
@@ -347,13 +375,13 @@ def _iaan(shape: tuple[int, int, int]) -> list[_Task]:
             reference="IAAN on torch.nn.GRU",
             work=work,
         )
-        for backend in ("cpp", "eager")
+        for backend in (_fused_backend(), "eager")
         if backend == "eager" or _fused(GRU(1, 1, activation="arelu"))
     ]
 
 
 def _fused(layer: RecurrentLayer) -> bool:
-    return not why_not_fused(layer)
+    return not why_not_fused(layer, _device())
 
 
 def _work(shape: tuple[int, int, int], hidden: int, gates: int) -> float:

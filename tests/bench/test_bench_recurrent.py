@@ -56,6 +56,11 @@ def test_a_shape_is_three_numbers() -> None:
             read_shapes([wrong])
 
 
+def test_a_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(RequestError, match="device=cuda:99 is not available here"):
+        bench_recurrent([(3, 2, 4)], ["tanh"], repeats=1, device="cuda:99")
+
+
 def test_the_command_prints_one_json_document(tmp_path: Path) -> None:
     options = "--shape 3,2,4 --activation arelu --repeats 1 --quiet"
     document = InProcessShell(tmp_path).json("bench", "recurrent", *options.split())
