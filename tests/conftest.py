@@ -13,6 +13,8 @@ from sercli.config.schema import Config
 from sercli.results.fold_result import FoldResult
 from sercli.training.data import Data
 
+pytest_plugins = ["helpers.record_fixtures"]
+
 hypothesis.settings.register_profile("unhurried", deadline=None)  # the machine may be busy
 hypothesis.settings.load_profile("unhurried")
 
