@@ -20,8 +20,10 @@ def read_corpus(dataset: DatasetConfig, progress: Progress = SILENT) -> Manifest
     Raises:
         RequestError: The reader is unknown; the root is not set, missing or empty, or has
             another layout; no utterance belongs to a class of the task; or ``dataset.classes``
-            names an emotion that no utterance has. If rows were refused or the corpus is a known
-            one, only a name that resembles an unused emotion is an error.
+            names an emotion that no utterance has, although it resembles an emotion without a
+            class, or the user wrote the classes (reader ``manifest``), there is one without a
+            class, and no row was refused. Otherwise a table may have a part of the emotions, and
+            a note says which are missing.
     """
     reader = READERS[dataset.reader]
     root = _root(dataset)
@@ -66,10 +68,10 @@ def _check_classes(manifest: Manifest, dataset: DatasetConfig, progress: Progres
             + (f" Did you mean '{meant}'?" if meant else "")
             + f" Emotions found: {', '.join(sorted(emotions))}"
         )
-        if meant or (written and not manifest.refused):
+        if meant or (written and unused and not manifest.refused):
             raise RequestError(text)
         if written:
-            progress.note(f"{text}; {len(manifest.refused)} rows were refused")
+            progress.note(text)
 
 
 def _no_target(manifest: Manifest, dataset: DatasetConfig) -> str:

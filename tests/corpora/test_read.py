@@ -136,6 +136,16 @@ def test_an_emotion_whose_rows_were_all_refused_is_noted(
     assert "no utterance has the emotion 'Wut'" in " ".join(capsys.readouterr().err.split())
 
 
+def test_a_table_may_have_a_part_of_the_emotions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    classes = {"Angst": "fear", "Wut": "anger", "Überraschung": "surprise", "Trauer": "sadness"}
+    assert (
+        len(read_corpus(replace(write_table(tmp_path), classes=classes), Progress()).targets) == 3
+    )
+    assert "no utterance has the emotion 'Trauer'" in " ".join(capsys.readouterr().err.split())
+
+
 def test_a_part_of_a_known_corpus_may_lack_emotions_but_a_typing_error_is_told(
     tmp_path: Path,
 ) -> None:
