@@ -35,6 +35,24 @@ _UNKNOWN_SIZE = 0x7FFFF000
 """Programs that write WAV into a pipe do not know its size yet, and give one from here up."""
 
 
+_CANCELLED = 0.01
+"""RMS of the mean relative to the channels' own below which they cancel: −40 dB (our choice)."""
+
+_CHUNKS = {
+    b"RIFF": ("<4sI", 12, b"data"),
+    b"RIFX": (">4sI", 12, b"data"),
+    b"RF64": ("<4sI", 12, b"data"),
+    b"FORM": (">4sI", 12, b"SSND"),
+    b"caff": (">4sq", 8, b"data"),
+    b"riff": ("<16sQ", 40, b"data"),
+}
+"""First bytes of a format of chunks (WAV, AIFF, CAF, Wave64) → header of a chunk, position of the
+first one, beginning of the name of the one with the audio."""
+
+_LIBSNDFILE = (*_CHUNKS, b"OggS", b"fLaC", b".snd")
+"""First bytes of formats that need no ffmpeg."""
+
+
 class AudioError(Exception):
     """The audio cannot be used; the message is the reason."""
 
@@ -113,8 +131,12 @@ def load_audio(
     channels, rate = _decode(path, start, end)
     _check_complete(path, start, end, channels.shape[1] / rate)
     _check_samples(channels, rate)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         mono = channels.mean(axis=0, keepdims=True)
+        if len(channels) > 1 and mono.std() < _CANCELLED * channels.std(axis=1).max():
+            raise AudioError(
+                "silent: the channels cancel each other in their mean; one is inverted"
+            )
     if np.ptp(mono) == 0:
         raise AudioError("silent: all samples have the same value")
     resampled: np.ndarray = audresample.resample(mono, rate, sampling_rate)[0]
@@ -143,6 +165,9 @@ def _decode(path: Path, start: float, end: float) -> tuple[np.ndarray, int]:
     try:
         channels, rate = _read(path, offset, duration)
     except FileNotFoundError:  # of a program, not of the audio: check_file has opened that
+        with path.open("rb") as file:
+            if file.read(4) in _LIBSNDFILE:
+                raise AudioError("not audio, or damaged: libsndfile cannot decode it") from None
         raise AudioError(f"{path.suffix or 'this format'} is read by ffmpeg only") from None
     except (RuntimeError, OSError) as error:
         message = str(error).strip().partition("\n")[0]
@@ -152,13 +177,23 @@ def _decode(path: Path, start: float, end: float) -> tuple[np.ndarray, int]:
     return channels, rate
 
 
+class _Content(io.BytesIO):
+    """Bytes in which libsndfile seeks: in its callback, an exception would be printed."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except (ValueError, OverflowError):
+            return self.tell()
+
+
 def _read(path: Path, offset: float, duration: float | None) -> tuple[np.ndarray, int]:
     read = functools.partial(
         audiofile.read, offset=offset, duration=duration, always_2d=True, dtype="float32"
     )
     if path.suffix.lower() not in _KNOWN_SUFFIXES:
         try:
-            return read(io.BytesIO(path.read_bytes()))  # type: ignore[no-any-return]
+            return read(_Content(path.read_bytes()))  # type: ignore[no-any-return]
         except RuntimeError:
             pass  # libsndfile does not know the format; ffmpeg may
     return read(str(path))  # type: ignore[no-any-return]
@@ -170,29 +205,48 @@ def _check_complete(path: Path, start: float, end: float, seconds: float) -> Non
         if seconds < expected - SHORTEST:  # our tolerance for labels that round upwards
             raise AudioError(f"the segment ends {expected - seconds:.2f} s after the audio")
         return
-    present, expected = _wav_bytes(path)
+    present, expected = _audio_bytes(path)
     if present < expected and seconds * (expected - present) >= SHORTEST * present:
         raise AudioError(f"truncated: {present} of {expected} bytes of audio are there")
 
 
-def _wav_bytes(path: Path) -> tuple[int, int]:
-    """Compare a WAV file with its header, because libsndfile reads a truncated one without error.
+def _audio_bytes(path: Path) -> tuple[int, int]:
+    """Compare a file with its header, because libsndfile reads a truncated one without error.
 
     Returns:
-        Bytes of audio in the file and by its header; (0, 0) for other formats.
+        Bytes of audio in the file and by its header; (0, 0) for formats without such a header.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        if file.read(4) != b"RIFF":
-            return 0, 0
-        file.seek(12)
-        while len(header := file.read(8)) == 8:
-            name, length = struct.unpack("<4sI", header)
-            if name == b"data":
-                present = min(length, size - file.tell())
-                return present, present if length >= _UNKNOWN_SIZE else length
-            file.seek(length + length % 2, 1)
+        magic = file.read(4)
+        if magic == b".snd" and len(header := file.read(8)) == 8:
+            begin, length = struct.unpack(">II", header)
+            return _known_bytes(size - begin, length)
+        layout, position, wanted = _CHUNKS.get(magic, ("", 0, b""))
+        length_64 = _UNKNOWN_SIZE
+        while layout:
+            file.seek(position)
+            if len(header := file.read(struct.calcsize(layout))) < struct.calcsize(layout):
+                break
+            name, length = struct.unpack(layout, header)
+            if magic == b"riff":  # Wave64 counts the header of the chunk too, and pads to 8
+                length -= len(header)
+            if name.startswith(wanted):
+                is_64 = magic == b"RF64" and length == 0xFFFFFFFF
+                return _known_bytes(size - file.tell(), length_64 if is_64 else length)
+            if name == b"ds64":
+                length_64 = struct.unpack("<Q", file.read(16)[8:].ljust(8, b"\0"))[0]
+            if length < 0:
+                break
+            padding = {b"caff": 1, b"riff": 8}.get(magic, 2)
+            position += len(header) + length + -length % padding
     return 0, 0
+
+
+def _known_bytes(present: int, length: int) -> tuple[int, int]:
+    if length < 0 or _UNKNOWN_SIZE <= length < 2**32:
+        return max(present, 0), max(present, 0)
+    return min(present, length), length
 
 
 def _check_samples(channels: np.ndarray, rate: int) -> None:

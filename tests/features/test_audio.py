@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import audiofile
 import numpy as np
 import pytest
+import soundfile
 from scipy.io import wavfile
 
 from sercli.features.audio import AudioError, read_audio
@@ -190,3 +192,51 @@ def test_samples_that_are_no_numbers_are_refused(
     floats[100] = value
     wavfile.write(path, RATE, floats)
     assert "NaN or infinite" in _refused(path)
+
+
+FORMATS = ["WAV", "AIFF", "CAF", "AU", "RF64", "W64"]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("endian", ["FILE", "BIG"])
+def test_whatever_has_a_header_is_read_whole_and_refused_when_truncated(
+    tmp_path: Path, samples: np.ndarray, kind: str, endian: str
+) -> None:
+    if endian == "BIG" and kind in ("RF64", "W64"):
+        pytest.skip("little-endian only")
+    path = tmp_path / f"voice.{kind.lower()}"
+    soundfile.write(path, samples, RATE, format=kind, subtype="PCM_16", endian=endian)
+    np.testing.assert_array_equal(read_audio(path, NAN, NAN, RATE) * 32768, samples)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert re.search("truncated|damaged", _refused(path))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("AIFF", "a.aiff"), ("CAF", "a.caf"), ("OGG", "a.opus")]
+)
+def test_a_damaged_file_is_not_blamed_on_a_missing_decoder(
+    tmp_path: Path,
+    samples: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    kind: str,
+    name: str,
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    path = tmp_path / name
+    subtype = "OPUS" if kind == "OGG" else "PCM_16"
+    soundfile.write(path, samples, RATE, format=kind, subtype=subtype)
+    whole = path.read_bytes()
+    damaged = [whole[:40], whole[:4] + bytes(len(whole))]
+    for content in damaged:
+        path.write_bytes(content)
+        assert re.match("not audio, or damaged|truncated", _refused(path))
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("gain", [1.0, 0.01])
+def test_channels_that_cancel_are_refused(tmp_path: Path, samples: np.ndarray, gain: float) -> None:
+    path = tmp_path / "inverted.wav"
+    one = (gain * samples).astype("int16")
+    wavfile.write(path, RATE, np.stack([one, -one + 1], axis=1))
+    assert "the channels cancel each other" in _refused(path)
