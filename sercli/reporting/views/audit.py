@@ -154,9 +154,9 @@ def _finding_table(findings: Sequence[Finding]) -> Table:
 
 
 def _refusal_table(refused: Sequence[Refusal]) -> Table:
+    # One column: two wrap both a long path and its reason.
     columns: Columns[Refusal] = [
-        text_column("file", lambda refusal: refusal.file),
-        text_column("reason", lambda refusal: refusal.reason),
+        text_column("file: reason", lambda refusal: f"{refusal.file}: {refusal.reason}")
     ]
     rows, notes = _first(refused)
     return make_table(f"Refused: {count_text(len(refused))}", columns, rows, notes=notes)
