@@ -169,7 +169,7 @@ def test_refusals_are_listed_up_to_twenty() -> None:
     refused = tuple(Refusal(f"file{n}.txt:1", "is stray") for n in range(1, 26))
     text = flat(replace(AUDIT, refused=refused))
     assert "Refused: 25" in text
-    assert "file20.txt:1 is stray" in text
+    assert "file20.txt:1: is stray" in text
     assert "file21.txt" not in text
     assert "5 more are not shown" in text
     assert "more" not in flat(replace(AUDIT, refused=refused[:20]))
