@@ -7,6 +7,7 @@ files of one set of choices, and 1 ms for the values that are set in them: the f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -24,7 +25,7 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType
+from hydra.core.override_parser.types import Override, OverrideType, ValueType
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
@@ -50,7 +51,11 @@ GROUPS = (
 )
 """The groups, in the order in which data pass them."""
 
-_OPEN = ("dataset.classes", "dataset.expected", "dataset.expected_in", "launcher.sbatch")
+_CLASSES = "dataset.classes"
+_WORD = re.compile(r"[\w-]+")
+"""An emotion code or class in any script."""
+
+_OPEN = (_CLASSES, "dataset.expected", "dataset.expected_in", "launcher.sbatch")
 OPEN_KEYS = tuple(f"{key}." for key in _OPEN)
 """Nodes to which a user may add keys: the task and the cluster are theirs to define."""
 
@@ -166,12 +171,53 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     parsed = []
     for text in overrides:
         try:
-            parsed += parser.parse_overrides([text])
+            parsed += map(_with_text_keys, parser.parse_overrides([text]))
         except HydraException as error:
-            raise RequestError(
-                f"'{text}' is not an override; write KEY=VALUE, as in trainer.steps=500"
-            ) from error
+            classes = _parse_classes(text)
+            if classes is None:
+                raise RequestError(
+                    f"'{text}' is not an override; write KEY=VALUE, as in trainer.steps=500"
+                ) from error
+            parsed.append(classes)
     return parsed
+
+
+def _with_text_keys(override: Override) -> Override:
+    """Turn the emotion codes of a mapping into text: 0, null and true name emotions too."""
+    codes = override.value() if override.key_or_group == _CLASSES else None
+    if not isinstance(codes, dict):
+        return override
+    texts = {_key_text(key): value for key, value in codes.items()}
+    return replace(override, _value=texts)
+
+
+def _key_text(key: Any) -> str:
+    if isinstance(key, str):
+        return str(key)
+    return "null" if key is None else str(key).lower()
+
+
+def _parse_classes(text: str) -> Override | None:
+    """Parse emotion codes that Hydra's grammar cannot: quoted, or in another script.
+
+    Returns:
+        The override ``dataset.classes={CODE: CLASS}`` or ``dataset.classes.CODE=CLASS``; None for
+        any other.
+    """
+    key, _, words = text.lstrip("+").partition("=")
+    prefix, code = f"{_CLASSES}.", key.removeprefix(f"{_CLASSES}.")
+    value: Any = words
+    if key == _CLASSES:
+        try:
+            value = yaml.load(words, yaml.BaseLoader)  # noqa: S506, as it builds text only
+        except yaml.YAMLError:
+            return None
+        texts = [*value, *value.values()] if isinstance(value, dict) else [""]
+        if not all(isinstance(each, str) and each for each in texts):
+            return None
+    elif not key.startswith(prefix) or not _WORD.fullmatch(code) or not _WORD.fullmatch(words):
+        return None
+    return Override(OverrideType.CHANGE, key, ValueType.ELEMENT, value, input_line=text)
 
 
 def check_names(overrides: Sequence[Override]) -> None:

@@ -269,3 +269,32 @@ def test_yaml_gives_the_configuration_back(overrides: list[str]) -> None:
     again = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(text))
     assert OmegaConf.to_object(again) == config
     assert yaml.safe_load(text) == asdict(config)
+
+
+@pytest.mark.parametrize(
+    ("override", "classes"),
+    [
+        ("dataset.classes={0: anger, 1: joy}", {"0": "anger", "1": "joy"}),
+        (
+            "dataset.classes={yes: a, null: b, nan: c, true: d}",
+            {"yes": "a", "null": "b", "nan": "c", "true": "d"},
+        ),
+        ('dataset.classes={"0": anger, "1.5": joy}', {"0": "anger", "1.5": "joy"}),
+        (
+            "dataset.classes={生气: anger, 'très triste': 悲しみ}",
+            {"生气": "anger", "très triste": "悲しみ"},
+        ),
+        ("dataset.classes.生气=anger", {"生气": "anger"}),
+        ("+dataset.classes.wütend=Ärger", {"wütend": "Ärger"}),
+        ("dataset.classes.7=anger", {"7": "anger"}),
+    ],
+)
+def test_emotion_codes_may_be_numbers_quoted_or_in_any_script(
+    override: str, classes: dict[str, str]
+) -> None:
+    assert compose(["dataset=manifest", override]).dataset.classes == classes
+
+
+@pytest.mark.parametrize("value", ["{生气: }", "{生气: [a]}", "{生气", "生气", "{}é"])
+def test_classes_that_are_no_mapping_of_text_are_refused(value: str) -> None:
+    assert "is not an override" in refusal("dataset=manifest", f"dataset.classes={value}")
