@@ -168,7 +168,7 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     """
     start()
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-    parsed = []
+    parsed: list[Override] = []
     for text in overrides:
         try:
             parsed += map(_with_text_keys, parser.parse_overrides([text]))
