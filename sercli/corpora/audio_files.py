@@ -84,6 +84,18 @@ class AudioIndex:
         return [Refusal(place.as_posix(), "has no label") for place in left]
 
 
+def in_any_format(*places: Path) -> Path | None:
+    """Return the first of the files that exists, also in another format; None if none does."""
+    for place in places:
+        if place.is_file():
+            return place
+        for suffix in sorted(_AUDIO):
+            for copy in (place.with_suffix(suffix), place.with_suffix(suffix.upper())):
+                if copy.is_file():
+                    return copy
+    return None
+
+
 def locate(folder: Path, text: str) -> Path:
     r"""Return the file that a table names, relative to ``folder`` or absolute.
 

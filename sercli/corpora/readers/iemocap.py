@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
-from sercli.corpora.audio_files import wrong_root
+from sercli.corpora.audio_files import in_any_format, wrong_root
 from sercli.corpora.manifest import Manifest, Refusal, Row
 from sercli.corpora.readers import READERS, NoOptions, dataset_manifest, reader_options
 from sercli.corpora.readers.iemocap_lines import (
@@ -29,7 +29,6 @@ _LAYOUT = (
     "Session1/dialog/EmoEvaluation/*.txt, Session1/dialog/transcriptions/*.txt "
     "and Session1/sentences/wav/*/*.wav, and so on for every session"
 )
-_OTHER_SUFFIXES = (".wav", ".WAV", ".flac", ".mp3", ".ogg")
 _GENDERS = {"F": "female", "M": "male"}
 
 
@@ -52,12 +51,7 @@ class _Dialogue:
         """Return the path of a turn; as in the corpus if no other layout has it."""
         folder = self.session / "sentences" / "wav"
         usual = folder / self.name / f"{utterance}.wav"
-        if not usual.is_file():
-            for place in (folder / self.name, folder):
-                for suffix in _OTHER_SUFFIXES:
-                    if (place / f"{utterance}{suffix}").is_file():
-                        return place / f"{utterance}{suffix}"
-        return usual
+        return in_any_format(usual, folder / usual.name) or usual
 
     def shown(self, file: Path) -> str:
         """Return the path relative to the root of the corpus, for messages."""

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
-from sercli.corpora.audio_files import label_file
+from sercli.corpora.audio_files import in_any_format, label_file
 from sercli.corpora.manifest import Manifest, Row
 from sercli.corpora.readers import READERS, NoOptions, dataset_manifest, reader_options
 from sercli.corpora.tables import read_delimited
@@ -18,7 +18,7 @@ _REQUIRED = ("file_id", "emotion", "raw_text", "speaker_id", "gender")
 
 @READERS.register("nemo")
 def read_nemo(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifest:
-    """Read the table ``data.tsv``, and find each of its files in ``samples/``.
+    """Read the table ``data.tsv``, and find each of its files in ``samples/`` or beside it.
 
     Raises:
         RequestError: ``data.tsv`` is missing or lacks a column, or no utterance is left.
@@ -31,8 +31,8 @@ def read_nemo(dataset: DatasetConfig, root: Path, progress: Progress) -> Manifes
 
 
 def _row(samples: Path, cells: Mapping[str, str]) -> Row:
-    audio = samples / cells["file_id"]
-    if not audio.is_file():
+    audio = in_any_format(samples / cells["file_id"], samples.parent / cells["file_id"])
+    if audio is None:
         raise ValueError(f"samples/{cells['file_id']} is missing")
     return {
         "utterance": audio.stem,

@@ -51,6 +51,13 @@ def test_wav_and_flac_copies_give_the_same_ids(tmp_path: Path) -> None:
     assert read(tmp_path).table["utterance"].tolist() == ["EB0_anger_1", "EB0_anger_2"]
 
 
+@pytest.mark.parametrize("file", ["samples/EB0_anger_1.WAV", "EB0_anger_1.flac", "EB0_anger_1.mp3"])
+def test_audio_may_be_converted_or_beside_the_table(tmp_path: Path, file: str) -> None:
+    write(tmp_path, line("EB0_anger_1.flac"))
+    (tmp_path / file).write_bytes(b"RIFF")
+    assert read(tmp_path).table["audio"].tolist() == [str(tmp_path / file)]
+
+
 def test_a_quotation_mark_is_part_of_the_text(tmp_path: Path) -> None:
     files = ("EB0_anger_1.flac", "EB0_anger_2.flac")
     write(tmp_path, line(files[0], text='"Tak" i nie'), line(files[1], text='"Nie'), files=files)
