@@ -187,7 +187,8 @@ def _with_text_keys(override: Override) -> Override:
     codes = override.value() if override.key_or_group == _CLASSES else None
     if not isinstance(codes, dict):
         return override
-    texts = {_key_text(key): value for key, value in codes.items()}
+    raw = _parse_classes(str(override.input_line))  # keeps "True" and "007" as they are written
+    texts = raw.value() if raw else {_key_text(key): value for key, value in codes.items()}
     return replace(override, _value=texts)
 
 
