@@ -198,6 +198,16 @@ def _key_text(key: Any) -> str:
     return "null" if key is None else str(key).lower()
 
 
+def _parse_mapping(words: str) -> dict[str, str] | None:
+    """Parse a mapping of text to text; None for anything else."""
+    try:
+        value = yaml.load(words, yaml.BaseLoader)  # noqa: S506, as it builds text only
+    except yaml.YAMLError:
+        return None
+    texts = [*value, *value.values()] if isinstance(value, dict) else [""]
+    return value if all(isinstance(each, str) and each for each in texts) else None
+
+
 def _parse_classes(text: str) -> Override | None:
     """Parse emotion codes that Hydra's grammar cannot: quoted, or in another script.
 
@@ -209,12 +219,8 @@ def _parse_classes(text: str) -> Override | None:
     prefix, code = f"{_CLASSES}.", key.removeprefix(f"{_CLASSES}.")
     value: Any = words
     if key == _CLASSES:
-        try:
-            value = yaml.load(words, yaml.BaseLoader)  # noqa: S506, as it builds text only
-        except yaml.YAMLError:
-            return None
-        texts = [*value, *value.values()] if isinstance(value, dict) else [""]
-        if not all(isinstance(each, str) and each for each in texts):
+        value = _parse_mapping(words) or _parse_mapping(words.replace(":", ": "))
+        if value is None:
             return None
     elif not key.startswith(prefix) or not _WORD.fullmatch(code) or not _WORD.fullmatch(words):
         return None

@@ -285,7 +285,7 @@ def test_yaml_gives_the_configuration_back(overrides: list[str]) -> None:
             {"生气": "anger", "très triste": "悲しみ"},
         ),
         ("dataset.classes={True: a, 007: b, 1.0: c}", {"True": "a", "007": "b", "1.0": "c"}),
-        ("dataset.classes={0:anger,1:joy}", {"0": "anger", "1": "joy"}),
+        ("dataset.classes={0:anger,True:joy}", {"0": "anger", "True": "joy"}),
         ("dataset.classes={'a b': 'c d'}", {"a b": "c d"}),
         ("dataset.classes.生气=anger", {"生气": "anger"}),
         ("+dataset.classes.wütend=Ärger", {"wütend": "Ärger"}),
