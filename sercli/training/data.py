@@ -82,7 +82,7 @@ def read_data(config: Config, *, workers: int = 1, progress: Progress = SILENT) 
         )
     if readable.refused:
         progress.note(
-            f"{len(readable.refused)} utterances or files of {manifest.dataset} were refused and "
+            f"{len(readable.refused)} utterances of {manifest.dataset} were refused and "
             f"are left out, {len(readable.table)} are used; `sercli extract` lists the reasons"
         )
     store = Path(config.paths.store)
