@@ -106,7 +106,7 @@ _ALIASES = {"div": "truediv", "clip": "clamp", "negative": "neg", "arctan": "ata
 
 @dataclass(frozen=True)
 class Language:
-    """How a backend writes down numbers and lines.
+    """The notation of a backend for numbers and lines.
 
     Attributes:
         number: The text of a number.
@@ -148,7 +148,7 @@ def lines_of(activation: nn.Module, coefficients: int, language: Language) -> Li
 
     Args:
         activation: An `Activation`, or a module of others without parameters.
-        coefficients: How many coefficients its formula takes.
+        coefficients: Number of coefficients that its formula takes.
         language: The language.
 
     Raises:

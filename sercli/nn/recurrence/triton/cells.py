@@ -1,4 +1,4 @@
-"""What happens inside the cells at one step, elementwise.
+"""The steps of the cells, elementwise.
 
 Forwards, from the projected input ``x`` and the recurrent product ``u`` of each gate, in the order
 of the weights, and the states ``h`` and ``c`` to the next states and what is kept for the way back.

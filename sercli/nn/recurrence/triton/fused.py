@@ -40,12 +40,12 @@ def run(cell: Cell, recurrences: Sequence[Recurrence]) -> list[Unrolled]:
             run on the device; the message says why, in part of a sentence.
         RequestError: An activation does not fit the states.
     """
-    weights = [each.weights.hidden for each in recurrences]
-    for device, dtype, hidden in {(each.device, each.dtype, each.shape[1]) for each in weights}:
-        _check(cell, device)
-        if dtype is not torch.float32:
-            raise NoKernelError(f"the kernel has no {dtype}")
-        _check_size(cell, hidden, device)
+    for each in recurrences:
+        weights, batch = each.weights.hidden, each.inputs.shape[1]
+        _check(cell, weights.device)
+        if weights.dtype is not torch.float32:
+            raise NoKernelError(f"the kernel has no {weights.dtype}")
+        _check_size(cell, batch, weights.shape[1], weights.device)
     for each in recurrences:
         if isinstance(known := _loaded.get(each.activation), NoKernelError):
             raise known.again()
@@ -83,10 +83,10 @@ def _check(cell: Cell, device: torch.device) -> None:
         raise NoKernelError(reason, worth_saying=worth_saying)
 
 
-def _check_size(cell: Cell, hidden: int, device: torch.device) -> None:
+def _check_size(cell: Cell, batch: int, hidden: int, device: torch.device) -> None:
     from sercli.nn.recurrence.triton.launch import layout_for
 
-    layout = layout_for(cell.name, 1, 1, hidden, _precision(device), device)
+    layout = layout_for(cell.name, 1, batch, hidden, _precision(device), device)
     if layout.slices > 1 and device.type == "cpu" and not _INTERPRETER_WAITS:
         raise NoKernelError(f"Triton's interpreter runs one program at a time, not {hidden} units")
 

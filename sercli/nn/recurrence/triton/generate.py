@@ -41,7 +41,7 @@ def load(activation: nn.Module, coefficients: int) -> TritonActivation:
 
     Args:
         activation: An `Activation`, or a module of others without parameters.
-        coefficients: How many coefficients its formula takes.
+        coefficients: Number of coefficients that its formula takes.
 
     Raises:
         NoKernelError: It does something that has no rule, or the cache cannot be written.

@@ -15,7 +15,7 @@ import triton
 import triton.language as tl
 
 _CHANGING = ["forwards", "G", "T", "B", "tiles"]
-"""What differs from batch to batch, for whose values nothing is compiled anew."""
+"""Arguments that differ from batch to batch; no value of theirs is compiled for."""
 
 
 @triton.jit

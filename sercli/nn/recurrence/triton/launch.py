@@ -10,8 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from triton.runtime.errors import OutOfResources
 
 from sercli.errors import SercliError
+from sercli.nn.recurrence.cpp.build import NoKernelError
 from sercli.nn.recurrence.triton import cells, kernel
 from sercli.nn.recurrence.triton.generate import TritonActivation
 from sercli.nn.recurrence.triton.layout import Layout, choose
@@ -426,16 +428,23 @@ def _start(
     Args:
         function: The kernel.
         grid: Programs along each axis.
-        arguments: Of the kernel, before the constants.
+        arguments: The kernel's arguments before the constants.
         constants: The rest, in the kernel's order.
-        options: Of the launch.
+        options: Options of the launch.
+
+    Raises:
+        NoKernelError: The kernel needs more of the GPU than there is.
     """
     first = next(each for each in arguments if isinstance(each, Tensor))
     values = *constants.values(), *options.values()
     key = function, first.device.index, *_special(arguments), *values
     known = _compiled.get(key)
     if known is None:
-        _compiled[key] = function[grid](*arguments, **constants, **options)
+        try:
+            _compiled[key] = function[grid](*arguments, **constants, **options)
+        except OutOfResources as error:
+            reason = f"the kernel does not fit the GPU ({error})"
+            raise NoKernelError(reason, worth_saying=True) from error
     else:
         known[grid](*arguments, *constants.values())
 
@@ -509,7 +518,7 @@ class _Launch:
             "HS": cut.units,
             "SLICES": cut.slices,
             "PARTS": cut.parts,
-            "PRECISION": call.precision,
+            "PRECISION": cut.precision,
             "STARTED": call.started,
             "PADDED": call.padded,
         }
@@ -539,7 +548,7 @@ def layout_for(
     """Return the sizes of the programs of a call.
 
     Raises:
-        NoKernelError: There are too many units.
+        NoKernelError: There are too many units, or too many sequences for so many units.
     """
     gates = CELLS[cell].gates
     return choose(recurrences, batch, hidden, gates, precision, *_limits(device))

@@ -21,13 +21,10 @@ _NUMBERS = 128, 192
 _CROWD = 4
 """Sequences per multiprocessor beyond which products in low precision run on tensor cores."""
 
-_SHARE = 0.88
-"""Share of the shared memory that weights may take; the states need some beside them."""
-
-_ROWS = 16
+_ROWS = 16, 32, 64
 """Rows of a product on tensor cores."""
 
-_LARGEST_TILE = 16
+_LEAST_UNITS = 16
 _LARGEST_WHOLE = 128
 _LARGEST_SLICE = 16
 _MOST_UNITS = 512
@@ -45,6 +42,8 @@ class Layout:
             weights are in registers.
         warps: Warps of a program.
         at_once: Recurrences of a launch.
+        precision: Precision of products: that of the call, or ``ieee`` where the memory that
+            ``tf32x3`` takes is not there.
 
     Raises:
         RequestError: The slices do not make up the width.
@@ -56,6 +55,7 @@ class Layout:
     parts: int
     warps: int
     at_once: int
+    precision: str
 
     def __post_init__(self) -> None:
         if self.units > self.width or self.width % self.units:
@@ -89,35 +89,57 @@ def choose(
         shared: Bytes of shared memory that a program can have.
 
     Raises:
-        NoKernelError: There are too many units.
+        NoKernelError: There are too many units, or too many sequences for so many units.
     """
     if hidden > _MOST_UNITS:
         raise NoKernelError(f"the kernel takes {_MOST_UNITS} units, not {hidden}")
     width = max(16, 1 << (hidden - 1).bit_length())
     sequences = recurrences * batch
-    if precision == "tf32x3" or sequences <= _CROWD * processors:
-        if warps := _warps_for_registers(gates * width * width):
-            return Layout(1, width, width, 0, warps, recurrences)
-        warps = _warps_for_registers(gates * width * width // 2)
+    crowded = sequences > _CROWD * processors
+    if precision == "tf32x3" or not crowded:
+        if warps := _warps_for_registers(gates * width * width, crowded):
+            return Layout(1, width, width, 0, warps, recurrences, precision)
+        warps = _warps_for_registers(gates * width * width // 2, crowded)
         if warps and 2 * sequences <= processors:
-            return Layout(1, width, width // 2, 0, warps, recurrences)
-    units = width if width <= _LARGEST_WHOLE else _LARGEST_SLICE
+            return Layout(1, width, width // 2, 0, warps, recurrences, precision)
+    most = width if width <= _LARGEST_WHOLE else _LARGEST_SLICE
+    for products in (precision, "ieee") if precision == "tf32x3" else (precision,):
+        for rows in _ROWS:
+            units = most
+            while units >= _LEAST_UNITS:
+                waiting = -(-batch // rows) * (width // units)
+                # All programs that wait for each other must run at the same time.
+                together = units == width or waiting <= processors
+                if together and needed(rows, width, units, gates, products) <= shared:
+                    at_once = recurrences if units == width else processors // waiting
+                    parts = min(width // 32, 4096 // (rows * units))
+                    parts = 1 if width <= _LARGEST_WHOLE else max(1, parts)
+                    return Layout(rows, width, units, parts, 8, at_once, products)
+                units //= 2
+    reason = f"the kernel has no room for {batch} sequences of {hidden} units on this GPU"
+    raise NoKernelError(reason, worth_saying=True)
+
+
+def needed(rows: int, width: int, units: int, gates: int, precision: str) -> int:
+    """Return the bytes of shared memory that products on tensor cores need.
+
+    Triton keeps a high and a low part of each weight for ``tf32x3``, and of each state where it
+    comes from registers, not from the exchange with other slices.
+    """
     size = 2 if precision == "bf16" else 4
-    while gates * width * units * size > _SHARE * shared:
-        units //= 2
-    slices = width // units
-    rows, at_once = _ROWS, recurrences
-    if slices > 1:  # all programs that wait for each other must run at the same time
-        while rows < _LARGEST_TILE and recurrences * -(-batch // rows) * slices > processors:
-            rows *= 2
-        at_once = max(1, processors // (-(-batch // rows) * slices))
-    parts = 1 if width <= _LARGEST_WHOLE else max(1, min(width // 32, 4096 // (rows * units)))
-    return Layout(rows, width, units, parts, 8, at_once)
+    split = precision == "tf32x3"
+    weights = gates * width * units * (2 if split else 1)
+    states = rows * width * (2 if split and units == width else 1)
+    return (weights + states) * size
 
 
-def _warps_for_registers(numbers: int) -> int:
-    """Return the warps of a program whose registers hold so many numbers; 0: they do not fit."""
+def _warps_for_registers(numbers: int, crowded: bool) -> int:
+    """Return the warps of a program whose registers hold so many numbers; 0: they do not fit.
+
+    Where sequences crowd, small programs are better: more of them share a multiprocessor.
+    """
     preferred, most = _NUMBERS
+    preferred = most if crowded else preferred
     if numbers > most * _THREADS * _MOST_WARPS:
         return 0
     warps = 1

@@ -18,6 +18,7 @@ from sercli.errors import RequestError, SercliError
 from sercli.nn import GRU, run_parallel, use_backend
 from sercli.nn.activations import ACTIVATIONS, Activation
 from sercli.nn.cells import CELLS
+from sercli.nn.recurrence.cpp.build import NoKernelError
 from sercli.nn.recurrence.triton import fused, layout
 
 pytest.importorskip("triton")
@@ -291,21 +292,66 @@ def test_without_a_gpu_it_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) ->
         GRU(3, 5)(torch.randn(2, 2, 3))
 
 
+@pytest.mark.parametrize("gates", [1, 2, 3, 4])
+@pytest.mark.parametrize("precision", ["tf32x3", "tf32", "bf16"])
+def test_every_layout_fits_the_gpu(gates: int, precision: str) -> None:
+    limit = 232_448
+    for hidden in range(1, 513):
+        for recurrences, batch in ((1, 1), (1, 64), (2, 64), (64, 32), (3, 128)):
+            found = layout.choose(recurrences, batch, hidden, gates, precision, 132, limit)
+            assert found.width >= hidden
+            if found.parts:
+                sizes = found.rows, found.width, found.units
+                assert layout.needed(*sizes, gates, found.precision) <= limit
+            if found.slices > 1:  # programs that wait for each other run at the same time
+                assert found.at_once * -(-batch // found.rows) * found.slices <= 132
+
+
 @pytest.mark.parametrize(
-    ("hidden", "gates", "slices"), [(1, 3, 1), (64, 3, 1), (128, 3, 1), (128, 4, 2), (512, 3, 32)]
+    ("rows", "width", "units", "gates", "measured"),
+    [
+        (32, 512, 16, 3, 262_144),
+        (64, 512, 16, 3, 327_680),
+        (16, 128, 128, 3, 409_600),
+        (16, 512, 16, 4, 294_912),
+        (16, 128, 64, 4, 270_336),
+    ],
 )
-def test_programs_that_wait_for_each_other_run_at_the_same_time(
-    hidden: int, gates: int, slices: int
+def test_shared_memory_is_counted_as_triton_does(
+    rows: int, width: int, units: int, gates: int, measured: int
 ) -> None:
-    for recurrences, batch in ((1, 1), (1, 64), (2, 64), (64, 64), (3, 1000)):
-        found = layout.choose(recurrences, batch, hidden, gates, "tf32x3", 132, 232_448)
-        assert found.slices == slices
-        assert found.width >= hidden
-        if slices > 1:
-            assert found.at_once == 1 or found.at_once * -(-batch // found.rows) * slices <= 132
+    assert layout.needed(rows, width, units, gates, "tf32x3") == measured
+
+
+def test_without_room_for_high_and_low_parts_products_are_in_float32() -> None:
+    assert layout.choose(1, 64, 512, 3, "tf32x3", 132, 232_448).precision == "tf32x3"
+    assert layout.choose(1, 64, 512, 4, "tf32x3", 132, 232_448).precision == "ieee"
+
+
+def test_more_sequences_than_fit_are_refused() -> None:
+    with pytest.raises(NoKernelError, match="no room for 1000 sequences of 512 units"):
+        layout.choose(1, 1000, 512, 3, "tf32x3", 132, 232_448)
+
+
+def test_a_kernel_that_does_not_fit_is_refused_by_name() -> None:
+    from triton.runtime.errors import OutOfResources
+
+    from sercli.nn.recurrence.triton import launch
+
+    class Kernel:
+        def __getitem__(self, grid: object) -> Any:
+            def start(*_: object, **__: object) -> None:
+                raise OutOfResources(294_912, 232_448, "shared memory")
+
+            return start
+
+    with pytest.raises(NoKernelError, match=r"does not fit the GPU .*294912"):
+        launch._start(Kernel(), (1, 1, 1), [torch.zeros(1)], {}, {})
 
 
 def test_slices_that_do_not_make_up_the_units_are_refused() -> None:
     for units in (12, 32):
         with pytest.raises(RequestError, match=f"slices of {units} units do not make up 16"):
-            layout.Layout(rows=1, width=16, units=units, parts=0, warps=1, at_once=1)
+            layout.Layout(
+                rows=1, width=16, units=units, parts=0, warps=1, at_once=1, precision="tf32"
+            )
