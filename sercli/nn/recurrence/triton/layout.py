@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 
 from sercli.errors import RequestError
 from sercli.nn.recurrence.cpp.build import NoKernelError
@@ -25,8 +26,9 @@ _ROWS = 16, 32, 64
 """Rows of a product on tensor cores."""
 
 _LEAST_UNITS = 16
+"""Units of a slice of the widest states."""
+
 _LARGEST_WHOLE = 128
-_LARGEST_SLICE = 16
 _MOST_UNITS = 512
 
 
@@ -102,22 +104,25 @@ def choose(
         warps = _warps_for_registers(gates * width * width // 2, crowded)
         if warps and 2 * sequences <= processors:
             return Layout(1, width, width // 2, 0, warps, recurrences, precision)
-    most = width if width <= _LARGEST_WHOLE else _LARGEST_SLICE
     for products in (precision, "ieee") if precision == "tf32x3" else (precision,):
-        for rows in _ROWS:
-            units = most
-            while units >= _LEAST_UNITS:
-                waiting = -(-batch // rows) * (width // units)
-                # All programs that wait for each other must run at the same time.
-                together = units == width or waiting <= processors
-                if together and needed(rows, width, units, gates, products) <= shared:
-                    at_once = recurrences if units == width else processors // waiting
-                    parts = min(width // 32, 4096 // (rows * units))
-                    parts = 1 if width <= _LARGEST_WHOLE else max(1, parts)
-                    return Layout(rows, width, units, parts, 8, at_once, products)
-                units //= 2
+        for rows, units in product(_ROWS, _slices(width)):
+            waiting = -(-batch // rows) * (width // units)
+            # All programs that wait for each other must run at the same time.
+            together = units == width or waiting <= processors
+            if together and needed(rows, width, units, gates, products) <= shared:
+                at_once = recurrences if units == width else processors // waiting
+                parts = max(1, min(width // 32, 4096 // (rows * units)))
+                parts = 1 if width <= _LARGEST_WHOLE else parts
+                return Layout(rows, width, units, parts, 8, at_once, products)
     reason = f"the kernel has no room for {batch} sequences of {hidden} units on this GPU"
     raise NoKernelError(reason, worth_saying=True)
+
+
+def _slices(width: int) -> list[int]:
+    """Return the numbers of units that a program can have, the largest first."""
+    if width > _LARGEST_WHOLE:
+        return [_LEAST_UNITS]
+    return [units for units in (128, 64, 32, _LEAST_UNITS) if units <= width]
 
 
 def needed(rows: int, width: int, units: int, gates: int, precision: str) -> int:
