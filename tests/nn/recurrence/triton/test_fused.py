@@ -103,7 +103,7 @@ def test_any_shape_and_lengths_give_what_the_eager_loop_gives(
     check(layer, x, torch.tensor(lengths).clamp(max=steps))
 
 
-def cut(monkeypatch: pytest.MonkeyPatch, **sizes: int) -> None:
+def cut(monkeypatch: pytest.MonkeyPatch, **sizes: Any) -> None:
     """Set the sizes of programs, which may wait for each other."""
     from sercli.nn.recurrence.triton import launch
 
