@@ -32,12 +32,12 @@ def run(cell: Cell, recurrences: Sequence[Recurrence]) -> list[Unrolled]:
 
     Products of float32 are as precise as ``torch.set_float32_matmul_precision`` says; at
     ``highest``, where weights are not in registers, each is a sum of three products in TF32, whose
-    errors are those of float32. Under bfloat16 autocast, the numbers of products are bfloat16.
-    Sums and states stay float32.
+    errors are those of float32, or a product in float32 where shared memory is short. Under
+    bfloat16 autocast, the numbers of products are bfloat16. Sums and states stay float32.
 
     Raises:
-        NoKernelError: The kernels lack the cell, the activation, the type of number, or do not
-            run on the device; the message says why, in part of a sentence.
+        NoKernelError: The kernels lack the cell, the activation or the dtype, or do not fit the
+            device; the message says why, in part of a sentence.
         RequestError: An activation does not fit the states.
     """
     for each in recurrences:

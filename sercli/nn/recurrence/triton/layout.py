@@ -26,7 +26,7 @@ _ROWS = 16, 32, 64
 """Rows of a product on tensor cores."""
 
 _LEAST_UNITS = 16
-"""Units of a slice of the widest states."""
+"""Units of the smallest slice, and of every slice of wide states."""
 
 _LARGEST_WHOLE = 128
 _MOST_UNITS = 512
