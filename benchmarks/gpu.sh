@@ -10,7 +10,7 @@ folder=${1:-${OUT:-$(mktemp -d)}}
 mkdir -p "$folder"
 export PYTHONPATH=$PWD PYTHONSAFEPATH=1 # not the folder of the script, which has a statistics.py
 nvidia-smi --query-gpu=name,driver_version,clocks.sm,memory.total --format=csv,noheader || true
-timeout "${2:-120}" python3 benchmarks/gpu.py "$folder/gpu.json"
+timeout "${2:-150}" python3 benchmarks/gpu.py "$folder/gpu.json"
 status=$?
-[ $status = 124 ] && echo "stopped after ${2:-120} s: what was done is in $folder/gpu.json"
+[ $status = 124 ] && echo "stopped after ${2:-150} s: what was done is in $folder/gpu.json"
 exit $status
