@@ -52,7 +52,7 @@ def validate(schema: type[Validated], data: Any, place: str) -> Validated:
 
     Args:
         schema: A `StrictModel`, another pydantic model, or a dataclass.
-        data: What was read from YAML, JSON or the configuration.
+        data: Nested data from YAML, JSON or the configuration.
         place: Text in front of a key in messages: ``"dataset.options."``, ``"plan.yaml: "``.
 
     Raises:

@@ -363,7 +363,7 @@ def _user_folder_first(folder: Path) -> type[SearchPathPlugin]:
 
 
 def _reason(error: BaseException) -> str:
-    """What is useful of a Hydra error: OmegaConf's first line, below it, with the key."""
+    """Return the part of a Hydra error that helps: OmegaConf's first line, with the key."""
     inner = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     text, *more = str(inner).strip().split("\n")
     if text.endswith(":") and more:

@@ -49,7 +49,7 @@ class Rerun:
         fold_runs: A row for each seed and fold of either: ``seed``, ``fold``; ``selected_step``,
             ``dev_ua``, ``ua`` and ``wa`` of the record and, suffixed ``_again``, of the rerun (NaN
             where it lacks the fold); ``same``, the share of test utterances that
-            are predicted alike, and ``farthest``, the largest difference between two
+            are predicted alike, and ``max_difference``, the largest difference between two
             probabilities. All under the dev selection.
         repeatable: True if the rerun ran on a CPU, where the same program gives the same digits. A
             GPU may sum in another order each time.
@@ -178,9 +178,9 @@ def _predictions_compared(record: Record, again: Record) -> pd.DataFrame:
     names = [name for name in map(str, one) if name.startswith("p_")]
     apart = both[names].to_numpy() - both[[f"{name}_again" for name in names]].to_numpy()
     both["same"] = both["predicted"] == both["predicted_again"]
-    both["farthest"] = abs(apart).max(axis=1, initial=0)
+    both["max_difference"] = abs(apart).max(axis=1, initial=0)
     return both.groupby(["seed", "fold"], as_index=False).agg(
-        same=("same", "mean"), farthest=("farthest", "max")
+        same=("same", "mean"), max_difference=("max_difference", "max")
     )
 
 
@@ -199,9 +199,9 @@ def _unlike(fold_runs: pd.DataFrame) -> Iterator[str]:
     ):
         where = f"seed {row['seed']}, fold {row['fold']}"
         before, after = row["selected_step"], row["selected_step_again"]
-        if np.isnan(row["farthest"]):
+        if np.isnan(row["max_difference"]):
             yield f"{where} is in only one of the two"
         elif before != after:
             yield f"{where}: step {before:g} was selected, now {after:g}"
-        elif row["farthest"] != 0:
-            yield f"{where}: probabilities differ by up to {row['farthest']:.2g}"
+        elif row["max_difference"] != 0:
+            yield f"{where}: probabilities differ by up to {row['max_difference']:.2g}"

@@ -295,7 +295,7 @@ def test_a_rerun_agrees_and_leaves_the_record_as_it_was(searched: Search, tmp_pa
 
     assert (made["agrees"], made["exact"], made["reasons"]) == (True, True, [])
     assert len(made["fold_runs"]) == 5
-    assert all(unit["same"] == 1 and unit["farthest"] == 0 for unit in made["fold_runs"])
+    assert all(unit["same"] == 1 and unit["max_difference"] == 0 for unit in made["fold_runs"])
     assert not any("ua" in unit for unit in made["fold_runs"])  # it is sealed
     assert digests(search.folder / search.loser) == before
     assert search.sercli.json("verify", "search")["records"] == 2

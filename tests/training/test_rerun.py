@@ -78,7 +78,7 @@ def test_on_the_same_machine_every_digit_is_the_same(toy: Data, record: Record) 
     assert made.agrees
     assert made.changed == ()
     assert list(made.fold_runs["fold"]) == [f"session{number}" for number in range(1, 5)]
-    assert (made.fold_runs["farthest"] == 0).all()
+    assert (made.fold_runs["max_difference"] == 0).all()
     assert (made.fold_runs["same"] == 1).all()
     assert made.fold_runs["ua"].mean() == pytest.approx(
         sum(result["ua"] for result in record.metrics["by_fold"]) / 4

@@ -48,7 +48,7 @@ class PublishedComparison:
         runs: Its key.
         sealed: True if its test results are sealed.
         published: The published system.
-        source: Where it is published.
+        source: Paper, with table or row.
         published_ua: The published UA.
         published_wa: The published WA.
         selection: The step of the run: ``oracle`` if the published one was selected on test,
@@ -62,7 +62,7 @@ class PublishedComparison:
         delta_wa: WA of the run minus the published WA.
         delta_wa_ci: The 95 % confidence interval of the run, shifted.
         comparable: True if the two are comparable.
-        reason: Why they are not.
+        reason: Obstacle to a comparison; None if they compare.
         status: Status of the run, or ``not run``.
         warnings: Sentences to read before any number.
         caveat: A limit of a published result that compares.

@@ -79,7 +79,7 @@ def rerun_view(made: Rerun, *, shows_test: bool = True) -> View:
             columns += _both(metric, heading, percent_cell)
     columns += [
         number_column("equal", lambda row: percent_cell(_known(row["same"]))),
-        number_column("max |Δp|", lambda row: number_cell(_known(row["farthest"]), ".2g")),
+        number_column("max |Δp|", lambda row: number_cell(_known(row["max_difference"]), ".2g")),
     ]
     rows = made.fold_runs.to_dict("records")
     title = f"{made.record.experiment}/{made.record.key} and its rerun: {verdict(made)}"

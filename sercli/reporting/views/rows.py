@@ -70,7 +70,8 @@ class RunRow:
         published_ua: Its UA.
         published_wa: Its WA.
         comparable: True if some published result (for a published result: some run) compares.
-        reason: Why it diverged or compares with nothing; of a published result also a caveat.
+        reason: Cause of a divergence or obstacle to a comparison; of a published result also a
+            caveat.
         runs: The key of the run, if it is one.
         card: The protocol card of a run; source and selection of a published result.
     """

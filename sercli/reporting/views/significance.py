@@ -70,7 +70,7 @@ class DifferenceRow:
         aso: ε_min of almost stochastic order.
         detectable: Minimum detectable difference of UA.
         significant: True if ``p_ua_holm`` is below 0.05.
-        reason: Why the two cannot be compared; else empty.
+        reason: Obstacle to a comparison of the two; else empty.
         note: A limit of the comparison; else empty.
     """
 

@@ -96,11 +96,18 @@ def test_an_experiment_of_several_runs_is_no_run(record: Callable[..., Record], 
     assert f"({', '.join(keys)})" in str(error.value)
 
 
-def made(run: Record, *changed: Difference, farthest: float = 0.0) -> Rerun:
+def made(run: Record, *changed: Difference, max_difference: float = 0.0) -> Rerun:
     """A rerun of one unit."""
     figures = {"selected_step": 10, "dev_ua": 0.5, "ua": 0.625, "wa": 0.75}
     again = {f"{name}_again": value for name, value in figures.items()}
-    unit = {"seed": 0, "fold": "one", **figures, **again, "same": 1.0, "farthest": farthest}
+    unit = {
+        "seed": 0,
+        "fold": "one",
+        **figures,
+        **again,
+        "same": 1.0,
+        "max_difference": max_difference,
+    }
     return Rerun(run, run, changed, pd.DataFrame([unit]), True, {"ua": 0.0})
 
 
@@ -114,7 +121,7 @@ def test_a_rerun_shows_every_unit_and_its_verdict(record: Callable[..., Record])
 
 
 def test_a_rerun_that_does_not_agree_says_why(record: Callable[..., Record]) -> None:
-    (table,) = rerun_view(made(record(), farthest=0.25)).tables
+    (table,) = rerun_view(made(record(), max_difference=0.25)).tables
 
     assert "THEY DO NOT AGREE" in table.title
     assert table.notes[0] == "seed 0, fold one: probabilities differ by up to 0.25."
