@@ -132,7 +132,7 @@ def bench_recurrent(
         shapes: T, B and H of each series.
         activations: Activations to time in the GRU; empty: all.
         repeats: Repetitions after a warm-up.
-        device: Where everything runs.
+        device: ``cpu`` or ``cuda``.
         progress: Notes of each series.
 
     Raises:

@@ -75,11 +75,9 @@ def test_refused_utterances_are_an_error_unless_they_are_allowed(sercli: Shell, 
     assert (refused.returncode, allowed.returncode) == (1, 0)
     for done in (refused, allowed):
         assert "Refused: 2" in done.stdout
-        rows = done.stdout.splitlines()
-        assert any(
-            "mine.csv:5 " in row and "a is already listed in mine.csv:2" in row for row in rows
-        )
-        assert any("empty file (0 bytes)" in row for row in rows)
+        text = " ".join(done.stdout.split())  # a long refusal takes several lines
+        assert "mine.csv:5: a is already listed in mine.csv:2" in text
+        assert "empty file (0 bytes)" in text
 
 
 def test_manifest_refusals_and_audit_are_kept(sercli: Shell, tree: Path) -> None:

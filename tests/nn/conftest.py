@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
-
-os.environ.setdefault("TRITON_INTERPRET", "1")  # read where kernels are defined
 
 from sercli.nn.recurrence.backend import chosen_backend, use_backend
 
