@@ -122,7 +122,7 @@ def bench_extract(config: Config, progress: Progress = SILENT) -> ExtractBenchma
     manifest = read_corpus(config.dataset, progress)
     signals, manifest = _decoded(manifest, config.features)
     seconds = sum(len(signal) for signal in signals) / config.features.sampling_rate
-    ours, package, alone = _side_by_side(manifest, signals, chosen, config.features, progress)
+    ours, package, alone = _paired(manifest, signals, chosen, config.features, progress)
     pools, again = _time_pools(_longer(manifest, seconds), config.features, progress)
     return ExtractBenchmark(
         machine=machine,
@@ -154,7 +154,7 @@ def _decoded(manifest: Manifest, features: FeaturesConfig) -> tuple[list[np.ndar
     return signals, replace(manifest, table=manifest.table[used])
 
 
-def _side_by_side(
+def _paired(
     manifest: Manifest,
     signals: Sequence[np.ndarray],
     chosen: SmileSet,

@@ -49,7 +49,7 @@ class Rerun:
         fold_runs: A row for each seed and fold of either: ``seed``, ``fold``; ``selected_step``,
             ``dev_ua``, ``ua`` and ``wa`` of the record and, suffixed ``_again``, of the rerun (NaN
             where it lacks the fold); ``same``, the share of test utterances that
-            are predicted alike, and ``max_difference``, the largest difference between two
+            are predicted equal, and ``max_difference``, the largest difference between two
             probabilities. All under the dev selection.
         repeatable: True if the rerun ran on a CPU, where the same program gives the same digits. A
             GPU may sum in another order each time.

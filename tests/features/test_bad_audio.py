@@ -111,19 +111,19 @@ def test_floats_that_overflow_when_they_are_added_are_refused(tmp_path: Path) ->
 @settings(max_examples=80)
 @given(
     subtype=st.sampled_from(["PCM_16", "PCM_24", "FLOAT", "IMA_ADPCM"]),
-    spoilt=st.lists(st.tuples(st.integers(0, 100), st.integers(0, 255)), max_size=4),
+    corrupted=st.lists(st.tuples(st.integers(0, 100), st.integers(0, 255)), max_size=4),
     cut=st.integers(0, 4000),
 )
 def test_a_damaged_header_gives_finite_samples_or_a_refusal_and_never_another_error(
     tmp_path_factory: pytest.TempPathFactory,
     subtype: str,
-    spoilt: list[tuple[int, int]],
+    corrupted: list[tuple[int, int]],
     cut: int,
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "damaged.wav"
     soundfile.write(path, voice(), RATE, subtype=subtype)
     content = bytearray(path.read_bytes())
-    for place, value in spoilt:
+    for place, value in corrupted:
         content[place % len(content)] = value
     path.write_bytes(content[: len(content) - cut])
     with suppress(AudioError):

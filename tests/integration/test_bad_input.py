@@ -12,7 +12,7 @@ from helpers.shell import Shell
 
 @pytest.fixture
 def corpus(tree: Path, tmp_path: Path) -> Path:
-    """A copy of the small corpus, to be spoilt."""
+    """A copy of the small corpus, to be damaged."""
     return Path(shutil.copytree(tree, tmp_path / "corpus"))
 
 
@@ -56,7 +56,7 @@ def test_a_stray_line_costs_only_itself(sercli: Shell, corpus: Path) -> None:
     assert '"utterances": 100' in done.stdout
 
 
-def test_spoilt_audio_is_refused_by_name_and_the_rest_is_used(
+def test_damaged_audio_is_refused_by_name_and_the_rest_is_used(
     sercli: Shell, corpus: Path, small: list[str]
 ) -> None:
     wavs = sorted(corpus.glob("Session1/sentences/wav/*/Ses*.wav"))[:5]

@@ -36,7 +36,7 @@ class Search:
         return self.sercli.folder / "runs" / "search"
 
     def copied(self, folder: Path) -> Search:
-        """The same elsewhere, to be spoilt."""
+        """The same elsewhere, to be damaged."""
         shutil.copytree(self.folder, folder / "runs" / "search")
         return Search(InProcessShell(folder), self.winner, self.loser)
 

@@ -136,9 +136,9 @@ def test_batch_of_any_lengths_in_any_stack_equals_each_sequence_alone(
 def test_nan_frame_affects_only_its_own_sequence(cell: str, bidirectional: bool) -> None:
     layer = new_layer(cell, bidirectional=bidirectional)
     clean = torch.randn(STEPS, 3, 3, dtype=torch.float64)
-    spoilt = clean.clone()
-    spoilt[1, 0] = torch.nan
-    expected, found = run(layer, clean, LENGTHS), run(layer, spoilt, LENGTHS)
+    corrupted = clean.clone()
+    corrupted[1, 0] = torch.nan
+    expected, found = run(layer, clean, LENGTHS), run(layer, corrupted, LENGTHS)
     for part, other in zip(expected, found, strict=True):
         torch.testing.assert_close(part[:, 1:], other[:, 1:], atol=0, rtol=0)
         assert part.isfinite().all()

@@ -423,7 +423,7 @@ def _start(
     constants: dict[str, Any],
     options: dict[str, Any],
 ) -> None:
-    """Launch a kernel. Later launches alike skip triton's own search for the compiled one.
+    """Launch a kernel; later launches of the same kind skip triton's search for compiled code.
 
     Args:
         function: The kernel.
