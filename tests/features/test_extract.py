@@ -193,7 +193,8 @@ def _send(blow: signal.Signals, process: subprocess.Popen[bytes]) -> None:
 def test_an_extraction_that_was_stopped_goes_on_and_extracts_nothing_twice(
     tmp_path: Path, corpus: Corpus, blow: signal.Signals, workers: int, times: int
 ) -> None:
-    manifest = corpus(tmp_path / "audio", 300)
+    count = 1_000  # so many that the extraction does not end before it is stopped
+    manifest = corpus(tmp_path / "audio", count)
     manifest.table.to_parquet(tmp_path / "table.parquet")
     (tmp_path / "extract.py").write_text(_EXTRACT)
     store = tmp_path / "store"
@@ -208,11 +209,11 @@ def test_an_extraction_that_was_stopped_goes_on_and_extracts_nothing_twice(
         _wait_for_frames(store, process)
         _send(blow, process)
         assert process.wait(timeout=20) != 0
-        assert stopped[-1] < _stored(store) < 300  # in the middle, and nothing was lost
+        assert stopped[-1] < _stored(store) < count  # in the middle, and nothing was lost
         stopped.append(_stored(store))
     done = extract(manifest, IAAN45, store)
-    assert (done.extracted, done.reused) == (300 - stopped[-1], stopped[-1])
-    assert _stored(store) == 300
+    assert (done.extracted, done.reused) == (count - stopped[-1], stopped[-1])
+    assert _stored(store) == count
 
 
 def test_a_worker_that_is_killed_ends_the_extraction_with_a_remedy(
