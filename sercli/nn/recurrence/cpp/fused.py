@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from sercli.nn.activations import Activation
 from sercli.nn.recurrence.coefficients import coefficients
+from sercli.nn.recurrence.compiled import CompiledActivations
 from sercli.nn.recurrence.cpp.build import NoKernelError, library
 from sercli.nn.recurrence.cpp.generate import source
 from sercli.nn.recurrence.cpp.launch import kernel, unroll
@@ -27,8 +27,6 @@ _KINDS = {torch.float32: "float", torch.float64: "double"}
 _Addresses = dict[str, tuple[int, int]]
 """Addresses of the value and of the derivative of an activation, by type of number."""
 
-_compiled: WeakKeyDictionary[nn.Module, _Addresses | NoKernelError] = WeakKeyDictionary()
-
 
 def run(cell: Cell, recurrences: Sequence[Recurrence]) -> list[Unrolled]:
     """Run recurrences on the CPU, all in one call.
@@ -44,7 +42,7 @@ def run(cell: Cell, recurrences: Sequence[Recurrence]) -> list[Unrolled]:
     kind = _kind(cell, recurrences)
     kernel()
     for each in recurrences:
-        _raise_if_failed(each.activation)
+        _compiled.raise_if_failed(each.activation)
     numbers = coefficients(recurrences)  # last, since it may draw noise, and eager would again
     operands = [_operands(*each) for each in zip(recurrences, numbers, strict=True)]
     call = KernelCall(
@@ -72,7 +70,7 @@ def prepare(cell: Cell, activation: nn.Module, device: str) -> None:
     kernel()
     shape = torch.Size((1, 1))
     given = activation.coefficients(shape) if isinstance(activation, Activation) else ()
-    _addresses(activation, len(given))
+    _compiled.get(activation, len(given))
 
 
 def _check(cell: Cell, device: str) -> None:
@@ -115,7 +113,7 @@ def _kernel_recurrence(recurrence: Recurrence, operands: Operands, kind: str) ->
     count = len(operands.coefficients)
     return KernelRecurrence(
         reverse=recurrence.reverse,
-        activation=_addresses(recurrence.activation, count)[kind],
+        activation=_compiled.get(recurrence.activation, count)[kind],
         input=operands.input is not None,
         input_bias=operands.input_bias is not None,
         hidden_bias=operands.hidden_bias is not None,
@@ -124,34 +122,12 @@ def _kernel_recurrence(recurrence: Recurrence, operands: Operands, kind: str) ->
     )
 
 
-def _raise_if_failed(activation: nn.Module) -> None:
-    """Raise the error of an earlier attempt to compile an activation."""
-    known = _compiled.get(activation)
-    if isinstance(known, NoKernelError):
-        raise known.again()
-
-
-def _addresses(activation: nn.Module, count: int) -> _Addresses:
-    found = _compiled.get(activation)
-    if found is None:
-        try:
-            found = _compile(activation, count)
-        except NoKernelError as error:
-            found = error
-        _compiled[activation] = found
-    if isinstance(found, NoKernelError):
-        raise found.again()
-    return found
-
-
 def _compile(activation: nn.Module, count: int) -> _Addresses:
     name = type(activation).__name__
     if count > MAX_COEFFICIENTS:
         raise NoKernelError(
             f"activation {name} has {count} coefficients, the kernel takes {MAX_COEFFICIENTS}"
         )
-    if not count and any(True for _ in activation.parameters()):
-        raise NoKernelError(f"activation {name} has parameters but is no sercli Activation")
     loaded = library(name.lower(), source(activation, count))
     return {
         kind: (_address(loaded, f"value_{kind}"), _address(loaded, f"derivative_{kind}"))
@@ -161,3 +137,6 @@ def _compile(activation: nn.Module, count: int) -> _Addresses:
 
 def _address(loaded: ctypes.CDLL, name: str) -> int:
     return ctypes.cast(getattr(loaded, name), ctypes.c_void_p).value or 0
+
+
+_compiled = CompiledActivations(_compile)

@@ -7,7 +7,6 @@ import os
 from collections.abc import Hashable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +15,7 @@ from torch.nn import functional as F
 from sercli.nn.activations import Activation
 from sercli.nn.pooling import valid_steps
 from sercli.nn.recurrence.coefficients import coefficients
+from sercli.nn.recurrence.compiled import CompiledActivations
 from sercli.nn.recurrence.cpp.build import NoKernelError
 from sercli.nn.recurrence.grouping import group_key
 from sercli.nn.recurrence.operands import Cell, Recurrence, Unrolled
@@ -47,12 +47,11 @@ def run(cell: Cell, recurrences: Sequence[Recurrence]) -> list[Unrolled]:
             raise NoKernelError(f"the kernel has no {weights.dtype}")
         _check_size(cell, batch, weights.shape[1], weights.device)
     for each in recurrences:
-        if isinstance(known := _loaded.get(each.activation), NoKernelError):
-            raise known.again()
+        _loaded.raise_if_failed(each.activation)
     numbers = coefficients(recurrences)  # asked only if the eager loop will not ask again: noise
     groups: dict[Hashable, list[int]] = {}
     for i, each in enumerate(recurrences):
-        _activation(each.activation, len(numbers[i]))
+        _loaded.get(each.activation, len(numbers[i]))
         biases = each.weights.input_bias is None, each.weights.hidden_bias is None
         groups.setdefault((group_key(each) or i, biases), []).append(i)
     done: dict[int, Unrolled] = {}
@@ -72,7 +71,7 @@ def prepare(cell: Cell, activation: nn.Module, device: str) -> None:
     _check(cell, torch.device(device))
     shape = torch.Size((1, 1))
     given = activation.coefficients(shape) if isinstance(activation, Activation) else ()
-    _activation(activation, len(given))
+    _loaded.get(activation, len(given))
 
 
 def _check(cell: Cell, device: torch.device) -> None:
@@ -121,29 +120,13 @@ def _precision(device: torch.device) -> str:
     return "tf32x3" if torch.get_float32_matmul_precision() == "highest" else "tf32"
 
 
-_loaded: WeakKeyDictionary[nn.Module, TritonActivation | NoKernelError] = WeakKeyDictionary()
-
-
-def _activation(activation: nn.Module, count: int) -> TritonActivation:
-    found = _loaded.get(activation)
-    if found is None:
-        try:
-            found = _load(activation, count)
-        except NoKernelError as error:
-            found = error
-        _loaded[activation] = found
-    if isinstance(found, NoKernelError):
-        raise found.again()
-    return found
-
-
 def _load(activation: nn.Module, count: int) -> TritonActivation:
     from sercli.nn.recurrence.triton.generate import load
 
-    if not count and any(True for _ in activation.parameters()):
-        name = type(activation).__name__
-        raise NoKernelError(f"activation {name} has parameters but is no sercli Activation")
     return load(activation, count)
+
+
+_loaded = CompiledActivations(_load)
 
 
 def _run(
@@ -163,7 +146,7 @@ def _run(
     x = _projected(cell, group)
     call = launch.KernelCall(
         cell.name,
-        _activation(group[0].activation, len(numbers[0])),
+        _loaded.get(group[0].activation, len(numbers[0])),
         forwards=sum(not each.reverse for each in group),
         precision=_precision(hidden.device),
         dtype=x.dtype,

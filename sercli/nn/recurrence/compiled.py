@@ -1,0 +1,53 @@
+"""Compiled code of activations, and failures to compile it, each found once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+from torch import nn
+
+from sercli.nn.recurrence.cpp.build import NoKernelError
+
+Code = TypeVar("Code")
+
+
+class CompiledActivations(Generic[Code]):
+    """The compiled code of every activation that a backend has met.
+
+    Args:
+        compile_one: Compilation of an activation with a number of coefficients.
+    """
+
+    def __init__(self, compile_one: Callable[[nn.Module, int], Code]) -> None:
+        self._compile_one = compile_one
+        self._known: WeakKeyDictionary[nn.Module, Code | NoKernelError] = WeakKeyDictionary()
+
+    def get(self, activation: nn.Module, count: int) -> Code:
+        """Return the code of an activation with ``count`` coefficients.
+
+        Raises:
+            NoKernelError: It cannot be compiled, or could not be before.
+        """
+        found = self._known.get(activation)
+        if found is None:
+            try:
+                found = self._compile_checked(activation, count)
+            except NoKernelError as error:
+                found = error
+            self._known[activation] = found
+        if isinstance(found, NoKernelError):
+            raise found.again()
+        return found
+
+    def raise_if_failed(self, activation: nn.Module) -> None:
+        """Raise the error of an earlier attempt to compile an activation."""
+        if isinstance(known := self._known.get(activation), NoKernelError):
+            raise known.again()
+
+    def _compile_checked(self, activation: nn.Module, count: int) -> Code:
+        if not count and any(True for _ in activation.parameters()):
+            name = type(activation).__name__
+            raise NoKernelError(f"activation {name} has parameters but is no sercli Activation")
+        return self._compile_one(activation, count)
