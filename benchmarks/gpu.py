@@ -521,7 +521,7 @@ def many_models() -> None:
 
 
 def host_profile(path: Path) -> None:
-    """Write what the host does in 100 small training steps."""
+    """Profile the host over 100 small training steps."""
     run = step([make("gru", 64, "arelu")], torch.randn(100, 32, INPUTS, device=GPU))
     run()
     profile = cProfile.Profile()

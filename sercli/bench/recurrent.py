@@ -41,7 +41,7 @@ INPUTS = 45
 """Features per step (IAAN)."""
 
 SHAPES = ((100, 32, 64), (200, 64, 128), (400, 64, 512))
-"""T, B and H: a model for laptops, a medium one, and IAAN at the paper's size."""
+"""Shapes (T, B, H): small, medium, and IAAN at the paper's size."""
 
 TOGETHER = 4
 """Recurrences in one call."""

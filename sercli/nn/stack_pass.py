@@ -19,7 +19,7 @@ Level = Callable[[Tensor], list[Recurrence]]
 """From the input (T, B, I) of a level to its recurrences, one for each direction."""
 
 Finish = Callable[[Tensor, list[State]], tuple[Any, Any]]
-"""From the output of the last level and all final states to the result of the layer."""
+"""Assembly of a layer's result from the output of the last level and all final states."""
 
 
 class StackPass:

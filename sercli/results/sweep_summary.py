@@ -34,7 +34,7 @@ PARAMETER = "param/"
 
 @dataclass(frozen=True)
 class SweepSummary:
-    """A sweep in short.
+    """Summary of a sweep.
 
     Attributes:
         experiment: Its name.

@@ -1,4 +1,4 @@
-"""A worker whose behaviour its options name, for tests of the launchers."""
+"""Stand-in for a worker, controlled by its options, for tests of the launchers."""
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ def table1_view(rows: Sequence[RunRow], baselines: Sequence[Baseline]) -> View:
 def published_tables(
     rows: Sequence[RunRow], published: Sequence[RunRow], baselines: Sequence[Baseline]
 ) -> list[Table]:
-    """Return tables of runs and the results they repeat, the best runs and all, published results.
+    """Return tables of runs beside the results they reproduce, of the best runs, and of baselines.
 
     Args:
         rows: The rows of the runs.

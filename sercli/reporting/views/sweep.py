@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sercli.analysis.optimism import Optimism
 
 Sweep = tuple[SweepSummary, pd.DataFrame]
-"""A sweep in short, and its trials (`sercli.results.sweep_summary.write_sweep`)."""
+"""Summary of a sweep, and the table of its trials (`sercli.results.sweep_summary.write_sweep`)."""
 
 _COLUMNS = ["number", "state", "run", "overrides", "dev_ua", "seconds", "attempts", "cause"]
 """Columns that every table of trials has."""

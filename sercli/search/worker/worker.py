@@ -43,7 +43,7 @@ class _TrialPruned(_TrialEnd):
 
 
 class _ShutdownRequested(_TrialEnd):
-    """A fold is finished, and the worker is to exit."""
+    """Signal to exit after the fold that has just finished."""
 
 
 class _InvalidProposal(_TrialEnd):

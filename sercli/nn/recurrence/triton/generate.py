@@ -1,4 +1,4 @@
-"""Write the Triton of an activation and of its derivative, from its formula, and load it.
+"""Triton source of an activation and its derivative, generated from its formula and loaded.
 
 Triton reads the source of a kernel from its file, so that what is generated is written to the
 cache of kernels first.
@@ -72,7 +72,7 @@ def _imported(path: Path) -> ModuleType:
 
 
 def source(activation: nn.Module, coefficients: int) -> str:
-    """Write the Triton of an activation.
+    """Generate the Triton source of an activation.
 
     Raises:
         NoKernelError: It does something that has no rule; the message names it.
