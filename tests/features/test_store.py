@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.numpy
+from helpers.together import start_two
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -211,22 +212,7 @@ for each in range(400):
 
 def test_two_processes_write_the_same_keys_at_once_and_never_read_a_part(tmp_path: Path) -> None:
     """As two nodes do on a network disk; this process reads meanwhile."""
-    both = [
-        subprocess.Popen(
-            [sys.executable, "-c", _WRITE, str(tmp_path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    for process in both:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in both:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
+    both = start_two(_WRITE, str(tmp_path), folder=tmp_path)
     store = FeatureStore(tmp_path)
     while any(process.poll() is None for process in both):
         assert not list(damaged_keys(store))

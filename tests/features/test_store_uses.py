@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.together import start_two
 
 from sercli.config.schema import FeaturesConfig
 from sercli.corpora.audio_stats import AudioFacts
@@ -100,23 +99,7 @@ def test_nothing_is_written_when_nothing_is_new(tmp_path: Path, corpus: Corpus) 
 def test_two_extractions_at_the_same_time_share_the_work(tmp_path: Path, corpus: Corpus) -> None:
     """Without locks, so on two nodes as well: they rarely meet at one utterance."""
     corpus(tmp_path / "audio", 200).table.to_parquet(tmp_path / "table.parquet")
-    both = [
-        subprocess.Popen(
-            [sys.executable, "-c", _EXTRACT, "table.parquet", "store"],
-            cwd=tmp_path,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    for process in both:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in both:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
+    both = start_two(_EXTRACT, "table.parquet", "store", folder=tmp_path)
     counts = [
         [int(word) for word in process.communicate(timeout=60)[0].split()] for process in both
     ]

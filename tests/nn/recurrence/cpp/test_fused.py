@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from helpers.layers import needs_compiler
+from helpers.layers import needs_compiler, results
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -51,20 +51,6 @@ CELLS_BY_ACTIVATIONS = pytest.mark.parametrize(
 def _automatic() -> Iterator[None]:
     yield
     use_backend("auto")
-
-
-def results(layer: nn.Module, inputs: Tensor, lengths: Tensor | None, name: str) -> list[Tensor]:
-    """Outputs, final states and all gradients in one backend."""
-    use_backend(name)
-    given = inputs.clone().requires_grad_()
-    output, final = layer(given, lengths=lengths)
-    finals = list(final) if isinstance(final, tuple) else [final]
-    weights = torch.linspace(-1, 2, output.numel(), dtype=output.dtype).view_as(output)
-    loss = (weights * output).sum() + sum(
-        (part.sin().sum() for part in finals), output.new_zeros(())
-    )
-    wanted = [given, *(each for each in layer.parameters() if each.requires_grad)]
-    return [output, *finals, *torch.autograd.grad(loss, wanted, materialize_grads=True)]
 
 
 @needs_compiler

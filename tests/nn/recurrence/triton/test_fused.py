@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.layers import results
 from helpers.triton_interpreter import let_bfloat16_multiply, let_programs_wait
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -39,18 +40,6 @@ EVERY_FUSED_CELL = pytest.mark.parametrize(
 def _automatic() -> Iterator[None]:
     yield
     use_backend("auto")
-
-
-def results(layer: nn.Module, inputs: Tensor, lengths: Tensor | None, name: str) -> list[Tensor]:
-    """Return outputs, final states and all gradients in one backend."""
-    use_backend(name)
-    given = inputs.clone().requires_grad_()
-    output, final = layer(given, lengths=lengths)
-    finals = list(final) if isinstance(final, tuple) else [final]
-    weights = torch.linspace(-1, 2, output.numel()).view_as(output)
-    loss = (weights * output).sum() + sum((part.sin().sum() for part in finals), torch.zeros(()))
-    wanted = [given, *(each for each in layer.parameters() if each.requires_grad)]
-    return [output, *finals, *torch.autograd.grad(loss, wanted, materialize_grads=True)]
 
 
 def check(layer: nn.Module, x: Tensor, lengths: Tensor | None = None) -> None:
