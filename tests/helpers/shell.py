@@ -53,18 +53,23 @@ class Shell:
         return lines[0]
 
     def stopped(self, number: int, when: Callable[[], bool], *arguments: str | Path) -> int:
-        """Run, send a signal as soon as ``when`` holds, and return the status."""
+        """Run, send a signal as soon as ``when`` holds, and return the status.
+
+        Workers of a killed process work for a moment longer. They inherit its output, whose end is
+        the end of all.
+        """
         process = subprocess.Popen(
             [SERCLI, *arguments],
             cwd=self.folder,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
         deadline = time.monotonic() + 120
         while not when() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
         process.send_signal(number)
-        return process.wait(timeout=60)
+        process.communicate(timeout=60)
+        return process.returncode
 
     def killed(self, when: Callable[[], bool], *arguments: str | Path) -> None:
         """Run, and kill the process in its midst."""
