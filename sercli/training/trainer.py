@@ -26,6 +26,7 @@ from sercli.training.data import Data
 from sercli.training.device import autocast, choose_device
 from sercli.training.loss import TrainingLoss
 from sercli.training.monitoring import activation_numbers, gradient_norm, watched_states
+from sercli.training.optim import make_optimiser
 from sercli.training.selection import Selection
 from sercli.training.validate import new_model
 
@@ -125,12 +126,7 @@ class _Training:
         self._config, self._data, self._fold = config, data, fold
         self._device = choose_device(config.device)
         self.model = new_model(config, data).to(self._device)
-        self._optimiser = torch.optim.Adam(
-            self.model.parameters(),
-            lr=config.optim.lr,
-            weight_decay=config.optim.weight_decay,
-            fused=True,  # one pass over each parameter instead of ten
-        )
+        self._optimiser = make_optimiser(self.model.parameters(), config.optim)
         self._loss = TrainingLoss(config.trainer, data, fold.train, self._device)
         self._losses: list[float] = []
         self._parts: list[dict[str, Tensor]] = []
