@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
+import stat
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,7 +32,7 @@ def write_atomically(path: Path, write: Callable[[Path], object], *, sync: bool 
         OSError: The folder cannot be written or the disk is full; no file is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = _beside(path)
     try:
         write(temporary)
         if sync:
@@ -58,7 +60,7 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{escape(path.name)}.{'?' * 8}.tmp"):
         shutil.rmtree(left, ignore_errors=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = _beside(path)
     temporary.mkdir()
     try:
         yield temporary
@@ -85,6 +87,57 @@ def held_alone(lock: Path, busy: str) -> Iterator[None]:
         raise BusyError(busy) from None
     with held:
         yield
+
+
+def remove_at_once(folder: Path) -> None:
+    """Rename a folder before it is deleted: removed file by file, half of it could be left.
+
+    What cannot be deleted is left to the next `folder_written_whole`.
+
+    Raises:
+        OSError: It cannot be renamed.
+    """
+    gone = _beside(folder)
+    folder.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def why_denied(path: Path) -> str | None:
+    """Return the reason why this user may not read a file or folder, with its owner; else None.
+
+    The folders above it count: those of another user may not be entered.
+    """
+    for each in (path, *path.absolute().parents):
+        if os.path.exists(each):  # noqa: PTH110 - Path.exists raises in a folder of another user
+            if permitted(each, os.R_OK | (os.X_OK if each.is_dir() else 0)):
+                return None
+            status = each.stat()
+            where = "" if each == path else f"{each}: "
+            mode, owner = stat.filemode(status.st_mode), user_name(status.st_uid)
+            return f"{where}permission denied ({mode}); ask its owner {owner} for read permission"
+    return None
+
+
+def permitted(path: Path, mode: int) -> bool:
+    """Return True if this process may use a path: `os.access` with its effective user."""
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
+
+
+def user_name(uid: int | None = None) -> str:
+    """Return the name of a user, by default of this process; its number where it has no name.
+
+    A container may run as a number that no list of users has.
+    """
+    uid = os.geteuid() if uid is None else uid
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
+
+
+def _beside(path: Path) -> Path:
+    """Return a new hidden name beside ``path``."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
 
 
 def _flush(path: Path) -> None:

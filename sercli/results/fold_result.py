@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
-from sercli.files import folder_written_whole
+from sercli.errors import SercliError, one_line
+from sercli.files import folder_written_whole, why_denied
+from sercli.results.weights import write_weights
 
 
 @dataclass(frozen=True)
@@ -79,15 +81,23 @@ def write_fold_result(folder: Path, result: FoldResult) -> None:
     with folder_written_whole(folder) as temporary:
         result.history.to_parquet(temporary / "history.parquet")
         result.predictions.to_parquet(temporary / "predictions.parquet")
-        save_file(result.weights, temporary / "weights.safetensors")
+        write_weights(temporary / "weights.safetensors", result.weights)
         (temporary / "fold.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
 
 
 def read_fold_result(folder: Path) -> FoldResult:
-    """Read a folder written by `write_fold_result`."""
-    return FoldResult(
-        **json.loads((folder / "fold.json").read_text(encoding="utf-8")),
-        history=pd.read_parquet(folder / "history.parquet"),
-        predictions=pd.read_parquet(folder / "predictions.parquet"),
-        weights=load_file(folder / "weights.safetensors"),
-    )
+    """Read a folder written by `write_fold_result`.
+
+    Raises:
+        SercliError: A file is missing or damaged, or this user may not read it.
+    """
+    try:
+        return FoldResult(
+            **json.loads((folder / "fold.json").read_text(encoding="utf-8")),
+            history=pd.read_parquet(folder / "history.parquet"),
+            predictions=pd.read_parquet(folder / "predictions.parquet"),
+            weights=load_file(folder / "weights.safetensors"),
+        )
+    except Exception as error:  # whatever its reader raises, the result is of no use
+        denied = why_denied(folder) or next(filter(None, map(why_denied, folder.iterdir())), None)
+        raise SercliError(f"{folder} cannot be read: {denied or one_line(error)}") from error

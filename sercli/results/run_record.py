@@ -25,11 +25,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from safetensors.numpy import save_file
 
 from sercli.errors import SercliError
-from sercli.files import folder_written_whole
+from sercli.files import folder_written_whole, permitted, remove_at_once, why_denied
 from sercli.results.fold_result import FoldResult
+from sercli.results.weights import write_weights
 
 FORMAT = 3
 """Version of the record; one of another version is refused by name."""
@@ -124,14 +124,10 @@ def write_record(
         (folder / "weights").mkdir()
         fold_names = list(folds)
         for result in results:
-            save_file(
-                result.weights,
-                folder
-                / "weights"
-                / f"{fold_run_name(result.seed, fold_names.index(result.fold))}.safetensors",
-            )
+            name = fold_run_name(result.seed, fold_names.index(result.fold))
+            write_weights(folder / "weights" / f"{name}.safetensors", result.weights)
         if path.exists():
-            _remove_at_once(path)
+            remove_at_once(path)
     return read_record(path)
 
 
@@ -145,6 +141,8 @@ def read_record(path: Path) -> Record:
         summary = json.loads((path / "run.json").read_text(encoding="utf-8"))
         version = summary["format"]
     except (OSError, ValueError, KeyError, TypeError) as error:
+        if (denied := why_denied(path) or why_denied(path / "run.json")) is not None:
+            raise SercliError(f"{path} cannot be read: {denied}") from error
         raise SercliError(f"{path} is not a run record ({error}); remove or restore it") from error
     if version != FORMAT:
         raise SercliError(
@@ -155,13 +153,24 @@ def read_record(path: Path) -> Record:
 
 
 def is_record(path: Path) -> bool:
-    """Return True if a folder holds a finished run; ``run.json`` is written last."""
-    return (path / "run.json").is_file()
+    """Return True if a folder holds a finished run; ``run.json`` is written last.
+
+    A folder that this user may not enter counts as one, so that reading it gives the reason.
+    """
+    # by os.path: its functions do not raise where this user may not look
+    closed = os.path.isdir(path) and not permitted(path, os.X_OK)  # noqa: PTH112
+    return closed or os.path.isfile(path / "run.json")  # noqa: PTH113
 
 
 def find_records(folder: Path) -> Iterator[Path]:
-    """Yield the folders of the finished runs directly in an experiment's folder, sorted."""
-    if folder.is_dir():
+    """Yield the folders of the finished runs directly in an experiment's folder, sorted.
+
+    An experiment's folder that this user may not enter is yielded itself: reading it gives the
+    reason.
+    """
+    if why_denied(folder) is not None:
+        yield folder
+    elif folder.is_dir():
         for path in sorted(folder.iterdir()):
             if not path.name.startswith(".") and is_record(path):
                 yield path
@@ -201,14 +210,6 @@ def _is_readable(path: Path) -> bool:
     except SercliError:
         return False
     return True
-
-
-def _remove_at_once(path: Path) -> None:
-    """Rename a record before it is deleted: removed file by file, half of it could be left."""
-    gone = path.with_name(f".{path.name}.old")
-    shutil.rmtree(gone, ignore_errors=True)
-    path.rename(gone)
-    shutil.rmtree(gone)
 
 
 def _link_or_copy(source: str, target: str) -> None:

@@ -12,7 +12,8 @@ from torch import nn
 from sercli.config.compose import to_yaml
 from sercli.config.run_key import result_relevant
 from sercli.config.schema import Config
-from sercli.files import held_alone
+from sercli.errors import SercliError
+from sercli.files import held_alone, remove_at_once
 from sercli.nn.recurrence.backend import describe_backend, use_backend
 from sercli.progress import SILENT, Progress
 from sercli.results.environment import describe_environment
@@ -126,7 +127,8 @@ def _train_folds(
         for number, fold in enumerate(folds)
     ]
     places = {job.folder: place for place, job in enumerate(jobs)}
-    done = {job.folder: read_fold_result(job.folder) for job in jobs if job.folder.is_dir()}
+    found = {job.folder: _finished(job.folder, progress) for job in jobs}
+    done = {folder: result for folder, result in found.items() if result is not None}
     known = {places[folder]: result.dev_ua for folder, result in done.items()}
     if done:
         progress.note(f"{len(done)} of {len(jobs)} folds × seeds were finished before: resuming")
@@ -140,6 +142,18 @@ def _train_folds(
     waiting = [each for each in jobs if each.folder not in done and each.seed not in diverged]
     pool.train(waiting, progress, fold_finished)
     return [read_fold_result(job.folder) for job in jobs if job.folder.is_dir()]
+
+
+def _finished(folder: Path, progress: Progress) -> FoldResult | None:
+    """Return an earlier result; one that cannot be read is put aside, to be trained again."""
+    if not folder.is_dir():
+        return None
+    try:
+        return read_fold_result(folder)
+    except SercliError as error:
+        progress.note(f"{error}; it is trained again")
+        remove_at_once(folder)
+        return None
 
 
 def _write(

@@ -22,6 +22,7 @@ from sercli.config.compose import to_yaml
 from sercli.config.schema import Config
 from sercli.errors import Interrupted, RequestError
 from sercli.results.run_record import Record, find_records
+from sercli.results.verify.record import verify_record
 from sercli.training.data import Data
 from sercli.training.fold_pool import FoldPool
 from sercli.training.folds import make_folds
@@ -175,6 +176,28 @@ def test_a_stopped_run_resumes_with_the_folds_that_it_lacks(
     assert progress.notes[1:] == [f"2 of {FOLD_RUNS} folds × seeds were finished before: resuming"]
     assert_same_results(record, whole)
     assert not list((tmp_path / "first").glob("*.partial"))
+
+
+def test_a_fold_result_that_cannot_be_read_is_trained_again(
+    toy: Data, config: Callable[..., Config], tmp_path: Path, watching: Any
+) -> None:
+    def stop_in_the_third_fold(task: str, count: float) -> None:
+        if count == 2 * STEPS + 2:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        train(config(), toy, progress=watching(stop_in_the_third_fold))
+    first, _ = sorted((tmp_path / "first").glob(".*.partial/seed*/weights.safetensors"))
+    first.write_bytes(b"cut off")
+
+    progress = watching()
+    record, new = train(config(), toy, progress=progress)
+
+    assert new
+    assert progress.steps == (FOLD_RUNS - 1) * STEPS
+    (note,) = [note for note in progress.notes if "trained again" in note]
+    assert note.startswith(f"{first.parent} cannot be read: ")
+    assert verify_record(record.path) == []
 
 
 KILLED = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -74,7 +75,7 @@ def verify_runs(
     folders = find_run_folders(names, runs)
     experiments = [path for path in sorted(runs.glob("*")) if not names or path.name in names]
     partial = [path for experiment in experiments for path in _incomplete_records(experiment)]
-    sweeps = [path for path in experiments if (path / "sweep.json").is_file()]
+    sweeps = [path for path in experiments if os.path.isfile(path / "sweep.json")]  # noqa: PTH113
     if not (folders or partial or sweeps):
         raise RequestError(f"no finished run in {runs}; start with `sercli train`")
     faults = []

@@ -13,6 +13,7 @@ import yaml
 from safetensors import safe_open
 
 from sercli.errors import SercliError, one_line
+from sercli.files import why_denied
 from sercli.results.run_record import read_record
 
 
@@ -82,6 +83,9 @@ def read_whole(path: Path) -> tuple[Contents | None, list[Fault]]:
     read: dict[str, Any] = {}
     faults = []
     for file, reader in _READERS.items():
+        if denied := _denied(path / file):
+            faults += [Fault(name, *finding) for finding in denied]
+            continue
         try:
             read[Path(file).stem] = reader(path / file)
         except FileNotFoundError:
@@ -94,6 +98,17 @@ def read_whole(path: Path) -> tuple[Contents | None, list[Fault]]:
 def record_name(path: Path) -> str:
     """Return experiment and key of the record in a folder."""
     return "/".join(path.absolute().parts[-2:])
+
+
+def _denied(path: Path) -> list[Finding]:
+    """Return a finding if this user may not read a file, a folder, or any file in the folder."""
+    if (reason := why_denied(path)) is not None:
+        return [(path.name, reason)]
+    inside = sorted(path.iterdir()) if path.is_dir() else []
+    found = [(f"{path.name}/{file.name}", why_denied(file)) for file in inside]
+    reasons = [(file, reason) for file, reason in found if reason is not None]
+    more = f" (and {len(reasons) - 1} files beside it)" if len(reasons) > 1 else ""
+    return [(file, reason + more) for file, reason in reasons[:1]]
 
 
 def _in_one_line(error: Exception) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from sercli.errors import RequestError
+from sercli.files import why_denied
 from sercli.results.run_record import Record
 from sercli.validation import validate
 
@@ -120,6 +121,8 @@ class CompleteRun(DivergedRun):
 def why_unreadable(record: Record) -> str | None:
     """Return one line about what keeps a record from being reported; None if nothing does."""
     for name in FILES:
+        if (denied := why_denied(record.path / name)) is not None:
+            return f"{record.path}: {name} cannot be read: {denied}"
         if not _is_whole(record.path / name):
             return f"{record.path}: {name} is missing or cut off; copy it again, or remove it"
     schema = CompleteRun if record.summary.get("status") == "complete" else DivergedRun
