@@ -70,13 +70,15 @@ class FoldPool:
 
     Args:
         data: The corpus of all folds.
-        workers: Number of processes; with 1, folds are trained in this one.
+        workers: Maximum number of processes; with 1, and for a single fold, training is done in
+            this one.
     """
 
     def __init__(self, data: Data, workers: int = 1) -> None:
         self._data = data
         self._workers = workers
         self._pool: ProcessPoolExecutor | None = None
+        self._processes = 0
         self._steps: SimpleQueue[int]
 
     def __enter__(self) -> Self:
@@ -90,10 +92,7 @@ class FoldPool:
         traceback: TracebackType | None,
     ) -> None:
         """Shut the workers down; at an error, without waiting for their folds."""
-        if self._pool is not None:
-            if kind is not None:
-                stop_workers(self._pool)
-            self._pool.shutdown(cancel_futures=True)
+        self._close(at_once=kind is not None)
 
     def train(
         self,
@@ -119,7 +118,7 @@ class FoldPool:
         if not jobs:
             return
         with progress.task(f"training {len(jobs)} folds × seeds, steps", total) as task:
-            if self._workers == 1:
+            if min(self._workers, len(jobs)) == 1:
                 self._train_here(jobs, task.advance, finished)
             else:
                 self._train_in_workers(jobs, task.advance, finished)
@@ -139,12 +138,10 @@ class FoldPool:
     def _train_in_workers(
         self, jobs: Sequence[FoldJob], stepped: Callable[[int], None], finished: Finished
     ) -> None:
-        if self._pool is None:
-            self._steps = get_context("spawn").SimpleQueue()
-            self._pool = worker_pool(self._workers, _prepare_worker, self._data, self._steps)
+        pool = self._open(min(self._workers, len(jobs)))
         try:
             with _reporting_steps(self._steps, stepped):
-                futures = {self._pool.submit(_train_in_worker, job): job for job in jobs}
+                futures = {pool.submit(_train_in_worker, job): job for job in jobs}
                 try:
                     for future in as_completed(futures):
                         if not future.cancelled():
@@ -156,12 +153,27 @@ class FoldPool:
                         wait(futures)
                     raise
         except BrokenProcessPool:
-            self._pool.shutdown()
-            self._pool = None  # it takes no more work; the next orders start another
+            self._close()  # it takes no more work; the next orders start another
             raise SercliError(
                 "a training process was killed (out of memory?); finished folds are kept: "
                 "run the same command again, perhaps with fewer --workers"
             ) from None
+
+    def _open(self, processes: int) -> ProcessPoolExecutor:
+        """Return a pool of at least ``processes``: none is started that has nothing to do."""
+        if self._pool is None or self._processes < processes:
+            self._close()
+            self._steps = get_context("spawn").SimpleQueue()
+            self._pool = worker_pool(processes, _prepare_worker, self._data, self._steps)
+            self._processes = processes
+        return self._pool
+
+    def _close(self, *, at_once: bool = False) -> None:
+        if self._pool is not None:
+            if at_once:
+                stop_workers(self._pool)
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
 
 
 def _take(

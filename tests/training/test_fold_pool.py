@@ -76,8 +76,9 @@ def test_a_killed_worker_is_a_clear_error_and_the_pool_trains_the_next_jobs(
         assert read_fold_result(short.folder).selected_step
         assert not endless.folder.exists()
 
-        pool.train([order("next")])
-        assert read_fold_result(order("next").folder).selected_step
+        following = [order("next"), order("last")]
+        pool.train(following)
+        assert all(read_fold_result(each.folder).selected_step for each in following)
 
 
 def test_an_interrupt_stops_the_workers_in_the_middle_of_their_work(
@@ -93,13 +94,24 @@ def test_an_interrupt_stops_the_workers_in_the_middle_of_their_work(
     before = signal.signal(signal.SIGUSR1, interrupt)
     try:
         with pytest.raises(Interrupted), FoldPool(toy, workers=2) as pool:
-            pool.train([order("endless", ENDLESS)], watching(at_first_step))
+            pool.train([order("one", ENDLESS), order("two", ENDLESS)], watching(at_first_step))
     finally:
         signal.signal(signal.SIGUSR1, before)
     deadline = time.monotonic() + 20
     while multiprocessing.active_children() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert multiprocessing.active_children() == []
+
+
+def test_no_process_is_started_that_has_nothing_to_train(
+    toy: Data, order: Callable[..., FoldJob]
+) -> None:
+    seen = []
+    with FoldPool(toy, workers=3) as pool:
+        for jobs in ([order("a")], [order("b"), order("c")], [order("d")]):
+            pool.train(jobs)
+            seen.append(len(multiprocessing.active_children()))
+    assert seen == [0, 2, 2]
 
 
 def test_after_a_divergence_no_further_unit_is_trained(
