@@ -77,7 +77,7 @@ class Rerun:
         settings = [each.key for each in self.changed if _is_setting(each)]
         if settings:
             return [f"{key} differs from the record" for key in settings]
-        if self.record.summary["diverged"] != self.again.summary["diverged"]:
+        if self.record.divergences != self.again.divergences:
             return ["the two do not diverge at the same seeds, folds and steps"]
         if self.exact:
             return list(_unlike(self.fold_runs))

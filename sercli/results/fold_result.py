@@ -29,15 +29,17 @@ class FoldResult:
         diverged_at: Step at which the loss or an output was not finite, if there was one.
         selected_step: Step with the best dev UA, the first of equals.
         oracle_step: Step with the best test UA, as much of the literature selects.
-        history: One row for the start (step 0), with the initial parameters of the activations
-            and NaN for the rest; one per evaluation; and one for a divergence. Columns beside
+        history: One row for the untrained model (step 0, which is never selected; NaN in what
+            only a step has); one per evaluation; and one for a divergence. Columns beside
             ``seed``, ``fold`` and ``step``:
 
             - ``loss``, the mean since the row before, and ``loss/<name>``, its parts, where a
               model has auxiliary losses;
             - ``dev_ua``, ``dev_wa``, ``test_ua``, ``test_wa``;
             - ``grad_norm``, the norm over all parameters of the gradient of the row's own
-              step, before clipping;
+              step, before clipping, and ``max_grad_norm``, the largest since the row before;
+            - ``frozen_weights``, the share of weights whose second moment in Adam is infinite,
+              so that they never move again;
             - ``max_state``, the largest |h| of all recurrent layers on dev and test;
             - ``activation/<path>.<parameter>`` for every number that an activation learns
               (`sercli.training.monitoring.activation_numbers`);

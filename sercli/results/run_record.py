@@ -81,6 +81,11 @@ class Record:
         metrics: Mapping[str, Any] = self.summary["metrics"]
         return metrics
 
+    @property
+    def divergences(self) -> list[tuple[int, str, int]]:
+        """Seed, fold and step of every divergence."""
+        return [(each["seed"], each["fold"], each["step"]) for each in self.summary["diverged"]]
+
     def environment(self) -> dict[str, Any]:
         """Read the provenance of the result, and the ``seconds`` that training took."""
         environment: dict[str, Any] = json.loads(

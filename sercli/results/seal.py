@@ -19,7 +19,7 @@ from sercli.results.sweep_summary import SweepSummary, read_sweep, record_shown_
 SEALED = "sealed"
 """Set in the summary of a run without its test results."""
 
-_KEPT = ("n", "seed", "fold", "selected_step")
+_KEPT = ("n", "seed", "fold", "step", "selected_step")
 """Metrics that do not depend on test, besides those of dev."""
 
 
@@ -91,7 +91,12 @@ def _recorded(folder: Path, summary: SweepSummary) -> bool:
 
 
 def _without_test(record: Record) -> Record:
-    summary = {**record.summary, "metrics": _dev_metrics(record.metrics), SEALED: True}
+    summary = {
+        **record.summary,
+        "metrics": _dev_metrics(record.metrics),
+        "diverged": [_dev_metrics(each) for each in record.summary["diverged"]],
+        SEALED: True,
+    }
     return Record(record.path, summary)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import isnan
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,35 @@ def summarise(results: Sequence[FoldResult], speakers: Mapping[str, str]) -> dic
             }
             for result in results
         ],
+    }
+
+
+def best_evaluation(history: pd.DataFrame) -> dict[str, Any]:
+    """Return the best evaluation of a fold run, by both selections; empty if there was none.
+
+    Shown of a fold run that diverged later. Published results are often those of such a step: code
+    that goes on after a divergence reports the best step before it.
+
+    Args:
+        history: That of one fold run (`sercli.results.fold_result.FoldResult`).
+
+    Returns:
+        ``selected_step`` with its ``dev_ua``, ``ua`` and ``wa`` on test; ``oracle_step`` with its
+        ``ua_oracle`` and ``wa_oracle``. Fractions.
+    """
+    rows = history.to_dict("records")
+    trained = [row for row in rows if row["step"] > 0 and not isnan(row["dev_ua"])]
+    if not trained:
+        return {}
+    dev, oracle = (max(trained, key=itemgetter(name)) for name in ("dev_ua", "test_ua"))
+    return {
+        "selected_step": int(dev["step"]),
+        "dev_ua": dev["dev_ua"],
+        "ua": dev["test_ua"],
+        "wa": dev["test_wa"],
+        "oracle_step": int(oracle["step"]),
+        "ua_oracle": oracle["test_ua"],
+        "wa_oracle": oracle["test_wa"],
     }
 
 

@@ -48,6 +48,12 @@ def protocol_card(
     return {**facts, "paragraph": _paragraph(facts)}
 
 
+def with_caveats(card: Mapping[str, Any], found: Sequence[str]) -> dict[str, Any]:
+    """Return a protocol card with further caveats, those that only training shows."""
+    facts = {**card, "caveats": [*card["caveats"], *found]}
+    return {**facts, "paragraph": _paragraph(facts)}
+
+
 def _division(protocol: ProtocolConfig) -> str:
     """The protocol by what tests alone: results of one division may be compared."""
     return f"loso_{protocol.unit}" if protocol.folds == "leave_one_out" else protocol.name

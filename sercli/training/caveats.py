@@ -1,7 +1,7 @@
 """Caveats: what limits the interpretation of a result.
 
-None of them stops a run: each is one line, noted when the run is trained and kept on its protocol
-card.
+None of them stops a run: each is one line, noted before or after the run is trained and kept on
+its protocol card.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from torch import nn
 
 from sercli.config.schema import Config
+from sercli.results.fold_result import FoldResult
 from sercli.results.folds import Fold, shared_speakers
 from sercli.training.data import Data
 
@@ -43,6 +44,27 @@ def context_caveat(config: Config, data: Data, model: nn.Module) -> str | None:
             "a pad turn of zeros stands for each"
         )
     return None
+
+
+def frozen_caveat(results: Sequence[FoldResult]) -> str | None:
+    """Return a caveat if an optimiser stopped moving weights (`sercli.training.monitoring`)."""
+    frozen = {
+        f"{result.fold} (seed {result.seed})": share
+        for result in results
+        if "frozen_weights" in result.history
+        and (share := result.history["frozen_weights"].max()) > 0
+    }
+    if not frozen:
+        return None
+    return (
+        f"Adam's second moment became infinite in up to {_percent(max(frozen.values()))} of the "
+        f"weights, which never moved again, in {_folds(list(frozen))}: gradients were too large "
+        "for float32; optim.clip_norm prevents this"
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %" if share >= 0.0001 else "less than 0.01 %"
 
 
 def _missing_classes(

@@ -20,9 +20,9 @@ from sercli.results.environment import describe_environment
 from sercli.results.fold_result import FoldResult, read_fold_result
 from sercli.results.folds import Fold
 from sercli.results.run_record import Record, adopt, fold_run_name, write_record
-from sercli.results.summary import summarise
-from sercli.training.card import protocol_card
-from sercli.training.caveats import context_caveat
+from sercli.results.summary import best_evaluation, summarise
+from sercli.training.card import protocol_card, with_caveats
+from sercli.training.caveats import context_caveat, frozen_caveat
 from sercli.training.data import Data, describe_utterances, read_data
 from sercli.training.device import choose_device, describe_device
 from sercli.training.fold_pool import FoldJob, FoldPool, Outcome, pool_size
@@ -95,6 +95,9 @@ def train_run(
                 if caveat is not None:
                     progress.note_once(caveat)
             results = _train_folds(config, folds, partial, pool, progress, finished)
+            if (frozen := frozen_caveat(results)) is not None:
+                progress.note(frozen)
+                card = with_caveats(card, [frozen])
             made = describe_environment(recurrence=backend, origin=origin)
             made["device"] = describe_device(config.device)
             record = _write(path, config, data, folds, results, card, made)
@@ -166,7 +169,12 @@ def _write(
     environment: Mapping[str, Any],
 ) -> Record:
     diverged = [
-        {"seed": result.seed, "fold": result.fold, "step": result.diverged_at}
+        {
+            "seed": result.seed,
+            "fold": result.fold,
+            "step": result.diverged_at,
+            **best_evaluation(result.history),
+        }
         for result in results
         if result.diverged_at is not None
     ]

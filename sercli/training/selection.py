@@ -54,14 +54,14 @@ class Selection:
         Returns:
             UA and WA of dev and test.
         """
-        scores = {**_scores("dev", dev), **_scores("test", test)}
-        for rule, score in (("dev", scores["dev_ua"]), ("oracle", scores["test_ua"])):
+        found = scores("dev", dev) | scores("test", test)
+        for rule, score in (("dev", found["dev_ua"]), ("oracle", found["test_ua"])):
             if score > self._best[rule].score:
                 parts = (dev.assign(part="dev"), test.assign(part="test"))
                 weights = _copied(model) if rule == "dev" else {}
                 self._best[rule] = _Best(score, step, parts, weights)
         self._waited = 0 if self.selected_step == step else self._waited + 1
-        return scores
+        return found
 
     def refitted(self, test: pd.DataFrame, model: nn.Module) -> None:
         """Replace the selected model by one that was trained on train and dev.
@@ -134,7 +134,8 @@ class Selection:
         )
 
 
-def _scores(part: str, predictions: pd.DataFrame) -> dict[str, float]:
+def scores(part: str, predictions: pd.DataFrame) -> dict[str, float]:
+    """Return UA and WA of the predictions of a part as ``<part>_ua`` and ``<part>_wa``."""
     truth, predicted = predictions["label"].tolist(), predictions["predicted"].tolist()
     return {f"{part}_ua": ua(truth, predicted), f"{part}_wa": wa(truth, predicted)}
 

@@ -25,14 +25,22 @@ from sercli.training.batches import (
 from sercli.training.data import Data
 from sercli.training.device import autocast, choose_device
 from sercli.training.loss import TrainingLoss
-from sercli.training.monitoring import activation_numbers, gradient_norm, watched_states
+from sercli.training.monitoring import (
+    GradientNorm,
+    activation_numbers,
+    frozen_weights,
+    watched_states,
+)
 from sercli.training.optim import make_optimiser
-from sercli.training.selection import Selection
+from sercli.training.selection import Selection, scores
 from sercli.training.validate import new_model
 
 EVALUATION_BATCH = 128
 
-_MEASURES = ("loss", "dev_ua", "dev_wa", "test_ua", "test_wa", "grad_norm", "max_state")
+_MEASURES = (
+    *("loss", "dev_ua", "dev_wa", "test_ua", "test_wa"),
+    *("grad_norm", "max_grad_norm", "max_state", "frozen_weights"),
+)
 
 NOTHING_MEASURED = dict.fromkeys(_MEASURES, math.nan)
 """The columns of a history that every evaluation fills, empty."""
@@ -47,10 +55,11 @@ def train_fold(
 ) -> FoldResult:
     """Train one fold with one seed, evaluating dev and test every ``eval_every`` steps.
 
-    Test is only recorded: the step is chosen on dev, and early stopping ends training when dev UA
-    has not risen for ``patience`` evaluations. With ``protocol.refit`` a new model is then trained
-    on train and dev up to that step and tested. A loss or an output that is not finite ends
-    training as diverged. On one CPU thread the result depends on the seed alone.
+    The untrained model is evaluated too, as step 0, which is never selected. Test is only
+    recorded: the step is chosen on dev, and early stopping ends training when dev UA has not risen
+    for ``patience`` evaluations. With ``protocol.refit`` a new model is then trained on train and
+    dev up to that step and tested. A loss or an output that is not finite ends training as
+    diverged. On one CPU thread the result depends on the seed alone.
 
     Args:
         config: The configuration.
@@ -64,6 +73,7 @@ def train_fold(
     """
     trainer = config.trainer
     training, batches = _start(config, data, fold, seed)
+    training.evaluate_untrained()
     selection = training.selection
     diverged_at = None
     for step in range(1, trainer.steps + 1):
@@ -119,7 +129,7 @@ class _Training:
     Attributes:
         model: The model.
         selection: The best steps.
-        history: A row for the start (step 0) and for each evaluation.
+        history: A row for each evaluation.
     """
 
     def __init__(self, config: Config, data: Data, fold: Fold) -> None:
@@ -130,9 +140,9 @@ class _Training:
         self._loss = TrainingLoss(config.trainer, data, fold.train, self._device)
         self._losses: list[float] = []
         self._parts: list[dict[str, Tensor]] = []
-        self._norm_before_clipping: Tensor | None = None
+        self._gradient = GradientNorm(config.optim.clip_norm)
         self.selection = Selection(config.trainer.patience)
-        self.history = [{"step": 0} | NOTHING_MEASURED | self._activation_numbers()]
+        self.history: list[dict[str, float]] = []
 
     def step(self, utterances: list[str]) -> bool:
         """Take one step, and return True if its loss was finite."""
@@ -144,31 +154,45 @@ class _Training:
             loss, parts = self._loss.total(as_output(self.model(batch)), criterion)
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        if (largest := self._config.optim.clip_norm) is not None:
-            parameters = self.model.parameters()
-            self._norm_before_clipping = nn.utils.clip_grad_norm_(parameters, largest)
+        self._gradient.measure_and_clip(self.model)
         self._optimiser.step()
         self._losses.append(loss.item())
         if len(parts) > 1:
             self._parts.append({name: part.detach() for name, part in parts.items()})
         return math.isfinite(self._losses[-1])
 
+    def evaluate_untrained(self) -> None:
+        """Record dev and test of the untrained model as step 0, which is never selected."""
+        dev, test, measured = self._predictions()
+        if is_finite(dev) and is_finite(test):
+            measured |= scores("dev", dev) | scores("test", test)
+        self._record(0, measured)
+
     def evaluate(self, step: int) -> bool:
         """Evaluate dev and test, and return True if loss and outputs are finite."""
-        measured = self._mean_losses() | {"grad_norm": self._gradient_norm()}
+        measured = self._mean_losses() | self._gradient.values()
+        measured["frozen_weights"] = frozen_weights(self._optimiser)
         finite = math.isfinite(self._losses[-1])
         if finite:
-            with watched_states(self.model) as states:
-                dev, test = self.predict(self._fold.dev), self.predict(self._fold.test)
-            measured["max_state"] = states.value
+            dev, test, largest = self._predictions()
+            measured |= largest
             finite = is_finite(dev) and is_finite(test)
         if finite:
             measured |= self.selection.update(step, dev, test, self.model)
-        row = {"step": step} | NOTHING_MEASURED | measured | self._activation_numbers()
-        self.history.append(row)
+        self._record(step, measured)
         self._losses.clear()
         self._parts.clear()
         return finite
+
+    def _predictions(self) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, float]]:
+        """Predictions of dev and test, and the largest state on both."""
+        with watched_states(self.model) as states:
+            dev, test = self.predict(self._fold.dev), self.predict(self._fold.test)
+        return dev, test, {"max_state": states.value}
+
+    def _record(self, step: int, measured: dict[str, float]) -> None:
+        row = {"step": step} | NOTHING_MEASURED | measured | self._activation_numbers()
+        self.history.append(row)
 
     def predict(self, utterances: tuple[str, ...]) -> pd.DataFrame:
         """Classify utterances with the present model; see the function of that name."""
@@ -182,11 +206,6 @@ class _Training:
             part = torch.stack([each[name] for each in self._parts])
             means[f"loss/{name}"] = float(part.double().mean())
         return means
-
-    def _gradient_norm(self) -> float:
-        """Norm of the last gradient before it was clipped."""
-        norm = self._norm_before_clipping
-        return gradient_norm(self.model) if norm is None else norm.item()
 
     def _activation_numbers(self) -> dict[str, float]:
         per_unit = bool(self._config.activation.get("per_unit"))

@@ -17,6 +17,7 @@ from sercli.nn import GRU, run_parallel
 from sercli.results.fold_result import FoldResult
 from sercli.results.folds import Fold
 from sercli.training.batches import collate, targets, training_batches
+from sercli.training.caveats import frozen_caveat
 from sercli.training.data import Data
 from sercli.training.folds import make_folds
 from sercli.training.monitoring import activation_numbers, watched_states
@@ -69,7 +70,6 @@ def test_the_largest_state_is_that_of_every_layer_on_dev_and_test(
             largest.append(states.abs().max().item())
 
     assert result.history["max_state"].iloc[-1] == pytest.approx(max(largest), rel=1e-5)
-    assert math.isnan(result.history["max_state"].iloc[0])  # the start is not looked at
 
 
 @pytest.mark.parametrize("clip_norm", ["null", "0.001", "1e6"])
@@ -91,6 +91,40 @@ def test_the_norm_of_the_gradient_is_that_before_clipping(
     assert result.history["grad_norm"].iloc[-1] == pytest.approx(math.sqrt(squares), rel=1e-5)
 
 
+def test_the_largest_norm_is_that_since_the_evaluation_before(
+    toy: Data, toy_config: Callable[..., Config], fold: Fold
+) -> None:
+    norms = {}
+    for every in (1, 3):
+        config = toy_config("trainer.steps=6", f"trainer.eval_every={every}", *AR_GRU)
+        norms[every] = train_fold(config, toy, fold, seed=0).history.iloc[1:]
+
+    each = norms[1]["grad_norm"].to_numpy().reshape(2, 3)
+    assert norms[3]["max_grad_norm"].tolist() == each.max(axis=1).tolist()
+    assert norms[3]["grad_norm"].tolist() == each[:, -1].tolist()
+    assert (each.argmax(axis=1) != 2).any()  # else the two are one
+
+
+def test_weights_whose_second_moment_is_infinite_are_counted(
+    toy: Data, toy_config: Callable[..., Config], fold: Fold
+) -> None:
+    steps = ("trainer.steps=2", "trainer.eval_every=2", "optim.clip_norm=null")
+    plain, huge = toy_config(*steps), toy_config(*steps, "model.head_l2=1e30")
+
+    sound, frozen = (train_fold(config, toy, fold, seed=0) for config in (plain, huge))
+
+    assert (sound.history["frozen_weights"].iloc[1:] == 0).all()
+    assert frozen_caveat([sound]) is None
+    head = {name: value.size for name, value in frozen.weights.items() if "head" in name}
+    linear = sum(size for name, size in head.items() if not name.startswith("head.2"))
+    share = frozen.history["frozen_weights"].iloc[-1]
+    assert share == linear / sum(value.size for value in frozen.weights.values())
+    caveat = frozen_caveat([sound, frozen])
+    assert caveat is not None
+    assert f"in fold {fold.name} (seed 0)" in caveat
+    assert f"{100 * share:.2g} %" in caveat
+
+
 def test_alpha_and_beta_start_as_configured_and_end_as_in_the_weights(result: FoldResult) -> None:
     history = result.history.set_index("step")
 
@@ -108,7 +142,8 @@ def test_only_the_start_and_a_divergence_lack_measures(result: FoldResult) -> No
     missing = result.history.isna()
 
     assert missing.any(axis=1).tolist() == [True] + [False] * 4
-    assert not missing[["step", "seed", "fold", *activation_columns(result)]].any(axis=None)
+    of_steps = {"loss", "grad_norm", "max_grad_norm", "frozen_weights"}
+    assert set(missing.columns[missing.iloc[0]]) == of_steps
     assert pd.api.types.is_integer_dtype(result.history["step"])
 
 

@@ -309,19 +309,23 @@ def test_a_run_that_diverges_in_the_middle_keeps_the_units_before(
     steps = dict(toy.steps)
 
     def poison_the_third_unit(task: str, count: float) -> None:
-        if count == 2 * STEPS + 1:
+        if count == 2 * STEPS + 2:
             steps["s2b3"] = steps["s2b3"] * float("nan")
 
     progress = watching(poison_the_third_unit)
     record, _ = train(config(), replace(toy, steps=steps), progress=progress)
 
     assert record.status == "diverged"
-    assert [(where["seed"], where["fold"]) for where in record.summary["diverged"]] == [
-        (0, "session3")
-    ]
+    assert [(seed, fold) for seed, fold, _ in record.divergences] == [(0, "session3")]
+    history = record.history().set_index(["fold", "step"])
+    (lost,) = record.summary["diverged"]
+    assert lost["step"] > lost["selected_step"] == lost["oracle_step"] == 2
+    assert lost["ua"] == lost["ua_oracle"] == history["test_ua"]["session3", 2]
+    assert lost["dev_ua"] == history["dev_ua"]["session3", 2]
     kept = record.predictions()[["seed", "fold"]].drop_duplicates().to_numpy().tolist()
-    assert kept == [[0, "session1"], [0, "session2"]]
-    assert progress.steps < 3 * STEPS
+    assert kept == [[0, "session1"], [0, "session2"], [0, "session3"]]
+    assert progress.steps <= 3 * STEPS
+    assert verify_record(record.path) == []
 
 
 def test_a_seed_that_diverges_leaves_the_figures_of_the_others(

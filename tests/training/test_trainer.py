@@ -48,8 +48,9 @@ def with_frames(data: Data, utterance: str, value: float) -> Data:
 
 
 def evaluations(result: FoldResult) -> pd.DataFrame:
-    """The rows of the history in which dev and test were scored."""
-    return result.history.dropna(subset="dev_ua").reset_index(drop=True)
+    """The rows of the history in which dev and test of a trained model were scored."""
+    trained = result.history[result.history["step"] > 0]
+    return trained.dropna(subset="dev_ua").reset_index(drop=True)
 
 
 def selected(result: FoldResult, part: str, selection: str) -> pd.DataFrame:
@@ -94,9 +95,22 @@ def test_dev_and_test_are_looked_at_every_few_steps_and_at_the_last(
     history = train_fold(config, toy, fold, seed=3).history
 
     assert history["step"].tolist() == [0, 10, 20, 25]
-    assert history["dev_ua"].notna().tolist() == [False, True, True, True]
+    assert history["dev_ua"].notna().all()
     assert set(history["seed"]) == {3}
     assert set(history["fold"]) == {fold.name}
+
+
+def test_the_untrained_model_is_evaluated_but_never_selected(
+    toy: Data, toy_config: Callable[..., Config], fold: Fold
+) -> None:
+    result = train_fold(toy_config("optim.lr=1e-9", "trainer.steps=20"), toy, fold, seed=0)
+
+    untrained, *later = result.history.to_dict("records")
+    assert [row["dev_ua"] for row in later] == [untrained["dev_ua"]] * 2  # it learns nothing
+    assert untrained["test_ua"] == later[0]["test_ua"]
+    assert untrained["max_state"] == pytest.approx(later[0]["max_state"])
+    assert np.isnan([untrained["loss"], untrained["grad_norm"]]).all()
+    assert (result.selected_step, result.oracle_step) == (10, 10)
 
 
 def test_the_loss_of_a_look_is_the_mean_since_the_look_before(
@@ -238,11 +252,12 @@ def test_a_loss_that_is_not_finite_ends_training_and_keeps_what_was_seen(
     assert result.diverged_at is not None
     assert 1 < result.diverged_at <= len(fold.train) / 4  # the first epoch has them all
     assert result.history["step"].tolist() == list(range(result.diverged_at + 1))
+    assert not np.isnan(result.history["frozen_weights"].iloc[1:]).any()
     before = first.history[: result.diverged_at]
     pd.testing.assert_frame_equal(result.history[:-1], before, check_exact=True)
     at_the_end = result.history.iloc[-1][["loss", "dev_ua", "test_ua", "max_state"]]
     assert at_the_end.isna().all()
-    assert result.selected_step == before.set_index("step")["dev_ua"].idxmax()
+    assert result.selected_step == before.set_index("step")["dev_ua"].drop(0).idxmax()
     assert not selected(result, "test", "dev").empty
     assert all(np.isfinite(value).all() for value in result.weights.values())
 

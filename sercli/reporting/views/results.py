@@ -130,6 +130,8 @@ def _recall_table(task: Sequence[RunRow]) -> Table:
 def _ua_cell(row: RunRow, differences: Differences) -> Cell:
     if row.sealed:
         return Cell("sealed")
+    if row.status == "diverged" and row.ua is None:
+        return Cell("diverged")
     return replace(percent_cell(row.ua, row.ua_sd), strong=row.key in differences.best)
 
 

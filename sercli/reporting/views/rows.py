@@ -281,8 +281,20 @@ def _published_fields(baseline: Baseline | None) -> dict[str, Any]:
 
 def _why_diverged(record: Record) -> str | None:
     lost = record.summary["diverged"]
-    where = [f"seed {x['seed']}, fold {x['fold']}, step {x['step']}" for x in lost]
+    where = [f"seed {x['seed']}, fold {x['fold']}, step {x['step']}{_before(x)}" for x in lost]
     if not where:
         return None
     others = "; the results are those of the other seeds" if record.metrics else ""
     return f"diverged: {'; '.join(where)}{others}"
+
+
+def _before(lost: Mapping[str, Any]) -> str:
+    """Return the best evaluation of a fold before it diverged, in parentheses."""
+    if "dev_ua" not in lost:
+        return ""
+    if "ua" not in lost:
+        return f" (before: {100 * lost['dev_ua']:.1f} % dev UA at step {lost['selected_step']})"
+    return (
+        f" (before: {100 * lost['ua']:.1f} % UA of the fold at step {lost['selected_step']}, "
+        f"oracle {100 * lost['ua_oracle']:.1f} % at step {lost['oracle_step']})"
+    )

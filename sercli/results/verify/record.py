@@ -24,7 +24,7 @@ from sercli.config.keys import differences
 from sercli.config.run_key import key_of
 from sercli.results.fold_result import FoldResult
 from sercli.results.run_record import fold_run_name
-from sercli.results.summary import summarise
+from sercli.results.summary import best_evaluation, summarise
 from sercli.results.verify.files import Contents, Fault, Finding, read_whole
 from sercli.results.verify.predictions import labels, predicted_once, probabilities, sides
 
@@ -128,7 +128,14 @@ _RULES = (("selected_step", "dev_ua", "dev_ua"), ("oracle_step", "test_ua", "ua_
 def _selection(record: Contents) -> Iterator[Finding]:
     history = dict(iter(record.history.groupby(["seed", "fold"])))
     for fold_run in record.summary["metrics"].get("by_fold", ()):
-        evaluations = history[fold_run["seed"], fold_run["fold"]].set_index("step")
+        evaluations = (
+            history[fold_run["seed"], fold_run["fold"]]
+            .set_index("step")
+            .drop(
+                index=0,
+                errors="ignore",  # the untrained model is not selected
+            )
+        )
         for rule, column, metric in _RULES:
             best = evaluations[column].idxmax()
             where = f"seed {fold_run['seed']}, fold {fold_run['fold']}"
@@ -136,6 +143,12 @@ def _selection(record: Contents) -> Iterator[Finding]:
                 yield "run.json", f"{where}: {rule} {fold_run[rule]}, the history is best at {best}"
             elif not _agree(fold_run[metric], evaluations[column].max()):
                 yield "history.parquet", f"{where}: {column} at step {best} is not {metric}"
+    for lost in record.summary["diverged"]:
+        computed = best_evaluation(history[lost["seed"], lost["fold"]])
+        recorded = {name: lost[name] for name in computed if name in lost}
+        if recorded and list(_unequal(recorded, computed)):
+            where = f"seed {lost['seed']}, fold {lost['fold']}"
+            yield "run.json", f"{where}: the best evaluation is not that of the history"
 
 
 def _metrics(record: Contents) -> Iterator[Finding]:

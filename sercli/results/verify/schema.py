@@ -50,6 +50,11 @@ class _Divergence(_Node):
     seed: int
     fold: str
     step: int
+    selected_step: int | None = None
+    oracle_step: int | None = None
+    dev_ua: Share = 0.0
+    ua: Share = 0.0
+    ua_oracle: Share = 0.0
 
 
 class _Card(_Node):

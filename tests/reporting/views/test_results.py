@@ -124,7 +124,7 @@ def test_a_diverged_run_says_where(record: Make, runs: Path) -> None:
 
     table = tables(runs)[0]
 
-    assert texts(table, "iaan_small gru relu")["UA"] == "–"
+    assert texts(table, "iaan_small gru relu")["UA"] == "diverged"
     assert "iaan_small gru relu: diverged: seed 3, fold Session2, step 140." in table.notes
 
 

@@ -10,6 +10,7 @@ from sercli.reporting.views.published import compare_all
 from sercli.reporting.views.rows import published_rows, run_rows
 from sercli.results.baselines import Baseline, read_baselines
 from sercli.results.run_record import Record
+from sercli.results.seal import _without_test
 
 Make = Callable[..., Record]
 
@@ -113,6 +114,21 @@ def test_a_diverged_row_says_where_and_has_no_figures(record: Make) -> None:
     assert row.status == "diverged"
     assert row.ua is None
     assert row.dev_ua is None
+
+
+def test_a_diverged_row_says_what_was_best_before(record: Make) -> None:
+    best = {"selected_step": 40, "dev_ua": 0.4, "ua": 0.318, "oracle_step": 20, "ua_oracle": 0.33}
+    run = record(diverged=[WHERE[0] | best])
+
+    (row,) = run_rows([run], [])
+    assert row.reason == (
+        "diverged: seed 0, fold Session2, step 140 (before: 31.8 % UA of the fold at step 40, "
+        "oracle 33.0 % at step 20)"
+    )
+    (row,) = run_rows([_without_test(run)], [])
+    assert row.reason == (
+        "diverged: seed 0, fold Session2, step 140 (before: 40.0 % dev UA at step 40)"
+    )
 
 
 def test_a_row_that_compares_with_nothing_says_why(record: Make) -> None:

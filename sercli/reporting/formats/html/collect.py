@@ -120,8 +120,7 @@ def _failures(
 
 
 def _diverged(record: Record) -> Iterable[str]:
-    lost = record.summary["diverged"]
-    where = [f"seed {x['seed']}, fold {x['fold']}, step {x['step']}" for x in lost]
+    where = [f"seed {seed}, fold {fold}, step {step}" for seed, fold, step in record.divergences]
     if where:
         yield f"{record.experiment}/{record.key}: {'; '.join(where)}"
 
