@@ -1,17 +1,50 @@
-"""The key of a run: a short hash of everything that can change its result."""
+"""The key of a run: a short hash of everything that can change its result.
+
+A part whose equations changed has a revision, which enters the key of the runs that use it: a
+record of the part as it was is refused by name and never taken for one of the part as it is.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from sercli.config.keys import ARELU
+from sercli.config.keys import ARELU, flatten
 from sercli.config.schema import Config
 
 KEY_LENGTH = 10
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A change of what a part computes.
+
+    Attributes:
+        name: Its name in the key: the part and a number.
+        settings: The settings of the runs that it changes, by their dotted keys.
+        change: What has changed, a clause for messages.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    change: str
+
+
+REVISIONS = (
+    Revision(
+        "gru reset=before 2",
+        {"cell.name": "gru", "cell.reset": "before"},
+        "cell gru with reset=before has one bias now, not two",
+    ),
+    Revision(
+        "context random_any 2",
+        {"dataset.context.choose": "random_any"},
+        "dataset.context.choose=random_any draws two different turns now",
+    ),
+)
 
 
 def result_relevant(config: Config) -> dict[str, Any]:
@@ -42,5 +75,33 @@ def run_key(config: Config, fingerprint: str) -> str:
 
 def key_of(settings: Mapping[str, Any], fingerprint: str) -> str:
     """Return the key of a run from its result-relevant settings, as its record holds them."""
-    content = json.dumps([settings, fingerprint], sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()[:KEY_LENGTH]
+    revisions = [each.name for each in _revisions(settings)]
+    return _hash([settings, fingerprint, *revisions])
+
+
+def outdated(settings: Mapping[str, Any], fingerprint: str, key: str) -> str | None:
+    """Return the change that a record was made before; None if it is of the parts as they are.
+
+    Args:
+        settings: Its result-relevant settings.
+        fingerprint: That of its data.
+        key: Its key.
+    """
+    changes = _revisions(settings)
+    if changes and key == _hash([settings, fingerprint]):
+        return "; ".join(each.change for each in changes)
+    return None
+
+
+def _revisions(settings: Mapping[str, Any]) -> list[Revision]:
+    leaves = flatten(settings)
+    return [
+        each
+        for each in REVISIONS
+        if all(leaves.get(key) == value for key, value in each.settings.items())
+    ]
+
+
+def _hash(content: Sequence[Any]) -> str:
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]

@@ -43,7 +43,7 @@ def find_context(manifest: Manifest, context: ContextConfig) -> pd.DataFrame:
       ``context.window`` preceding turns of the dialogue, in ``context.order``;
     - ``random``, they are a random turn of the same and one of another speaker, from anywhere in
       the dialogue: context then still comes from the session of its target;
-    - ``random_any``, they are two random turns of the dialogue, whoever speaks;
+    - ``random_any``, they are two different random turns of the dialogue, whoever speaks;
     - ``none``, there are none.
 
     With ``context.past_only``, a turn can be chosen only if it has ended when the target starts.
@@ -79,11 +79,14 @@ def find_context(manifest: Manifest, context: ContextConfig) -> pd.DataFrame:
     for dialogue in _dialogues(manifest, context):
         for first in range(0, len(dialogue.targets), _BATCH):
             targets = dialogue.targets[first : first + _BATCH]
-            for column, mask in _candidates(dialogue, targets, context).items():
+            masks = _candidates(dialogue, targets, context)
+            for column, mask in masks.items():
                 there = mask.any(axis=1)
                 asking = dialogue.utterances[targets[there]]
                 chosen = _choose(mask[there], asking, context, column)
                 found[column].update(zip(asking, dialogue.utterances[chosen], strict=True))
+                if column == "own":  # the two turns of a target are different ones
+                    masks["interlocutor"][np.flatnonzero(there), chosen] = False
     rows = pd.Index(manifest.targets["utterance"], name="utterance")
     columns = {column: rows.map(turns) for column, turns in found.items()}
     return pd.DataFrame(columns, index=rows, dtype="str")

@@ -30,9 +30,8 @@ class IAAN(nn.Module):
     The defaults are what papers describe. The last commit of the official code
     (30stomercury/Interaction-aware_Attention_Network) runs something else, which the options
     can be set to (``model=iaan_repo``): a unidirectional current encoder of 512, no mask over
-    the context turns, L2 on the head, no dropout; and TensorFlow's ``GRUCell``, which is a
-    matter of the cell (``cell=gru_tf``). Its LayerNorm adds 1e-12 to the variance, that of torch
-    1e-5; nothing else of its forward pass differs.
+    the context turns, L2 on the head, no dropout, LayerNorm with TensorFlow's ε; and TensorFlow's
+    ``GRUCell``, which is a matter of the cell (``cell=gru_tf``).
 
     Args:
         inputs: Features of a step.
@@ -53,10 +52,12 @@ class IAAN(nn.Module):
             frames move the state and receive attention, so that an example depends on the lengths
             of the others in its batch.
         head_l2: λ of the penalty λ·½‖·‖² on weights and biases of the head (code: 1e-3).
+        norm_eps: ε that the LayerNorm of the head adds to the variance (torch's default; code:
+            1e-12).
 
     Raises:
-        RequestError: A size is below 1, dropout is not in [0, 1), the penalty is negative, or
-            the use of context unknown.
+        RequestError: A size is below 1, dropout is not in [0, 1), the penalty or ε is negative,
+            or the use of context unknown.
     """
 
     def __init__(
@@ -74,12 +75,14 @@ class IAAN(nn.Module):
         context: str = "full",
         mask_context: bool = True,
         head_l2: float = 0.0,
+        norm_eps: float = 1e-5,
     ) -> None:
         super().__init__()
         check_sizes(hidden=hidden, context_hidden=context_hidden, attention=attention, head=head)
         check_dropout(dropout)
         check_one_of("model.context", context, CONTEXTS)
         check_weight("head_l2", head_l2)
+        check_weight("norm_eps", norm_eps)
         self.classifies_context = context == "full"
         self.uses_context = context != "none"
         self.mask_context, self.head_l2 = mask_context, head_l2
@@ -96,7 +99,7 @@ class IAAN(nn.Module):
         self.head = nn.Sequential(
             nn.Linear(size + (sum(context_sizes) if self.classifies_context else 0), head),
             nn.Dropout(dropout),
-            nn.LayerNorm(head),
+            nn.LayerNorm(head, eps=norm_eps),
             nn.ReLU(),
             nn.Linear(head, classes),
         )

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sercli.config.run_key import outdated
 from sercli.errors import SercliError
 from sercli.files import folder_written_whole, permitted, remove_at_once, why_denied
 from sercli.results.fold_result import FoldResult
@@ -140,7 +141,8 @@ def read_record(path: Path) -> Record:
     """Read the summary of a record.
 
     Raises:
-        SercliError: It is not a record, is damaged, or has another format.
+        SercliError: It is not a record, is damaged, has another format, or is of a part that
+            computes something else now (`sercli.config.run_key`).
     """
     try:
         summary = json.loads((path / "run.json").read_text(encoding="utf-8"))
@@ -154,7 +156,19 @@ def read_record(path: Path) -> Record:
             f"{path} has record format {version}; this sercli reads {FORMAT}: train the run again, "
             "or read it with the sercli that wrote it"
         )
+    if (change := _change_since(summary)) is not None:
+        raise SercliError(
+            f"{path} is of an older version: {change}; train the run again, or read it with the "
+            "sercli that wrote it"
+        )
     return Record(path, summary)
+
+
+def _change_since(summary: Mapping[str, Any]) -> str | None:
+    settings = summary.get("configuration")
+    if not isinstance(settings, Mapping):
+        return None
+    return outdated(settings, str(summary.get("fingerprint")), str(summary.get("key")))
 
 
 def is_record(path: Path) -> bool:

@@ -171,6 +171,7 @@ def test_random_turns_of_whatever_speaker_are_of_both() -> None:
         counts = found[column].value_counts()
         assert set(counts.index) == {"u1", "u2", "u3"}
         assert counts.min() > 22  # of 40 expected
+    assert (found["own"] != found["interlocutor"]).all()
 
 
 def test_a_seed_is_a_choice_and_another_seed_another() -> None:
@@ -189,6 +190,8 @@ def test_a_draw_depends_on_the_dialogue_of_the_target_alone() -> None:
 def test_who_is_alone_in_a_dialogue_has_no_random_context() -> None:
     assert context_of([Spoken("a", "F", turn=0)], choose="random")["a"] == (None, None)
     assert context_of([Spoken("a", "F", turn=0)], choose="random_any")["a"] == (None, None)
+    two = context_of(speak("F", "M"), choose="random_any")
+    assert two["u0"] == ("u1", None)  # no second turn is left
 
 
 def test_an_unknown_choice_names_the_nearest_one() -> None:

@@ -53,7 +53,9 @@ def _of(target: Said, dialogue: list[Said], config: ContextConfig) -> tuple[str 
     if config.choose != "random_any":
         own = [turn for turn in others if turn.speaker == target.speaker]
         interlocutor = [turn for turn in others if turn.speaker != target.speaker]
-    return _one(own, target, "own", config), _one(interlocutor, target, "interlocutor", config)
+    first = _one(own, target, "own", config)
+    left = [turn for turn in interlocutor if turn.utterance != first]
+    return first, _one(left, target, "interlocutor", config)
 
 
 def _before(end: float | None, start: float | None) -> bool:

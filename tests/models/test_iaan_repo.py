@@ -55,7 +55,7 @@ class GRUCell:
 
     def __init__(self, weights: Mapping[str, Array], name: str) -> None:
         w, u = weights[f"{name}.weight_ih_l0"], weights[f"{name}.weight_hh_l0"]
-        bias = weights[f"{name}.bias_ih_l0"] + weights[f"{name}.bias_hh_l0"]
+        bias = weights[f"{name}.bias_ih_l0"]
         hidden = u.shape[1]
         self.gate_kernel = np.concatenate([w[: 2 * hidden], u[: 2 * hidden]], axis=1).T
         self.gate_bias = bias[: 2 * hidden]
@@ -102,7 +102,7 @@ def official_code(model: IAAN, centre: Array, target: Array, opposite: Array) ->
     h_c = (out * softmax(scores)[..., None]).sum(axis=1)
     dense = np.concatenate([h_c, h_p, h_r], axis=1) @ w["head.0.weight"].T + w["head.0.bias"]
     moved = dense - dense.mean(axis=1, keepdims=True)
-    normed = moved / np.sqrt(dense.var(axis=1, keepdims=True) + 1e-5)  # there 1e-12
+    normed = moved / np.sqrt(dense.var(axis=1, keepdims=True) + 1e-12)
     normed = normed * w["head.2.weight"] + w["head.2.bias"]
     return np.asarray(np.maximum(normed, 0) @ w["head.4.weight"].T + w["head.4.bias"])
 
@@ -213,7 +213,8 @@ def test_it_starts_as_tensorflow_does_and_has_the_sizes_of_the_code() -> None:
 
     for name in ("current", "own.cell", "interlocutor.cell"):
         assert state[f"{name}.weight_hh_l0"].shape == (3 * 512, 512)
-        bias = state[f"{name}.bias_ih_l0"] + state[f"{name}.bias_hh_l0"]
+        assert f"{name}.bias_hh_l0" not in state
+        bias = state[f"{name}.bias_ih_l0"]
         assert (bias[: 2 * 512] == 1).all()
         assert (bias[2 * 512 :] == 0).all()
         for rows, outputs in ((slice(0, 1024), 1024), (slice(1024, None), 512)):

@@ -12,6 +12,9 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
+from sercli.config import run_key
+from sercli.config.compose import compose
+from sercli.config.run_key import key_of, result_relevant
 from sercli.errors import SercliError
 from sercli.results.fold_result import FoldResult
 from sercli.results.run_record import FORMAT, Record, adopt, find_records, read_record, write_record
@@ -56,6 +59,30 @@ def test_what_is_written_is_read_again(write: Callable[..., Record]) -> None:
     assert json.loads((record.path / "folds.json").read_text())["two"] == {"train": ["b"]}
     weights = load_file(record.path / "weights" / "seed7-fold1.safetensors")
     np.testing.assert_array_equal(weights["w"], [0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    ("choice", "change"),
+    [
+        ("cell=gru_tf", "cell gru with reset=before has one bias now"),
+        ("model=iaan_random", "random_any draws two different turns now"),
+    ],
+)
+def test_a_record_of_a_part_as_it_was_is_refused_by_name(
+    write: Callable[..., Record], choice: str, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = result_relevant(compose([choice]))
+    new = key_of(settings, "data")
+    facts = {"configuration": settings, "fingerprint": "data"}
+    assert write(key=new, **facts).key == new
+    with monkeypatch.context() as earlier:
+        earlier.setattr(run_key, "REVISIONS", ())
+        old = key_of(settings, "data")
+        path = write(key=old, **facts).path
+
+    assert old != new
+    with pytest.raises(SercliError, match=f"{path} is of an older version: .*{change}"):
+        read_record(path)
 
 
 def test_a_record_that_cannot_be_written_leaves_nothing(

@@ -44,14 +44,14 @@ class GRU(RecurrentLayer):
 
         c_t = φ(W x_t + b + r_t ∘ (U h_{t−1} + d)),   h_t = z_t ∘ h_{t−1} + (1 − z_t) ∘ c_t
 
-    or before it, as in Cho et al. and in TensorFlow's ``GRUCell``, which the code of IAAN uses
-    (there without d):
+    or before it, as in Cho et al. and in TensorFlow's ``GRUCell``, which the code of IAAN uses:
 
-        c_t = φ(W x_t + b + U (r_t ∘ h_{t−1}) + d)
+        c_t = φ(W x_t + b + U (r_t ∘ h_{t−1}))
 
-    With tanh and the reset after the product the layer equals ``torch.nn.GRU``; with either
-    order their state dicts are interchangeable. The blocks of the weights are in the order r, z,
-    c.
+    With tanh and the reset after the product the layer equals ``torch.nn.GRU``, and their state
+    dicts are interchangeable. With the reset before it there is one bias, ``bias_ih``, for each
+    gate and the candidate: a second one would have the same gradient, so that Adam would move
+    their sum twice as far. The blocks of the weights are in the order r, z, c.
 
     Args:
         layer: Arguments of `RecurrentLayer`.
@@ -82,3 +82,8 @@ class GRU(RecurrentLayer):
         check_one_of("reset", reset, ("after", "before"))
         cell = AFTER if reset == "after" else BEFORE
         super().__init__(cell, *layer, init=init, gate_bias=gate_bias, **settings)
+
+    def parameter_shapes(self, inputs: int) -> dict[str, tuple[int, ...]]:
+        shapes = super().parameter_shapes(inputs)
+        unused = {"bias_hh"} if self.cell is BEFORE else set()
+        return {name: shape for name, shape in shapes.items() if name not in unused}
