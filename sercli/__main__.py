@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import errno
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
-from sercli.errors import Interrupted, SercliError
+from sercli.errors import Interrupted, SercliError, one_line
+from sercli.remedies import remedy_for
+from sercli.streams import prepare_streams
 
 INTERRUPTED = 130
 """128 + SIGINT, as in a shell."""
 
-_ANOTHER_FOLDER = "choose another folder (paths.data, paths.store, paths.runs or --output)"
-_MORE_SPACE = "free some space and run the same command again"
-_REMEDIES = {
-    errno.ENOSPC: _MORE_SPACE,
-    errno.EDQUOT: _MORE_SPACE,
-    errno.EACCES: _ANOTHER_FOLDER,
-    errno.EPERM: _ANOTHER_FOLDER,
-    errno.EROFS: _ANOTHER_FOLDER,
-    errno.ENOTDIR: _ANOTHER_FOLDER,
-}
-
 
 def main() -> None:
     """Run ``sercli``."""
+    prepare_streams()
+    if sys.platform == "win32":
+        _leave("runs on Linux and macOS; on Windows, run it in WSL (`wsl --install`)", 2)
     from sercli.cli import app
 
     signal.signal(signal.SIGINT, _interrupt)
@@ -42,22 +36,29 @@ def main() -> None:
             INTERRUPTED,
             error,
         )
-    except OSError as error:
-        remedy = _REMEDIES.get(error.errno or 0)
-        _leave(f"{error}" + (f"; {remedy}" if remedy else ""), 1, error)
     except Exception as error:
-        text = f"{type(error).__name__}: {error}".partition("\n")[0]
-        _leave(f"{text} (a bug in sercli; --debug shows where)", 1, error)
+        _leave(_explained(error), 1, error)
+
+
+def _explained(error: Exception) -> str:
+    """Return the message of an error that is not ours, with its remedy."""
+    remedy = remedy_for(error)
+    text = one_line(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+    text = text.partition("\n")[0]
+    if remedy is not None:
+        return f"{text}; {remedy}"
+    return text if isinstance(error, OSError) else f"{text} (a bug in sercli; --debug shows where)"
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise Interrupted
 
 
-def _leave(message: str, status: int, error: BaseException) -> NoReturn:
-    if "--debug" in sys.argv:
+def _leave(message: str, status: int, error: BaseException | None = None) -> NoReturn:
+    if error is not None and "--debug" in sys.argv:
         traceback.print_exception(error)
-    sys.stderr.write(f"sercli: {message}\n")
+    with suppress(OSError):  # standard error may be closed or full; the status tells
+        sys.stderr.write(f"sercli: {message}\n")
     sys.exit(status)
 
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sercli.streams import write_data_in_utf8
+
 if TYPE_CHECKING:
     from sercli.config.schema import Config
     from sercli.progress import Progress
@@ -504,7 +506,7 @@ def report(
     progress = Progress(quiet=quiet)
     for line in made.notes:
         progress.note(line)
-    _write(made.text, output)
+    _write(made.text, form, output)
     raise typer.Exit(made.status)
 
 
@@ -699,11 +701,13 @@ def _print(view: View, form: Format, output: Path | None = None) -> None:
     """Print a result to standard output, or write it to a file."""
     from sercli.reporting.formats import to_text
 
-    _write(to_text(view, form.value, plain=output is not None), output)
+    _write(to_text(view, form.value, plain=output is not None), form, output)
 
 
-def _write(text: str, output: Path | None) -> None:
+def _write(text: str, form: Format | ReportFormat, output: Path | None) -> None:
     if output is None:
+        if form.value != "table":  # data for a program, not for the eye
+            write_data_in_utf8()
         typer.echo(text, nl=False)
     else:
         from sercli.files import write_text

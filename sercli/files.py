@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from sercli.errors import BusyError
+from sercli.errors import BusyError, RequestError
 
 
 def write_atomically(path: Path, write: Callable[[Path], object], *, sync: bool = True) -> None:
@@ -45,6 +45,20 @@ def write_atomically(path: Path, write: Callable[[Path], object], *, sync: bool 
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` atomically as UTF-8."""
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def absolute(path: str) -> Path:
+    """Return a path that the user wrote as an absolute one; ``~`` is a home.
+
+    Raises:
+        RequestError: The home is unknown.
+    """
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError:
+        raise RequestError(
+            f"{path}: HOME is not set, or there is no such user; write the path without ~"
+        ) from None
 
 
 @contextmanager

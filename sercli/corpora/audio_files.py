@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path, PureWindowsPath
 
 from sercli.corpora.manifest import Refusal
@@ -105,7 +106,10 @@ def locate(folder: Path, text: str) -> Path:
         ValueError: There is no such file.
         OSError: The path is none of a file system.
     """
-    file = folder / Path(text).expanduser() if text.startswith("~") else folder / text
+    file = folder / text
+    if text.startswith("~") and not file.is_file():
+        with suppress(RuntimeError):  # a home is unknown
+            file = Path(text).expanduser()
     if file.is_file():
         return file
     if "\\" in text:

@@ -18,7 +18,7 @@ from sercli.corpora.context import ContextCounts, count_missing_context, find_co
 from sercli.corpora.expected_counts import Counts, ExpectedCounts, compare_counts
 from sercli.corpora.findings import Finding, list_findings
 from sercli.corpora.manifest import Manifest, Refusal
-from sercli.files import write_atomically, write_text
+from sercli.files import absolute, write_atomically, write_text
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def save_audit(manifest: Manifest, audit: Audit, dataset: DatasetConfig, data: P
 
 
 def _name(dataset: DatasetConfig) -> str:
-    settings = asdict(dataset) | {"root": str(Path(dataset.root or "").expanduser().absolute())}
+    settings = asdict(dataset) | {"root": str(absolute(dataset.root or ""))}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     name = re.sub(r"[^\w.-]", "_", dataset.name).lstrip(".")
     return f"{name}-{digest[:8]}"

@@ -8,6 +8,7 @@ from sercli.config.schema import DatasetConfig
 from sercli.corpora.manifest import Manifest
 from sercli.corpora.readers import READERS
 from sercli.errors import RequestError, close
+from sercli.files import absolute
 from sercli.progress import SILENT, Progress
 
 
@@ -41,7 +42,7 @@ def _root(dataset: DatasetConfig) -> Path:
         raise RequestError(
             f"{dataset.name}: the folder of the corpus is not set; use dataset.root=PATH"
         )
-    return Path(dataset.root).expanduser().absolute()
+    return absolute(dataset.root)
 
 
 def _check_not_empty(root: Path, setting: str) -> None:

@@ -86,7 +86,7 @@ def expected_seconds(audio: str, start: float, end: float) -> float:
             return 0.0
         try:
             end = audiofile.duration(audio)
-        except (RuntimeError, OSError):
+        except Exception:  # of a decoder; the extraction will state the reason
             return 0.0
     return max(0.0, end - begin)
 
@@ -139,7 +139,10 @@ def load_audio(
             )
     if np.ptp(mono) == 0:
         raise AudioError("silent: all samples have the same value")
-    resampled: np.ndarray = audresample.resample(mono, rate, sampling_rate)[0]
+    try:
+        resampled: np.ndarray = audresample.resample(mono, rate, sampling_rate)[0]
+    except (RuntimeError, ValueError) as error:
+        raise AudioError(f"cannot be resampled from {rate} Hz: {error}") from None
     _check_finite(resampled)  # sums of enormous floats overflow
     return resampled, _facts(channels, rate)
 
@@ -163,18 +166,28 @@ def _decode(path: Path, start: float, end: float) -> tuple[np.ndarray, int]:
     if offset < 0 or (duration is not None and duration <= 0):
         raise AudioError(f"the segment from {offset:g} to {end:g} s is empty or begins before 0")
     try:
-        channels, rate = _read(path, offset, duration)
+        channels, rate = _read_part(path, offset, duration)
     except FileNotFoundError:  # of a program, not of the audio: check_file has opened that
         with path.open("rb") as file:
             if file.read(4) in _LIBSNDFILE:
                 raise AudioError("not audio, or damaged: libsndfile cannot decode it") from None
         raise AudioError(f"{path.suffix or 'this format'} is read by ffmpeg only") from None
-    except (RuntimeError, OSError) as error:
-        message = str(error).strip().partition("\n")[0]
-        raise AudioError(f"not audio, or damaged: {message}") from None
     except MemoryError:
         raise AudioError("longer than the memory of this machine, or damaged") from None
+    except Exception as error:  # decoders raise what they like; one file must not end the rest
+        message = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise AudioError(f"not audio, or damaged: {message}") from None
     return channels, rate
+
+
+def _read_part(path: Path, offset: float, duration: float | None) -> tuple[np.ndarray, int]:
+    try:
+        return _read(path, offset, duration)
+    except ValueError:  # libsndfile cannot seek in it, as in WAV of telephones (GSM 6.10)
+        channels, rate = _read(path, 0.0, None)
+        begin = round(offset * rate)
+        end = None if duration is None else begin + round(duration * rate)
+        return channels[:, begin:end], rate
 
 
 class _Content(io.BytesIO):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from sercli.features.jobs import run_in_pool, run_jobs
 from sercli.features.plan import ExtractionPlan, plan_extraction, recipe_digest
 from sercli.features.sets import feature_set
 from sercli.features.store import FeatureStore
-from sercli.features.store_uses import StoreUse, record_use, stored_settings
+from sercli.features.store_uses import StoreUse, known_refusals, record_use, stored_settings
 from sercli.progress import SILENT, Progress
 
 
@@ -109,7 +109,7 @@ def extract(
     plan = plan_extraction(manifest.table, recipe_digest(chosen, features.sampling_rate), progress)
     frames = FeatureStore(store, create=True)
     use = StoreUse(manifest.dataset, location or {}, stored_settings(features), plan.keys)
-    not_recorded = _record(frames, use)
+    not_recorded = _record(frames, replace(use, refused=known_refusals(frames, use)))
     facts = {key: stored.facts for key in plan.jobs if (stored := frames.find(key))}
     run = functools.partial(
         run_jobs, store=frames, features=chosen, sampling_rate=features.sampling_rate
@@ -119,11 +119,13 @@ def extract(
     if not_recorded and done.extracted:
         raise not_recorded
     facts |= done.found | done.extracted
+    refused = _refusals(manifest, plan, done.refused)
+    _record(frames, replace(use, refused={name: each.reason for name, each in refused.items()}))
     keys = {name: key for name, key in plan.keys.items() if key in facts}
     return Extraction(
         keys=keys,
         facts={name: facts[key] for name, key in keys.items()},
-        refused=plan.refused | _refusals(manifest, plan, done.refused),
+        refused=plan.refused | refused,
         extracted=len(done.extracted),
         extracted_seconds=sum(each.seconds for each in done.extracted.values()),
         reused=len(keys) - len(done.extracted),

@@ -14,6 +14,7 @@ from sercli.features.smile_config import (
     read_text,
     written_levels,
 )
+from sercli.files import absolute
 
 _FOLDER = Path(__file__).resolve().parent / "opensmile"
 
@@ -87,7 +88,7 @@ def own_set(name: str, path: str, level: str) -> SmileSet:
         RequestError: The configuration cannot be used, or does not have that level.
     """
     origin = f"features.config={path}"
-    text = read_configuration(Path(path).expanduser().resolve())
+    text = read_configuration(absolute(path).resolve())
     _check_level(text, level, origin)
     return SmileSet(name, level, origin, text)
 

@@ -14,14 +14,14 @@ import time
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sercli.config.schema import DatasetConfig, FeaturesConfig
 from sercli.errors import SercliError
 from sercli.features.store import FeatureStore, damaged_keys
-from sercli.files import write_text
+from sercli.files import absolute, write_text
 from sercli.progress import SILENT, Progress
 
 _LOADING = frozenset({"max_frames", "pool", "normalise"})
@@ -40,12 +40,14 @@ class StoreUse:
         location: Root, reader and options, which tell apart corpora of one name.
         features: The settings that the frames depend on.
         keys: Utterance id → key in the store.
+        refused: Utterance id → reason why no frames can be made of it, as the extraction found.
     """
 
     corpus: str
     location: Mapping[str, Any]
     features: Mapping[str, Any]
     keys: Mapping[str, str]
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -65,7 +67,7 @@ def stored_settings(features: FeaturesConfig) -> dict[str, Any]:
 
 def corpus_location(dataset: DatasetConfig) -> dict[str, Any]:
     """Return root, reader and options of a corpus, which tell apart corpora of one name."""
-    root = None if dataset.root is None else str(Path(dataset.root).expanduser().absolute())
+    root = None if dataset.root is None else str(absolute(dataset.root))
     return {"root": root, "reader": dataset.reader, "options": dataset.options}
 
 
@@ -96,13 +98,30 @@ def recorded_uses(store: FeatureStore) -> dict[str, StoreUse]:
     uses = {}
     for path in sorted((store.folder / "uses").glob("*.json")):
         try:
-            uses[path.stem] = StoreUse(**json.loads(path.read_text(encoding="utf-8")))
+            uses[path.stem] = _read(path)
         except (OSError, ValueError, TypeError) as error:
             raise SercliError(
                 f"the record of use {path} cannot be read: {error}; remove it, and run `sercli "
                 "extract` of that corpus again"
             ) from None
     return uses
+
+
+def known_refusals(store: FeatureStore, use: StoreUse) -> dict[str, str]:
+    """Return the refusals of the same audio that an earlier extraction recorded."""
+    try:
+        before = _read(store.folder / "uses" / f"{use.name}.json")
+    except (OSError, ValueError, TypeError):
+        return {}
+    return {
+        utterance: reason
+        for utterance, reason in before.refused.items()
+        if utterance in use.keys and before.keys.get(utterance) == use.keys[utterance]
+    }
+
+
+def _read(path: Path) -> StoreUse:
+    return StoreUse(**json.loads(path.read_text(encoding="utf-8")))
 
 
 def used_keys(uses: Mapping[str, StoreUse]) -> set[str]:

@@ -9,12 +9,10 @@ from typing import Any
 
 from sercli.config.schema import FeaturesConfig
 from sercli.corpora.manifest import Manifest
-from sercli.features.audio import AudioError, load_audio
-from sercli.features.jobs import Job
-from sercli.features.plan import ExtractionPlan, plan_extraction, recipe_digest
+from sercli.features.plan import plan_extraction, recipe_digest
 from sercli.features.sets import feature_set
 from sercli.features.store import FeatureStore, damaged_keys
-from sercli.features.store_uses import StoreUse, recorded_uses, stored_settings
+from sercli.features.store_uses import StoreUse, known_refusals, recorded_uses, stored_settings
 from sercli.progress import SILENT, Progress
 
 
@@ -40,12 +38,14 @@ class Verification:
         utterances: Number of its utterances.
         stored: Number of utterances in the store, of all corpora.
         faults: Missing, stale, truncated, changed or NaN frames.
+        refused: Utterance id → reason why it has no frames, as `extract` found; no faults.
     """
 
     corpus: str
     utterances: int
     stored: int
     faults: tuple[Fault, ...]
+    refused: Mapping[str, str]
 
     def to_json(self) -> dict[str, Any]:
         """Return the attributes as a dictionary for ``json``."""
@@ -62,7 +62,7 @@ def verify(
 ) -> Verification:
     """Look for every utterance of a corpus, and read all frames of the store.
 
-    Audio that `extract` refuses is not missed.
+    Audio that `extract` has refused is not missed.
 
     Args:
         manifest: The corpus.
@@ -80,35 +80,25 @@ def verify(
     use = StoreUse(manifest.dataset, location or {}, stored_settings(features), plan.keys)
     frames = FeatureStore(store)
     stored, uses = set(frames.keys()), recorded_uses(frames)
-    faults = [*_missing(stored, plan, use, uses.get(use.name), rate)]
+    refused = known_refusals(frames, use)
+    faults = [*_missing(stored, use, uses.get(use.name), refused)]
     faults += _damaged(frames, uses, progress)
-    return Verification(manifest.dataset, len(manifest.table), len(stored), tuple(faults))
+    refused |= {name: refusal.reason for name, refusal in plan.refused.items()}
+    return Verification(manifest.dataset, len(manifest.table), len(stored), tuple(faults), refused)
 
 
 def _missing(
-    stored: Set[str],
-    plan: ExtractionPlan,
-    use: StoreUse,
-    recorded: StoreUse | None,
-    sampling_rate: int,
+    stored: Set[str], use: StoreUse, recorded: StoreUse | None, refused: Mapping[str, str]
 ) -> Iterator[Fault]:
     before = recorded.keys if recorded else {}
     for utterance, key in use.keys.items():
-        if key in stored or not _is_usable(plan.jobs[key], sampling_rate):
+        if key in stored or utterance in refused:
             continue
         if before.get(utterance, key) != key and before[utterance] in stored:
             reason = "stale: audio, configuration or library changed since; run `sercli extract`"
         else:
             reason = "missing: run `sercli extract`"
         yield Fault(f"{use.corpus}: {utterance}", reason)
-
-
-def _is_usable(job: Job, sampling_rate: int) -> bool:
-    try:
-        load_audio(Path(job.audio), job.start, job.end, sampling_rate)
-    except AudioError:
-        return False
-    return True
 
 
 def _damaged(

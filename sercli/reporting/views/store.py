@@ -27,9 +27,15 @@ def verification_view(found: Verification) -> View:
         f"{found.corpus}: {counted(len(found.faults), 'fault')} in the features of "
         f"{count_text(found.utterances)} utterances and in {count_text(found.stored)} entries"
     )
+    refused = [
+        f"{counted(len(found.refused), 'utterance')} without features, refused by "
+        "`sercli extract`, which lists the reasons."
+    ]
+    table: Table = make_table(
+        title, columns if found.faults else [], found.faults, notes=refused if found.refused else []
+    )
     data = found.to_json()
-    return View((make_table(title, columns if found.faults else [], found.faults),), data,
-                data["faults"])  # fmt: skip
+    return View((table,), data, data["faults"])
 
 
 def pruning_view(done: Pruning) -> View:

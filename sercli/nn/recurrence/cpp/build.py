@@ -16,7 +16,11 @@ import os
 import platform
 import shlex
 import shutil
+import signal
+import stat
 import subprocess
+import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -74,7 +78,7 @@ def _load(name: str, source: str) -> ctypes.CDLL | NoKernelError:
     except NoKernelError as error:
         return error
     except OSError as error:
-        return NoKernelError(f"{cache_folder()}: {error}", worth_saying=True)
+        return no_cache(error)
 
 
 def _load_or_compile(path: Path, source: str) -> ctypes.CDLL:
@@ -87,9 +91,39 @@ def _load_or_compile(path: Path, source: str) -> ctypes.CDLL:
 
 
 def cache_folder() -> Path:
-    """Return the folder of compiled libraries: ``sercli/kernels`` in the user's cache."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "sercli" / "kernels"
+    """Return the folder of compiled libraries: ``sercli/kernels`` in the user's cache.
+
+    Where there is no home or it cannot be written, as in containers, it is a folder for temporary
+    files that no other user can write: what lies in it is run.
+
+    Raises:
+        OSError: There is no folder that can be written.
+    """
+    with suppress(OSError, RuntimeError):  # RuntimeError: neither HOME nor a name of the user
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        folder = Path(home) / "sercli" / "kernels"
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    return _private_folder()
+
+
+def _private_folder() -> Path:
+    folder = Path(tempfile.gettempdir(), f"sercli-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise PermissionError(f"{folder} can be written by others")
+    return folder
+
+
+def no_cache(error: OSError) -> NoKernelError:
+    """Return the error that compiled code cannot be kept."""
+    return NoKernelError(
+        f"the cache of compiled kernels: {error}; set XDG_CACHE_HOME to a folder that can be "
+        "written",
+        worth_saying=True,
+    )
 
 
 @cache
@@ -134,8 +168,26 @@ def _compile(source: str, target: Path) -> None:
         *(f"-L{path}" for path in library_paths()),
         *("-ltorch_cpu", "-lc10"),
     ]
-    done = subprocess.run(command, input=source, capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(  # noqa: S603
+        command,
+        input=source.encode(),
+        capture_output=True,
+        check=False,
+        env=os.environ | {"LC_ALL": "C"},  # the word "error" is looked for
+    )
     if done.returncode:
-        errors = [line for line in done.stderr.splitlines() if "error" in line]
-        reason = (errors or done.stderr.splitlines() or ["no message"])[0]
+        reason = _reason(
+            done.returncode, (done.stderr + b"\n" + done.stdout).decode(errors="replace")
+        )
         raise NoKernelError(f"{compiler[0]} failed: {reason}", worth_saying=True)
+
+
+def _reason(status: int, output: str) -> str:
+    """Return the reason why a compiler failed: its first error, or how it ended."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    said = next((line for line in lines if "error" in line.lower()), None) or next(iter(lines), "")
+    if status < 0:
+        name = signal.Signals(-status).name if -status in list(signal.Signals) else str(-status)
+        killed = f"killed by {name}, often for want of memory"
+        return f"{killed}: {said}" if said else killed
+    return said or f"exit status {status} without a message"

@@ -17,7 +17,7 @@ from typing import Any
 from torch import nn
 
 from sercli.files import write_text
-from sercli.nn.recurrence.cpp.build import NoKernelError, cache_folder
+from sercli.nn.recurrence.cpp.build import cache_folder, no_cache
 from sercli.nn.recurrence.formula import Language, lines_of
 
 
@@ -52,13 +52,13 @@ def load(activation: nn.Module, coefficients: int) -> TritonActivation:
 @cache
 def _load(name: str, text: str) -> TritonActivation:
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    path = cache_folder() / f"{name}-{digest}.py"
     try:
+        path = cache_folder() / f"{name}-{digest}.py"
         if not path.exists():
             write_text(path, text)
         module = _imported(path)
     except OSError as error:
-        raise NoKernelError(f"{cache_folder()}: {error}", worth_saying=True) from error
+        raise no_cache(error) from error
     return TritonActivation(module.value, module.slope, module.gradients)
 
 

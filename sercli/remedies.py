@@ -1,0 +1,82 @@
+"""Remedies for failures of the machine: a full disk, no permission, too little memory.
+
+Libraries report them in exceptions of their own, so that the message has to be read where an error
+number is missing.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+
+ANOTHER_FOLDER = "choose another folder (paths.data, paths.store, paths.runs or --output)"
+MORE_SPACE = "free some space and run the same command again"
+MORE_MEMORY = (
+    "out of memory or address space (`ulimit -v`, a limit of the cluster or of a container): ask "
+    "for more, or use fewer --workers"
+)
+_LOCKS = "the disk has no file locks; choose a folder on another one (paths.runs, paths.data)"
+_TEMPORARY = "set TMPDIR to a folder that can be written"
+
+_BY_NUMBER = {
+    errno.ENOSPC: MORE_SPACE,
+    errno.EDQUOT: MORE_SPACE,
+    errno.EFBIG: "a limit of the size of files (`ulimit -f`) is reached; raise it",
+    errno.EACCES: ANOTHER_FOLDER,
+    errno.EPERM: ANOTHER_FOLDER,
+    errno.EROFS: ANOTHER_FOLDER,
+    errno.ENOTDIR: ANOTHER_FOLDER,
+    errno.ENOLCK: _LOCKS,
+    errno.EOPNOTSUPP: _LOCKS,
+    errno.ENOMEM: MORE_MEMORY,
+    errno.EAGAIN: "too many processes or threads (`ulimit -u`): use fewer --workers",
+    errno.EMFILE: "too many open files; raise `ulimit -n`, or use fewer --workers",
+}
+"""Error number of the system → remedy."""
+
+_BY_TEXT = {
+    "no usable temporary directory": _TEMPORARY,
+    "no space left on device": MORE_SPACE,
+    "disk quota exceeded": MORE_SPACE,
+    "disk is full": MORE_SPACE,
+    "read-only file system": ANOTHER_FOLDER,
+    "permission denied": ANOTHER_FOLDER,
+    "readonly database": ANOTHER_FOLDER,
+    "cannot allocate memory": MORE_MEMORY,
+    "can't allocate memory": MORE_MEMORY,
+    "failed to map segment": MORE_MEMORY,
+    "unable to allocate": MORE_MEMORY,
+    "can't start new thread": MORE_MEMORY,
+    "cuda out of memory": "the memory of the GPU is full: use a smaller batch, or fewer --workers",
+}
+"""Part of a message of a library, in lower case → remedy."""
+
+
+def remedy_for(error: BaseException) -> str | None:
+    """Return the remedy for a failure of the machine; None if the error is no such failure.
+
+    >>> remedy_for(RuntimeError("I/O error: No space left on device (os error 28)"))
+    'free some space and run the same command again'
+    >>> remedy_for(ValueError("negative dimensions")) is None
+    True
+    """
+    for each in _chain(error):
+        if isinstance(each, MemoryError):
+            return MORE_MEMORY
+        text = str(each).lower()
+        for part, remedy in _BY_TEXT.items():
+            if part in text:
+                return remedy
+        if isinstance(each, OSError) and each.errno in _BY_NUMBER:
+            return _BY_NUMBER[each.errno]
+    return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what it was raised from."""
+    seen: set[int] = set()
+    each: BaseException | None = error
+    while each is not None and id(each) not in seen:
+        seen.add(id(each))
+        yield each
+        each = each.__cause__ or (None if each.__suppress_context__ else each.__context__)
