@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import audiofile
 import numpy as np
 import pytest
 import soundfile
@@ -106,6 +109,40 @@ def test_floats_that_overflow_when_they_are_added_are_refused(tmp_path: Path) ->
     samples[1000] = 3e38
     with pytest.raises(AudioError, match="NaN or infinite"):
         _facts(tmp_path, samples, subtype="FLOAT")
+
+
+def test_a_segment_of_audio_that_cannot_be_seeked_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "telephone.wav"
+    soundfile.write(path, voice(2, 8000), 8000, subtype="GSM610")
+    whole = read_audio(path, NAN, NAN, 8000)
+    assert np.array_equal(read_audio(path, 0.5, 1.25, 8000), whole[4000:10000])
+    assert np.array_equal(read_audio(path, 0.5, NAN, 8000), whole[4000:])
+    with pytest.raises(AudioError, match=r"ends 1\.00 s after the audio"):
+        read_audio(path, 1, 3, 8000)
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), ZeroDivisionError(), ValueError(""), EOFError()])
+def test_whatever_a_decoder_raises_refuses_one_file_and_the_rest_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    manifest = _corpus(tmp_path / "audio", ["stereo"])
+    bad = manifest.table["audio"][1]
+    read, duration = audiofile.read, audiofile.duration
+
+    def failing(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(file: str, *given: Any, **named: Any) -> Any:
+            if file == bad:
+                raise error
+            return function(file, *given, **named)
+
+        return call
+
+    monkeypatch.setattr("audiofile.read", failing(read))
+    monkeypatch.setattr("audiofile.duration", failing(duration))
+    features = FeaturesConfig("log_mel", options={"bands": 4})
+    done = extract(manifest, features, tmp_path / "store")
+    assert list(done.keys) == ["good", "good too"]
+    assert "not audio, or damaged: " in done.refused["stereo"].reason
 
 
 @settings(max_examples=80)

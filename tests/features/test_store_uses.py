@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from helpers.together import start_two
 
 from sercli.config.schema import FeaturesConfig
@@ -152,6 +153,24 @@ def test_a_store_without_faults_verifies(tmp_path: Path, corpus: Corpus) -> None
     _extract(manifest, tmp_path / "store")
     found = verify(manifest, IAAN45, tmp_path / "store", location=HERE)
     assert (found.utterances, found.stored, found.faults) == (4, 3, ())
+
+
+def test_what_an_extraction_refused_is_known_and_not_asked_for_again(
+    tmp_path: Path, corpus: Corpus
+) -> None:
+    """Audio that can be read, but is too short for the feature set, and audio of other faults."""
+    manifest, store = corpus(tmp_path / "audio", 3), tmp_path / "store"
+    short = tmp_path / "audio" / "u001.wav"
+    soundfile.write(short, np.sin(np.arange(976)), 16000)
+    (tmp_path / "audio" / "u002.wav").unlink()
+    features = FeaturesConfig("IS10", level="functionals")
+    extract(manifest, features, store, location=HERE)
+    found = verify(manifest, features, store, location=HERE)
+    assert found.faults == ()
+    assert list(found.refused) == ["u001", "u002"]
+    soundfile.write(short, np.sin(np.arange(16000)), 16000)  # mended, and so missing
+    faults = verify(manifest, features, store, location=HERE).faults
+    assert [fault.what for fault in faults] == ["generated: u001"]
 
 
 def test_what_is_missing_or_stale_is_named(tmp_path: Path, corpus: Corpus) -> None:
