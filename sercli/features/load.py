@@ -16,16 +16,11 @@ from sercli.features.store import FeatureStore
 
 _NORMALISATIONS = ("speaker", "none")
 
-_KEPT_BYTES = 2**29
-"""Size of the steps that a process keeps in memory; others are read each time (our choice)."""
-
 
 class StoredSteps(Mapping[str, np.ndarray]):
     """A mapping from utterance id to steps, which are read from the store on access.
 
-    The corpus may be larger than the memory: steps are kept until `_KEPT_BYTES` are full; others
-    are read on each access. Replacing kept steps would gain nothing, because batches are drawn at
-    random. A pickled copy starts empty.
+    Nothing is kept: the corpus may be larger than the memory.
 
     Args:
         store: Folder of the feature store.
@@ -47,23 +42,11 @@ class StoredSteps(Mapping[str, np.ndarray]):
         features: FeaturesConfig,
     ) -> None:
         self.lengths = lengths
-        self._given = (store, keys, lengths, statistics, features)
         self._keys, self._statistics, self._features = keys, statistics, features
         self._store = FeatureStore(store)
-        self._kept: dict[str, np.ndarray] = {}
-        self._kept_bytes = 0
-
-    def __reduce__(self) -> tuple[type[StoredSteps], tuple[object, ...]]:
-        return StoredSteps, self._given
 
     def __getitem__(self, utterance: str) -> np.ndarray:
-        if utterance in self._kept:
-            return self._kept[utterance]
-        steps = self._prepare(utterance, self._store.get(self._keys[utterance]))
-        if self._kept_bytes + steps.nbytes <= _KEPT_BYTES:
-            self._kept[utterance] = steps
-            self._kept_bytes += steps.nbytes
-        return steps
+        return self._prepare(utterance, self._store.get(self._keys[utterance]))
 
     def __contains__(self, utterance: object) -> bool:
         return utterance in self._keys

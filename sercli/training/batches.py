@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sercli.models.interface import Batch, Criterion, Turns
-from sercli.training.data import Data
-
-PAD_STEPS = 9
-"""Length of the pad turn of zeros that stands for a missing context turn (IAAN's code)."""
+from sercli.training.packed import PackedTurns
 
 POOL_BATCHES = 30
 """Batches that are drawn at random together and then sorted by length.
@@ -28,94 +24,101 @@ CUT_TO_LAST = "cut_to_last"
 
 
 def training_batches(
-    utterances: Sequence[str],
-    data: Data,
+    rows: np.ndarray,
+    turns: PackedTurns,
     batch_size: int,
     random: np.random.Generator,
     rule: str = "similar",
-) -> Iterator[list[str]]:
+) -> Iterator[np.ndarray]:
     """Yield batches for ever, epoch after epoch, each shuffled.
 
     ``similar``: stretches of `POOL_BATCHES` batches are sorted by length, so that little is
     padded; and the batches are shuffled again, so that length has no order in time.
     ``cut_to_last``: batches are taken in random order, whatever the lengths, and what does not
     fill a batch is left to the next epoch (of less than one batch, all is taken).
+
+    Args:
+        rows: The rows of the training utterances.
+        turns: The corpus.
+        batch_size: Utterances of a batch.
+        random: Source of the order.
+        rule: ``similar`` or ``cut_to_last``.
     """
-    ids = np.array(utterances, dtype=object)
-    lengths = np.array([data.lengths[name] for name in utterances])
     pool = batch_size * POOL_BATCHES
     while True:
-        order = random.permutation(len(ids))
+        order = rows[random.permutation(len(rows))]
         if rule == CUT_TO_LAST:
             for start in range(0, max(len(order) - batch_size, 0) + 1, batch_size):
-                yield list(ids[order[start : start + batch_size]])
+                yield order[start : start + batch_size]
             continue
         batches = []
         for start in range(0, len(order), pool):
             part = order[start : start + pool]
-            part = part[np.argsort(lengths[part], kind="stable")]
+            part = part[np.argsort(turns.lengths[part], kind="stable")]
             batches += [part[i : i + batch_size] for i in range(0, len(part), batch_size)]
         for index in random.permutation(len(batches)):
-            yield list(ids[batches[index]])
+            yield batches[index]
 
 
 def evaluation_batches(
-    utterances: Sequence[str], data: Data, size: int, rule: str = "similar"
-) -> Iterator[list[str]]:
-    """Yield every utterance once, in batches of similar length.
+    rows: np.ndarray, turns: PackedTurns, size: int, rule: str = "similar"
+) -> list[np.ndarray]:
+    """Divide utterances into batches of similar length.
 
     The length is that of the utterance; with ``cut_to_last`` that of the longest turn beside it,
     context included, so that nothing is cut.
     """
-    key: Callable[[str], int] = data.lengths.__getitem__
-    if rule == CUT_TO_LAST:
-        key = partial(_longest_turn, data)
-    ordered = sorted(utterances, key=key)
-    for start in range(0, len(ordered), size):
-        yield ordered[start : start + size]
+    lengths = turns.lengths[turns.beside[:, rows]]
+    by = lengths.max(axis=0) if rule == CUT_TO_LAST else lengths[0]
+    ordered = rows[np.argsort(by, kind="stable")]
+    return [ordered[start : start + size] for start in range(0, len(ordered), size)]
 
 
 def collate(
-    utterances: Sequence[str],
-    data: Data,
+    rows: np.ndarray,
+    turns: PackedTurns,
     device: torch.device,
     rule: str = "similar",
     criterion: Criterion | None = None,
 ) -> Batch:
-    """Put the turns of a batch and the turns of their context together.
+    """Gather the turns of a batch and the turns of their context, all at once.
 
     ``similar``: each of the three is padded to its own longest turn. ``cut_to_last``: all three
     are padded, and cut, to the longest of the three turns of the last example. So in training
     IAAN's official code cuts whatever is longer than one example taken at random.
     """
-    steps = _longest_turn(data, utterances[-1]) if rule == CUT_TO_LAST else None
-    context = data.context.loc[list(utterances)]
-    return Batch(
-        current=_turns(utterances, data, device, steps),
-        own=_turns(context["own"].tolist(), data, device, steps),
-        interlocutor=_turns(context["interlocutor"].tolist(), data, device, steps),
-        criterion=criterion,
+    beside = turns.beside[:, rows]
+    lengths = turns.lengths[beside]
+    longest = lengths.max(axis=1)
+    if rule == CUT_TO_LAST:
+        longest[:] = lengths[:, -1].max()
+        lengths = np.minimum(lengths, longest[0])
+    other = turns.read(beside)
+    offsets = turns.offsets[beside]
+    kept = np.where(offsets < 0, 0, lengths)
+    index = [
+        _positions(*each).ravel() for each in zip(offsets, kept, longest.tolist(), strict=True)
+    ]
+    gathered = turns.frames_on(device).index_select(
+        0, torch.from_numpy(np.concatenate(index)).to(device)
     )
+    frames = [
+        part.view(len(rows), -1, part.shape[1])
+        for part in gathered.split_with_sizes([len(each) for each in index])
+    ]
+    for place in zip(*np.nonzero(offsets < 0), strict=True):
+        steps = torch.from_numpy(other[beside[place]][: lengths[place]])
+        frames[place[0]][place[1], : len(steps)] = steps.to(device)
+    counts = torch.from_numpy(lengths).to(device)
+    return Batch(*map(Turns, frames, counts.unbind()), criterion=criterion)
 
 
-def targets(utterances: Sequence[str], data: Data, device: torch.device) -> Tensor:
+def _positions(offsets: np.ndarray, lengths: np.ndarray, longest: int) -> np.ndarray:
+    """The position of every step of padded turns, (B, longest): 0, that of zeros, after the end."""
+    steps = np.arange(longest)
+    return np.where(steps < lengths[:, None], offsets[:, None] + steps, 0)
+
+
+def targets(rows: np.ndarray, turns: PackedTurns, device: torch.device) -> Tensor:
     """Return the class indices of a batch, (B,)."""
-    index = {label: i for i, label in enumerate(data.manifest.classes)}
-    labels = data.labels
-    return torch.tensor([index[labels[name]] for name in utterances], device=device)
-
-
-def _longest_turn(data: Data, utterance: str) -> int:
-    turns = [utterance, *data.context.loc[utterance]]
-    return max(data.lengths.get(str(name), PAD_STEPS) for name in turns)
-
-
-def _turns(utterances: Sequence[str], data: Data, device: torch.device, steps: int | None) -> Turns:
-    features = data.features
-    pad = np.zeros((PAD_STEPS, features), dtype=np.float32)
-    turns = [data.steps.get(name, pad)[:steps] for name in utterances]
-    lengths = [len(turn) for turn in turns]
-    frames = np.zeros((len(turns), steps or max(lengths), features), dtype=np.float32)
-    for row, turn in zip(frames, turns, strict=True):
-        row[: len(turn)] = turn
-    return Turns(torch.from_numpy(frames).to(device), torch.tensor(lengths, device=device))
+    return torch.from_numpy(turns.labels[rows]).to(device)

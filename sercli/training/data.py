@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,9 @@ from sercli.features.store_uses import corpus_location
 from sercli.features.verify import Verification, verify
 from sercli.progress import SILENT, Progress
 from sercli.results.run_record import OF_MANIFEST
+
+if TYPE_CHECKING:
+    from sercli.training.packed import PackedTurns
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,18 @@ class Data:
             return self.steps.lengths
         return {name: len(steps) for name, steps in self.steps.items()}
 
+    @cached_property
+    def packed(self) -> PackedTurns:
+        """All turns in one array."""
+        from sercli.training.packed import PackedTurns
+
+        return PackedTurns(self.steps, self.lengths, self.manifest, self.context)
+
     def values(self, column: str) -> list[str]:
         """Return the sorted values of a column of the manifest among the targets."""
         return sorted(self.manifest.targets[column].dropna().unique())
 
-    @property
+    @cached_property
     def features(self) -> int:
         """Features of a step."""
         return int(next(iter(self.steps.values())).shape[1])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial, reduce
 from operator import add
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -35,16 +36,17 @@ class TrainingLoss:
         self, trainer: TrainerConfig, data: Data, train: Sequence[str], device: torch.device
     ) -> None:
         self._trainer, self._data, self._train, self._device = trainer, data, train, device
+        self._turns = data.packed
         self._targets: dict[str, TaskTargets] = {}
         self._weights: Tensor | None = None
         if trainer.class_weights == "balanced":
-            labels = [data.labels[name] for name in train]
-            counts = [labels.count(label) for label in data.manifest.classes]
-            self._weights = balanced_weights(counts).to(device)
+            labels = self._turns.labels[self._turns.rows(train)]
+            counts = np.bincount(labels, minlength=len(data.manifest.classes))
+            self._weights = balanced_weights(counts.tolist()).to(device)
 
-    def criterion(self, utterances: Sequence[str]) -> Criterion:
-        """Return the criterion of a batch of training utterances."""
-        return partial(self._loss, utterances)
+    def criterion(self, rows: np.ndarray) -> Criterion:
+        """Return the criterion of a batch of training utterances, by their rows."""
+        return partial(self._loss, rows, targets(rows, self._turns, self._device))
 
     def total(self, output: Output, criterion: Criterion) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of a batch, and the parts that it is the sum of.
@@ -56,11 +58,11 @@ class TrainingLoss:
         losses = {"classes": criterion("label", output.logits), **output.losses}
         return reduce(add, losses.values()), losses
 
-    def _loss(self, utterances: Sequence[str], column: str, logits: Tensor) -> Tensor:
+    def _loss(self, rows: np.ndarray, classes: Tensor, column: str, logits: Tensor) -> Tensor:
         if column == "label":
             return classification_loss(
                 logits,
-                targets(utterances, self._data, self._device),
+                classes,
                 self._weights,
                 smoothing=self._trainer.label_smoothing,
                 gamma=self._trainer.focal_gamma,
@@ -68,12 +70,12 @@ class TrainingLoss:
         if column not in self._targets:
             self._targets[column] = read_targets(self._data, column, self._train, self._device)
         task = self._targets[column]
-        rows = [i for i, name in enumerate(utterances) if name in task.index]
-        if not rows:
+        positions = task.positions[rows]
+        stated = positions >= 0
+        if not stated.any():
             return logits.new_zeros(())
-        positions = [task.index[utterances[i]] for i in rows]
-        chosen = logits[rows][:, task.outputs].float()
-        return F.cross_entropy(chosen, torch.tensor(positions, device=self._device))
+        chosen = logits[torch.from_numpy(stated).to(self._device)][:, task.outputs].float()
+        return F.cross_entropy(chosen, torch.from_numpy(positions[stated]).to(self._device))
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,12 @@ class TaskTargets:
 
     Attributes:
         outputs: Outputs of the classifier whose values occur in the training set, (K,).
-        index: Training utterance → position of its value among ``outputs``; without the
-            utterances that state none.
+        positions: The position of each row's value among ``outputs``; −1 for utterances that
+            state none or are not in the training set, (rows,).
     """
 
     outputs: Tensor
-    index: dict[str, int]
+    positions: np.ndarray
 
 
 def read_targets(
@@ -106,8 +108,9 @@ def read_targets(
     values = data.values(column)
     here = sorted(stated[column].unique())
     outputs = torch.tensor([values.index(value) for value in here], device=device)
-    index = zip(stated["utterance"], map(here.index, stated[column]), strict=True)
-    return TaskTargets(outputs, dict(index))
+    positions = np.full(len(data.packed.names), -1)
+    positions[data.packed.rows(stated["utterance"])] = list(map(here.index, stated[column]))
+    return TaskTargets(outputs, positions)
 
 
 def balanced_weights(counts: Sequence[int]) -> Tensor:

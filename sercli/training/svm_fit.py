@@ -12,7 +12,7 @@ from sercli.config.schema import Config
 from sercli.models import MODELS
 from sercli.results.fold_result import FoldResult
 from sercli.results.folds import Fold
-from sercli.training.batches import targets
+from sercli.training.batches import collate
 from sercli.training.data import Data
 from sercli.training.selection import Selection
 from sercli.training.trainer import NOTHING_MEASURED, predict
@@ -77,5 +77,6 @@ def fit_fold(
 
 
 def _examples(data: Data, utterances: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    rows = np.stack([data.steps[name][0] for name in utterances])
-    return rows, targets(utterances, data, _CPU).numpy()
+    rows = data.packed.rows(utterances)
+    only = collate(rows, data.packed, _CPU).current.frames[:, 0]
+    return only.numpy(), data.packed.labels[rows]

@@ -94,14 +94,15 @@ def train_fold(
 
 def _start(
     config: Config, data: Data, fold: Fold, seed: int
-) -> tuple[_Training, Iterator[list[str]]]:
+) -> tuple[_Training, Iterator[np.ndarray]]:
     """Build a model and its training batches; the same seed gives the same."""
     use_backend(config.recurrence.backend)
     random = np.random.default_rng([seed, *fold.name.encode()])
     torch.manual_seed(int(random.integers(2**62)))
     training = _Training(config, data, fold)
-    trainer = config.trainer
-    return training, training_batches(fold.train, data, trainer.batch_size, random, trainer.batches)
+    trainer, turns = config.trainer, data.packed
+    rows = turns.rows(fold.train)
+    return training, training_batches(rows, turns, trainer.batch_size, random, trainer.batches)
 
 
 def _refit(config: Config, data: Data, fold: Fold, seed: int, selection: Selection) -> int | None:
@@ -144,13 +145,13 @@ class _Training:
         self.selection = Selection(config.trainer.patience)
         self.history: list[dict[str, float]] = []
 
-    def step(self, utterances: list[str]) -> bool:
+    def step(self, rows: np.ndarray) -> bool:
         """Take one step, and return True if its loss was finite."""
         self.model.train()
         with autocast(self._device, self._config.precision):
-            criterion = self._loss.criterion(utterances)
+            criterion = self._loss.criterion(rows)
             rule = self._config.trainer.batches
-            batch = collate(utterances, self._data, self._device, rule, criterion)
+            batch = collate(rows, self._data.packed, self._device, rule, criterion)
             loss, parts = self._loss.total(as_output(self.model(batch)), criterion)
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -237,15 +238,16 @@ def predict(
     model.eval()
     rule = trainer.batches
     size = 2 * trainer.batch_size if rule == CUT_TO_LAST else EVALUATION_BATCH
-    names: list[str] = []
+    turns = data.packed
+    batches = evaluation_batches(turns.rows(utterances), turns, size, rule)
     parts = []
     with torch.inference_mode(), autocast(device, precision):
-        for batch in evaluation_batches(utterances, data, size, rule):
-            names += batch
-            logits = as_output(model(collate(batch, data, device, rule))).logits.float()
+        for rows in batches:
+            logits = as_output(model(collate(rows, turns, device, rule))).logits.float()
             parts.append(logits.softmax(dim=-1).cpu().numpy())
     probabilities = np.concatenate(parts)
     classes = np.array(data.manifest.classes, dtype=object)
+    names = turns.names[np.concatenate(batches)]
     columns = {
         "utterance": names,
         "label": [data.labels[name] for name in names],

@@ -115,20 +115,6 @@ def test_lengths_are_known_without_reading_a_frame(
     assert {name: len(steps[name]) for name in steps} == steps.lengths
 
 
-def test_steps_that_do_not_fit_into_memory_are_read_again_and_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    frames = _fill(tmp_path, [50, 50, 50])
-    manifest = _manifest(dict.fromkeys(frames, "a"))
-    roomy = load_features(manifest, _keys(frames), tmp_path, FeaturesConfig())
-    monkeypatch.setattr("sercli.features.load._KEPT_BYTES", roomy["u0"].nbytes)
-    narrow = load_features(manifest, _keys(frames), tmp_path, FeaturesConfig())
-    for name in [*frames, *frames]:
-        np.testing.assert_array_equal(narrow[name], roomy[name])
-    assert narrow["u0"] is narrow["u0"]
-    assert narrow["u1"] is not narrow["u1"]
-
-
 def test_another_process_gets_the_way_to_the_steps_and_not_the_steps(tmp_path: Path) -> None:
     frames = _fill(tmp_path, [5000, 5000])
     manifest = _manifest(dict.fromkeys(frames, "a"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import cast
@@ -13,6 +13,7 @@ from sercli.config.compose import compose
 from sercli.config.schema import Config, ContextConfig
 from sercli.corpora.context import find_context
 from sercli.corpora.manifest import build_manifest
+from sercli.models.interface import Batch
 from sercli.progress import Progress, Task
 from sercli.training.data import Data
 
@@ -71,6 +72,15 @@ def toy_data(*, synthetic: bool = False) -> Data:
 def toy_config(*overrides: str) -> Config:
     """Compose a configuration of a tiny model."""
     return compose([*TINY, *overrides])
+
+
+def batch_of(utterances: Iterable[str], data: Data, rule: str = "similar") -> Batch:
+    """Collate utterances on the CPU."""
+    import torch
+
+    from sercli.training.batches import collate
+
+    return collate(data.packed.rows(utterances), data.packed, torch.device("cpu"), rule)
 
 
 class RecordingProgress(Progress):

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.toy import batch_of
 
 from sercli.config.compose import compose
 from sercli.config.schema import Config
 from sercli.models import build_model
 from sercli.models.iaan import IAAN
 from sercli.models.interface import Output, as_output
-from sercli.training.batches import CUT_TO_LAST, collate
+from sercli.training.batches import CUT_TO_LAST
 from sercli.training.data import Data
 from sercli.training.loss import TrainingLoss
 
@@ -126,7 +127,7 @@ def padded(data: Data, names: list[str]) -> list[Array]:
 
 
 def logits_of(model: IAAN, data: Data, names: list[str]) -> Output:
-    batch = collate(names, data, CPU, CUT_TO_LAST)
+    batch = batch_of(names, data, CUT_TO_LAST)
     for turns in (batch.current, batch.own, batch.interlocutor):
         object.__setattr__(turns, "frames", turns.frames.double())
     return as_output(model(batch))
@@ -168,7 +169,7 @@ def test_the_loss_is_that_of_the_official_code(
     l2 = sum(float(parameter.detach().square().sum()) / 2 for parameter in head)
 
     loss = TrainingLoss(trainer, toy, NAMES, CPU)
-    found, _ = loss.total(logits_of(model, toy, NAMES), loss.criterion(NAMES))
+    found, _ = loss.total(logits_of(model, toy, NAMES), loss.criterion(toy.packed.rows(NAMES)))
 
     assert found.item() == pytest.approx(cross_entropy + 1e-3 * l2, rel=1e-9)
 
@@ -188,7 +189,7 @@ def test_the_penalty_pulls_weights_and_biases_of_the_head_alone(toy: Data) -> No
 def test_an_example_depends_on_the_lengths_in_its_batch_only_without_a_mask(toy: Data) -> None:
     for overrides, same in (([], False), (["model.mask_context=true"], True)):
         model = tiny(*overrides)
-        batch = [collate(names, toy, CPU) for names in (NAMES, NAMES[:1])]
+        batch = [batch_of(names, toy) for names in (NAMES, NAMES[:1])]
         for turns in (t for b in batch for t in (b.current, b.own, b.interlocutor)):
             object.__setattr__(turns, "frames", turns.frames.double())
         together, alone = (as_output(model(each)).logits[0] for each in batch)
@@ -197,7 +198,7 @@ def test_an_example_depends_on_the_lengths_in_its_batch_only_without_a_mask(toy:
 
 def test_what_stands_in_the_padding_is_zero_whatever_it_was(toy: Data) -> None:
     model = tiny()
-    clean, dirty = (collate(NAMES, toy, CPU) for _ in range(2))
+    clean, dirty = (batch_of(NAMES, toy) for _ in range(2))
     for batch, filler in ((clean, 0.0), (dirty, 1e9)):
         for turns in (batch.current, batch.own, batch.interlocutor):
             frames = turns.frames.double().masked_fill(~turns.valid.unsqueeze(-1), filler)

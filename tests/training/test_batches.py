@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers.toy import batch_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sercli.corpora.manifest import build_manifest
-from sercli.training.batches import (
-    CUT_TO_LAST,
-    PAD_STEPS,
-    collate,
-    evaluation_batches,
-    targets,
-    training_batches,
-)
+from sercli.models.interface import Batch, Turns
+from sercli.training.batches import CUT_TO_LAST, evaluation_batches, targets, training_batches
 from sercli.training.data import Data
+from sercli.training.packed import PAD_STEPS
 
 CPU = torch.device("cpu")
 
@@ -41,14 +39,20 @@ def data_of(lengths: Sequence[int]) -> Data:
     )
 
 
+def turns_of(batch: Batch) -> tuple[Turns, ...]:
+    return batch.current, batch.own, batch.interlocutor
+
+
 def epochs(data: Data, batch_size: int, number: int, seed: int = 0) -> list[list[list[str]]]:
     """Draw the batches of the first epochs: as many as hold each utterance once."""
-    batches = training_batches(list(data.steps), data, batch_size, np.random.default_rng(seed))
+    turns = data.packed
+    random = np.random.default_rng(seed)
+    batches = training_batches(turns.rows(data.steps), turns, batch_size, random)
     drawn = []
     for _ in range(number):
         epoch: list[list[str]] = []
         while sum(map(len, epoch)) < len(data.steps):
-            epoch.append(next(batches))
+            epoch.append(turns.names[next(batches)].tolist())
         drawn.append(epoch)
     return drawn
 
@@ -101,15 +105,16 @@ def test_short_and_long_batches_come_in_no_order() -> None:
 def test_evaluation_gives_each_utterance_once(lengths: list[int], size: int) -> None:
     data = data_of(lengths)
 
-    batches = list(evaluation_batches(list(data.steps), data, size))
-    assert sorted(name for batch in batches for name in batch) == sorted(data.steps)
+    rows = data.packed.rows(data.steps)
+    batches = evaluation_batches(rows, data.packed, size)
+    assert sorted(np.concatenate(batches)) == sorted(rows)
     assert all(len(batch) == size for batch in batches[:-1])
 
 
 def test_a_batch_holds_the_frames_their_lengths_and_zeros_after_them(toy: Data) -> None:
     names = ["s1a0", "s1a1", "s2b3"]
 
-    turns = collate(names, toy, CPU).current
+    turns = batch_of(names, toy).current
 
     assert turns.lengths.tolist() == [len(toy.steps[name]) for name in names]
     assert turns.frames.shape == (3, max(turns.lengths.tolist()), toy.features)
@@ -119,7 +124,7 @@ def test_a_batch_holds_the_frames_their_lengths_and_zeros_after_them(toy: Data) 
 
 
 def test_the_context_of_each_turn_stands_beside_it(toy: Data) -> None:
-    batch = collate(["s1a3", "s2b5"], toy, CPU)
+    batch = batch_of(["s1a3", "s2b5"], toy)
 
     for turns, context in ((batch.own, ("s1a1", "s2b3")), (batch.interlocutor, ("s1a2", "s2b4"))):
         assert turns.lengths.tolist() == [len(toy.steps[name]) for name in context]
@@ -128,7 +133,7 @@ def test_the_context_of_each_turn_stands_beside_it(toy: Data) -> None:
 
 
 def test_a_missing_context_turn_is_a_pad_turn_of_zeros(toy: Data) -> None:
-    batch = collate(["s1a0", "s1a1"], toy, CPU)
+    batch = batch_of(["s1a0", "s1a1"], toy)
 
     assert batch.own.lengths.tolist() == [PAD_STEPS, PAD_STEPS]
     assert not batch.own.frames.any()
@@ -139,25 +144,25 @@ def test_a_missing_context_turn_is_a_pad_turn_of_zeros(toy: Data) -> None:
 def test_targets_are_positions_among_the_classes(toy: Data) -> None:
     names = list(islice(toy.labels, 8))
 
-    assert [toy.manifest.classes[i] for i in targets(names, toy, CPU)] == [
-        toy.labels[name] for name in names
-    ]
+    found = targets(toy.packed.rows(names), toy.packed, CPU)
+    assert [toy.manifest.classes[i] for i in found] == [toy.labels[name] for name in names]
 
 
 def test_an_unknown_utterance_is_an_error_and_no_pad_turn(toy: Data) -> None:
     with pytest.raises(KeyError):
-        collate(["nobody"], toy, CPU)
+        batch_of(["nobody"], toy)
 
 
 @given(st.integers(1, 40), st.integers(1, 7))
 def test_random_batches_are_full_and_drop_what_does_not_fill_one(number: int, size: int) -> None:
     data = data_of(list(range(1, number + 1)))
     random = np.random.default_rng(0)
-    batches = training_batches(list(data.steps), data, size, random, CUT_TO_LAST)
+    rows = data.packed.rows(data.steps)
+    batches = training_batches(rows, data.packed, size, random, CUT_TO_LAST)
 
     epoch = list(islice(batches, max(number // size, 1)))
-    names = [name for batch in epoch for name in batch]
-    assert len(names) == len(set(names)) == (number - number % size or number)
+    drawn = np.concatenate(epoch)
+    assert len(drawn) == len(set(drawn)) == (number - number % size or number)
     assert all(len(batch) == min(size, number) for batch in epoch)
 
 
@@ -174,7 +179,7 @@ def test_three_turns_are_padded_and_cut_to_the_longest_turn_of_the_last_example(
     names = ["s1a3", "s2b5", "s1a0", last]
     assert len(toy.steps[last]) < longest < max(len(toy.steps[name]) for name in names)
 
-    batch = collate(names, toy, CPU, CUT_TO_LAST)
+    batch = batch_of(names, toy, CUT_TO_LAST)
 
     own = [*toy.context["own"][names]]
     for turns, ids in ((batch.current, names), (batch.own, own)):
@@ -189,11 +194,13 @@ def test_three_turns_are_padded_and_cut_to_the_longest_turn_of_the_last_example(
 def test_nothing_is_cut_in_evaluation(toy: Data) -> None:
     names = list(toy.labels)
 
-    batches = list(evaluation_batches(names, toy, 8, CUT_TO_LAST))
+    packed = toy.packed
+    batches = evaluation_batches(packed.rows(names), packed, 8, CUT_TO_LAST)
 
-    assert sorted(name for batch in batches for name in batch) == sorted(names)
-    for batch in batches:
-        collated = collate(batch, toy, CPU, CUT_TO_LAST)
+    assert sorted(packed.names[np.concatenate(batches)]) == sorted(names)
+    for rows in batches:
+        batch = packed.names[rows].tolist()
+        collated = batch_of(batch, toy, CUT_TO_LAST)
         for turns, ids in (
             (collated.current, batch),
             (collated.own, toy.context["own"][batch]),
@@ -201,3 +208,50 @@ def test_nothing_is_cut_in_evaluation(toy: Data) -> None:
         ):
             lengths = [len(toy.steps[name]) if name in toy.steps else PAD_STEPS for name in ids]
             assert turns.lengths.tolist() == lengths
+
+
+def test_what_does_not_fit_into_memory_is_read_again_and_gives_the_same_batches(
+    toy: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["s1a3", "s2b5", "s1a0", "s2b6"]
+    frames = [t.frames for t in turns_of(batch_of(names, toy))]
+    read: list[str] = []
+
+    class Steps(dict[str, np.ndarray]):
+        def __getitem__(self, name: str) -> np.ndarray:
+            read.append(name)
+            return super().__getitem__(name)
+
+    steps = 4 * toy.features * (PAD_STEPS + toy.lengths["s1a3"])
+    monkeypatch.setattr("sercli.training.packed._KEPT_BYTES", steps)
+    narrow = replace(toy, steps=Steps(toy.steps))
+    batch_of(["s1a3"], narrow)
+    for _ in range(2):
+        read.clear()
+        again = [t.frames for t in turns_of(batch_of(names, narrow))]
+        assert all(map(torch.equal, frames, again))
+        assert {"s2b5", "s1a0"} <= set(read)
+
+
+def test_a_batch_keeps_its_frames_while_others_are_gathered(toy: Data) -> None:
+    first = batch_of(["s1a3", "s2b5"], toy)
+    before = [t.frames.clone() for t in turns_of(first)]
+    second = batch_of(["s1a5", "s2b3"], toy)
+    for turns in turns_of(second):
+        turns.frames.fill_(7)
+
+    assert all(map(torch.equal, before, (t.frames for t in turns_of(first))))
+    third = batch_of(["s1a3", "s2b5"], toy)
+    assert all(map(torch.equal, before, (t.frames for t in turns_of(third))))
+
+
+def test_another_process_reads_the_steps_itself(toy: Data) -> None:
+    large = replace(toy, steps={n: np.ones((9000, 5), np.float32) for n in toy.steps})
+    batch_of(["s1a3"], large)
+    given = len(pickle.dumps(large.steps))
+
+    copy = pickle.loads(pickle.dumps(large.packed))
+
+    assert len(pickle.dumps(large)) < 1.1 * given
+    assert copy.rows(["s1a3"]) == large.packed.rows(["s1a3"])
+    assert (copy.offsets[1:] < 0).all()

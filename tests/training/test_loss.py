@@ -41,9 +41,9 @@ def logits_for(names: tuple[str, ...], outputs: int) -> torch.Tensor:
 
 
 def total(
-    loss: TrainingLoss, output: Output, names: Sequence[str]
+    data: Data, loss: TrainingLoss, output: Output, names: Sequence[str]
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    return loss.total(output, loss.criterion(names))
+    return loss.total(output, loss.criterion(data.packed.rows(names)))
 
 
 def class_positions(data: Data, names: tuple[str, ...]) -> torch.Tensor:
@@ -53,7 +53,7 @@ def class_positions(data: Data, names: tuple[str, ...]) -> torch.Tensor:
 def test_logits_alone_are_judged_by_the_classes(toy: Data, fold: Fold) -> None:
     names = fold.train[:7]
     logits = logits_for(names, 4)
-    loss, parts = total(TrainingLoss(PLAIN, toy, fold.train, CPU), Output(logits), names)
+    loss, parts = total(toy, TrainingLoss(PLAIN, toy, fold.train, CPU), Output(logits), names)
     assert list(parts) == ["classes"]
     torch.testing.assert_close(loss, F.cross_entropy(logits, class_positions(toy, names)))
 
@@ -63,13 +63,14 @@ def test_local_classifiers_are_judged_as_the_main_one(toy: Data, fold: Fold) -> 
     names = fold.train[:7]
     main, local = logits_for(names, 4), -logits_for(names, 4)
     loss = TrainingLoss(trainer, toy, fold.train, CPU)
-    torch.testing.assert_close(
-        loss.criterion(names)("label", local), total(loss, Output(local), names)[0]
-    )
-    losses = {"local": 0.25 * loss.criterion(names)("label", local), "l2": torch.tensor(3.0)}
-    found, parts = total(loss, Output(main, losses), names)
+    criterion = loss.criterion(toy.packed.rows(names))
+    pairs = (("main", main), ("local", local))
+    alone = {name: total(toy, loss, Output(x), names)[0] for name, x in pairs}
+    torch.testing.assert_close(criterion("label", local), alone["local"])
+    losses = {"local": 0.25 * criterion("label", local), "l2": torch.tensor(3.0)}
+    found, parts = total(toy, loss, Output(main, losses), names)
     assert list(parts) == ["classes", "local", "l2"]
-    expected = total(loss, Output(main), names)[0] + 0.25 * total(loss, Output(local), names)[0] + 3
+    expected = alone["main"] + 0.25 * alone["local"] + 3
     torch.testing.assert_close(found, expected)
 
 
@@ -81,7 +82,7 @@ def test_balanced_weights_come_from_the_training_set_of_the_fold(toy: Data, fold
     weights = torch.tensor([len(train) / (4 * n) for n in counts])
     logits = logits_for(names, 4)
     trainer = replace(PLAIN, class_weights="balanced")
-    found, _ = total(TrainingLoss(trainer, toy, train, CPU), Output(logits), names)
+    found, _ = total(toy, TrainingLoss(trainer, toy, train, CPU), Output(logits), names)
     expected = F.cross_entropy(logits, class_positions(toy, names), weights)
     torch.testing.assert_close(found, expected)
 
@@ -93,7 +94,8 @@ def test_only_speakers_of_the_training_set_are_told_apart(toy: Data, fold: Fold)
     assert len(here) < len(speakers)
     names = fold.train[3:9]
     logits = logits_for(names, len(speakers))
-    found = TrainingLoss(PLAIN, toy, fold.train, CPU).criterion(names)("speaker", logits)
+    loss = TrainingLoss(PLAIN, toy, fold.train, CPU)
+    found = loss.criterion(toy.packed.rows(names))("speaker", logits)
     kept = logits[:, [speakers.index(speaker) for speaker in here]]
     expected = F.cross_entropy(kept, torch.tensor([here.index(own[name]) for name in names]))
     torch.testing.assert_close(found, expected)
@@ -108,7 +110,8 @@ def test_utterances_that_do_not_state_a_column_do_not_count_in_it(toy: Data, fol
     loss = TrainingLoss(PLAIN, data, fold.train, CPU)
 
     def of_gender(rows: list[int]) -> torch.Tensor:
-        return loss.criterion([names[i] for i in rows])("gender", logits[rows])
+        asked = data.packed.rows([names[i] for i in rows])
+        return loss.criterion(asked)("gender", logits[rows])
 
     expected = F.cross_entropy(logits[[0, 3]], torch.tensor([0, 1]))
     torch.testing.assert_close(of_gender([0, 1, 2, 3]), expected)
@@ -125,7 +128,7 @@ def test_every_setting_of_the_loss_has_an_effect(
     train = fold.train[:19]  # not balanced
     logits = logits_for(names, 4)
     plain, changed = (
-        total(TrainingLoss(trainer, toy, train, CPU), Output(logits), names)[0]
+        total(toy, TrainingLoss(trainer, toy, train, CPU), Output(logits), names)[0]
         for trainer in (PLAIN, replace(PLAIN, **settings))
     )
     assert changed != plain

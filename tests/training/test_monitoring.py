@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers.toy import batch_of
 from torch import nn
 from torch.nn import functional as F
 
@@ -60,7 +61,7 @@ def test_the_largest_state_is_that_of_every_layer_on_dev_and_test(
     model = trained(config, toy, result)
     largest = []
     for name in fold.dev + fold.test:
-        batch = collate([name], toy, CPU)
+        batch = batch_of([name], toy)
         for layer, turns in (
             ("current", batch.current),
             ("own.cell", batch.own),
@@ -82,9 +83,10 @@ def test_the_norm_of_the_gradient_is_that_before_clipping(
     random = np.random.default_rng([0, *fold.name.encode()])
     torch.manual_seed(int(random.integers(2**62)))
     model = new_model(config, toy)
-    names = next(training_batches(fold.train, toy, config.trainer.batch_size, random))
-    logits = model(collate(names, toy, CPU))
-    loss = F.cross_entropy(logits, targets(names, toy, CPU), label_smoothing=0.1)
+    train, size = toy.packed.rows(fold.train), config.trainer.batch_size
+    rows = next(training_batches(train, toy.packed, size, random))
+    logits = model(collate(rows, toy.packed, CPU))
+    loss = F.cross_entropy(logits, targets(rows, toy.packed, CPU), label_smoothing=0.1)
     gradients = torch.autograd.grad(loss, list(model.parameters()))
     squares = sum(gradient.square().sum().item() for gradient in gradients)
 
@@ -261,7 +263,7 @@ def test_the_watching_changes_no_prediction(
     toy: Data, toy_config: Callable[..., Config], fold: Fold
 ) -> None:
     model = new_model(toy_config(*AR_GRU), toy).eval()
-    batch = collate(fold.test, toy, CPU)
+    batch = batch_of(fold.test, toy)
 
     bare = model(batch)
     with watched_states(model):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.run_factory import drawn_texts
+from helpers.toy import batch_of
 from matplotlib.patches import StepPatch
 
 from sercli.config.compose import compose
@@ -19,7 +20,6 @@ from sercli.nn.pooling import valid_steps
 from sercli.reporting.figures.attention import attention_figure
 from sercli.results.run_record import Record
 from sercli.training.attention_weights import attention_for, recorded_weights
-from sercli.training.batches import collate
 from sercli.training.data import Data
 from sercli.training.fold_pool import FoldPool
 from sercli.training.run import train_run
@@ -87,12 +87,12 @@ def test_a_context_turn_that_does_not_exist_has_no_weights(
 
 def test_a_model_is_watched_only_within_the_block(config: Config, toy: Data) -> None:
     model = new_model(config, toy).eval()
-    batch = collate([TESTED], toy, torch.device("cpu"))
+    batch = batch_of([TESTED], toy)
     with recorded_weights(model) as weights:
         assert weights == {}
         model(batch)
     before = {turn: each.copy() for turn, each in weights.items()}
-    model(collate(["s2a5"], toy, torch.device("cpu")))
+    model(batch_of(["s2a5"], toy))
     assert before.keys() == weights.keys()
     assert all(np.array_equal(before[turn], weights[turn]) for turn in before)
 

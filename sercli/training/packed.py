@@ -1,0 +1,112 @@
+"""The turns of a corpus in one array, and what a batch looks up of them by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from sercli.corpora.manifest import Manifest
+
+PAD_STEPS = 9
+"""Length of the pad turn of zeros that stands for a missing context turn (IAAN's code)."""
+
+_KEPT_BYTES = 2**29
+"""Size of the steps that a process keeps in memory; others are read each time (our choice)."""
+
+
+class PackedTurns:
+    """The turns of a corpus by row, with their steps one after the other in one array.
+
+    Row 0 is the pad turn. Steps are read when a batch first needs them. The corpus may be larger
+    than the memory: they are kept until `_KEPT_BYTES` are full. Replacing kept steps would gain
+    nothing, because batches are drawn at random. A pickled copy starts empty.
+
+    Args:
+        steps: Utterance id → float32 (steps, features).
+        lengths: Utterance id → number of steps.
+        manifest: The corpus.
+        context: Indexed by target utterance, columns ``own`` and ``interlocutor``.
+
+    Attributes:
+        names: Utterance id of each row; of the pad turn none.
+        lengths: Number of steps of each row.
+        beside: (3, rows): for each row itself, the row of the previous turn of the same speaker,
+            and that of the interlocutor; 0 where there is none.
+        labels: Class index of each row; −1 without one.
+        offsets: The position of the first step of each row (`frames_on`); −1 where it is not kept.
+    """
+
+    def __init__(
+        self,
+        steps: Mapping[str, np.ndarray],
+        lengths: Mapping[str, int],
+        manifest: Manifest,
+        context: pd.DataFrame,
+    ) -> None:
+        self._given = (steps, lengths, manifest, context)
+        self._steps = steps
+        self._rows = {name: row for row, name in enumerate(steps, start=1)}
+        self.names = np.array([None, *steps], dtype=object)
+        self.lengths = np.array([PAD_STEPS, *(lengths[name] for name in steps)])
+        self.beside = np.tile(np.arange(len(self.names)), (3, 1))
+        self.beside[1:] = 0
+        targets = self.rows(context.index)
+        for row, column in enumerate(("own", "interlocutor"), start=1):
+            self.beside[row, targets] = [self._rows.get(name, 0) for name in context[column]]
+        self.labels = np.full(len(self.names), -1)
+        table = manifest.targets
+        index = {label: i for i, label in enumerate(manifest.classes)}
+        self.labels[self.rows(table["utterance"])] = table["label"].map(index)
+        features = next(iter(steps.values())).shape[1]
+        room = max(_KEPT_BYTES // (4 * features), PAD_STEPS)
+        self._frames = np.empty((min(int(self.lengths.sum()), room), features), np.float32)
+        self._frames[:PAD_STEPS] = 0
+        self._used = PAD_STEPS
+        self.offsets = np.full(len(self.names), -1)
+        self.offsets[0] = 0
+        self._on: dict[torch.device, Tensor] = {}
+
+    def __reduce__(self) -> tuple[type[PackedTurns], tuple[object, ...]]:
+        return PackedTurns, self._given
+
+    def rows(self, utterances: Iterable[str]) -> np.ndarray:
+        """Return the rows of utterances.
+
+        Raises:
+            KeyError: An utterance is unknown.
+        """
+        return np.array([self._rows[name] for name in utterances], dtype=np.int64)
+
+    def read(self, rows: np.ndarray) -> dict[int, np.ndarray]:
+        """Read the steps of rows that are not kept, and keep them while there is room.
+
+        Returns:
+            Row → steps, of those for which there is no room.
+        """
+        other = {}
+        for row in set(rows[self.offsets[rows] < 0].tolist()):
+            steps = self._steps[self.names[row]]
+            end = self._used + len(steps)
+            if end <= len(self._frames):
+                self._frames[self._used : end] = steps
+                self.offsets[row], self._used = self._used, end
+            else:
+                other[row] = steps
+        return other
+
+    def frames_on(self, device: torch.device) -> Tensor:
+        """Return all kept steps on a device, float32 (steps, features); the first is zero.
+
+        On the CPU it is the array itself, whose rows are filled by `read`. To another device it is
+        copied once, after everything that it has room for was read.
+        """
+        if device not in self._on:
+            if device.type != "cpu":
+                self.read(np.flatnonzero(self.lengths.cumsum() <= len(self._frames)))
+                self._used = len(self._frames)  # the copy would lack what is read later
+            self._on[device] = torch.from_numpy(self._frames).to(device)
+        return self._on[device]
