@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import signal
 import sys
 import traceback
 from contextlib import suppress
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from sercli.errors import Interrupted, SercliError, one_line
 from sercli.remedies import remedy_for
@@ -22,12 +24,20 @@ def main() -> None:
     prepare_streams()
     if sys.platform == "win32":
         _leave("runs on Linux and macOS; on Windows, run it in WSL (`wsl --install`)", 2)
+    from typer import TyperException
+
     from sercli.cli import app
 
+    words = [_with_home(word) for word in sys.argv[1:]]
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        app()
+        status = app(words, prog_name="sercli", standalone_mode=False)
+        sys.exit(int(status or 0))
+    except TyperException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # help has been printed
+            sys.exit(error.exit_code)
+        _leave(_usage(error, words), error.exit_code, error)
     except SercliError as error:
         _leave(str(error), error.exit_status, error)
     except Interrupted as error:
@@ -48,6 +58,35 @@ def _explained(error: Exception) -> str:
     if remedy is not None:
         return f"{text}; {remedy}"
     return text if isinstance(error, OSError) else f"{text} (a bug in sercli; --debug shows where)"
+
+
+def _with_home(word: str) -> str:
+    """Expand the ~ of --runs=~/x, which a shell expands in a word of its own only."""
+    option, given, value = word.partition("=")
+    if given and option.startswith("--") and value.startswith("~"):
+        return f"{option}={os.path.expanduser(value)}"  # noqa: PTH111 - the rest as it is written
+    return word
+
+
+def _usage(error: Any, words: list[str]) -> str:
+    """Return an error of the command line on one line, with the line that would have worked."""
+    from sercli.config import hints
+    from sercli.config.compose import mend
+
+    text = one_line(error.format_message()).rstrip(".").replace("Value error, ", "")
+    context = getattr(error, "ctx", None)
+    if context is None:
+        return text
+    takes_overrides = any(each.name == "overrides" for each in context.command.params)
+    option = getattr(error, "option_name", None)
+    if option and takes_overrides:
+        hint = hints.unknown_option(option, words, mend)
+        if hint is not None:
+            return hint
+    if error.ctx.parent is None and words and mend(words[0]) == words[0]:
+        line = shlex.join(["sercli", "train", *words])
+        return f"{words[0]} is an override, and no command; write {line}"
+    return f"{text} ({context.command_path} --help)"
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

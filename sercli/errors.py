@@ -26,8 +26,8 @@ class BusyError(RequestError):
     """Another process holds the resource (exit status 2)."""
 
 
-_LISTED = 30
-"""Known names that a message lists."""
+_LISTED = 220
+"""Characters of known names that a message lists: three lines with the rest of it."""
 
 
 def one_line(error: object) -> str:
@@ -50,8 +50,8 @@ def nearest(wrong: str, known: Iterable[str]) -> str:
     """Suggest the known name that the user may have meant.
 
     Returns:
-        A hint with a leading space, ready to append: the closest name, else a list of the known
-        ones; empty if there are none.
+        A hint with a leading space, ready to append: the closest name, else the known ones, or
+        the five most alike of many; empty if there are none.
 
     >>> nearest("relou", ["relu", "tanh"])
     " Did you mean 'relu'?"
@@ -62,8 +62,26 @@ def nearest(wrong: str, known: Iterable[str]) -> str:
     found = close(wrong, names)
     if found is not None:
         return f" Did you mean '{found}'?"
-    more = ", …" if len(names) > _LISTED else ""
-    return f" Known: {', '.join(names[:_LISTED])}{more}." if names else ""
+    listed = ", ".join(names)
+    if len(listed) > _LISTED:
+        return f" Nearest: {', '.join(most_alike(wrong, names))}, …"
+    return f" Known: {listed}." if names else ""
+
+
+def most_alike(wrong: str, known: Iterable[str], most: int = 5) -> list[str]:
+    """Return the names that resemble a wrong one most, in any of their dotted parts.
+
+    >>> most_alike("activations", ["seeds", "activation.name", "optim.lr"], 1)
+    ['activation.name']
+    """
+    parts = wrong.casefold().split(".")
+
+    def likeness(name: str) -> float:
+        pairs = ((one, other) for one in parts for other in name.casefold().split("."))
+        best = max(difflib.SequenceMatcher(None, *pair).ratio() for pair in pairs)
+        return best + difflib.SequenceMatcher(None, wrong.casefold(), name.casefold()).ratio()
+
+    return sorted(known, key=lambda name: (-likeness(name), name))[:most]
 
 
 class Interrupted(BaseException):

@@ -15,9 +15,9 @@ def test_nearest_lists_all_names_if_none_is_near() -> None:
     assert nearest("x", ["tanh", "relu"]) == " Known: relu, tanh."
 
 
-def test_nearest_truncates_a_long_list() -> None:
-    text = nearest("x", [f"name{n:02d}" for n in range(99)])
-    assert text.endswith("name29, ….")
+def test_nearest_gives_five_of_a_long_list() -> None:
+    text = nearest("x.7", [f"name.{n:02d}" for n in range(99)])
+    assert text == " Nearest: name.07, name.17, name.27, name.37, name.47, …"
 
 
 def test_nearest_of_no_names_is_empty() -> None:

@@ -7,7 +7,6 @@ files of one set of choices, and 1 ms for the values that are set in them: the f
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -25,16 +24,19 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType, ValueType
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from sercli.config import hints
 from sercli.config.check import check
 from sercli.config.keys import flatten
+from sercli.config.parse import CLASSES, parse_one
 from sercli.config.schema import Config
+from sercli.config.settings import kind_of
 from sercli.errors import RequestError, nearest, one_line
 from sercli.resources import packaged
 
@@ -51,11 +53,7 @@ GROUPS = (
 )
 """The groups, in the order in which data pass them."""
 
-_CLASSES = "dataset.classes"
-_WORD = re.compile(r"[\w-]+")
-"""An emotion code or class in any script."""
-
-_OPEN = (_CLASSES, "dataset.expected", "dataset.expected_in", "launcher.sbatch")
+_OPEN = (CLASSES, "dataset.expected", "dataset.expected_in", "launcher.sbatch")
 OPEN_KEYS = tuple(f"{key}." for key in _OPEN)
 """Nodes to which a user may add keys: the task and the cluster are theirs to define."""
 
@@ -132,13 +130,10 @@ def compose_unresolved(overrides: Sequence[str]) -> tuple[DictConfig, dict[str, 
     parsed = parse(overrides)
     for override in parsed:
         if override.is_sweep_override():
-            raise RequestError(
-                f"'{override.input_line}' gives several values; "
-                "use `sercli sweep`, or quote it to pass a literal comma"
-            )
+            raise RequestError(hints.several_values(str(override.input_line)))
     check_names(parsed)
     chosen = [override for override in parsed if override.key_or_group in GROUPS]
-    composed = _compose_choices(tuple(str(override.input_line) for override in chosen))
+    composed = _compose_choices(tuple(f"{each.key_or_group}='{each.value()}'" for each in chosen))
     node = deepcopy(composed.node)
     with refused_in_one_line():
         ConfigLoaderImpl._apply_overrides_to_config(
@@ -161,70 +156,65 @@ def to_yaml(config: Config) -> str:
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
-    """Parse overrides by Hydra's grammar.
+    """Parse overrides by Hydra's grammar, text as it is written (`sercli.config.parse`).
 
     Raises:
-        RequestError: One cannot be parsed.
+        RequestError: One cannot be parsed; the message has the line that would have worked.
     """
-    start()
-    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
     parsed: list[Override] = []
-    for text in overrides:
-        try:
-            parsed += map(_with_text_keys, parser.parse_overrides([text]))
-        except HydraException as error:
-            classes = _parse_classes(text)
-            if classes is None:
-                raise RequestError(
-                    f"'{text}' is not an override; write KEY=VALUE, as in trainer.steps=500"
-                ) from error
-            parsed.append(classes)
+    for position, text in enumerate(overrides):
+        override = _parse_one(text)
+        if override is None:
+            raise RequestError(hints.not_an_override(overrides, position, mend))
+        _check_shape(override)
+        parsed.append(override)
     return parsed
 
 
-def _with_text_keys(override: Override) -> Override:
-    """Turn the emotion codes of a mapping into text: 0, null and true name emotions too."""
-    codes = override.value() if override.key_or_group == _CLASSES else None
-    if not isinstance(codes, dict):
-        return override
-    raw = _parse_classes(str(override.input_line))  # keeps "True" and "007" as they are written
-    texts = raw.value() if raw else {_key_text(key): value for key, value in codes.items()}
-    return replace(override, _value=texts)
+def _parse_one(text: str) -> Override | None:
+    start()
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    return parse_one(parser, text, OPEN_KEYS)
 
 
-def _key_text(key: Any) -> str:
-    if isinstance(key, str):
-        return str(key)
-    return "null" if key is None else str(key).lower()
+def _check_shape(override: Override) -> None:
+    """Refuse a decimal comma, and one value or several where a list is meant."""
+    key, text = override.key_or_group, str(override.input_line)
+    words = text.partition("=")[2].strip()
+    number = hints.decimal_comma(key, words)
+    if number is not None:
+        raise RequestError(f"'{text}': decimals follow a point; write {number}")
+    if kind_of(key) is list and not override.is_delete() and not _are_lists(override):
+        raise RequestError(hints.as_list(key, words))
 
 
-def _parse_mapping(words: str) -> dict[str, str] | None:
-    """Parse a mapping of text to text; None for anything else."""
-    try:
-        value = yaml.load(words, yaml.BaseLoader)  # noqa: S506, as it builds text only
-    except yaml.YAMLError:
-        return None
-    texts = [*value, *value.values()] if isinstance(value, dict) else [""]
-    return value if all(isinstance(each, str) and each for each in texts) else None
+def _are_lists(override: Override) -> bool:
+    if not override.is_sweep_override():
+        value = override.value()  # text that refers may be a list
+        return value is None or isinstance(value, list) or "${" in str(value)
+    return all(isinstance(each, list) for each in getattr(override.value(), "list", [None]))
 
 
-def _parse_classes(text: str) -> Override | None:
-    """Parse emotion codes that Hydra's grammar cannot: quoted, or in another script.
+def mend(text: str) -> str | None:
+    """Return a valid override for one that is nearly so; None if there is none.
 
-    Returns:
-        The override ``dataset.classes={CODE: CLASS}`` or ``dataset.classes.CODE=CLASS``; None for
-        any other.
+    >>> mend("lr=0.1"), mend("trainer.steps=5"), mend("what=5")
+    ('optim.lr=0.1', 'trainer.steps=5', None)
     """
-    key, _, words = text.lstrip("+").partition("=")
-    prefix, code = f"{_CLASSES}.", key.removeprefix(f"{_CLASSES}.")
-    value: Any = words
-    if key == _CLASSES:
-        value = _parse_mapping(words) or _parse_mapping(words.replace(":", ": "))
-        if value is None:
-            return None
-    elif not key.startswith(prefix) or not _WORD.fullmatch(code) or not _WORD.fullmatch(words):
+    key, given, words = text.partition("=")
+    if not given or not words:
         return None
-    return Override(OverrideType.CHANGE, key, ValueType.ELEMENT, value, input_line=text)
+    meant = hints.meant_key(key, _compose_choices(()).keys)
+    for line in (text, hints.with_key(meant or key, words)):
+        override = _parse_one(line)
+        try:
+            if override is not None:
+                _check_shape(override)
+                check_names([override])
+                return line
+        except RequestError:
+            continue
+    return None
 
 
 def check_names(overrides: Sequence[Override]) -> None:
@@ -252,7 +242,8 @@ def check_names(overrides: Sequence[Override]) -> None:
     for override in overrides:
         key = override.key_or_group
         if override not in choices and key not in keys and not key.startswith(OPEN_KEYS):
-            raise RequestError(f"unknown key '{key}'.{nearest(key, keys)} (`sercli config show`)")
+            words = str(override.input_line).partition("=")[2]
+            raise RequestError(hints.unknown_key(key, words, keys))
 
 
 def default_settings() -> dict[str, Any]:

@@ -132,7 +132,6 @@ def test_a_setting_of_another_choice_is_unknown() -> None:
         ("trainer.steps=1.5", "trainer.steps: Value '1.5' of type 'float' could not be converted"),
         ("optim.lr=fast", "optim.lr: Value 'fast'"),
         ("arelu.learn=maybe", "arelu.learn: Value 'maybe'"),
-        ("seeds=3", "seeds: Invalid value assigned: int is not a ListConfig"),
         ("seeds=[a]", "seeds[0]: Value 'a'"),
         ("seeds=null", "field 'seeds' is not Optional"),
         ("dataset.root=${paths.oops}", "dataset.root: Interpolation key 'paths.oops' not found"),
@@ -199,7 +198,7 @@ def test_the_edge_of_a_range_is_allowed(override: str) -> None:
     compose([override])
 
 
-@pytest.mark.parametrize("override", ["foo", "a=b=c", "trainer.steps=[", "x={", "a b=1"])
+@pytest.mark.parametrize("override", ["foo", "=1", "trainer.steps=[", "x={", "a b=1", "", "-"])
 def test_text_that_is_not_an_override_is_refused(override: str) -> None:
     assert refusal(override) == (
         f"'{override}' is not an override; write KEY=VALUE, as in trainer.steps=500"

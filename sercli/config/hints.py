@@ -1,0 +1,253 @@
+"""Hints for overrides that are none: the line that would have worked."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+
+from sercli.config.settings import kind_of, schema_settings
+from sercli.errors import close, most_alike
+from sercli.resources import packaged
+
+Mend = Callable[[str], str | None]
+"""Return a valid override for one that is nearly so; None if there is none."""
+
+_SYNONYMS = {
+    "optim.lr": "lr learning_rate learningrate rate eta",
+    "optim": "optimizer optimiser opt",
+    "optim.weight_decay": "wd decay l2 weightdecay",
+    "optim.clip_norm": "clip clipping grad_clip clip_grad gradient_clip_val max_grad_norm max_norm",
+    "trainer.steps": "epochs epoch max_epochs num_epochs n_epochs max_steps num_steps iterations",
+    "trainer.batch_size": "batch bs batchsize",
+    "trainer.eval_every": "eval_steps eval_interval val_check_interval check_val_every_n_epoch",
+    "trainer.patience": "early_stopping earlystopping early_stop",
+    "trainer.class_weights": "class_weight weighted balance balanced",
+    "trainer.focal_gamma": "focal focal_loss gamma",
+    "trainer.label_smoothing": "smoothing",
+    "seeds": "seed random_seed random_state manual_seed rng",
+    "model.hidden": "hidden hidden_size hidden_dim hidden_units units num_units width",
+    "cell.layers": "layers num_layers n_layers depth",
+    "model.dropout": "dropout dropout_rate p_dropout drop",
+    "model": "network net arch architecture system",
+    "cell": "rnn rnn_type cell_type",
+    "activation": "act act_fn activation_fn activation_function nonlinearity",
+    "dataset": "data corpus database db",
+    "dataset.root": "path data_dir data_path data_root dataset_path dataset_dir folder",
+    "dataset.classes": "labels emotions target targets",
+    "features": "feature feats feature_set",
+    "features.sampling_rate": "sr sample_rate samplerate fs",
+    "features.normalise": "normalize normalization scale",
+    "protocol": "folds cv split splits cross_validation",
+    "experiment": "exp exp_name experiment_name run_name",
+    "paths.runs": "output_dir out_dir save_dir log_dir results",
+    "paths.store": "cache cache_dir feature_dir",
+    "device": "gpu cuda accelerator gpus",
+    "precision": "amp fp16 bf16 dtype mixed_precision",
+    "recurrence.backend": "backend",
+    "arelu.alpha": "alpha activation.alpha",
+    "arelu.beta": "beta activation.beta",
+}
+"""Setting → names by which other programs know it."""
+
+_OPTIONS = {
+    "--workers": "workers num_workers n_workers n_jobs jobs",
+    "--trials": "trials n_trials num_trials",
+    "--sampler": "sampler",
+    "--plan": "plan",
+    "--storage": "storage",
+    "--objective": "objective objectives",
+    "--prune": "pruner prune",
+    "--format": "format",
+    "--config-dir": "config_dir",
+}
+"""Option of a verb → names under which people look for a setting."""
+
+_YES = ("true", "yes", "on", "")
+"""Values that ask for the default of a number."""
+
+_NOTES = {"trainer.steps": "training is counted in steps, not epochs"}
+
+
+def _by_name(table: dict[str, str]) -> dict[str, str]:
+    return {name: meant for meant, names in table.items() for name in names.split()}
+
+
+_MEANT, _OPTION = _by_name(_SYNONYMS), _by_name(_OPTIONS)
+
+
+def unknown_key(key: str, words: str, keys: Collection[str]) -> str:
+    """Return the message for a key that there is none of.
+
+    Args:
+        key: The key.
+        words: Its value as typed.
+        keys: All keys, of groups and leaves.
+
+    >>> unknown_key("lr", "0.01", ["optim.lr", "seeds"])
+    "unknown key 'lr'; write optim.lr=0.01"
+    >>> unknown_key("optim.lx", "0.01", ["optim.lr", "seeds"])
+    "unknown key 'optim.lx'. Did you mean 'optim.lr'?"
+    """
+    start = f"unknown key '{key}'"
+    if key.casefold() in _OPTION:
+        return f"{start}; it is an option: {_OPTION[key.casefold()]} {words}".rstrip()
+    meant = meant_key(key, keys)
+    if meant is not None:
+        meant = "dataset.root" if meant == "dataset" and "/" in words else meant
+        note = f" ({_NOTES[meant]})" if _is_synonym(key, meant) and meant in _NOTES else ""
+        return f"{start}; write {shlex.quote(with_key(meant, words))}{note}"
+    found = close(key, keys)
+    if found is not None:
+        return f"{start}. Did you mean '{found}'?"
+    listed = ", ".join(most_alike(key, keys))
+    return f"{start}. Nearest: {listed}; `sercli config explain` lists all"
+
+
+def meant_key(key: str, keys: Collection[str]) -> str | None:
+    """Return the key that is meant by another name, or without its group; None if none is."""
+    last = _plain(key)
+    for name in (key.casefold(), last):
+        if _MEANT.get(name) in keys:
+            return _MEANT[name]
+    ends = [each for each in keys if "." in each and each.rpartition(".")[2] == last]
+    return ends[0] if len(ends) == 1 else None
+
+
+def with_key(key: str, words: str) -> str:
+    """Return an override with a value that fits the type of the setting.
+
+    >>> with_key("seeds", "5"), with_key("trainer.patience", "true")
+    ('seeds=[5]', 'trainer.patience=5')
+    """
+    kind = kind_of(key)
+    if kind is list and not words.startswith("["):
+        return f"{key}=[{words}]"
+    if kind in (int, float) and words.casefold() in _YES:
+        return f"{key}={schema_settings()[key].default}"
+    return f"{key}={words.lower() if '.' not in key else words}"
+
+
+def as_list(key: str, words: str) -> str:
+    """Return the message for a value that must be a list.
+
+    >>> as_list("seeds", "0,1,2")
+    "seeds=0,1,2: must be a list; write 'seeds=[0,1,2]'"
+    """
+    inside = words.strip("\"'[]() ")
+    steps = re.fullmatch(r"range\((\d+)(?:,\s*(\d+))?", inside)
+    if steps:
+        ends = [int(end) for end in steps.groups() if end]
+        inside = ",".join(map(str, range(*ends)))
+    start = f"{key}={words}: must be a list; write {shlex.quote(f'{key}=[{inside}]')}"
+    if key == "seeds" and inside.isdecimal() and 1 < int(inside) <= 20:
+        several = ",".join(map(str, range(int(inside))))
+        return f"{start} for this seed, 'seeds=[{several}]' for {inside} seeds"
+    return start
+
+
+def decimal_comma(key: str, words: str) -> str | None:
+    """Return the number that was written with a decimal comma ("0,001"); None for other values.
+
+    Of two values the second has no leading zero, so that this is no list.
+    """
+    found = re.fullmatch(r"([+-]?\d+),(0\d+(?:[eE][+-]?\d+)?)", words)
+    return f"{key}={found[1]}.{found[2]}" if found and kind_of(key) is not list else None
+
+
+def several_values(text: str) -> str:
+    """Return the message for an override with several values where one is needed.
+
+    >>> several_values("optim.lr=0,5")
+    "'optim.lr=0,5' gives several values; decimals follow a point: optim.lr=0.5; \
+to try each, write sercli sweep optim.lr=0,5"
+    """
+    key, _, words = text.partition("=")
+    start, hint = f"'{text}' gives several values", ""
+    if kind_of(key) is str:
+        quoted = f'{key}="{words}"'
+        hint = f"; a comma in it is quoted: {shlex.quote(quoted)}"
+    elif re.fullmatch(r"[+-]?\d+,\d+", words):
+        hint = f"; decimals follow a point: {key}={words.replace(',', '.')}"
+    return f"{start}{hint}; to try each, write sercli sweep {shlex.quote(text)}"
+
+
+def not_an_override(words: Sequence[str], position: int, mend: Mend) -> str:
+    """Return the message for a word that is no override.
+
+    Args:
+        words: All words on the command line.
+        position: Index of the word.
+        mend: Test of a proposal.
+    """
+    text = words[position]
+    plan = f"'{text}' is not an override; a plan is given by --plan {shlex.quote(text)}"
+    if "=" not in text and text.endswith((".yaml", ".yml")):
+        return plan
+    for typed, line in _proposals(words, position):
+        mended = mend(line)
+        if mended is not None:
+            return f"'{typed}' is not an override; write {shlex.quote(mended)}"
+    if text in _plans():
+        return plan
+    return f"'{text}' is not an override; write KEY=VALUE, as in trainer.steps=500"
+
+
+def unknown_option(option: str, words: Sequence[str], mend: Mend) -> str | None:
+    """Return the message for an option that is a setting; None if it is none.
+
+    Args:
+        option: The option as the parser names it.
+        words: The command line, without the program.
+        mend: Test of a proposal.
+    """
+    position = next(at for at, word in enumerate(words) if word.startswith(option))
+    key, given, value = words[position].lstrip("-").partition("=")
+    if key in ("m", "multirun"):
+        rest = [word for word in words[1:] if word != words[position]]
+        line = shlex.join(["sercli", "sweep", *rest])
+        return f"no option {option}: several values are a sweep; write {line}"
+    if key == "cfg":
+        return f"no option {option}; write sercli config show"
+    if not given:
+        value = next(iter(words[position + 1 :]), "")
+    mended = mend(f"{key.replace('-', '_')}={value}")
+    if mended is None:
+        return None
+    return f"no option {option}: settings are overrides; write {shlex.quote(mended)}"
+
+
+def _proposals(words: Sequence[str], position: int) -> Iterator[tuple[str, str]]:
+    """Yield what may have been meant: the typed text, and an override."""
+    before, text, after = words[:position], words[position], words[position + 1 :]
+    last = before[-1] if before else ""
+    if last.endswith("="):
+        yield f"{last} {text}", last + text
+    for end in range(1, len(after) + 1):  # activation = tanh; seeds=[0, 1]; arelu.alpha 0.1
+        several = [text, *after[:end]]
+        typed = " ".join(several)
+        if "=" in typed:
+            yield typed, re.sub(r"\s*=\s*", "=", typed, count=1)
+        elif end == 1:
+            yield typed, "=".join(several)
+    bare = text.lstrip("-").rstrip(",;")
+    yield text, re.sub(r"\s*(?:[:=]=|[:=])\s*", "=", bare, count=1)
+    for group in ("dataset", "model", "activation", "cell", "features", "protocol", "trainer"):
+        yield text, f"{group}={bare}"
+    if "=" in last and kind_of(last.partition("=")[0]) is str:
+        yield f"{last} {text}", f"{last} {text}"
+    if "/" in text or Path(text).exists():
+        yield text, f"dataset.root={text}"
+
+
+def _plans() -> set[str]:
+    return {path.stem for path in packaged("sweeps").glob("*.yaml")}
+
+
+def _plain(key: str) -> str:
+    return key.rpartition(".")[2].casefold().replace("-", "_")
+
+
+def _is_synonym(key: str, meant: str) -> bool:
+    return meant.rpartition(".")[2] != _plain(key)

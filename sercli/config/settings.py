@@ -1,0 +1,135 @@
+"""The settings of the schema: their keys, types, defaults and meanings."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from functools import cache
+from typing import Any
+
+from sercli.config.schema import Config
+
+_NAMES = {str: "text", bool: "true or false", int: "integer", float: "number"}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A leaf of the schema.
+
+    Attributes:
+        key: Dotted key.
+        kind: ``str``, ``int``, ``float``, ``bool``, ``list``, ``dict``, or `Any` where each choice
+            of the group has settings of its own.
+        type: The type in words ("integer or null").
+        default: Default of the schema.
+        meaning: Description in the schema's docstring, on one line.
+    """
+
+    key: str
+    kind: Any
+    type: str
+    default: Any
+    meaning: str
+
+
+@cache
+def schema_settings() -> Mapping[str, Setting]:
+    """Return the settings of the schema by their keys, in order.
+
+    >>> schema_settings()["optim.lr"].type
+    'number'
+    """
+    return {setting.key: setting for setting in _settings(Config, "")}
+
+
+@cache
+def group_meanings() -> Mapping[str, str]:
+    """Return the meaning of each node of the schema that has settings below it."""
+    return dict(_nodes(Config, ""))
+
+
+def kind_of(key: str) -> Any:
+    """Return the kind of a setting; below an open node that of its values.
+
+    >>> kind_of("dataset.root"), kind_of("dataset.classes.ang"), kind_of("model.hidden")
+    (<class 'str'>, <class 'str'>, typing.Any)
+    """
+    known = schema_settings()
+    if key in known:
+        return known[key].kind
+    parent = key
+    while "." in parent:
+        parent = parent.rpartition(".")[0]
+        if parent in known:
+            return str if known[parent].type == "mapping to text" else Any
+    return None
+
+
+def is_path(key: str) -> bool:
+    """Return True for the settings that are a file or a folder.
+
+    >>> [is_path(key) for key in ("dataset.root", "paths.store", "experiment")]
+    [True, True, False]
+    """
+    return key == "features.config" or key.startswith("paths.") or key.endswith(".root")
+
+
+def _settings(schema: type, prefix: str) -> Iterator[Setting]:
+    hints, meanings = typing.get_type_hints(schema), _attributes(schema)
+    for field in fields(schema):
+        key, hint = f"{prefix}{field.name}", hints[field.name]
+        if is_dataclass(hint):
+            yield from _settings(typing.cast("type", hint), f"{key}.")
+        else:
+            kind, words = _describe(hint)
+            yield Setting(key, kind, words, _default(field), meanings.get(field.name, ""))
+
+
+def _nodes(schema: type, prefix: str) -> Iterator[tuple[str, str]]:
+    hints, meanings = typing.get_type_hints(schema), _attributes(schema)
+    for field in fields(schema):
+        key, hint = f"{prefix}{field.name}", hints[field.name]
+        if is_dataclass(hint) or hint == dict[str, Any]:
+            yield key, meanings.get(field.name, "")
+        if is_dataclass(hint):
+            yield from _nodes(typing.cast("type", hint), f"{key}.")
+
+
+def _describe(hint: Any) -> tuple[Any, str]:
+    """Return the kind of a type, and its words."""
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        (inner,) = [each for each in typing.get_args(hint) if each is not type(None)]
+        kind, words = _describe(inner)
+        return kind, f"{words} or null"
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is list:
+        return list, f"list of {_NAMES[inner[0]]}s"
+    if origin is dict:
+        return dict, "mapping to text" if inner[1] is str else "mapping"
+    return hint, _NAMES[hint]
+
+
+def _default(field: Field[Any]) -> Any:
+    if field.default_factory is not MISSING:
+        return field.default_factory()
+    return field.default
+
+
+@cache
+def _attributes(schema: type) -> dict[str, str]:
+    """Return the descriptions under "Attributes:" in the docstring of a class."""
+    text = inspect.getdoc(schema) or ""
+    found: dict[str, str] = {}
+    name = ""
+    for line in text.partition("Attributes:\n")[2].splitlines():
+        start = re.fullmatch(r" {4}(\w+): (.*)", line)
+        if start:
+            name = start[1]
+            found[name] = start[2]
+        elif name and line.startswith(" " * 8):
+            found[name] += f" {line.strip()}"
+    return found
