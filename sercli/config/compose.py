@@ -37,7 +37,7 @@ from sercli.config.keys import flatten
 from sercli.config.parse import CLASSES, parse_one
 from sercli.config.schema import Config
 from sercli.config.settings import kind_of
-from sercli.errors import RequestError, nearest, one_line
+from sercli.errors import RequestError, one_line
 from sercli.resources import packaged
 
 GROUPS = (
@@ -178,13 +178,20 @@ def _parse_one(text: str) -> Override | None:
 
 
 def _check_shape(override: Override) -> None:
-    """Refuse a decimal comma, and one value or several where a list is meant."""
+    """Refuse a decimal comma, none for null, and one value where a list is meant or the reverse."""
     key, text = override.key_or_group, str(override.input_line)
-    words = text.partition("=")[2].strip()
+    words, kind = text.partition("=")[2].strip(), kind_of(key)
     number = hints.decimal_comma(key, words)
     if number is not None:
         raise RequestError(f"'{text}': decimals follow a point; write {number}")
-    if kind_of(key) is list and not override.is_delete() and not _are_lists(override):
+    if override.is_delete():
+        return
+    if kind in (int, float) and words.casefold() in ("none", "off", "never"):
+        raise RequestError(f"'{text}' is no number; write {key}=null")
+    value = None if override.is_sweep_override() else override.value()
+    if kind in (int, float, bool, str) and isinstance(value, list):
+        raise RequestError(hints.one_value(key, words))
+    if kind is list and not _are_lists(override):
         raise RequestError(hints.as_list(key, words))
 
 
@@ -233,9 +240,7 @@ def check_names(overrides: Sequence[Override]) -> None:
         names = [choice.name for choice in list_choices(override.key_or_group)]
         for value in _values(override):
             if value not in names:
-                raise RequestError(
-                    f"unknown {override.key_or_group} '{value}'.{nearest(value, names)}"
-                )
+                raise RequestError(hints.unknown_choice(override.key_or_group, value, names))
     keys = _keys_of_any(
         [choice for choice in choices if _has_keys_below(choice.key_or_group, overrides)]
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from sercli.config.settings import kind_of, schema_settings
-from sercli.errors import close, most_alike
+from sercli.errors import close, most_alike, nearest
 from sercli.resources import packaged
 
 Mend = Callable[[str], str | None]
@@ -105,6 +105,13 @@ def unknown_key(key: str, words: str, keys: Collection[str]) -> str:
     return f"{start}. Nearest: {listed}; `sercli config explain` lists all"
 
 
+def unknown_choice(group: str, value: str, names: Collection[str]) -> str:
+    """Return the message for a choice that a group does not have."""
+    if group == "dataset" and "/" in value:
+        return f"unknown dataset '{value}'; a folder is given by dataset.root={value}"
+    return f"unknown {group} '{value}'.{nearest(value, names)}"
+
+
 def meant_key(key: str, keys: Collection[str]) -> str | None:
     """Return the key that is meant by another name, or without its group; None if none is."""
     last = _plain(key)
@@ -148,12 +155,24 @@ def as_list(key: str, words: str) -> str:
 
 
 def decimal_comma(key: str, words: str) -> str | None:
-    """Return the number that was written with a decimal comma ("0,001"); None for other values.
+    """Return the numbers that were written with a decimal comma; None for other values.
 
-    Of two values the second has no leading zero, so that this is no list.
+    The second of two integers has no leading zero, so that this is no list.
+
+    >>> decimal_comma("optim.lr", "0,001"), decimal_comma("arelu.beta", "0,1")
+    ('optim.lr=0.001', None)
     """
-    found = re.fullmatch(r"([+-]?\d+),(0\d+(?:[eE][+-]?\d+)?)", words)
-    return f"{key}={found[1]}.{found[2]}" if found and kind_of(key) is not list else None
+    number = r"[+-]?\d+,0\d+(?:[eE][+-]?\d+)?"
+    if kind_of(key) is list or not re.fullmatch(f"{number}(?:,{number})*", words):
+        return None
+    found = re.findall(number, words)
+    return f"{key}={','.join(each.replace(',', '.') for each in found)}"
+
+
+def one_value(key: str, words: str) -> str:
+    """Return the message for a list where one value is needed."""
+    sweep = shlex.quote(f"{key}={words.strip('[]')}")
+    return f"{key}={words}: must be one value; to try each, write sercli sweep {sweep}"
 
 
 def several_values(text: str) -> str:

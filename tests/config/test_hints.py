@@ -37,6 +37,8 @@ def refusal(line: str) -> str:
         ("alpha=0.1", "arelu.alpha=0.1"),
         ("optim.lr=0,001", "optim.lr=0.001"),
         ("optim.lr=0,5", "optim.lr=0.5"),
+        ("trainer.patience=none", "trainer.patience=null"),
+        ("dataset=/srv/nemo", "dataset.root=/srv/nemo"),
         ("activation = tanh", "activation=tanh"),
         ("activation= tanh", "activation=tanh"),
         ("activation =tanh", "activation=tanh"),
@@ -61,6 +63,11 @@ def test_the_line_that_works_is_given_and_works(typed: str, line: str) -> None:
 def test_a_sweep_is_answered_likewise(line: str) -> None:
     with pytest.raises(RequestError, match=r"optim\.lr=0\.001|seeds=\[0,1,2\]|optim\.lr=|=tanh"):
         read_sweep([line])
+
+
+def test_a_list_where_one_value_is_needed_is_answered_with_the_sweep() -> None:
+    assert refusal("optim.lr=[0.1,0.2]").endswith("write sercli sweep optim.lr=0.1,0.2")
+    assert refusal("optim.lr=0,01,0,001").endswith("write optim.lr=0.01,0.001")
 
 
 def test_a_comma_that_can_be_a_list_stays_one_in_a_sweep() -> None:

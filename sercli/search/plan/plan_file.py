@@ -17,8 +17,29 @@ from sercli.resources import packaged
 from sercli.validation import StrictModel, validate
 
 
-def _number_as_text(value: Any) -> Any:
-    return str(value) if isinstance(value, int | float) else value
+def _values_as_text(value: Any) -> Any:
+    """Write a number or a list of YAML as the values of an override; leave the rest."""
+    if isinstance(value, list):
+        return ",".join(map(_written, value))
+    return _written(value) if isinstance(value, int | float) else value
+
+
+def _overrides_as_list(value: Any) -> Any:
+    """Write a mapping of keys to values as overrides; leave the rest."""
+    if not isinstance(value, dict):
+        return value
+    return [f"{key}={_written(each)}" for key, each in value.items()]
+
+
+def _written(value: Any) -> str:
+    """Return a value of YAML as Hydra writes it."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_written, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{key}:{_written(each)}' for key, each in value.items())}}}"
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _not_empty(texts: dict[str, str]) -> dict[str, str]:
@@ -28,18 +49,19 @@ def _not_empty(texts: dict[str, str]) -> dict[str, str]:
 
 
 Texts = Annotated[dict[str, str], AfterValidator(_not_empty)]
-Values = Annotated[str, BeforeValidator(_number_as_text)]
+Overrides = Annotated[list[str], BeforeValidator(_overrides_as_list)]
+Values = Annotated[str, BeforeValidator(_values_as_text)]
 
 
 class PlanSchema(StrictModel):
     """The keys of a plan file.
 
     Attributes:
-        overrides: Overrides of all trials.
+        overrides: Overrides of all trials, as a list or a mapping.
         variables: Name → value → text. ``${size}`` stands for the text of the value that the user
             chooses by ``size=small``, by default of the first.
         points: Name → overrides of a point, separated by spaces.
-        sweep: Key → values, swept at each point.
+        sweep: Key → values, as the text of an override or as a list; swept at each point.
         sampler: Name of the sampler.
         trials: Number of trials of a sampler.
         seed: Seed of the sampler.
@@ -49,7 +71,7 @@ class PlanSchema(StrictModel):
         comparison: True if the trials are pre-registered systems (`sercli.search.plan.plan.Plan`).
     """
 
-    overrides: list[str] = Field(default_factory=list)
+    overrides: Overrides = Field(default_factory=list)
     variables: dict[str, Texts] = Field(default_factory=dict)
     points: dict[str, str] = Field(default_factory=dict)
     sweep: dict[str, Values] = Field(default_factory=dict)
