@@ -198,6 +198,7 @@ def test_nothing_to_compare_is_an_empty_table() -> None:
     assert not best_is_real(frame)
 
 
+@pytest.mark.usefixtures("few_resamples")
 def test_a_table_says_when_its_speakers_are_too_few_for_so_many_tests(
     records: list[Record],
 ) -> None:

@@ -144,11 +144,8 @@ def _trials(folder: Path) -> pd.DataFrame:
 
 @pytest.fixture(name="few_resamples")
 def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Draw a fifth of the resamples, where hundreds of intervals are averaged anyway."""
-    caches = (bootstrap._drawn, bootstrap._normal)
-    for each in caches:
-        each.cache_clear()
-    monkeypatch.setattr(bootstrap, "BOOTSTRAPS", 2_000)
+    """Take few resamples, where hundreds of intervals are averaged anyway."""
+    bootstrap._resamples.cache_clear()
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 2_000)
     yield
-    for each in caches:
-        each.cache_clear()
+    bootstrap._resamples.cache_clear()

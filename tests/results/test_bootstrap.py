@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from helpers.simulated_runs import (
 )
 from scipy.stats import norm, t
 
+from sercli.results import bootstrap
 from sercli.results.bootstrap import difference_interval, interval
 from sercli.results.counts import Counts
 from sercli.results.variance import model_variance
@@ -61,6 +63,50 @@ def test_intervals_hold_the_truth_as_often_as_they_say(design: Design) -> None:
     assert np.mean(held, axis=0).min() > 0.91  # 0.95 less two and a half standard errors
 
 
+def all_ordered_resamples(figure: Counts) -> np.ndarray:
+    """The UA of each of the n^n equally probable resamples of n speakers."""
+    correct = figure.correct.mean(axis=0)
+    drawn = [list(names) for names in product(range(len(correct)), repeat=len(correct))]
+    return np.array(
+        [(correct[names].sum(0) / figure.total[names].sum(0)).mean() for names in drawn]
+    )
+
+
+@pytest.mark.parametrize(("speakers", "folds", "seeds"), [(2, 2, 1), (5, 5, 1), (5, 2, 3)])
+def test_few_speakers_are_resampled_in_all_ways(speakers: int, folds: int, seeds: int) -> None:
+    (counts,) = draw_counts(Design(speakers=speakers, folds=folds, seeds=seeds, training=1.0), 0.0)
+    values, narrow = all_ordered_resamples(counts), (speakers - 1) / speakers
+    shared = np.sqrt(narrow * model_variance([counts]).variance)
+    assert bool(shared > 0) is (seeds > 1)
+
+    found = interval(counts)
+
+    assert found.error == pytest.approx(np.sqrt((values.var() + shared**2) / narrow), rel=1e-9)
+    for end, sign in ((found.low, -1), (found.high, 1)):
+        level = norm.cdf(sign * found.multiple / np.sqrt(narrow))
+        if shared:
+            reached = norm.cdf((end - values) / shared).mean()
+            assert norm.ppf(reached) == pytest.approx(norm.ppf(level), abs=1e-3)
+        else:
+            assert end == pytest.approx(np.quantile(values, level, method="inverted_cdf"))
+
+
+@pytest.mark.usefixtures("few_resamples")
+def test_drawn_resamples_agree_with_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    (counts,) = draw_counts(Design(speakers=10, folds=10, seeds=1), 0.0)
+    ends = []
+    for most in (95_000, 92_000):
+        monkeypatch.setattr(bootstrap, "RESAMPLES", most)
+        bootstrap._resamples.cache_clear()
+        found = interval(counts)
+        ends.append([found.low, found.high])
+
+    assert bootstrap._resamples(10)[0].shape == (92_000, 10)  # the second was drawn
+    assert ends[1] != ends[0]
+    assert ends[1] == pytest.approx(ends[0], abs=0.03 * found.error * 3)
+
+
+@pytest.mark.usefixtures("few_resamples")
 def test_the_paired_interval_is_narrower_than_that_of_either_system() -> None:
     pairs = [draw_counts(Design(), 0.0, 0.0, seed=seed) for seed in range(20)]
 
