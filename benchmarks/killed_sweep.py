@@ -128,16 +128,19 @@ def _kill(process: subprocess.Popen[bytes], dice: random.Random) -> None:
 
 
 def _children(pid: int) -> list[int]:
-    found = []
+    """Return the workers of a sweep: forks of the server that it has started."""
+    parents, servers = {}, set()
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            fields = stat.read_text().rpartition(")")[2].split()
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
             command = stat.with_name("cmdline").read_text()
         except OSError:
             continue
-        if int(fields[1]) == pid and "spawn_main" in command:
-            found.append(int(stat.parent.name))
-    return found
+        process = int(stat.parent.name)
+        parents[process] = parent
+        if parent == pid and "forkserver" in command:
+            servers.add(process)
+    return [process for process, parent in parents.items() if parent in servers]
 
 
 def _record_writes(folder: Path, seen: dict[Path, int], twice: set[Path]) -> None:

@@ -10,9 +10,17 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.process import BaseProcess
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any
+
+if sys.platform == "linux":
+    from multiprocessing.context import ForkServerContext as _Context
+    from multiprocessing.context import ForkServerProcess as _Process
+else:  # libraries of macOS do not survive a fork
+    from multiprocessing.context import SpawnContext as _Context
+    from multiprocessing.context import SpawnProcess as _Process
 
 _REQUESTS = (signal.SIGINT, signal.SIGTERM)
 """Signals by which a user or a scheduler stops a program."""
@@ -36,27 +44,32 @@ def available_cores() -> int:
 
 
 def worker_pool(
-    workers: int, prepare: Callable[..., None] | None = None, *given: Any
+    workers: int,
+    prepare: Callable[..., None] | None = None,
+    *given: Any,
+    module: str | None = None,
 ) -> ProcessPoolExecutor:
     """Start a pool of processes.
 
-    They are spawned, not forked: a fork copies the locks of torch's threads but not the threads.
-    They ignore SIGINT and SIGTERM, which a terminal or Slurm sends to all processes of a job, and
-    leave the decision what to keep to the parent. They exit when the parent dies.
+    They are forked from a server, not from this process: a fork copies the locks of torch's threads
+    but not the threads. They ignore SIGINT and SIGTERM, which a terminal or Slurm sends to all
+    processes of a job, and leave the decision what to keep to the parent. They exit when the parent
+    dies.
 
     Args:
         workers: Number of processes.
         prepare: Initialiser, called once in each process with ``given``.
         given: Arguments of ``prepare``.
+        module: Module of the work, imported once for all processes (default: that of ``prepare``).
     """
     pool = ProcessPoolExecutor(
         workers,
         mp_context=_SignalIgnoringContext(),
         initializer=_start,
-        initargs=(prepare, given),
+        initargs=(dict(os.environ), prepare, given),
     )
     try:
-        with _blocked(*_REQUESTS):  # inherited: a process ignores them from its start
+        with _starting(module or getattr(prepare, "__module__", None)):
             for _ in range(workers):
                 pool.submit(int)
     except BaseException:  # an interrupt that was blocked until here
@@ -65,19 +78,24 @@ def worker_pool(
     return pool
 
 
-class _SignalIgnoringProcess(SpawnProcess):
+def worker_queue() -> SimpleQueue[Any]:
+    """Return a queue that can be given to workers."""
+    return _Context().SimpleQueue()
+
+
+class _SignalIgnoringProcess(_Process):
     """A process that ignores SIGTERM: ``terminate`` sends SIGKILL."""
 
-    terminate = SpawnProcess.kill
+    terminate = _Process.kill
 
 
-class _SignalIgnoringContext(SpawnContext):
+class _SignalIgnoringContext(_Context):
     Process = _SignalIgnoringProcess
 
 
 def start_worker(
     work: Callable[..., int], *given: Any, environment: Mapping[str, str] | None = None
-) -> SpawnProcess:
+) -> BaseProcess:
     """Start one process that may start processes of its own.
 
     It ignores SIGINT, not SIGTERM, and exits when its parent dies.
@@ -87,11 +105,9 @@ def start_worker(
         given: Arguments of ``work``.
         environment: Environment variables to add.
     """
-    process = multiprocessing.get_context("spawn").Process(
-        target=_work, args=(work, given, dict(environment or {}))
-    )
+    process = _Process(target=_work, args=(work, given, {**os.environ, **(environment or {})}))
     try:
-        with _blocked(signal.SIGINT):
+        with _starting(work.__module__):
             process.start()
     except BaseException:  # an interrupt that was blocked until here
         if process.pid is not None:
@@ -100,31 +116,41 @@ def start_worker(
     return process
 
 
-def _work(work: Callable[..., int], given: tuple[Any, ...], environment: dict[str, str]) -> None:
-    os.environ.update(environment)
-    _follow_parent(signal.SIGINT)
-    sys.exit(work(*given))
-
-
 @contextmanager
-def _blocked(*requests: signal.Signals) -> Iterator[None]:
-    """Block signals until the block ends; a process started in it never receives them."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, requests)
+def _starting(module: str | None) -> Iterator[None]:
+    """Block the requests until the block ends; a process started in it inherits that.
+
+    Args:
+        module: Imported by the server of forks, if this block starts it; what it forks has it then.
+            It may start no thread.
+    """
+    multiprocessing.set_forkserver_preload([module] if module else [])
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start(prepare: Callable[..., None] | None, given: tuple[Any, ...]) -> None:
-    _follow_parent(*_REQUESTS)
+def _work(work: Callable[..., int], given: tuple[Any, ...], environment: dict[str, str]) -> None:
+    _follow_parent(environment, signal.SIGINT)
+    sys.exit(work(*given))
+
+
+def _start(
+    environment: dict[str, str], prepare: Callable[..., None] | None, given: tuple[Any, ...]
+) -> None:
+    _follow_parent(environment, *_REQUESTS)
     if prepare is not None:
         prepare(*given)
 
 
-def _follow_parent(*ignored: signal.Signals) -> None:
+def _follow_parent(environment: dict[str, str], *ignored: signal.Signals) -> None:
+    os.environ.clear()
+    os.environ.update(environment)  # a fork has that of the server, as it was at its start
     for number in ignored:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _REQUESTS)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 

@@ -85,7 +85,7 @@ def test_a_worker_is_prepared_once_before_its_first_work(tmp_path: Path) -> None
         assert pool.submit(os.getcwd).result() == "/"
 
 
-def test_a_worker_is_spawned_and_not_forked() -> None:
+def test_a_worker_is_no_fork_of_this_process() -> None:
     usual = sys.getrecursionlimit()
     sys.setrecursionlimit(usual + 123)
     try:
@@ -93,6 +93,28 @@ def test_a_worker_is_spawned_and_not_forked() -> None:
             assert pool.submit(sys.getrecursionlimit).result() != usual + 123
     finally:
         sys.setrecursionlimit(usual)
+
+
+IMPORTED = """
+from sercli.processes import worker_pool
+
+if __name__ == "__main__":
+    with worker_pool(1, module="colorsys") as pool:
+        print(pool.submit(eval, "'colorsys' in __import__('sys').modules").result())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, nothing is forked")
+def test_the_module_of_the_work_is_imported_before_a_worker_is_forked() -> None:
+    command = [sys.executable, "-c", IMPORTED]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "True\n"
+
+
+def test_workers_have_the_environment_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in ("first", "second"):
+        monkeypatch.setenv("SERCLI_TEST", value)
+        with worker_pool(1) as pool:
+            assert pool.submit(os.getenv, "SERCLI_TEST").result() == value
 
 
 def test_stop_workers_kills_busy_workers() -> None:

@@ -155,7 +155,7 @@ def _worker_pool(workers: int, jobs: int) -> Iterator[Executor]:
     processes = min(workers, math.ceil(jobs / _WORTH_A_PROCESS))
     # One worker is a thread: Ctrl-C in the main thread would hit openSMILE's callback into
     # Python, where it is lost, and a frame with it.
-    pool = worker_pool(processes) if processes > 1 else ThreadPoolExecutor(1)
+    pool = worker_pool(processes, module=__name__) if processes > 1 else ThreadPoolExecutor(1)
     try:
         yield pool
     finally:

@@ -35,7 +35,7 @@ def probe_config(features: SmileSet, sampling_rate: int) -> None:
         RequestError: openSMILE rejects the configuration, or crashes. The message quotes the
             first error of openSMILE that names a line, else its first error.
     """
-    with tempfile.TemporaryDirectory() as folder, worker_pool(1) as pool:
+    with tempfile.TemporaryDirectory() as folder, worker_pool(1, module=__name__) as pool:
         log = Path(folder) / "log"
         try:
             pool.submit(_compute, features, sampling_rate, log).result(_TIMEOUT)

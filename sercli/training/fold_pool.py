@@ -15,7 +15,6 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +24,7 @@ import torch
 
 from sercli.config.schema import Config
 from sercli.errors import SercliError
-from sercli.processes import available_cores, stop_workers, worker_pool
+from sercli.processes import available_cores, stop_workers, worker_pool, worker_queue
 from sercli.progress import SILENT, Progress
 from sercli.results.fold_result import write_fold_result
 from sercli.results.folds import Fold
@@ -163,7 +162,7 @@ class FoldPool:
         """Return a pool of at least ``processes``: none is started that has nothing to do."""
         if self._pool is None or self._processes < processes:
             self._close()
-            self._steps = get_context("spawn").SimpleQueue()
+            self._steps = worker_queue()
             self._pool = worker_pool(processes, _prepare_worker, self._data, self._steps)
             self._processes = processes
         return self._pool

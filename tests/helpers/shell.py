@@ -99,21 +99,17 @@ class InProcessShell(Shell):
         return subprocess.CompletedProcess(command, status, out.getvalue(), err.getvalue())
 
 
-def spawned(column: int, pid: int) -> list[int]:
-    """Running processes of ours that multiprocessing spawned, from the system's own list.
-
-    Args:
-        column: Where /proc/PID/stat, behind the name, states what they share: 1 for the parent, 3
-            for the session.
-        pid: What it states.
-    """
-    found = []
+def workers_of(pid: int) -> list[int]:
+    """Return the worker processes of a command, from the system's own list."""
+    parents, servers = {}, set()
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            fields = stat.read_text().rpartition(")")[2].split()
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
             command = stat.with_name("cmdline").read_text()
-        except OSError:
+        except OSError:  # it has ended meanwhile
             continue
-        if int(fields[column]) == pid and "spawn_main" in command:
-            found.append(int(stat.parent.name))
-    return found
+        process = int(stat.parent.name)
+        parents[process] = parent
+        if parent == pid and "forkserver" in command:
+            servers.add(process)
+    return [process for process, parent in parents.items() if parent in servers]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from helpers.shell import SERCLI, Shell, spawned
+from helpers.shell import SERCLI, Shell, workers_of
 
 
 def finished_folds(runs: Path) -> list[Path]:
@@ -88,7 +88,7 @@ def test_ctrl_c_while_workers_start_stops_the_program_and_interrupts_no_worker(
         text=True,
         start_new_session=True,
     )
-    while len(spawned(3, process.pid)) < 2 and process.poll() is None:
+    while len(workers_of(process.pid)) < 2 and process.poll() is None:
         time.sleep(0.001)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
     _, said = process.communicate(timeout=60)

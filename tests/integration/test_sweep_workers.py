@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from helpers.servers.postgres import Postgres, postgres
-from helpers.shell import SERCLI, Shell, spawned
+from helpers.shell import SERCLI, Shell, workers_of
 
 from sercli.search.study.study import Study
 
@@ -83,7 +83,7 @@ def test_two_workers_of_which_one_is_killed_finish_each_trial_once(
 ) -> None:
     process = start(sercli, *sweep, "--workers", "2")
     until(lambda: len(folds(sercli)) >= 2)
-    os.kill(spawned(1, process.pid)[0], signal.SIGKILL)
+    os.kill(workers_of(process.pid)[0], signal.SIGKILL)
     out, err = process.communicate(timeout=200)
 
     assert process.returncode == 0, err

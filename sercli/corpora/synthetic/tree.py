@@ -204,7 +204,7 @@ def _write_audio(root: Path, seed: int, turns: Sequence[Turn], workers: int, tas
         for batch in batches:
             task.advance(synthesise(batch))
         return
-    pool = worker_pool(workers)
+    pool = worker_pool(workers, module="sercli.corpora.synthetic.expression")
     try:
         for done in as_completed([pool.submit(synthesise, batch) for batch in batches]):
             task.advance(done.result())

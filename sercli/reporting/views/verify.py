@@ -92,7 +92,7 @@ def _verified(folders: Sequence[Path], workers: int) -> Iterator[list[Fault]]:
     if workers == 1 or len(folders) < _MANY:
         yield from map(verify_record, folders)
         return
-    pool = worker_pool(workers)
+    pool = worker_pool(workers, module=__name__)
     try:
         yield from pool.map(verify_record, folders, chunksize=_CHUNK)
     except BaseException:
