@@ -31,6 +31,7 @@ class StoredSteps(Mapping[str, np.ndarray]):
 
     Attributes:
         lengths: Utterance id → number of steps, known without reading frames.
+        statistics: As given.
     """
 
     def __init__(
@@ -42,7 +43,8 @@ class StoredSteps(Mapping[str, np.ndarray]):
         features: FeaturesConfig,
     ) -> None:
         self.lengths = lengths
-        self._keys, self._statistics, self._features = keys, statistics, features
+        self.statistics = statistics
+        self._keys, self._features = keys, features
         self._store = FeatureStore(store)
 
     def __getitem__(self, utterance: str) -> np.ndarray:
@@ -61,13 +63,17 @@ class StoredSteps(Mapping[str, np.ndarray]):
         functionals = self._features.level == "functionals"  # one row: nothing to clip or to pool
         if not functionals:
             frames = frames[: self._features.max_frames]
-        if self._statistics is not None:
-            frames = z_normalise(frames, self._statistics[utterance])
+        if self.statistics is not None:
+            frames = z_normalise(frames, self.statistics[utterance])
         return frames if functionals else mean_pool(frames, self._features.pool)
 
 
 def load_features(
-    manifest: Manifest, keys: Mapping[str, str], store: Path, features: FeaturesConfig
+    manifest: Manifest,
+    keys: Mapping[str, str],
+    store: Path,
+    features: FeaturesConfig,
+    statistics: Mapping[str, Statistics] | None = None,
 ) -> StoredSteps:
     """Load the frames of all utterances: normalise, clip and pool them.
 
@@ -83,6 +89,7 @@ def load_features(
         keys: Utterance id → key in the store. Utterances without a key are left out.
         store: Folder of the feature store.
         features: The settings for normalising, clipping and pooling.
+        statistics: Utterance id → mean and deviation to use instead of those of its speaker.
 
     Returns:
         Utterance id → float32 (steps, features), in the order of the manifest. The statistics
@@ -112,7 +119,10 @@ def load_features(
     wanted = {name: keys[name] for name in kept["utterance"]}
     frames = FeatureStore(store)
     lengths = {name: _steps(frames, key, name, features) for name, key in wanted.items()}
-    statistics = _statistics(frames, kept, wanted) if features.normalise == "speaker" else None
+    if features.normalise == "none":
+        statistics = None
+    elif statistics is None:
+        statistics = grouped_statistics(frames, kept, wanted, "speaker")
     return StoredSteps(store, wanted, lengths, statistics, features)
 
 
@@ -139,15 +149,21 @@ def _steps(store: FeatureStore, key: str, utterance: str, features: FeaturesConf
     return -(-min(stored.frames, features.max_frames) // features.pool)
 
 
-def _statistics(
-    store: FeatureStore, table: pd.DataFrame, keys: Mapping[str, str]
+def grouped_statistics(
+    store: FeatureStore, table: pd.DataFrame, keys: Mapping[str, str], column: str
 ) -> dict[str, Statistics]:
-    """Compute the statistics of each speaker, for each utterance of the speaker.
+    """Compute the statistics of each group of utterances, for each utterance of the group.
 
     One turn is in memory at a time, because those of one speaker may not fit.
+
+    Args:
+        store: The feature store.
+        table: `sercli.corpora.manifest.Manifest.table`.
+        keys: Utterance id → key in the store.
+        column: Column whose values are the groups, such as ``speaker``.
     """
     found: dict[str, Statistics] = {}
-    for _, turns in table.groupby("speaker", sort=False):
+    for _, turns in table.groupby(column, sort=False):
         frames = map(store.get, map(keys.__getitem__, turns["utterance"]))
         found |= dict.fromkeys(turns["utterance"], frame_statistics(frames))
     return found

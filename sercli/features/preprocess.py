@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, reduce
 
 import numpy as np
 
@@ -14,11 +15,19 @@ class Statistics:
 
     Attributes:
         mean: float64 (features,).
-        deviation: float64 (features,), of the population; 1 where a feature never changes.
+        squares: float64 (features,), the sum of squared deviations from the mean; 0 where a
+            feature never changes.
+        frames: Number of frames.
     """
 
     mean: np.ndarray
-    deviation: np.ndarray
+    squares: np.ndarray
+    frames: int
+
+    @cached_property
+    def deviation(self) -> np.ndarray:
+        """float64 (features,), of the population; 1 where a feature never changes."""
+        return np.where(self.squares > 0, np.sqrt(self.squares / self.frames), 1.0)
 
 
 def frame_statistics(turns: Iterable[np.ndarray]) -> Statistics:
@@ -53,9 +62,53 @@ def frame_statistics(turns: Iterable[np.ndarray]) -> Statistics:
         mean = mean + away * share
         n += len(frames)
     constant = low == high
+    return Statistics(np.where(constant, low, mean), np.where(constant, 0.0, squares), n)
+
+
+def pooled_statistics(parts: Iterable[Statistics]) -> Statistics:
+    """Combine the statistics of several sets of frames into those of all frames.
+
+    Args:
+        parts: At least one.
+
+    Example:
+        >>> turns = [np.array([[1.0], [2.0]]), np.array([[6.0]])]
+        >>> pooled = pooled_statistics(frame_statistics([turn]) for turn in turns)
+        >>> pooled.mean, pooled.frames
+        (array([3.]), 3)
+    """
+    return reduce(_pooled, parts)
+
+
+def stack_statistics(parts: Sequence[Statistics]) -> dict[str, np.ndarray]:
+    """Return several statistics as arrays, to be written to a file.
+
+    Returns:
+        ``mean`` and ``squares``, float64 (parts, features), and ``frames``, int64 (parts,).
+    """
+    return {
+        "mean": np.stack([part.mean for part in parts]),
+        "squares": np.stack([part.squares for part in parts]),
+        "frames": np.array([part.frames for part in parts]),
+    }
+
+
+def unstack_statistics(arrays: Mapping[str, np.ndarray]) -> list[Statistics]:
+    """Return the statistics that `stack_statistics` made arrays of."""
+    return [
+        Statistics(mean, squares, int(frames))
+        for mean, squares, frames in zip(
+            arrays["mean"], arrays["squares"], arrays["frames"], strict=True
+        )
+    ]
+
+
+def _pooled(one: Statistics, other: Statistics) -> Statistics:
+    away, share = other.mean - one.mean, other.frames / (one.frames + other.frames)
     return Statistics(
-        mean=np.where(constant, low, mean),
-        deviation=np.where(constant, 1.0, np.sqrt(squares / n)),
+        one.mean + away * share,
+        one.squares + other.squares + away**2 * one.frames * share,
+        one.frames + other.frames,
     )
 
 

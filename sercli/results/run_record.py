@@ -9,6 +9,8 @@
       history.parquet      loss, UA, WA, gradient norm, … at every evaluation
       environment.json     versions, git commit, hardware, backend, command, time
       weights/             one safetensors file per seed and fold
+      normalisation.safetensors   mean and deviation of the training speakers of every fold, where
+                                  features are normalised (`sercli.features.preprocess`)
 
 While a run trains, its finished folds lie in ``.<key>.partial`` beside it.
 """
@@ -34,6 +36,8 @@ from sercli.results.weights import write_weights
 
 FORMAT = 3
 """Version of the record; one of another version is refused by name."""
+
+NORMALISATION = "normalisation.safetensors"
 
 OF_MANIFEST = (
     "utterance",
@@ -116,6 +120,7 @@ def write_record(
     environment: Mapping[str, Any],
     utterances: pd.DataFrame,
     results: Sequence[FoldResult],
+    normalisation: Mapping[str, np.ndarray] | None = None,
 ) -> Record:
     """Write a record, whole or not at all; it replaces an older record of the same run."""
     with folder_written_whole(path) as folder:
@@ -127,6 +132,8 @@ def write_record(
         for name in ("predictions", "history"):
             table = pd.concat([getattr(result, name) for result in results], ignore_index=True)
             table.to_parquet(folder / f"{name}.parquet")
+        if normalisation:
+            write_weights(folder / NORMALISATION, normalisation)
         (folder / "weights").mkdir()
         fold_names = list(folds)
         for result in results:

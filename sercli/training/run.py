@@ -7,12 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from sercli.config.compose import to_yaml
 from sercli.config.run_key import result_relevant
 from sercli.config.schema import Config
 from sercli.errors import SercliError
+from sercli.features.load import StoredSteps
+from sercli.features.preprocess import pooled_statistics, stack_statistics
 from sercli.files import held_alone, remove_at_once
 from sercli.nn.recurrence.backend import describe_backend, use_backend
 from sercli.progress import SILENT, Progress
@@ -201,4 +204,20 @@ def _write(
         environment={**environment, "seconds": sum(result.seconds for result in results)},
         utterances=describe_utterances(data),
         results=results,
+        normalisation=_normalisation(data, folds),
     )
+
+
+def _normalisation(data: Data, folds: Sequence[Fold]) -> dict[str, np.ndarray] | None:
+    """Pool the statistics of the training speakers of each fold; None without normalisation.
+
+    A trained model needs them for recordings of unknown speakers.
+    """
+    of_utterance = data.steps.statistics if isinstance(data.steps, StoredSteps) else None
+    if of_utterance is None:
+        return None
+    table = data.manifest.table
+    speakers = dict(zip(table["utterance"], table["speaker"], strict=True))
+    of_speaker = {speakers[name]: found for name, found in of_utterance.items()}
+    trained = [sorted({speakers[name] for name in fold.train}) for fold in folds]
+    return stack_statistics([pooled_statistics(map(of_speaker.__getitem__, x)) for x in trained])

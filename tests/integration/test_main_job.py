@@ -43,6 +43,7 @@ def test_train_leaves_a_whole_record_and_a_second_train_shows_it(
         "environment.json",
         "folds.json",
         "history.parquet",
+        "normalisation.safetensors",
         "predictions.parquet",
         "run.json",
         "utterances.parquet",
