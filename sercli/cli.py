@@ -46,6 +46,17 @@ class Format(StrEnum):
     JSON = "json"
 
 
+class PredictFormat(StrEnum):
+    """Output formats of ``predict``."""
+
+    TABLE = "table"
+    MARKDOWN = "markdown"
+    LATEX = "latex"
+    CSV = "csv"
+    JSON = "json"
+    JSONL = "jsonl"
+
+
 class ReportFormat(StrEnum):
     """Output formats of ``report``."""
 
@@ -127,6 +138,17 @@ Names = Annotated[
 OneRun = Annotated[
     str, typer.Argument(metavar="RUN", help="A run: its key, its folder, or EXPERIMENT/KEY.")
 ]
+OneModel = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help="A model folder, or a run: its key, its folder, …"),
+]
+OneFold = Annotated[
+    str | None, typer.Option("--fold", metavar="NAME", help="Only the networks of this fold.")
+]
+OneSeed = Annotated[
+    int | None, typer.Option("--seed", metavar="N", help="Only the networks of this seed.")
+]
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the model runs.")]
 Runs = Annotated[
     Path, typer.Option(metavar="FOLDER", help="Folder of the run records (paths.runs).")
 ]
@@ -530,6 +552,107 @@ def attend(
 
 
 @app.command()
+def predict(
+    model: OneModel,
+    audio: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="AUDIO",
+            help="Audio files, folders, tables of recordings (.csv, .tsv, .txt, .parquet), or - "
+            "for standard input: one audio file or a list of paths.",
+        ),
+    ],
+    fold: OneFold = None,
+    seed: OneSeed = None,
+    normalize: Annotated[
+        str | None,
+        typer.Option(
+            metavar="training|file|speaker|PATH",
+            help="Mean and deviation to normalise by: of the training speakers, of each file, of "
+            "all recordings of the speaker, or of reference recordings (default: speaker where a "
+            "table names it, else training).",
+        ),
+    ] = None,
+    segment: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Cut recordings into windows of this length."),
+    ] = None,
+    dialogue: Annotated[
+        bool,
+        _flag("--dialogue", "Use the speakers and dialogues of the table as context."),
+    ] = False,
+    attention: Annotated[
+        bool, _flag("--attention", "Add the attention weight of each time step.")
+    ] = False,
+    form: Annotated[
+        PredictFormat,
+        typer.Option(
+            "--format", metavar="FORMAT", help="table, markdown, latex, csv, json or jsonl."
+        ),
+    ] = PredictFormat.TABLE,
+    output: Output = None,
+    workers: Workers = None,
+    device: Device = "auto",
+    allow_refused: Annotated[
+        bool,
+        _flag("--allow-refused", "Accept refused recordings (exit status 0)."),
+    ] = False,
+    runs: Runs = Path("runs"),
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Classify recordings with a trained model.
+
+    Of a run with several folds and seeds, the probabilities of all its networks are averaged.
+    Exit status 1 if recordings were refused (one line each on standard error).
+    """
+    from sercli.inference.model import TrainedModel
+    from sercli.inference.source import open_source
+    from sercli.processes import available_cores
+    from sercli.progress import Progress
+    from sercli.reporting.views.predict import predictions_view
+
+    source = open_source(model, runs, fold=fold, seed=seed)
+    found = TrainedModel(source, device).classify(
+        audio,
+        normalize=normalize,
+        segment=segment,
+        dialogue=dialogue,
+        attention=attention,
+        workers=workers or available_cores(),
+        progress=Progress(quiet=quiet),
+    )
+    _print(predictions_view(found, source.name), form, output)
+    for refusal in found.refused:
+        typer.echo(f"sercli: {refusal.file}: {refusal.reason}", err=True)
+    raise typer.Exit(bool(found.refused) and not allow_refused)
+
+
+@app.command()
+def export(
+    run: OneRun,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write.")],
+    fold: OneFold = None,
+    seed: OneSeed = None,
+    runs: Runs = Path("runs"),
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Export a trained model: weights, configuration, normalisation, classes, model card.
+
+    `sercli predict DIR` uses it, on any machine. README.md is a model card in the form of the
+    Hugging Face Hub.
+    """
+    from sercli.inference.export import export_model
+    from sercli.inference.source import open_source
+    from sercli.progress import Progress
+
+    source = open_source(run, runs, fold=fold, seed=seed)
+    export_model(source, folder)
+    Progress(quiet=quiet).note(f"{folder}: {len(source.members)} networks; read README.md")
+
+
+@app.command()
 def verify(
     names: Names = None,
     form: OutputFormat = Format.TABLE,
@@ -697,14 +820,14 @@ app.add_typer(config_app, name="config")
 app.add_typer(bench_app, name="bench")
 
 
-def _print(view: View, form: Format, output: Path | None = None) -> None:
+def _print(view: View, form: Format | PredictFormat, output: Path | None = None) -> None:
     """Print a result to standard output, or write it to a file."""
     from sercli.reporting.formats import to_text
 
     _write(to_text(view, form.value, plain=output is not None), form, output)
 
 
-def _write(text: str, form: Format | ReportFormat, output: Path | None) -> None:
+def _write(text: str, form: Format | PredictFormat | ReportFormat, output: Path | None) -> None:
     if output is None:
         if form.value != "table":  # data for a program, not for the eye
             write_data_in_utf8()

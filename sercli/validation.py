@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
@@ -64,6 +65,17 @@ def validate(schema: type[Validated], data: Any, place: str) -> Validated:
         raise RequestError(_message(error.errors()[0], place)) from None
 
 
+def validate_settings(schema: type[Validated], data: Any, place: str) -> Validated:
+    """Return settings that a file holds as an instance of a dataclass; see `validate`.
+
+    Nothing is converted, and unknown keys are refused, at any depth.
+    """
+    try:
+        return TypeAdapter(schema).validate_json(json.dumps(data), strict=True, extra="forbid")
+    except ValidationError as error:
+        raise RequestError(_message(error.errors()[0], place)) from None
+
+
 def _message(error: ErrorDetails, place: str) -> str:
     kind, path = error["type"], [*error["loc"]]
     file, colon, prefix = place.rpartition(": ")
@@ -71,6 +83,8 @@ def _message(error: ErrorDetails, place: str) -> str:
         key = prefix + _dotted([*path, error["ctx"]["key"]])
         return f"{file}{colon}unknown key '{key}'.{error['ctx']['hint']}"
     key = (place + _dotted(path)).rstrip(".: ")
+    if kind == "unexpected_keyword_argument":
+        return f"{file}{colon}unknown key '{prefix}{_dotted(path)}'"
     if kind == "missing":
         return f"{key} is missing"
     reason = error["msg"].removeprefix("Value error, ").replace("Input should", "must", 1)

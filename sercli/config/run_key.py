@@ -75,8 +75,12 @@ def run_key(config: Config, fingerprint: str) -> str:
 
 def key_of(settings: Mapping[str, Any], fingerprint: str) -> str:
     """Return the key of a run from its result-relevant settings, as its record holds them."""
-    revisions = [each.name for each in _revisions(settings)]
-    return _hash([settings, fingerprint, *revisions])
+    return _hash([settings, fingerprint, *revisions(settings)])
+
+
+def revisions(settings: Mapping[str, Any]) -> list[str]:
+    """Return the names of the revisions of the parts that a run uses."""
+    return [each.name for each in _revisions(settings)]
 
 
 def outdated(settings: Mapping[str, Any], fingerprint: str, key: str) -> str | None:

@@ -1,12 +1,28 @@
-"""Files of weights: safetensors, with the permissions of any other file."""
+"""Files of weights: safetensors, with the permissions of any other file.
+
+The format holds numbers only and runs no code. Its library checks that the header fits the file;
+here it is compared with the model before memory is allocated.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
+
+from sercli.errors import SercliError, one_line
+from sercli.files import why_denied
+
+Shapes = Mapping[str, tuple[str, tuple[int, ...]]]
+"""Name of a tensor → its dtype, as safetensors writes it ("F32"), and shape."""
+
+DTYPES = {"float32": "F32", "float64": "F64", "int64": "I64", "bool": "BOOL"}
+"""Name of a dtype in NumPy and torch → in safetensors."""
 
 
 def write_weights(path: Path, weights: Mapping[str, np.ndarray]) -> None:
@@ -20,3 +36,80 @@ def write_weights(path: Path, weights: Mapping[str, np.ndarray]) -> None:
         SafetensorError: An array is not numeric.
     """
     path.write_bytes(save(dict(weights)))
+
+
+def read_weights(path: Path, expected: Shapes) -> dict[str, np.ndarray]:
+    """Read a file of tensors.
+
+    Args:
+        path: The file.
+        expected: Names, dtypes and shapes of its tensors, all of them.
+
+    Raises:
+        SercliError: The file is missing or damaged, or holds other tensors.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "weights.safetensors")
+    ...     write_weights(path, {"bias": np.zeros(2, np.float32)})
+    ...     read_weights(path, {"bias": ("F32", (2,))})
+    {'bias': array([0., 0.], dtype=float32)}
+    """
+    with _opened(path) as file:
+        check_shapes(_header(file), expected, path)
+        return {name: file.get_tensor(name) for name in expected}
+
+
+def read_shapes(path: Path) -> Shapes:
+    """Read names, dtypes and shapes of a file of tensors, and none of the tensors.
+
+    Raises:
+        SercliError: The file is missing or damaged.
+    """
+    with _opened(path) as file:
+        return _header(file)
+
+
+def check_shapes(found: Shapes, expected: Shapes, path: Path) -> None:
+    """Compare the tensors of a file with those of a model.
+
+    Raises:
+        SercliError: They differ; the message names the first difference.
+    """
+    if wrong := _difference(found, expected):
+        raise SercliError(f"{path} does not fit its model: {wrong}; {_REMEDY}")
+
+
+_REMEDY = "restore it or train again"
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:  # its methods have no types
+    try:
+        with safe_open(path, framework="numpy") as file:
+            yield file
+    except (OSError, SafetensorError) as error:
+        reason = why_denied(path) or f"{one_line(error)}; {_REMEDY}"
+        raise SercliError(f"{path} cannot be read: {reason}") from error
+
+
+def _header(file: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
+    slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    return {name: (each.get_dtype(), tuple(each.get_shape())) for name, each in slices.items()}
+
+
+def _difference(found: Shapes, expected: Shapes) -> str | None:
+    """Return one line about the first tensor that differs; None if none does."""
+    for name in sorted({*found, *expected}):
+        if name not in found:
+            return f"it has no tensor '{name}'"
+        if name not in expected:
+            return f"it has a tensor '{name:.60}', which the model does not"
+        if found[name] != expected[name]:
+            return f"'{name}' is {_text(found[name])} instead of {_text(expected[name])}"
+    return None
+
+
+def _text(tensor: tuple[str, tuple[int, ...]]) -> str:
+    dtype, shape = tensor
+    return f"{dtype} {shape}"

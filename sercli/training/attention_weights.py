@@ -11,18 +11,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from sercli.config.schema import Config
-from sercli.errors import RequestError, SercliError, nearest, one_line
+from sercli.errors import RequestError, nearest
 from sercli.nn.attention import OverTime
 from sercli.nn.recurrence.backend import use_backend
 from sercli.results.run_record import Record, fold_run_name
 from sercli.training.data import Data
 from sercli.training.trainer import predict
 from sercli.training.validate import new_model
+from sercli.training.weights import load_weights
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,8 @@ def attention_for(record: Record, config: Config, data: Data, utterance: str) ->
     model = new_model(config, data)
     if not any(isinstance(part, OverTime) for part in model.modules()):
         raise RequestError(f"model {config.model['name']} has no attention over time")
-    _load(model, record, fold_run_name(seed, number))
+    name = fold_run_name(seed, number)
+    load_weights(model, record.path / "weights" / f"{name}.safetensors")
     with recorded_weights(model) as watched:
         predicted = predict(model, (utterance,), data, torch.device("cpu"), trainer=config.trainer)
     there = data.context.loc[utterance].notna()
@@ -119,12 +119,3 @@ def _fold(record: Record, utterance: str) -> tuple[str, int]:
     raise RequestError(
         f"run {record.key} tests no utterance '{utterance}'.{nearest(utterance, tested)}"
     )
-
-
-def _load(model: nn.Module, record: Record, name: str) -> None:
-    path = record.path / "weights" / f"{name}.safetensors"
-    try:
-        model.load_state_dict(load_file(path))
-    except (OSError, RuntimeError, SafetensorError) as error:
-        reason = one_line(error)
-        raise SercliError(f"{path} cannot be read: {reason}; restore it or train again") from error

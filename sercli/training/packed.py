@@ -36,7 +36,7 @@ class PackedTurns:
         lengths: Number of steps of each row.
         beside: (3, rows): for each row itself, the row of the previous turn of the same speaker,
             and that of the interlocutor; 0 where there is none.
-        labels: Class index of each row; −1 without one.
+        labels: Class index of each row; −1 without a label that is a class.
         offsets: The position of the first step of each row (`frames_on`); −1 where it is not kept.
     """
 
@@ -60,7 +60,7 @@ class PackedTurns:
         self.labels = np.full(len(self.names), -1)
         table = manifest.targets
         index = {label: i for i, label in enumerate(manifest.classes)}
-        self.labels[self.rows(table["utterance"])] = table["label"].map(index)
+        self.labels[self.rows(table["utterance"])] = table["label"].map(index).fillna(-1)
         features = next(iter(steps.values())).shape[1]
         room = max(_KEPT_BYTES // (4 * features), PAD_STEPS)
         self._frames = np.empty((min(int(self.lengths.sum()), room), features), np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -66,20 +66,46 @@ def new_model(config: Config, data: Data) -> nn.Module:
         RequestError: The model, cell or activation, or one of their settings, is unknown; or the
             corpus lacks what the model learns from.
     """
-    _check_level(config)
-    corpus = CorpusInfo(
-        name=data.manifest.dataset,
-        model=config.model["name"],
+    return new_model_for(
+        config,
+        corpus=data.manifest.dataset,
+        inputs=data.features,
+        classes=len(data.manifest.classes),
         values=data.values,
+    )
+
+
+def new_model_for(
+    config: Config,
+    *,
+    corpus: str,
+    inputs: int,
+    classes: int,
+    values: Callable[[str], Sequence[str]],
+) -> nn.Module:
+    """Build the model of a configuration from the facts of a corpus; see `new_model`.
+
+    Args:
+        config: The configuration.
+        corpus: Name of the corpus, for messages.
+        inputs: Features of a step.
+        classes: Number of classes.
+        values: Column of the manifest → its sorted values among the targets.
+    """
+    _check_level(config)
+    info = CorpusInfo(
+        name=corpus,
+        model=config.model["name"],
+        values=values,
         columns=partial(column_names, config.features),
     )
     return build_model(
         config.model,
         config.cell,
         config.activation,
-        inputs=data.features,
-        classes=len(data.manifest.classes),
-        corpus=corpus,
+        inputs=inputs,
+        classes=classes,
+        corpus=info,
     )
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sercli.config.schema import DatasetConfig
 from sercli.corpora.audio_files import locate
-from sercli.corpora.manifest import Manifest, Row
+from sercli.corpora.manifest import Manifest, Refusal, Row
 from sercli.corpora.readers import READERS, dataset_manifest, reader_options
 from sercli.corpora.tables import Table, read_delimited, read_parquet
 from sercli.errors import RequestError
@@ -60,18 +60,55 @@ def read_manifest(dataset: DatasetConfig, root: Path, progress: Progress) -> Man
     """
     options = reader_options(dataset, ManifestOptions)
     _check_format(root)
-    written = _FORMATS[root.suffix.lower()](root)
-    table = written.renamed(_SYNONYMS)
-    _mention_names(written, table, progress)
-    decimal = "." if table.delimiter == "," else ","
-    rows, refused = table.rows(_REQUIRED, partial(_row, root.parent, decimal, options))
+    table = _read_table(root, progress)
+    rows, refused = _rows(root, table, _REQUIRED, options)
     _check_segments(root, options, table, rows)
-    if "turn" not in table.columns:
-        _number_turns(rows)
     try:
         return dataset_manifest(dataset, rows, refused)
     except RequestError as error:
         raise RequestError(f"{root}: {error}") from error
+
+
+def is_table(path: Path) -> bool:
+    """Return True if the name of a file is that of a manifest."""
+    return path.suffix.lower() in _FORMATS
+
+
+def read_unlabelled(root: Path, progress: Progress) -> tuple[list[Row], list[Refusal]]:
+    """Read a table of recordings as `read_manifest` does, of which only ``audio`` is required.
+
+    Where several utterances share an audio file, ``start`` and ``end`` cut them out.
+
+    Returns:
+        The rows, with ``utterance`` only where the table has it, and the refusals.
+
+    Raises:
+        RequestError: The table cannot be read or has no column ``audio``.
+    """
+    table = _read_table(root, progress)
+    rows, refused = _rows(root, table, ("audio",), ManifestOptions())
+    if _sharing(rows):
+        rows, refused = _rows(root, table, ("audio",), ManifestOptions(segments=True))
+    elif any(map(_has_times, rows)):
+        progress.note(f"{root}: start and end are not used: each file is one utterance")
+    return rows, refused
+
+
+def _read_table(root: Path, progress: Progress) -> Table:
+    written = _FORMATS[root.suffix.lower()](root)
+    table = written.renamed(_SYNONYMS)
+    _mention_names(written, table, progress)
+    return table
+
+
+def _rows(
+    root: Path, table: Table, required: Sequence[str], options: ManifestOptions
+) -> tuple[list[Row], list[Refusal]]:
+    decimal = "." if table.delimiter == "," else ","
+    rows, refused = table.rows(required, partial(_row, root.parent, decimal, options))
+    if "turn" not in table.columns:
+        _number_turns(rows)
+    return rows, refused
 
 
 def _check_format(root: Path) -> None:
@@ -103,15 +140,18 @@ def _check_segments(root: Path, options: ManifestOptions, table: Table, rows: li
         raise RequestError(
             f"{root}: dataset.options.segments=true, but there is no column 'start' or 'end'"
         )
-    if options.segments is None:
-        uses = Counter(row["audio"] for row in rows)
-        sharing = [row for row in rows if uses[row["audio"]] > 1 and _has_times(row)]
-        if sharing:
-            raise RequestError(
-                f"{root}: {len(sharing)} utterances, such as {sharing[0]['utterance']}, share "
-                "audio files and state start and end. Cut them out with dataset.options."
-                "segments=true, or say =false where these are only times in the dialogue"
-            )
+    if options.segments is None and (sharing := _sharing(rows)):
+        raise RequestError(
+            f"{root}: {len(sharing)} utterances, such as {sharing[0]['utterance']}, share "
+            "audio files and state start and end. Cut them out with dataset.options."
+            "segments=true, or say =false where these are only times in the dialogue"
+        )
+
+
+def _sharing(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows with times whose audio file other rows have too."""
+    uses = Counter(row["audio"] for row in rows)
+    return [row for row in rows if uses[row["audio"]] > 1 and _has_times(row)]
 
 
 def _has_times(row: Row) -> bool:

@@ -32,7 +32,7 @@ def single(number: float) -> float:
     A bound of a clamp must be rounded like a parameter that starts on it: 0.01 in single
     precision lies below 0.01 in double precision, and would be frozen.
     """
-    return torch.tensor(number, dtype=torch.float32).item()
+    return torch.tensor(number, dtype=torch.float32, device="cpu").item()
 
 
 def straight_through(parameter: Tensor, value: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 from rich.console import Console, RenderableType
 
-from sercli.reporting.formats.csv_json import as_csv, as_json
+from sercli.reporting.formats.csv_json import as_csv, as_json, as_json_lines
 from sercli.reporting.formats.latex import as_latex
 from sercli.reporting.formats.markdown import as_markdown
 from sercli.reporting.formats.terminal import as_terminal
@@ -27,6 +27,7 @@ FORMATS: Mapping[str, Callable[[View], str | RenderableType]] = {
     "latex": lambda view: as_latex(view.tables),
     "csv": as_csv,
     "json": as_json,
+    "jsonl": as_json_lines,
 }
 """Name on the command line → function. The HTML page is made by
 `sercli.reporting.formats.html.document`."""

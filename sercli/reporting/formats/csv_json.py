@@ -29,6 +29,12 @@ def as_json(view: View) -> str:
     return json.dumps(_plain(view.data), indent=2, ensure_ascii=False, allow_nan=False)
 
 
+def as_json_lines(view: View) -> str:
+    """Return each line of the view as a JSON document on a line of its own."""
+    lines = (_plain(line) for line in _lines(view))
+    return "".join(f"{json.dumps(x, ensure_ascii=False, allow_nan=False)}\n" for x in lines)
+
+
 def as_csv(view: View) -> str:
     """Return the lines of the view.
 

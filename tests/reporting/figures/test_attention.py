@@ -143,5 +143,5 @@ def test_a_model_without_attention_is_refused(run: Record, toy: Data) -> None:
 def test_weights_of_another_model_are_no_traceback(
     run: Record, toy_config: Callable[..., Config], toy: Data
 ) -> None:
-    with pytest.raises(SercliError, match="cannot be read"):
+    with pytest.raises(SercliError, match="does not fit its model"):
         attention_for(run, toy_config("model.hidden=5"), toy, TESTED)

@@ -1,0 +1,185 @@
+"""The model card of an exported model, in the form of the Hugging Face Hub."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from sercli.features.sets import BUILDERS
+from sercli.inference.source import Source
+
+_OPENSMILE = (
+    "openSMILE computes the features. Its licence (audEERING) allows research, teaching and "
+    "personal use. Its use in a product, also indirectly by a model of its features, needs a "
+    "commercial licence."
+)
+_KALDI = "kaldi-native-fbank computes the features (Apache License 2.0)."
+
+_CORPORA = {
+    "nemo": "CC BY-NC-SA 4.0",
+    "crema_d": "Open Database License 1.0",
+    "ravdess": "CC BY-NC-SA 4.0",
+    "tess": "CC BY-NC-ND 4.0",
+    "iemocap": "an agreement with the University of Southern California, for academic research",
+    "msp_improv": "an agreement with the MSP lab, for academic research",
+    "msp_podcast": "an agreement with the MSP lab, for academic research",
+}
+"""Corpus → its licence, by its publishers."""
+
+_ESCAPES = str.maketrans({"<": "&lt;", "|": "\\|", "*": "\\*", "`": "\\`", "_": "\\_", "\n": " "})
+
+
+def model_card(source: Source, name: str) -> str:
+    """Return the model card as Markdown with a YAML head.
+
+    Args:
+        source: The model.
+        name: Its name: that of the folder.
+    """
+    head = yaml.safe_dump(_head(source, name), sort_keys=False, allow_unicode=True)
+    parts = [
+        f"# {_text(name)}",
+        _summary(source),
+        _use(name),
+        f"## Data and protocol\n\n{_text(source.summary['card']['paragraph'])}",
+        f"## Results\n\n{_results(source)}",
+        _intended(),
+        f"## Limits\n\n{_limits(source)}",
+        f"## Licences\n\n{_licences(source)}",
+    ]
+    return f"---\n{head}---\n\n" + "\n\n".join(parts) + "\n"
+
+
+def _head(source: Source, name: str) -> dict[str, Any]:
+    card, metrics = source.summary["card"], source.summary["metrics"]
+    figures = [
+        {"type": kind, "name": label, "value": round(100 * metrics[key], 2)}
+        for kind, label, key in (("recall", "UA", "ua"), ("accuracy", "WA", "wa"))
+        if key in metrics
+    ]
+    results = {
+        "task": {"type": "audio-classification", "name": "Speech emotion recognition"},
+        "dataset": {"type": card["dataset"], "name": card["dataset"]},
+        "metrics": figures,
+    }
+    return {
+        "library_name": "sercli",
+        "pipeline_tag": "audio-classification",
+        "tags": ["speech-emotion-recognition", source.config.model["name"]],
+        "license": "other",
+        "model-index": [{"name": name, "results": [results] if figures else []}],
+    }
+
+
+def _summary(source: Source) -> str:
+    config, card = source.config, source.summary["card"]
+    networks = len(source.members)
+    several = (
+        f"The probabilities of {networks} networks (folds × seeds) are averaged."
+        if networks > 1
+        else f"One network: fold {_text(source.members[0].fold)}, seed {source.members[0].seed}."
+    )
+    speech = " SYNTHETIC speech, of no use outside of tests:" if card["synthetic"] else ""
+    return (
+        f"{speech}Recognises {', '.join(map(_text, source.classes))} in speech: "
+        f"{_text(config.model['name'])} with {_text(config.cell['name'])} and "
+        f"{_text(config.activation['name'])}, on {len(source.columns)} features of "
+        f"{_text(card['features'])}. {several} Trained by sercli as run `{source.name}`."
+    )
+
+
+def _use(name: str) -> str:
+    return (
+        "## Use\n\n"
+        f"```sh\nsercli predict {name} recording.wav\n```\n\n```python\nimport sercli\n\n"
+        f'sercli.load("{name}").predict(["recording.wav"])\n```'
+    )
+
+
+def _results(source: Source) -> str:
+    metrics = source.summary["metrics"]
+    if "ua" not in metrics:
+        return (
+            "The run is a trial of a search, whose test results are sealed. "
+            f"UA on dev, on which it was selected: {_percent(metrics.get('dev_ua'))} %."
+        )
+    rows = [
+        ("UA", metrics["ua"], metrics.get("ua_ci")),
+        ("WA", metrics["wa"], metrics.get("wa_ci")),
+        *((f"recall of {_text(label)}", value, None) for label, value in _recall(metrics)),
+    ]
+    table = ["| test | % | 95 % CI |", "| --- | ---: | ---: |"]
+    table += [f"| {label} | {_percent(value)} | {_interval(ci)} |" for label, value, ci in rows]
+    networks = (
+        "of one network" if len(source.folds) == 1 else "of networks, each tested on its fold"
+    )
+    note = (
+        f"The figures are those {networks}, pooled over {metrics['n']} utterances. "
+        "Intervals: bootstrap over speakers and seeds."
+    )
+    if len(source.members) > 1 and len(source.folds) > 1:
+        note += (
+            " The mean of the networks of all folds has no test figure: every utterance of the "
+            "corpus trained some of them."
+        )
+    return "\n".join([*table, "", note])
+
+
+def _recall(metrics: Mapping[str, Any]) -> list[tuple[str, float]]:
+    return list(metrics.get("recall", {}).items())
+
+
+def _intended() -> str:
+    return (
+        "## Intended use\n\nResearch on the recognition of emotion in speech, and its "
+        "teaching. Not for decisions about people. In the European Union, Regulation (EU) "
+        "2024/1689, Article 5(1)(f), prohibits systems that infer emotions at work and in "
+        "education, except for medical or safety reasons."
+    )
+
+
+def _limits(source: Source) -> str:
+    card, features = source.summary["card"], source.config.features
+    limits = [
+        f"It knows the speakers, language and recording conditions of {_text(card['dataset'])}; "
+        "on other speech it is usually worse.",
+        f"It always answers with one of {len(source.classes)} classes. Its probabilities are not "
+        "calibrated.",
+    ]
+    if features.normalise == "speaker":
+        limits.append(
+            "It was trained and tested with features normalised per speaker, test speakers "
+            "included. A single recording of an unknown speaker is recognised worse."
+        )
+    if features.level != "functionals":
+        seconds = features.max_frames / 100
+        limits.append(f"It reads the first {seconds:g} s of a recording.")
+    limits += [_text(f"{caveat}.") for caveat in card.get("caveats", ())]
+    return "\n".join(f"- {limit}" for limit in limits)
+
+
+def _licences(source: Source) -> str:
+    corpus = source.summary["card"]["dataset"]
+    known = _CORPORA.get(corpus.removesuffix("_full"))
+    kaldi = source.config.features.name in BUILDERS
+    lines = [
+        f"Corpus {_text(corpus)}: {known}." if known else f"Corpus {_text(corpus)}: see its terms.",
+        _KALDI if kaldi else _OPENSMILE,
+        "sercli: MIT.",
+        "A model may be shared only as far as all of these allow.",
+    ]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _percent(fraction: float | None) -> str:
+    return "–" if fraction is None else f"{100 * fraction:.1f}"
+
+
+def _interval(bounds: Sequence[float] | None) -> str:
+    return "–" if bounds is None else "–".join(f"{100 * bound:.1f}" for bound in bounds)
+
+
+def _text(text: str) -> str:
+    return text.translate(_ESCAPES)

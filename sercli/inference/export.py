@@ -1,0 +1,83 @@
+"""Export a trained model to a folder that holds all that it needs.
+
+    DIR/
+      README.md                   the model card
+      model.json                  format, configuration, classes, features, card, metrics
+      weights/                    one safetensors file per network
+      normalisation.safetensors   mean and deviation of the training speakers of every fold
+      features.conf               the openSMILE configuration, if it is the user's own
+
+It holds no path of the machine that trained it, and no code.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sercli import __version__
+from sercli.errors import RequestError
+from sercli.features.sets import BUILDERS
+from sercli.features.smile_config import read_configuration, write_text
+from sercli.features.smile_sets import PACKAGED
+from sercli.files import folder_written_whole
+from sercli.inference.card import model_card
+from sercli.inference.network import build_network
+from sercli.inference.source import FEATURES_FILE, FILE, Source, describe
+from sercli.results.run_record import NORMALISATION, read_record
+from sercli.results.seal import hide_sealed
+
+
+def export_model(source: Source, folder: Path) -> None:
+    """Write a model folder, whole or not at all; every network is loaded once before.
+
+    Args:
+        source: A run (`sercli.inference.source.open_source`).
+        folder: The folder to write, new or empty.
+
+    Raises:
+        RequestError: The folder holds files.
+        SercliError: The run is damaged.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RequestError(f"{folder} exists already: name a new folder, or remove it")
+    counts = _load_all(source)
+    (visible,), _ = hide_sealed([read_record(source.path)])
+    source = replace(source, summary=visible.summary)
+    with folder_written_whole(folder) as written:
+        (written / "weights").mkdir()
+        for member in source.members:
+            path = source.weights(member)
+            shutil.copyfile(path, written / "weights" / path.name)
+        if source.normalisation.is_file():
+            shutil.copyfile(source.normalisation, written / NORMALISATION)
+        if source.config.features.name not in (*PACKAGED, *BUILDERS):
+            own = Path(str(source.config.features.config)).expanduser().resolve()
+            write_text(written / FEATURES_FILE, read_configuration(own))
+        _write(written / "README.md", model_card(source, folder.name))
+        content = describe(source, counts, __version__)
+        _write(written / FILE, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        if folder.exists():
+            folder.rmdir()
+
+
+def _load_all(source: Source) -> dict[str, int]:
+    """Load each network, and return the number of values of the columns that they ask for."""
+    counts: dict[str, int] = {}
+
+    def values(column: str) -> Sequence[Any]:
+        found = source.values(column)
+        counts[column] = len(found)
+        return found
+
+    for member in source.members:
+        build_network(replace(source, values=values), member)
+    return counts
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,278 @@
+"""A trained model in memory, which classifies recordings."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch import nn
+
+from sercli.corpora.context import find_context
+from sercli.corpora.manifest import Refusal
+from sercli.errors import RequestError
+from sercli.features.load import load_features
+from sercli.features.preprocess import Statistics
+from sercli.inference.network import build_network
+from sercli.inference.normalisation import Heard, choose, describe, find_statistics, hear
+from sercli.inference.recordings import STANDARD_INPUT, Recordings, find_recordings
+from sercli.inference.source import Source
+from sercli.nn.attention import OverTime
+from sercli.nn.recurrence.backend import use_backend
+from sercli.progress import SILENT, Progress
+from sercli.training.attention_weights import recorded_weights
+from sercli.training.data import Data
+from sercli.training.device import choose_device
+from sercli.training.trainer import predict
+
+FRAME_SECONDS = 0.01
+"""Frame period of every feature set."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The classes of some recordings.
+
+    Attributes:
+        table: One row per utterance or window that could be read, in order: ``utterance``,
+            ``file``, ``start`` and ``end`` (seconds into the file), ``predicted``, the probability
+            of every class in a column ``p_<class>``, and with attention, ``attention``: the weight
+            of each time step, a list whose sum is 1.
+        refused: Files and lines that could not be used.
+        classes: The classes.
+        normalisation: The statistics that frames were normalised by, in words.
+        networks: Number of networks whose probabilities were averaged.
+        step_seconds: Duration of a time step.
+    """
+
+    table: pd.DataFrame
+    refused: tuple[Refusal, ...]
+    classes: tuple[str, ...]
+    normalisation: str
+    networks: int
+    step_seconds: float
+
+
+class TrainedModel:
+    """One trained network, or several whose probabilities are averaged.
+
+    Args:
+        source: The model on disk (`sercli.inference.source.open_source`).
+        device: ``auto``, ``cpu``, ``cuda``, …
+
+    Raises:
+        SercliError: Weights cannot be read, or are those of another model.
+        RequestError: The device is not available.
+    """
+
+    def __init__(self, source: Source, device: str = "auto") -> None:
+        self.source = source
+        self._device = choose_device(device)
+        self._networks = {
+            member: build_network(source, member).to(self._device) for member in source.members
+        }
+        self._any = next(iter(self._networks.values()))
+
+    def __repr__(self) -> str:
+        """Show the run, the number of networks and the classes."""
+        return (
+            f"TrainedModel({self.source.name}: {len(self._networks)} × "
+            f"{self.source.config.model['name']}, {', '.join(self.classes)})"
+        )
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes, in the order of their probabilities."""
+        return self.source.classes
+
+    @property
+    def has_attention(self) -> bool:
+        """True if the model weighs time steps."""
+        return any(isinstance(part, OverTime) for part in self._any.modules())
+
+    @property
+    def uses_context(self) -> bool:
+        """True if the model reads the turns before an utterance."""
+        return bool(getattr(self._any, "uses_context", False))
+
+    def predict(self, audio: str | Path | Sequence[str | Path], **options: Any) -> pd.DataFrame:
+        """Classify recordings; a warning names those that cannot be used.
+
+        Args:
+            audio: One or several of the inputs of `classify`.
+            options: Those of `classify`.
+
+        Returns:
+            The table of `Predictions`.
+        """
+        found = self.classify([audio] if isinstance(audio, str | Path) else audio, **options)
+        if found.refused:
+            lines = "; ".join(f"{each.file}: {each.reason}" for each in found.refused[:5])
+            warnings.warn(f"{len(found.refused)} recordings refused: {lines}", stacklevel=2)
+        return found.table
+
+    def classify(
+        self,
+        audio: Sequence[str | Path],
+        *,
+        normalize: str | Path | None = None,
+        segment: float | None = None,
+        dialogue: bool = False,
+        attention: bool = False,
+        workers: int = 1,
+        progress: Progress = SILENT,
+    ) -> Predictions:
+        """Classify recordings.
+
+        Args:
+            audio: Files, folders and tables (`sercli.inference.recordings.find_recordings`).
+            normalize: Statistics to normalise by (`sercli.inference.normalisation.CHOICES`) or the
+                path of reference recordings; default: ``speaker`` where every recording has one,
+                else ``training``.
+            segment: Length of the windows to classify, in seconds; None: whole utterances.
+            dialogue: Give the model the context turns, of a table with speakers and dialogues.
+            attention: Add the attention weight of every time step.
+            workers: Number of processes that extract features.
+            progress: Progress bars and notes.
+
+        Raises:
+            RequestError: An option does not fit the model or the recordings, or there are none.
+        """
+        if attention and not self.has_attention:
+            model = self.source.config.model["name"]
+            raise RequestError(f"--attention: model {model} has no attention over time")
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place)
+            found = find_recordings(audio, self.classes, folder, segment=segment, progress=progress)
+            self._check_dialogue(found, dialogue, progress)
+            wanted = None if normalize is None else str(normalize)
+            choice = choose(self.source, wanted, speakers=found.speakers)
+            heard = hear(found, self.source, folder, workers, progress)
+            self._mention_long(heard, progress)
+
+            def reference(path: str) -> Heard:
+                others = find_recordings([path], self.classes, folder, progress=progress)
+                return hear(others, self.source, folder, workers, progress)
+
+            statistics = find_statistics(self.source, choice, heard, reference)
+            context = _context(self.source, heard, dialogue)
+            table = _described(heard)
+            if not table.empty:
+                of_networks = [
+                    self._run(
+                        network, _data(self.source, heard, statistics(fold), context), attention
+                    )
+                    for fold, network in self._by_fold()
+                ]
+                table = table.join(_mean(of_networks, self.classes))
+        return Predictions(
+            table=table,
+            refused=heard.manifest.refused,
+            classes=self.classes,
+            normalisation=describe(choice),
+            networks=len(self._networks),
+            step_seconds=FRAME_SECONDS * self.source.config.features.pool,
+        )
+
+    def _by_fold(self) -> Iterator[tuple[int, nn.Module]]:
+        for member, network in self._networks.items():
+            yield member.number, network
+
+    def _run(self, network: nn.Module, data: Data, attention: bool) -> pd.DataFrame:
+        """Return probabilities, and attention weights, by utterance."""
+        config, names = self.source.config, tuple(data.manifest.table["utterance"])
+        use_backend(config.recurrence.backend)
+        given = (data, self._device, config.precision, config.trainer)
+        if not attention:
+            return predict(network, names, *given).set_index("utterance")
+        found = []
+        for name in names:  # the hooks record one example per batch
+            with recorded_weights(network) as weights:
+                row = predict(network, (name,), *given).set_index("utterance")
+            found.append(row.assign(attention=pd.Series([weights["current"]], row.index)))
+        return pd.concat(found)
+
+    def _check_dialogue(self, found: Recordings, dialogue: bool, progress: Progress) -> None:
+        model = self.source.config.model["name"]
+        if dialogue and not self.uses_context:
+            raise RequestError(f"--dialogue: model {model} reads the utterance alone")
+        if dialogue and not (found.speakers and found.dialogues):
+            raise RequestError(
+                "--dialogue needs a table of recordings with the columns 'speaker' and 'dialogue', "
+                "filled in every row"
+            )
+        if found.dialogues and self.uses_context and not dialogue:
+            progress.note(f"model {model} reads context turns: --dialogue gives it the table's")
+
+    def _mention_long(self, heard: Heard, progress: Progress) -> None:
+        features = self.source.config.features
+        most = FRAME_SECONDS * features.max_frames
+        if features.level == "functionals":
+            return
+        long = [name for name, seconds in heard.extraction.seconds.items() if seconds > most + 1]
+        if long:
+            progress.note(
+                f"{len(long)} recordings, such as {long[0]}, are longer than the {most:g} s that "
+                "the model reads; the rest is not used. Classify it with --segment SECONDS"
+            )
+
+
+def _data(
+    source: Source,
+    heard: Heard,
+    statistics: Mapping[str, Statistics] | None,
+    context: pd.DataFrame,
+) -> Data:
+    steps = load_features(
+        heard.manifest,
+        heard.extraction.keys,
+        heard.store.folder,
+        source.config.features,
+        statistics,
+    )
+    return Data(heard.manifest, steps, context, fingerprint="")
+
+
+def _context(source: Source, heard: Heard, dialogue: bool) -> pd.DataFrame:
+    context = source.config.dataset.context
+    if not dialogue:
+        context = replace(context, choose="none")
+    return find_context(heard.manifest, context)
+
+
+def _described(heard: Heard) -> pd.DataFrame:
+    """Return the first columns of the predictions, by utterance."""
+    table = heard.manifest.table
+    seconds = table["utterance"].map(heard.extraction.seconds).astype("float64")
+    start = table["audio_start"].fillna(0.0)
+    own = table["utterance"] == STANDARD_INPUT
+    described = pd.DataFrame(
+        {
+            "utterance": table["utterance"],
+            "file": table["audio"].mask(own, STANDARD_INPUT),
+            "start": start,
+            "end": start + seconds,
+        }
+    )
+    return described.set_index("utterance", drop=False).rename_axis(None)
+
+
+def _mean(of_networks: Sequence[pd.DataFrame], classes: Sequence[str]) -> pd.DataFrame:
+    """Average the probabilities of several networks, and their attention weights."""
+    first, columns = of_networks[0], [f"p_{name}" for name in classes]
+    in_order = [found.loc[first.index] for found in of_networks]
+    means = np.mean([found[columns].to_numpy() for found in in_order], axis=0)
+    predicted = np.array(classes, dtype=object)[means.argmax(axis=1)]
+    table = pd.DataFrame(means, columns=columns, index=first.index)
+    table.insert(0, "predicted", predicted)
+    if "attention" in first:
+        table["attention"] = [
+            np.mean(weights, axis=0).tolist()
+            for weights in zip(*(found["attention"] for found in in_order), strict=True)
+        ]
+    return table

@@ -1,0 +1,58 @@
+"""Build the networks of a trained model and load their weights."""
+
+from __future__ import annotations
+
+from math import prod
+
+import torch
+from torch import nn
+
+from sercli.config.keys import flatten
+from sercli.errors import SercliError
+from sercli.inference.source import Member, Source
+from sercli.results.weights import Shapes, check_shapes, read_shapes
+from sercli.training.validate import new_model_for
+from sercli.training.weights import load_weights, weight_shapes
+
+
+def build_network(source: Source, member: Member) -> nn.Module:
+    """Build one network of a model, with its weights, in evaluation mode.
+
+    Its shapes are compared with those of the file before memory is allocated.
+
+    Raises:
+        SercliError: The weights cannot be read, or are those of another model.
+        RequestError: A part or a setting of the configuration is unknown.
+    """
+    path = source.weights(member)
+    found = read_shapes(path)
+    _check_settings(source, found)
+    with torch.device("meta"):  # shapes without memory
+        check_shapes(found, weight_shapes(_build(source)), path)
+    network = _build(source)
+    load_weights(network, path)
+    return network.eval()
+
+
+def _build(source: Source) -> nn.Module:
+    return new_model_for(
+        source.config,
+        corpus=source.config.dataset.name,
+        inputs=len(source.columns),
+        classes=len(source.classes),
+        values=source.values,
+    )
+
+
+def _check_settings(source: Source, found: Shapes) -> None:
+    """Refuse sizes that the file is too small for: even to list their shapes could take hours."""
+    numbers = sum(prod(shape) for _, shape in found.values())
+    config = source.config
+    nodes = {"model": config.model, "cell": config.cell, "activation": config.activation}
+    for key, value in flatten(nodes, lists=True).items():
+        largest = len(found) if key == "cell.layers" else numbers
+        if isinstance(value, int) and not isinstance(value, bool) and value > largest:
+            raise SercliError(
+                f"{source.path}: {key}={value} does not fit its weights, which are {numbers} "
+                f"numbers in {len(found)} tensors"
+            )

@@ -1,0 +1,197 @@
+"""Find the recordings to classify, and cut long ones into windows."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sercli.corpora.audio_files import find_audio
+from sercli.corpora.manifest import Manifest, Refusal, Row, build_manifest
+from sercli.corpora.readers.manifest import is_table, read_unlabelled
+from sercli.errors import RequestError
+from sercli.features.audio import AudioError, check_file, expected_seconds, load_audio
+from sercli.progress import SILENT, Progress
+
+STANDARD_INPUT = "-"
+
+NO_SPEAKER = "?"
+"""The speaker of recordings without one."""
+
+_DATASET = "recordings"
+_UNLABELLED = "?"
+
+_SHORTEST = 0.5
+"""Seconds of a last window below which it is part of the window before (our choice)."""
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """Recordings to classify.
+
+    Attributes:
+        manifest: One row per utterance or window, all of them targets.
+        speakers: True if every recording has a speaker.
+        dialogues: True if every recording has a dialogue.
+    """
+
+    manifest: Manifest
+    speakers: bool
+    dialogues: bool
+
+
+def find_recordings(
+    audio: Sequence[str | Path],
+    classes: Sequence[str],
+    temporary: Path,
+    *,
+    segment: float | None = None,
+    progress: Progress = SILENT,
+) -> Recordings:
+    """Find the recordings that are named.
+
+    Args:
+        audio: Audio files, folders (all audio below them) and tables of recordings
+            (`sercli.corpora.readers.manifest.read_unlabelled`). A file that is named twice counts
+            once. ``-`` is standard input: one audio file, or the paths of several, one per line.
+        classes: The classes, for the manifest.
+        temporary: Folder for the audio of standard input.
+        segment: Length of the windows that recordings are cut into, in seconds; None: whole.
+        progress: Notes about tables.
+
+    Raises:
+        RequestError: A folder holds no audio, a table cannot be read, or nothing can be used.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import soundfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     soundfile.write(f"{folder}/a.wav", np.zeros(16000 * 25), 16000)
+    ...     found = find_recordings([folder], ["anger", "neutral"], Path(folder), segment=10.0)
+    >>> found.manifest.table["audio_start"].tolist()
+    [0.0, 10.0, 20.0]
+    """
+    refused: list[Refusal] = []
+    rows: list[Row] = []
+    for name in audio:
+        if str(name) == STANDARD_INPUT:
+            rows += _read_standard_input(temporary, refused, progress)
+        else:
+            rows += _rows(Path(name), refused, progress)
+    if not rows and not refused:
+        raise RequestError(f"no recording in {', '.join(map(str, audio)) or 'nothing'}")
+    speakers = all(row.get("speaker") for row in rows)
+    dialogues = all(row.get("dialogue") for row in rows)
+    for row in rows:
+        row["emotion"] = _UNLABELLED
+        row["speaker"] = row.get("speaker") or NO_SPEAKER
+    if segment is not None:
+        if not segment >= _SHORTEST:
+            raise RequestError(f"a segment must be {_SHORTEST:g} s or longer, not {segment:g} s")
+        rows = [window for row in rows for window in _windows(row, segment)]
+    unique = {row["utterance"]: row for row in reversed(rows)}
+    manifest = build_manifest(
+        _DATASET, reversed(unique.values()), {_UNLABELLED: _UNLABELLED}, refused
+    )
+    return Recordings(replace(manifest, classes=tuple(classes)), speakers, dialogues)
+
+
+def _rows(path: Path, refused: list[Refusal], progress: Progress) -> Iterator[Row]:
+    if path.is_dir():
+        found = find_audio(path, refused)
+        if not found:
+            raise RequestError(f"{path}: holds no audio (.wav, .flac, .mp3, .ogg, …)")
+        yield from (_whole(file) for file in found)
+    elif is_table(path):
+        rows, lines = read_unlabelled(path, progress)
+        refused += lines
+        yield from map(_named, rows)
+    elif not _is_text(path):
+        refused.append(Refusal(repr(str(path)), "its name is not UTF-8; rename it"))
+    else:
+        yield _whole(path)
+
+
+def _whole(file: Path, name: str | None = None) -> Row:
+    return {"utterance": name or str(file), "audio": str(file)}
+
+
+def _read_standard_input(
+    temporary: Path, refused: list[Refusal], progress: Progress
+) -> Iterator[Row]:
+    """Read standard input: an audio file, or a list of paths."""
+    file = temporary / "standard-input"
+    with file.open("wb") as copy:
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+    with file.open("rb") as copy:
+        begin = copy.read(_SNIFFED)
+    if begin and b"\0" not in begin and _decodes(begin):
+        for line in file.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+            if line.strip():
+                yield from _rows(Path(line.strip()), refused, progress)
+    else:
+        yield _whole(file, STANDARD_INPUT)
+
+
+_SNIFFED = 4096
+"""First bytes of standard input that tell a list of paths from audio."""
+
+
+def _decodes(begin: bytes) -> bool:
+    """Return True for UTF-8, of which the last letter may be cut off."""
+    return len(begin) - len(begin.decode("utf-8", errors="ignore").encode()) < 4
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _named(row: Row) -> Row:
+    """Name an utterance that its table does not name, after its file and its time."""
+    if row.get("utterance"):
+        return row
+    start, end = row.get("audio_start"), row.get("audio_end")
+    part = "" if start is None and end is None else f" {_time(start)}–{_time(end)}"
+    return row | {"utterance": f"{row['audio']}{part}"}
+
+
+def _windows(row: Row, length: float) -> Iterator[Row]:
+    """Cut an utterance into windows; one whose length is unknown is left whole, to be refused."""
+    begin, end = row.get("audio_start") or 0.0, row.get("audio_end")
+    end = _seconds(row["audio"]) if end is None else end
+    windows = max(1, math.ceil(round((end - begin) / length, 6)))
+    if windows > 1 and end - begin - (windows - 1) * length < _SHORTEST:
+        windows -= 1
+    if not end > begin:
+        yield row
+        return
+    for number in range(windows):
+        start, last = begin + number * length, number == windows - 1
+        stop = row.get("audio_end") if last else start + length
+        name = f"{row['utterance']} {_time(start)}–{_time(end if last else stop)}"
+        yield row | {"utterance": name, "audio_start": start, "audio_end": stop}
+
+
+def _seconds(audio: str) -> float:
+    """Return the duration of a file; 0 if it cannot be read."""
+    try:
+        check_file(Path(audio))
+        seconds = expected_seconds(audio, math.nan, math.nan)
+        return seconds or load_audio(Path(audio), math.nan, math.nan, _ANY_RATE)[1].seconds
+    except AudioError:
+        return 0.0
+
+
+_ANY_RATE = 8000
+"""Hz, for audio whose samples are not used."""
+
+
+def _time(seconds: float | None) -> str:
+    return "" if seconds is None else f"{round(seconds, 3):.12g} s"

@@ -1,0 +1,306 @@
+"""A trained model on disk: the record of a run, or a model folder.
+
+Both are data from others. Configurations are JSON and checked against the schema, parts are chosen
+by their registered names, paths are never read from a file, and weights are compared with the
+model before memory is allocated for either (`sercli.inference.member`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from sercli.config.check import check
+from sercli.config.run_key import result_relevant, revisions
+from sercli.config.schema import Config
+from sercli.errors import RequestError, SercliError, nearest, one_line
+from sercli.features.sets import BUILDERS, column_names
+from sercli.features.smile_sets import PACKAGED
+from sercli.results.find import find_run
+from sercli.results.run_record import NORMALISATION, Record, fold_run_name
+from sercli.validation import StrictModel, validate, validate_settings
+
+FORMAT = 1
+"""Version of the model folder; one of another version is refused by name."""
+
+FILE = "model.json"
+"""The description of a model in its folder."""
+
+FEATURES_FILE = "features.conf"
+"""The openSMILE configuration of a model with ``features=custom``."""
+
+_LARGEST = 2**24
+"""Bytes of a description above which it is not read (our choice)."""
+
+_RATES = range(1000, 384_001)
+"""Sampling rates that a model folder may ask for, Hz (our choice)."""
+
+_BANDS = 10_000
+"""The largest number among the options of a feature set in a model folder (our choice)."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One trained network of a run.
+
+    Attributes:
+        seed: Its seed.
+        fold: Name of its fold, whose test utterances it was not trained on.
+        number: Position of the fold in the run.
+    """
+
+    seed: int
+    fold: str
+    number: int
+
+    @property
+    def name(self) -> str:
+        """Name of its file of weights, without the suffix."""
+        return fold_run_name(self.seed, self.number)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A trained model on disk.
+
+    Attributes:
+        path: The record or the model folder.
+        name: Name in messages and tables: the run's key.
+        config: Its configuration.
+        classes: The classes, in the order of the outputs.
+        columns: Names of the features of a frame.
+        values: Column of the manifest → its values among the targets, for auxiliary tasks.
+        folds: Names of all folds, in order.
+        members: The chosen networks.
+        summary: The protocol card and the metrics of the run, under ``card`` and ``metrics``.
+    """
+
+    path: Path
+    name: str
+    config: Config
+    classes: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: Callable[[str], Sequence[str]]
+    folds: tuple[str, ...]
+    members: tuple[Member, ...]
+    summary: Mapping[str, Any]
+
+    @property
+    def normalisation(self) -> Path:
+        """The file with the statistics of the training speakers of each fold."""
+        return self.path / NORMALISATION
+
+    def weights(self, member: Member) -> Path:
+        """Return the file of weights of a network."""
+        return self.path / "weights" / f"{member.name}.safetensors"
+
+
+def open_source(
+    name: str, runs: Path, *, fold: str | None = None, seed: int | None = None
+) -> Source:
+    """Find a trained model.
+
+    Args:
+        name: A model folder, or a run as of `sercli.results.find.find_run`.
+        runs: The folder of the experiments.
+        fold: The networks of this fold only.
+        seed: The networks of this seed only.
+
+    Raises:
+        RequestError: There is no such model, fold or seed.
+        SercliError: The model is damaged, or of another format.
+    """
+    folder = Path(name)
+    is_folder = (folder / FILE).is_file()
+    source = _read_folder(folder) if is_folder else _read_run(find_run(name, runs))
+    return replace(source, members=_chosen(source, fold, seed))
+
+
+def _read_run(record: Record) -> Source:
+    summary = record.summary
+    config = _config(dict(summary["configuration"]), f"{record.path / 'run.json'}: configuration.")
+    if config.features.name not in (*PACKAGED, *BUILDERS):
+        own = _own_features(record.path / "config.yaml")
+        config = replace(config, features=replace(config.features, config=own))
+    try:
+        folds = tuple(json.loads((record.path / "folds.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise SercliError(
+            f"{record.path}: folds.json cannot be read: {one_line(error)}; restore it"
+        ) from error
+    lost = {where["seed"] for where in summary["diverged"]}
+    return Source(
+        path=record.path,
+        name=record.key,
+        config=config,
+        classes=tuple(summary["card"]["classes"]),
+        columns=column_names(config.features),
+        values=_values_of(record),
+        folds=folds,
+        members=_members([seed for seed in config.seeds if seed not in lost], folds),
+        summary=summary,
+    )
+
+
+class _Description(StrictModel):
+    """``model.json``."""
+
+    format: int
+    sercli: str
+    run: str
+    configuration: dict[str, Any]
+    classes: list[str]
+    columns: list[str]
+    revisions: list[str]
+    values: dict[str, int]
+    folds: list[str]
+    members: list[tuple[int, int]]
+    card: dict[str, Any]
+    metrics: dict[str, Any]
+
+
+def describe(source: Source, counts: Mapping[str, int], version: str) -> dict[str, Any]:
+    """Return the content of ``model.json`` of a model to export.
+
+    Args:
+        source: The model.
+        counts: Column of the manifest → number of its values, of those the model asked for.
+        version: The version of sercli.
+    """
+    settings = result_relevant(source.config)
+    return {
+        "format": FORMAT,
+        "sercli": version,
+        "run": source.name,
+        "configuration": settings,
+        "revisions": revisions(settings),
+        "classes": list(source.classes),
+        "columns": list(source.columns),
+        "values": dict(counts),
+        "folds": list(source.folds),
+        "members": [[member.seed, member.number] for member in source.members],
+        "card": source.summary["card"],
+        "metrics": source.summary["metrics"],
+    }
+
+
+def _read_folder(folder: Path) -> Source:
+    content = _read_description(folder / FILE)
+    config = _config(content.configuration, f"{folder / FILE}: configuration.")
+    _check_sizes(config, folder)
+    if content.revisions != revisions(result_relevant(config)):
+        raise SercliError(
+            f"{folder}: the equations of a part have changed since the model was trained "
+            f"({', '.join(content.revisions) or 'no revision'} then): train it again"
+        )
+    own = folder / FEATURES_FILE
+    if own.is_file():
+        config = replace(config, features=replace(config.features, config=str(own)))
+    columns = column_names(config.features)
+    if columns != tuple(content.columns):
+        raise SercliError(
+            f"{folder}: {config.features.name} gives other features here ({len(columns)}) than "
+            f"the model was trained with ({len(content.columns)}): another version of its library?"
+        )
+    places = [
+        (seed, number) for seed, number in content.members if 0 <= number < len(content.folds)
+    ]
+    counts = {name: n for name, n in content.values.items() if 0 <= n < _BANDS}
+    return Source(
+        path=folder,
+        name=content.run,
+        config=config,
+        classes=tuple(content.classes),
+        columns=columns,
+        values=lambda column: [""] * counts.get(column, 0),
+        folds=tuple(content.folds),
+        members=tuple(Member(seed, content.folds[number], number) for seed, number in places),
+        summary={"card": content.card, "metrics": content.metrics},
+    )
+
+
+def _read_description(path: Path) -> _Description:
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise SercliError(f"{path} is larger than {_LARGEST // 2**20} MB: not a model's")
+        content = json.loads(path.read_text(encoding="utf-8"))
+        version = content["format"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise SercliError(f"{path} cannot be read: {one_line(error)}; export it again") from error
+    if version != FORMAT:
+        raise SercliError(
+            f"{path} has model format {version!r:.20}; this sercli reads {FORMAT}: export the "
+            "model again, or use the sercli that wrote it"
+        )
+    try:
+        # tuples: JSON has lists
+        content["members"] = [tuple(member) for member in content.get("members", ())]
+        return validate(_Description, content, f"{path}: ")
+    except (RequestError, TypeError) as error:
+        raise SercliError(f"{one_line(error)}; export the model again") from error
+
+
+def _config(settings: dict[str, Any], place: str) -> Config:
+    try:
+        config = validate_settings(Config, settings, place)
+        check(config)
+    except RequestError as error:
+        raise SercliError(f"{error}; written by another version of sercli?") from error
+    return config
+
+
+def _check_sizes(config: Config, folder: Path) -> None:
+    """Refuse settings of the features that would take all memory."""
+    features = config.features
+    wrong = f"{folder / FILE}: configuration.features"
+    if features.sampling_rate not in _RATES:
+        raise SercliError(
+            f"{wrong}.sampling_rate={features.sampling_rate}: must be from {_RATES[0]} to "
+            f"{_RATES[-1]} Hz"
+        )
+    for name, value in features.options.items():
+        if not isinstance(value, int) or value > _BANDS:
+            raise SercliError(f"{wrong}.options.{name:.40}={value!r:.20}: must be at most {_BANDS}")
+
+
+def _own_features(path: Path) -> str:
+    """Return the path of the user's own openSMILE configuration, which run.json does not have."""
+    try:
+        return str(yaml.safe_load(path.read_text(encoding="utf-8"))["features"]["config"])
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise SercliError(f"{path} cannot be read: {one_line(error)}; restore it") from error
+
+
+def _values_of(record: Record) -> Callable[[str], Sequence[str]]:
+    def values(column: str) -> Sequence[str]:
+        table: pd.DataFrame = record.utterances()
+        return sorted(table[column].dropna().unique())
+
+    return values
+
+
+def _members(seeds: Sequence[int], folds: Sequence[str]) -> tuple[Member, ...]:
+    return tuple(Member(seed, fold, n) for seed in seeds for n, fold in enumerate(folds))
+
+
+def _chosen(source: Source, fold: str | None, seed: int | None) -> tuple[Member, ...]:
+    folds = dict.fromkeys(member.fold for member in source.members)
+    seeds = dict.fromkeys(str(member.seed) for member in source.members)
+    if fold is not None and fold not in folds:
+        raise RequestError(f"{source.name} has no fold '{fold}'.{nearest(fold, folds)}")
+    if seed is not None and str(seed) not in seeds:
+        raise RequestError(f"{source.name} has no seed {seed}.{nearest(str(seed), seeds)}")
+    found = tuple(
+        member
+        for member in source.members
+        if fold in (None, member.fold) and seed in (None, member.seed)
+    )
+    if not found:
+        raise SercliError(f"{source.path} has no trained network: every seed diverged")
+    return found

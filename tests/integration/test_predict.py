@@ -1,0 +1,246 @@
+"""A trained model in use: predict, export, by the real command and from Python."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from helpers.shell import InProcessShell
+from safetensors.numpy import load_file, save
+
+import sercli
+from sercli.config.compose import compose
+from sercli.corpora.read import read_corpus
+from sercli.errors import RequestError, SercliError
+from sercli.results.run_record import Record, find_records, read_record
+
+SEED = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> InProcessShell:
+    return InProcessShell(tmp_path_factory.mktemp("predict"))
+
+
+@pytest.fixture(scope="module")
+def record(shell: InProcessShell, small: list[str]) -> Record:
+    shell.ok("train", *small, "experiment=used", "trainer.steps=2")
+    (path,) = find_records(shell.folder / "runs" / "used")
+    return read_record(path)
+
+
+@pytest.fixture(scope="module")
+def folder(shell: InProcessShell, record: Record) -> Path:
+    """The exported model of one fold and one seed."""
+    shell.ok("export", "used", "model", "--fold", "Session1", "--seed", "0")
+    return shell.folder / "model"
+
+
+@pytest.fixture(scope="module")
+def session(tree: Path, record: Record, shell: InProcessShell) -> Path:
+    """A table of all turns of the session that the exported network has not seen."""
+    table = read_corpus(compose(["dataset=iemocap", f"dataset.root={tree}"]).dataset).table
+    turns = table[table["session"] == "Session1"]
+    path = shell.folder / "session.csv"
+    turns[["utterance", "audio", "speaker", "dialogue", "turn"]].to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def wav(shell: InProcessShell) -> Callable[..., Path]:
+    def write(name: str, seconds: float, rate: int = 16000, channels: int = 1) -> Path:
+        path = shell.folder / name
+        signal = 0.1 * SEED.normal(size=(round(seconds * rate), channels))
+        soundfile.write(path, np.clip(signal, -1, 1), rate)
+        return path
+
+    return write
+
+
+def held_out(record: Record) -> pd.DataFrame:
+    found = record.predictions().query("part == 'test' and selection == 'dev'")
+    return found[found["fold"] == "Session1"].set_index("utterance")
+
+
+def test_the_exported_model_predicts_as_the_record(
+    shell: InProcessShell, record: Record, folder: Path, session: Path
+) -> None:
+    page = shell.json("predict", folder, session, "--dialogue")
+    assert page["networks"] == 1
+    assert page["normalisation"].endswith("of all recordings of the speaker")
+    found = {row["utterance"]: row["p"] for row in page["predictions"]}
+    expected = held_out(record)
+    assert set(expected.index) < set(found), "context turns are classified too"
+    for label in page["classes"]:
+        got = [found[name][label] for name in expected.index]
+        assert got == pytest.approx(expected[f"p_{label}"].tolist(), abs=1e-5)
+
+
+def test_a_run_is_the_mean_of_its_networks(
+    shell: InProcessShell, record: Record, session: Path, wav: Callable[..., Path]
+) -> None:
+    file, runs = wav("noise.wav", 1), shell.folder / "runs"
+    folds = [f"Session{n}" for n in range(1, 6)]
+    each = [sercli.load("used", runs=runs, fold=fold).predict(file) for fold in folds]
+    whole = sercli.load("used", runs=runs).predict([file])
+    columns = [name for name in whole if str(name).startswith("p_")]
+    mean = np.mean([table[columns].to_numpy() for table in each], axis=0)
+    np.testing.assert_allclose(whole[columns].to_numpy(), mean, atol=1e-6)
+    table = sercli.read_runs("used", runs=runs, by="fold")
+    assert table["fold"].tolist() == folds
+    assert table["activation.name"].eq("arelu").all()
+    assert "used" not in repr(sercli.load("used", runs=runs))
+
+
+def test_long_recordings_are_cut_and_attention_is_added(
+    shell: InProcessShell, folder: Path, wav: Callable[..., Path]
+) -> None:
+    file = wav("long.wav", 6.2, rate=44100, channels=8)
+    args = ("predict", folder, file, "--segment", "3", "--attention")
+    lines = [json.loads(line) for line in shell.ok(*args, "--format", "jsonl").splitlines()]
+    assert [(row["start"], round(row["end"], 6)) for row in lines] == [(0, 3), (3, 6.2)]
+    assert all(sum(row["attention"]) == pytest.approx(1, abs=1e-5) for row in lines)
+    assert all(sum(row["p"].values()) == pytest.approx(1, abs=1e-5) for row in lines)
+
+
+def test_a_file_is_normalised_as_asked(
+    shell: InProcessShell, folder: Path, wav: Callable[..., Path]
+) -> None:
+    file, other = wav("one.wav", 1), wav("other.wav", 1)
+    model = sercli.load(folder)
+    columns = [f"p_{name}" for name in model.classes]
+
+    def probabilities(**options: Any) -> list[float]:
+        row = model.predict([file], **options)[columns]
+        return [float(value) for value in row.iloc[0]]
+
+    own = probabilities(normalize="file")
+    assert probabilities(normalize=file) == pytest.approx(own, abs=1e-6)
+    assert probabilities(normalize="speaker") == pytest.approx(own, abs=1e-6)
+    assert probabilities() == probabilities(normalize="training") != own
+    assert probabilities(normalize=other) != own
+
+
+def test_bad_recordings_are_refused_one_by_one(
+    shell: InProcessShell, folder: Path, wav: Callable[..., Path]
+) -> None:
+    good = wav("good.wav", 1)
+    text = shell.folder / "text.wav"
+    text.write_text("no audio")
+    soundfile.write(shell.folder / "silence.wav", np.zeros(16000), 16000)
+    files = [text, shell.folder / "missing.wav", wav("short.wav", 0.05), good]
+    done = shell("predict", folder, *files, shell.folder / "silence.wav", "--format", "json")
+    page = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert [row["file"] for row in page["predictions"]] == [str(good)]
+    assert len(page["refused"]) == len(done.stderr.splitlines()) == 4
+    empty = shell.folder / "empty"
+    empty.mkdir()
+    assert "holds no audio" in shell.refused("predict", folder, empty)
+    assert "--dialogue needs" in shell.refused("predict", folder, good, "--dialogue")
+    assert "Did you mean 'Session2'" in shell.refused("predict", "used", good, "--fold", "session2")
+    with pytest.warns(UserWarning, match="1 recordings refused"):
+        assert sercli.load(folder).predict([good, text])["file"].tolist() == [str(good)]
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_standard_input_is_audio_or_a_list_of_paths(
+    shell: InProcessShell,
+    folder: Path,
+    wav: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    listed: bool,
+) -> None:
+    file = wav("in.wav", 1)
+    content = f"{file}\n".encode() if listed else file.read_bytes()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    (row,) = shell.json("predict", folder, "-")["predictions"]
+    assert row["file"] == (str(file) if listed else "-")
+
+
+def test_the_model_card_states_results_and_licences(folder: Path, record: Record) -> None:
+    card = (folder / "README.md").read_text()
+    assert card.startswith("---\nlibrary_name: sercli\npipeline_tag: audio-classification\n")
+    assert f"| UA | {100 * record.metrics['ua']:.1f} |" in card
+    assert "openSMILE" in card
+    assert "University of Southern California" in card
+    everything = "".join(path.read_text() for path in (folder / "README.md", folder / "model.json"))
+    assert str(record.path.parents[2]) not in everything, "no path of this machine is exported"
+
+
+def edited(folder: Path, **changes: Any) -> None:
+    content = json.loads((folder / "model.json").read_text())
+    for key, value in changes.items():
+        node = content
+        *parents, last = key.split("__")
+        for parent in parents:
+            node = node[parent]
+        node[last] = value
+    (folder / "model.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"format": 2}, "has model format 2; this sercli reads 1"),
+        ({"configuration__model__hidden": 10**9}, "model.hidden=1000000000 does not fit"),
+        ({"configuration__cell__layers": 10**9}, "cell.layers=1000000000 does not fit"),
+        ({"configuration__model__head": 32}, "does not fit its model"),
+        ({"configuration__activation__name": "os.system"}, "unknown activation 'os.system'"),
+        ({"configuration__features__sampling_rate": 10**9}, "must be from 1000 to 384000 Hz"),
+        ({"configuration__features__options": {"bands": 10**9}}, "must be at most 10000"),
+        ({"configuration__features__pool": "5"}, "features.pool must be a whole number"),
+        ({"configuration__surprise": 1}, "unknown key 'configuration.surprise'"),
+        ({"members": [[0, 7]]}, "no trained network"),
+        ({"revisions": ["gru 9"]}, "have changed since the model was trained (gru 9 then)"),
+        ({"classes": "anger"}, "classes must be a list"),
+        ({"columns": ["F0"]}, "gives other features here"),
+    ],
+)
+def test_a_model_of_another_make_is_refused_in_one_line(
+    folder: Path, tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
+    copy = shutil.copytree(folder, tmp_path / "model")
+    edited(copy, **changes)
+    with pytest.raises(SercliError) as refusal:
+        sercli.load(copy)
+    assert reason in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_damaged_weights_are_refused(folder: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(folder, tmp_path / "model")
+    (path,) = (copy / "weights").iterdir()
+    tensors = load_file(path)
+    name = next(iter(tensors))
+    huge = b'{"a":{"dtype":"F32","shape":[4294967295,4294967295],"data_offsets":[0,4]}}'
+    contents = {
+        "cannot be read": path.read_bytes()[:-1],
+        "Error while deserializing header": (2**62).to_bytes(8, "little") + b"{}",
+        "cannot be read: Error": len(huge).to_bytes(8, "little") + huge + bytes(4),
+        f"'{name}' is F64": save({**tensors, name: tensors[name].astype("float64")}),
+        "has a tensor 'more'": save({**tensors, "more": np.zeros(1)}),
+        "has no tensor": save({key: value for key, value in tensors.items() if key != name}),
+    }
+    for reason, content in contents.items():
+        path.write_bytes(content)
+        with pytest.raises(SercliError, match=reason):
+            sercli.load(copy)
+    path.unlink()
+    with pytest.raises(SercliError, match="cannot be read"):
+        sercli.load(copy)
+
+
+def test_export_overwrites_nothing(shell: InProcessShell, folder: Path) -> None:
+    assert "exists already" in shell.refused("export", "used", folder)
+    with pytest.raises(RequestError, match="no experiment or run 'nothing'"):
+        sercli.load("nothing", runs=shell.folder / "runs")
