@@ -25,7 +25,7 @@ class Revision:
     Attributes:
         name: Its name in the key: the part and a number.
         settings: The settings of the runs that it changes, by their dotted keys.
-        change: What has changed, a clause for messages.
+        change: The change, a clause for messages.
     """
 
     name: str

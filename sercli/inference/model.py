@@ -105,7 +105,7 @@ class TrainedModel:
 
         Args:
             audio: One or several of the inputs of `classify`.
-            options: Those of `classify`.
+            options: The options of `classify`.
 
         Returns:
             The table of `Predictions`.

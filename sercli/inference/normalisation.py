@@ -39,7 +39,7 @@ class Heard:
     """Recordings with their frames.
 
     Attributes:
-        manifest: Those that could be read.
+        manifest: The recordings that could be read.
         extraction: The extraction of all.
         store: The feature store with their frames.
     """
