@@ -11,7 +11,6 @@ import hashlib
 import io
 import math
 import stat
-import struct
 from pathlib import Path
 
 import audiofile
@@ -19,6 +18,7 @@ import audresample
 import numpy as np
 
 from sercli.corpora.audio_stats import AudioFacts
+from sercli.features.completeness import LIBSNDFILE, truncation
 
 SHORTEST = 0.06
 """Seconds of the longest analysis frame (F0 in iaan45); shorter audio has no frame."""
@@ -31,27 +31,8 @@ _KNOWN_SUFFIXES = frozenset({".flac", ".mp3", ".ogg", ".wav"})
 
 _LFS_POINTER = b"version https://git-lfs"
 
-_UNKNOWN_SIZE = 0x7FFFF000
-"""Programs that write WAV into a pipe do not know its size yet, and give one from here up."""
-
-
 _CANCELLED = 0.01
 """RMS of the mean relative to the channels' own below which they cancel: −40 dB (our choice)."""
-
-_CHUNKS = {
-    b"RIFF": ("<4sI", 12, b"data"),
-    b"RIFX": (">4sI", 12, b"data"),
-    b"RF64": ("<4sI", 12, b"data"),
-    b"FORM": (">4sI", 12, b"SSND"),
-    b"caff": (">4sq", 8, b"data"),
-    b"riff": ("<16sQ", 40, b"data"),
-}
-"""First bytes of a format of chunks (WAV, AIFF, CAF, Wave64) → header of a chunk, position of the
-first one, beginning of the name of the one with the audio."""
-
-_LIBSNDFILE = (*_CHUNKS, b"OggS", b"fLaC", b".snd")
-"""First bytes of formats that need no ffmpeg."""
-
 
 class AudioError(Exception):
     """The audio cannot be used; the message is the reason."""
@@ -169,7 +150,7 @@ def _decode(path: Path, start: float, end: float) -> tuple[np.ndarray, int]:
         channels, rate = _read_part(path, offset, duration)
     except FileNotFoundError:  # of a program, not of the audio: check_file has opened that
         with path.open("rb") as file:
-            if file.read(4) in _LIBSNDFILE:
+            if file.read(4) in LIBSNDFILE:
                 raise AudioError("not audio, or damaged: libsndfile cannot decode it") from None
         raise AudioError(f"{path.suffix or 'this format'} is read by ffmpeg only") from None
     except MemoryError:
@@ -218,48 +199,8 @@ def _check_complete(path: Path, start: float, end: float, seconds: float) -> Non
         if seconds < expected - SHORTEST:  # our tolerance for labels that round upwards
             raise AudioError(f"the segment ends {expected - seconds:.2f} s after the audio")
         return
-    present, expected = _audio_bytes(path)
-    if present < expected and seconds * (expected - present) >= SHORTEST * present:
-        raise AudioError(f"truncated: {present} of {expected} bytes of audio are there")
-
-
-def _audio_bytes(path: Path) -> tuple[int, int]:
-    """Compare a file with its header, because libsndfile reads a truncated one without error.
-
-    Returns:
-        Bytes of audio in the file and by its header; (0, 0) for formats without such a header.
-    """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        magic = file.read(4)
-        if magic == b".snd" and len(header := file.read(8)) == 8:
-            begin, length = struct.unpack(">II", header)
-            return _known_bytes(size - begin, length)
-        layout, position, wanted = _CHUNKS.get(magic, ("", 0, b""))
-        length_64 = _UNKNOWN_SIZE
-        while layout:
-            file.seek(position)
-            if len(header := file.read(struct.calcsize(layout))) < struct.calcsize(layout):
-                break
-            name, length = struct.unpack(layout, header)
-            if magic == b"riff":  # Wave64 counts the header of the chunk too, and pads to 8
-                length -= len(header)
-            if name.startswith(wanted):
-                is_64 = magic == b"RF64" and length == 0xFFFFFFFF
-                return _known_bytes(size - file.tell(), length_64 if is_64 else length)
-            if name == b"ds64":
-                length_64 = struct.unpack("<Q", file.read(16)[8:].ljust(8, b"\0"))[0]
-            if length < 0:
-                break
-            padding = {b"caff": 1, b"riff": 8}.get(magic, 2)
-            position += len(header) + length + -length % padding
-    return 0, 0
-
-
-def _known_bytes(present: int, length: int) -> tuple[int, int]:
-    if length < 0 or _UNKNOWN_SIZE <= length < 2**32:
-        return max(present, 0), max(present, 0)
-    return min(present, length), length
+    if reason := truncation(path, seconds, SHORTEST):
+        raise AudioError(reason)
 
 
 def _check_samples(channels: np.ndarray, rate: int) -> None:
