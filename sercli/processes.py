@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
@@ -41,6 +42,31 @@ def available_cores() -> int:
     except (OSError, ValueError):  # no container, or one without a quota: "max"
         return seen
     return max(1, min(seen, used // period))
+
+
+def possible_workers(workers: int, note: Callable[[str], None] = lambda text: None) -> int:
+    """Return ``workers``, or 1 on a machine whose processes cannot share a lock.
+
+    Args:
+        workers: Number of processes wanted.
+        note: Called with the reason if there can be only one.
+    """
+    if workers > 1 and not _can_share_locks():
+        note(
+            "one process instead of several: this machine has no shared memory; mount /dev/shm "
+            "(docker run --shm-size=1g)"
+        )
+        return 1
+    return workers
+
+
+@cache
+def _can_share_locks() -> bool:
+    try:
+        multiprocessing.get_context("spawn").Lock()
+    except (OSError, ImportError):  # /dev/shm is missing or cannot be written; no semaphores
+        return False
+    return True
 
 
 def worker_pool(

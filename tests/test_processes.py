@@ -13,7 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from sercli.processes import available_cores, start_worker, stop_workers, worker_pool
+from sercli.processes import (
+    _can_share_locks,
+    available_cores,
+    possible_workers,
+    start_worker,
+    stop_workers,
+    worker_pool,
+)
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
@@ -228,3 +235,18 @@ def test_a_single_worker_leaves_when_its_parent_is_killed() -> None:
         parent.send_signal(signal.SIGKILL)
         parent.wait()
         assert eventually(lambda: is_gone(worker))
+
+
+def test_without_shared_memory_there_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    assert possible_workers(2) == 2
+    monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", refuse)
+    _can_share_locks.cache_clear()
+    notes: list[str] = []
+    assert possible_workers(2, notes.append) == 1
+    assert "/dev/shm" in notes[0]
+    assert possible_workers(1, notes.append) == 1
+    assert len(notes) == 1
+    _can_share_locks.cache_clear()

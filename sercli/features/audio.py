@@ -34,6 +34,7 @@ _LFS_POINTER = b"version https://git-lfs"
 _CANCELLED = 0.01
 """RMS of the mean relative to the channels' own below which they cancel: −40 dB (our choice)."""
 
+
 class AudioError(Exception):
     """The audio cannot be used; the message is the reason."""
 

@@ -18,7 +18,7 @@ from sercli.errors import SercliError
 from sercli.features.audio import AudioError, expected_seconds, load_audio
 from sercli.features.sets import Extractor, FeatureSet
 from sercli.features.store import FeatureStore
-from sercli.processes import worker_pool
+from sercli.processes import possible_workers, worker_pool
 from sercli.progress import SILENT, Progress
 
 _BATCH = 8
@@ -120,7 +120,7 @@ def run_in_pool(
     batches = _batches(random.sample(jobs, len(jobs)))
     with (
         progress.task("extracting features", total=sum(hours.values()), unit="h") as bar,
-        _worker_pool(workers, len(jobs)) as pool,
+        _worker_pool(workers, len(jobs), progress) as pool,
         closing(_completed(pool, run, batches, _AHEAD * workers)) as completed,
     ):
         for batch, result in completed:
@@ -151,8 +151,9 @@ def _completed(
 
 
 @contextmanager
-def _worker_pool(workers: int, jobs: int) -> Iterator[Executor]:
-    processes = min(workers, math.ceil(jobs / _WORTH_A_PROCESS))
+def _worker_pool(workers: int, jobs: int, progress: Progress) -> Iterator[Executor]:
+    worthwhile = min(workers, math.ceil(jobs / _WORTH_A_PROCESS))
+    processes = possible_workers(worthwhile, progress.note_once)
     # One worker is a thread: Ctrl-C in the main thread would hit openSMILE's callback into
     # Python, where it is lost, and a frame with it.
     pool = worker_pool(processes, module=__name__) if processes > 1 else ThreadPoolExecutor(1)

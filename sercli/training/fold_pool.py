@@ -24,7 +24,13 @@ import torch
 
 from sercli.config.schema import Config
 from sercli.errors import SercliError
-from sercli.processes import available_cores, stop_workers, worker_pool, worker_queue
+from sercli.processes import (
+    available_cores,
+    possible_workers,
+    stop_workers,
+    worker_pool,
+    worker_queue,
+)
 from sercli.progress import SILENT, Progress
 from sercli.results.fold_result import write_fold_result
 from sercli.results.folds import Fold
@@ -117,7 +123,8 @@ class FoldPool:
         if not jobs:
             return
         with progress.task(f"training {len(jobs)} folds × seeds, steps", total) as task:
-            if min(self._workers, len(jobs)) == 1:
+            workers = min(self._workers, len(jobs))
+            if possible_workers(workers, progress.note_once) == 1:
                 self._train_here(jobs, task.advance, finished)
             else:
                 self._train_in_workers(jobs, task.advance, finished)

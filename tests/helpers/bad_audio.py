@@ -57,6 +57,30 @@ def _truncated(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:3000])
 
 
+def _cut(subtype: str, kind: str, cut: Callable[[bytes], bytes]) -> Callable[[Path], object]:
+    """Four seconds in a compressed format, of which ``cut`` leaves a part."""
+
+    def write(path: Path) -> None:
+        _sound(voice(4), subtype=subtype, kind=kind)(path)
+        path.write_bytes(cut(path.read_bytes()))
+
+    return write
+
+
+def _half(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def _without_last_page(content: bytes) -> bytes:
+    return content[: content.rindex(b"OggS")]
+
+
+def _tagged(path: Path) -> None:
+    """MP3 with an ID3v2 tag before it and an ID3v1 tag behind it."""
+    _sound(voice(), subtype="MPEG_LAYER_III", kind="MP3")(path)
+    path.write_bytes(b"ID3\4\0\0\0\0\1\0" + bytes(128) + path.read_bytes() + b"TAG" + bytes(125))
+
+
 def _unreadable(path: Path) -> None:
     _sound(voice())(path)
     path.chmod(0)
@@ -71,6 +95,15 @@ def _with(value: float) -> np.ndarray:
 CASES: dict[str, Case] = {
     "zero bytes": Case(_bytes(b""), "empty file"),
     "truncated RIFF": Case(_truncated, "truncated: "),
+    "truncated Ogg Vorbis": Case(_cut("VORBIS", "OGG", _half), "truncated: ", "speech.ogg"),
+    "truncated Ogg Opus": Case(_cut("OPUS", "OGG", _half), "truncated: ", "speech.opus"),
+    "Ogg without its last page": Case(
+        _cut("OPUS", "OGG", _without_last_page), "truncated, or never finished", "speech.opus"
+    ),
+    "truncated MP3": Case(_cut("MPEG_LAYER_III", "MP3", _half), "truncated: ", "speech.mp3"),
+    "truncated FLAC": Case(_cut("PCM_16", "FLAC", _half), "damaged", "speech.flac"),
+    "Ogg Vorbis": Case(_sound(voice(), subtype="VORBIS", kind="OGG"), name="speech.ogg"),
+    "MP3 with tags": Case(_tagged, name="speech.mp3"),
     "RIFF cut off in its header": Case(_bytes(b"RIFF\x24\x00"), "not audio, or damaged"),
     "Git LFS pointer": Case(
         _bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"),

@@ -40,7 +40,7 @@ from sercli.corpora.synthetic.dialogues import (
 )
 from sercli.errors import RequestError, SercliError
 from sercli.files import folder_written_whole
-from sercli.processes import worker_pool
+from sercli.processes import possible_workers, worker_pool
 from sercli.progress import SILENT, Progress, Task
 
 GENERATOR = 1
@@ -200,7 +200,7 @@ def _write_audio(root: Path, seed: int, turns: Sequence[Turn], workers: int, tas
     """Synthesise all turns, in this process or in several workers."""
     synthesise = partial(_synthesise_turns, root, seed)
     batches = [turns[first : first + _BATCH] for first in range(0, len(turns), _BATCH)]
-    if workers <= 1:
+    if possible_workers(workers) <= 1:
         for batch in batches:
             task.advance(synthesise(batch))
         return

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sercli.errors import RequestError
-from sercli.processes import stop_workers, worker_pool
+from sercli.processes import possible_workers, stop_workers, worker_pool
 from sercli.progress import SILENT, Progress
 from sercli.reporting.table import Columns, View, make_table, text_column
 from sercli.results.find import find_run_folders
@@ -89,7 +89,7 @@ def verify_runs(
 
 
 def _verified(folders: Sequence[Path], workers: int) -> Iterator[list[Fault]]:
-    if workers == 1 or len(folders) < _MANY:
+    if len(folders) < _MANY or possible_workers(workers) == 1:
         yield from map(verify_record, folders)
         return
     pool = worker_pool(workers, module=__name__)
