@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from sercli.errors import Interrupted, SercliError, one_line
+from sercli.passwords import without_passwords
 from sercli.remedies import remedy_for
 from sercli.streams import prepare_streams
 
@@ -29,6 +30,8 @@ def main() -> None:
     from sercli.cli import app
 
     words = [_with_home(word) for word in sys.argv[1:]]
+    if words[:1] == ["sweep"] and words[1:2] in (["status"], ["stop"]):
+        del words[0]  # their names before 0.1, in people's scripts
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -94,10 +97,10 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _leave(message: str, status: int, error: BaseException | None = None) -> NoReturn:
-    if error is not None and "--debug" in sys.argv:
-        traceback.print_exception(error)
     with suppress(OSError):  # standard error may be closed or full; the status tells
-        sys.stderr.write(f"sercli: {message}\n")
+        if error is not None and "--debug" in sys.argv:
+            sys.stderr.write(without_passwords("".join(traceback.format_exception(error))))
+        sys.stderr.write(f"sercli: {without_passwords(message)}\n")
     sys.exit(status)
 
 

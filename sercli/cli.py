@@ -152,6 +152,13 @@ Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the mo
 Runs = Annotated[
     Path, typer.Option(metavar="FOLDER", help="Folder of the run records (paths.runs).")
 ]
+SweepRuns = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Folder of the run records (default: the sweep's; without --storage, runs).",
+    ),
+]
 Experiment = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Name of the sweep.")]
 Storage = Annotated[
     str | None,
@@ -374,7 +381,7 @@ def sweep(
 def worker(
     experiment: Experiment,
     overrides: RunOverrides = None,
-    runs: Runs = Path("runs"),
+    runs: SweepRuns = None,
     storage: Storage = None,
     name: Annotated[
         str | None,
@@ -404,7 +411,7 @@ def worker(
 def status(
     experiment: Experiment,
     form: OutputFormat = Format.TABLE,
-    runs: Runs = Path("runs"),
+    runs: SweepRuns = None,
     storage: Storage = None,
     debug: Debug = False,
 ) -> None:
@@ -413,15 +420,15 @@ def status(
     from sercli.reporting.views.status import status_view
     from sercli.search.study.study import Study
 
-    opened = Study(experiment, runs, storage, note=Progress().note)
-    summary, trials = opened.write_summary()
+    opened = Study(experiment, runs, storage, note=Progress().note, read_only=True)
+    summary, trials = opened.summarize()
     _print(status_view(summary, trials, opened.stop_reason, opened.tracebacks()), form)
 
 
 @app.command()
 def stop(
     experiment: Experiment,
-    runs: Runs = Path("runs"),
+    runs: SweepRuns = None,
     storage: Storage = None,
     debug: Debug = False,
 ) -> None:

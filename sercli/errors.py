@@ -9,11 +9,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from sercli.passwords import without_passwords
+
 
 class SercliError(Exception):
     """The work failed or is incomplete (exit status 1)."""
 
     exit_status = 1
+
+    def __str__(self) -> str:
+        """Return the message, with the passwords of URLs hidden: it is printed, logged and kept."""
+        return without_passwords(super().__str__())
 
 
 class RequestError(SercliError):
@@ -36,7 +42,7 @@ def one_line(error: object) -> str:
     >>> one_line(ValueError("line 3:  expected a number\n  got 'x'"))
     "line 3: expected a number got 'x'"
     """
-    return " ".join(str(error).split()) or type(error).__name__
+    return without_passwords(" ".join(str(error).split())) or type(error).__name__
 
 
 def close(wrong: str, known: Iterable[str]) -> str | None:

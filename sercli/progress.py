@@ -24,6 +24,8 @@ from rich.progress import Progress as RichProgress
 from rich.progress import Task as RichTask
 from rich.text import Text
 
+from sercli.passwords import without_passwords
+
 
 @dataclass(frozen=True)
 class Task:
@@ -94,7 +96,7 @@ class Progress:
     def note(self, text: str) -> None:
         """Print one line for the user that is not a result."""
         if not self._quiet:
-            self._console.print(escape(text))
+            self._console.print(escape(without_passwords(text)))
 
     def note_once(self, text: str) -> None:
         """Print one line as `note` does, unless it was printed before."""

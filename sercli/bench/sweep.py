@@ -101,7 +101,9 @@ class IdleRunner:
 
 def run_idle_worker(options: WorkerOptions) -> int:
     """Run trials that take half a second each."""
-    return run_worker(options, lambda fold_workers, progress: IdleRunner(options.runs, 0.5))
+    assert options.runs is not None
+    runs = options.runs
+    return run_worker(options, lambda fold_workers, progress: IdleRunner(runs, 0.5))
 
 
 def bench_sweep(
@@ -118,8 +120,8 @@ def bench_sweep(
         runs = Path(folder)
         progress.note(f"planning {planned} trials")
         started = time.perf_counter()
-        plan = _grid(planned, "large")
-        study = Study("large", runs, storage, create=plan.objectives)
+        plan = _grid(planned, f"{runs.name}-large")  # a database may be measured again
+        study = Study(plan.experiment, runs, storage, create=plan.objectives)
         study.plan(plan)
         planning = time.perf_counter() - started
         claimed = min(planned, 200)
@@ -175,7 +177,7 @@ def _trials_per_hour(runs: Path, storage: str | None, workers: int) -> float:
     The time of a worker is that from its first claim to its last result, because start-up takes
     seconds however long a sweep is.
     """
-    plan = _grid(36, f"workers{workers}")
+    plan = _grid(36, f"{runs.name}-workers{workers}")
     Study(plan.experiment, runs, storage, create=plan.objectives).plan(plan)
     run_workers(
         run_idle_worker,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sercli import __version__
+from sercli.passwords import without_password
 
 _PACKAGES = (
     "torch",
@@ -65,19 +65,6 @@ def _hash_of_code() -> str:
         if path.is_file() and "__pycache__" not in path.parts:
             content.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes())
     return content.hexdigest()[:12]
-
-
-def without_password(argument: str) -> str:
-    """Leave the passwords of a URL out of an argument of a command.
-
-    A password may itself hold ``@``, so all up to the last one goes.
-
-    Example:
-        >>> without_password("--storage=postgresql://me:secret@host/studies")
-        '--storage=postgresql://me:…@host/studies'
-    """
-    argument = re.sub(r"(?s)(://[^:/@]*):.*@", r"\1:…@", argument)
-    return re.sub(r"(?i)([?&]\w*password=)[^&]*", r"\1…", argument)
 
 
 def _git_commit() -> dict[str, Any] | None:

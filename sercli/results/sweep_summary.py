@@ -54,6 +54,9 @@ class SweepSummary:
             ``how``.
         shown: Keys of the winners whose test results were shown.
         code: Version, commit and hash of the code that planned the trials.
+        study: Id of the study, the same in its storage (`sercli.search.study.owner`).
+        user: Name of the user who planned it first.
+        storage: URL of the storage without its password; empty: ``study.db`` in the folder.
     """
 
     experiment: str
@@ -70,6 +73,9 @@ class SweepSummary:
     opened: Sequence[Mapping[str, str]] = ()
     shown: Sequence[str] = ()
     code: Mapping[str, Any] = field(default_factory=dict)
+    study: str = ""
+    user: str = ""
+    storage: str = ""
     __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
 
     @property

@@ -21,6 +21,7 @@ def work(options: WorkerOptions) -> int:
     the pool still works. Every start writes a line with its process and its GPU.
     """
     (word,) = options.overrides
+    assert options.runs is not None
     log = options.runs / f"{options.name}"
     with log.open("a") as file:
         file.write(f"{os.getpid()} {os.environ.get('CUDA_VISIBLE_DEVICES', '-')}\n")

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sercli.errors import RequestError, one_line
+from sercli.passwords import without_password
 from sercli.reporting.export.run_export import RunExport, not_installed, run_export
-from sercli.results.environment import without_password
 from sercli.results.run_record import Record
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from sercli.errors import RequestError
 from sercli.search.plan.plan import GRID
 from sercli.search.plan.space import Space
 from sercli.search.study.failures import Cause
+from sercli.search.study.owner import Owner
 from sercli.search.study.trial_queue import TrialQueue
 
 _BASE, _CAUSE = "base:", "cause:"
@@ -54,6 +55,22 @@ class StudyAttributes:
         self._name = name
         self._queue = queue
         self._bases: dict[str, str] = {}
+
+    # ---- the owner
+
+    @property
+    def owner(self) -> Owner | None:
+        """The owner; None in a study of an earlier version."""
+        stored = self._get("owner")
+        return None if stored is None else Owner(**stored)
+
+    def claim(self, owner: Owner) -> Owner:
+        """Store the owner unless the study has one, and return the stored one."""
+        return Owner(**self._queue.first_attr("owner", asdict(owner)))
+
+    def move(self, owner: Owner) -> None:
+        """Store the owner with its new runs folder."""
+        self._set("owner", asdict(owner))
 
     # ---- the plan
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sercli.errors import RequestError, SercliError
+from sercli.passwords import without_passwords
 
 MAX_ATTEMPTS = 3
 """Attempts at a trial (our choice: a chance failure rarely occurs three times in a row)."""
@@ -52,7 +53,8 @@ def cause_of(error: BaseException) -> Cause:
     >>> cause_of(ValueError("3 of 7 failed")).name == cause_of(ValueError("4 of 9 failed")).name
     True
     """
-    text = (str(error).strip().partition("\n")[0] or type(error).__name__)[:_MAX_CHARACTERS]
+    first_line = without_passwords(str(error)).strip().partition("\n")[0]
+    text = (first_line or type(error).__name__)[:_MAX_CHARACTERS]
     if isinstance(error, MemoryError) or "OutOfMemoryError" in type(error).__name__:
         text = f"{_OUT_OF_MEMORY}: {text}"
     elif not isinstance(error, SercliError):
@@ -62,7 +64,7 @@ def cause_of(error: BaseException) -> Cause:
     return Cause(
         name=hashlib.sha256(f"{pattern}{_place(error)}".encode()).hexdigest()[:8],
         text=text,
-        traceback=printed,
+        traceback=without_passwords(printed),
         final=isinstance(error, RequestError),
     )
 

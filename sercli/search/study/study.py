@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,17 @@ from optuna.trial import TrialState
 
 from sercli.config.frozen import thaw
 from sercli.config.schema import Config
-from sercli.errors import RequestError, nearest
-from sercli.results.sweep_summary import SweepSummary, write_sweep
+from sercli.errors import RequestError, SercliError, nearest
+from sercli.passwords import without_password
+from sercli.results.sweep_summary import SweepSummary, read_sweep, write_sweep
 from sercli.search.plan.plan import Plan
 from sercli.search.study.attributes import StudyAttributes
 from sercli.search.study.failures import ALIKE, MAX_ATTEMPTS, WORKER_KILLED, Cause
 from sercli.search.study.liveness import LivenessMonitor, Worker
 from sercli.search.study.optuna_study import OptunaStudy
+from sercli.search.study.owner import Owner, new_owner, refuse_other_folder
 from sercli.search.study.planner import plan_trials
-from sercli.search.study.storage import StorageRetry, open_storage
+from sercli.search.study.storage import Access, StorageRetry, open_storage
 from sercli.search.study.summary import summarize, with_outcome
 from sercli.search.study.trial_queue import EXCLUDED, PLANNED, WORKER, ClaimedTrial, TrialQueue
 
@@ -43,42 +46,68 @@ class Study:
 
     Args:
         name: Name of the experiment.
-        runs: Folder of the experiments.
+        runs: Folder of the experiments; None: as the storage says, without a URL ``runs``.
         url: URL of the storage; None: ``study.db`` in the experiment's folder.
         note: Called with a message for the user, as when the storage stops answering.
         create: Objectives of the study, which is created if it does not exist.
+        read_only: True to write nothing at all, not even a lock.
 
     Attributes:
         name: Name of the experiment.
         folder: Folder of the experiment.
+        owner: The owner; None for a study of an earlier version.
         attributes: The attributes common to all trials.
         with_retry: Repeats a transaction until the storage answers.
 
     Raises:
-        RequestError: There is no such study, or the URL is invalid.
+        RequestError: There is no such study, its records are in another folder, or the URL is
+            invalid.
         SercliError: The storage does not answer.
     """
 
     def __init__(
         self,
         name: str,
-        runs: Path,
+        runs: Path | None,
         url: str | None = None,
         *,
         note: Callable[[str], None] = lambda text: None,
         create: Sequence[str] = (),
+        read_only: bool = False,
     ) -> None:
         self.name = name
-        self.folder = runs / name
         self.with_retry = StorageRetry(note)
-        self._note = note
-        if not create and url is None and not (self.folder / "study.db").is_file():
-            raise RequestError(_no_study(name, runs))
-        storage = open_storage(self.folder, url)
-        study_id = self.with_retry(lambda: _find(storage, name, create, runs))
+        self._note, self._url = note, url
+        here = runs or Path("runs")
+        access = Access.CREATE if create else Access.READ if read_only else Access.WRITE
+        storage = open_storage(here / name, url, access)
+        if storage is None:
+            raise RequestError(_no_study(name, here, url))
+        found = self.with_retry(lambda: _find(storage, name, create, alone=url is None))
+        if found is None:
+            raise RequestError(_no_study(name, here, url))
+        study_id, stored_name = found
         self._queue = TrialQueue(storage, study_id, self.with_retry)
         self.attributes = StudyAttributes(name, self._queue)
-        self._optuna = OptunaStudy(name, storage, self.attributes, self.with_retry)
+        self._optuna = OptunaStudy(stored_name, storage, self.attributes, self.with_retry)
+        self.owner = self._find_owner(here, create=bool(create))
+        if url is not None and self.owner is not None:
+            if runs is None:
+                here = Path(self.owner.runs)
+            else:
+                refuse_other_folder(name, self.owner, runs, planning=bool(create))
+        self.folder = here / name
+
+    def _find_owner(self, runs: Path, *, create: bool) -> Owner | None:
+        """Return the owner; planning makes one, and notes the new place of a moved folder."""
+        if not create:
+            return self.attributes.owner
+        owner = self.attributes.claim(new_owner(runs))
+        here = str(runs.resolve())
+        if owner.runs != here and not Path(owner.runs).exists() and owner.keeps(self.name, runs):
+            owner = replace(owner, runs=here)
+            self.attributes.move(owner)
+        return owner
 
     def plan(self, plan: Plan) -> None:
         """Add the trials that the study lacks of a plan, and requeue those without a result.
@@ -261,13 +290,20 @@ class Study:
         return self._queue.counts()
 
     def summarize(self) -> tuple[SweepSummary, pd.DataFrame]:
-        """Return the summary and the trials of the study (`sercli.results.sweep_summary`)."""
-        return summarize(self.name, self.attributes, self._queue.trials())
+        """Return the summary and the trials of the study (`sercli.results.sweep_summary`).
+
+        The summary has the winner once no trial is left.
+        """
+        summary, trials = summarize(self.name, self.attributes, self._queue.trials())
+        summary = with_outcome(summary, trials)
+        storage = "" if self._url is None else without_password(self._url)
+        if self.owner is not None:
+            summary = replace(summary, study=self.owner.study, user=self.owner.user)
+        return replace(summary, storage=storage), trials
 
     def write_summary(self) -> tuple[SweepSummary, pd.DataFrame]:
-        """Write the summary, with the winner once no trial is left, and the trials; return both."""
+        """Write the summary and the trials (`summarize`), and return both."""
         summary, trials = self.summarize()
-        summary = with_outcome(summary, trials)
         write_sweep(self.folder, summary, trials)
         return summary, trials
 
@@ -276,8 +312,23 @@ class Study:
         return {cause["text"]: cause["traceback"] for cause in self.attributes.causes().values()}
 
 
-def _find(storage: RDBStorage, name: str, create: Sequence[str], runs: Path) -> int:
-    """Return the id of a study, which is created for the objectives ``create``."""
+def _find(
+    storage: RDBStorage, name: str, create: Sequence[str], *, alone: bool
+) -> tuple[int, str] | None:
+    """Find a study, which is created for the objectives ``create``.
+
+    Args:
+        storage: The storage.
+        name: Name of the experiment.
+        create: Objectives of a new study.
+        alone: True if the storage is a file of this experiment: its study is then the one there,
+            whatever its name was before the folder was renamed.
+
+    Returns:
+        Its id and its name in the storage; None if there is none.
+    """
+    if alone and (there := storage.get_all_studies()):
+        return there[0]._study_id, there[0].study_name
     if create:
         directions = [
             StudyDirection.MINIMIZE if objective in _COSTS else StudyDirection.MAXIMIZE
@@ -288,12 +339,26 @@ def _find(storage: RDBStorage, name: str, create: Sequence[str], runs: Path) -> 
                 storage=storage, study_name=name, directions=directions, load_if_exists=True
             )
     try:
-        return storage.get_study_id_from_name(name)
+        return storage.get_study_id_from_name(name), name
     except KeyError:
-        raise RequestError(_no_study(name, runs)) from None
+        return None
 
 
-def _no_study(name: str, runs: Path) -> str:
+def _no_study(name: str, runs: Path, url: str | None) -> str:
+    more = f"Create one by: sercli sweep … experiment={name}"
+    if url is not None:
+        return f"no study '{name}' in --storage {without_password(url)}. {more}"
     known = [path.parent.name for path in runs.glob("*/study.db")] if runs.is_dir() else []
-    hint = nearest(name, known) if known else f" There is none in {runs}."
-    return f"no study '{name}'.{hint} Create one by: sercli sweep … experiment={name}"
+    known = [other for other in known if other != name]
+    hint = nearest(name, known) or f" There is none in {runs}."
+    summary = _summary(runs / name)
+    if summary is not None and summary.storage:
+        return f"the study of '{name}' is in a database: give --storage {summary.storage}"
+    return f"no study '{name}'.{hint} {more}"
+
+
+def _summary(folder: Path) -> SweepSummary | None:
+    try:
+        return read_sweep(folder)
+    except SercliError:
+        return None

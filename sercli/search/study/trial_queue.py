@@ -161,6 +161,18 @@ class TrialQueue:
         db.execute(insert(_STUDY_ATTRS).values(**row))
 
     @_transaction
+    def first_attr(self, db: Connection, name: str, value: Any) -> Any:
+        """Set a user attribute of the study unless it is set, and return the stored value."""
+        self._lock(db)
+        key = _STUDY_ATTRS.c.key == name
+        stored = db.scalar(select(_STUDY_ATTRS.c.value_json).where(self._of_study, key))
+        if stored is not None:
+            return json.loads(stored)
+        row = {"study_id": self._study_id, "key": name, "value_json": json.dumps(value)}
+        db.execute(insert(_STUDY_ATTRS).values(**row))
+        return value
+
+    @_transaction
     def get_attrs(self, db: Connection, prefix: str) -> dict[str, Any]:
         """Return the user attributes of the study whose names start with ``prefix``."""
         rows = select(_STUDY_ATTRS.c.key, _STUDY_ATTRS.c.value_json).where(

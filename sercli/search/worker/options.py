@@ -17,7 +17,7 @@ class WorkerOptions:
 
     Attributes:
         study: Name of the study, which is that of the experiment.
-        runs: Folder of the run records (``paths.runs``).
+        runs: Folder of the run records (``paths.runs``); None: the study's.
         storage: URL of the storage; None: ``study.db`` in the folder of the experiment.
         name: Name of the worker; None: from host and process.
         fold_workers: Processes that train the folds of a trial; None: one per core.
@@ -28,7 +28,7 @@ class WorkerOptions:
     """
 
     study: str
-    runs: Path
+    runs: Path | None
     storage: str | None = None
     name: str | None = None
     fold_workers: int | None = None

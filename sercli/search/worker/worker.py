@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property, reduce
+from pathlib import Path
 from typing import Any
 
 from sercli.config.compose import compose
@@ -81,6 +82,11 @@ def run_worker(
     progress = progress or Progress(quiet=options.quiet)
     with shutdown_on_signal(options.grace) as shutdown:
         study = Study(options.study, options.runs, options.storage, note=progress.note)
+        if not study.folder.parent.is_dir():
+            raise RequestError(
+                f"sweep '{study.name}' keeps its records in {study.folder.parent}, which this "
+                "machine does not have; give that folder's path here by --runs"
+            )
         with register_worker(study.folder, options.name) as worker:
             try:
                 with open_runner(options.fold_workers, progress) as runner:
@@ -181,7 +187,7 @@ class _WorkerLoop:
             config = self._study.configuration(trial)
             if config is None:
                 raise _InvalidProposal("by the plan")
-            config = local_config(config, self._options)
+            config = local_config(config, self._options.overrides, self._study.folder.parent)
             fingerprint = self._runner.check(config)
         except RequestError as error:
             if PLANNED in trial.attributes:
@@ -236,19 +242,20 @@ class _WorkerLoop:
         self._study.complete(trial, stored, [values[name] for name in objectives])
 
 
-def local_config(config: Config, options: WorkerOptions) -> Config:
+def local_config(config: Config, overrides: Sequence[str], runs: Path) -> Config:
     """Return a configuration with the paths and the device of this machine.
 
     Args:
         config: The configuration of a trial; it is changed.
-        options: Folder of the records and overrides of this machine.
+        overrides: Overrides of this machine.
+        runs: Folder of the run records.
     """
-    own = compose(options.overrides) if options.overrides else config
-    for override in options.overrides:
+    own = compose(overrides) if overrides else config
+    for override in overrides:
         *groups, name = override.partition("=")[0].split(".")
         holder, local = reduce(getattr, groups, config), reduce(getattr, groups, own)
         setattr(holder, name, getattr(local, name))
-    config.paths.runs = str(options.runs)
+    config.paths.runs = str(runs)
     return config
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic.util import CommandError
 from helpers.servers.postgres import Postgres, postgres
 from helpers.study_factory import ME, claim, complete, grid_study, states
 
@@ -60,6 +63,8 @@ def test_a_storage_that_stays_away_is_given_up_in_one_line(
     [
         ("no url", "--storage no url is not a database URL; expected e.g. postgresql"),
         ("nosuch://me:secret@there/x", r"nosuch://me:\*\*\*@there/x is not a database URL"),
+        ("postgresql:/me:secret@there/x", r"postgresql:/me:\*\*\*@there/x is not a database"),
+        ("postgresql://me:secret@there:port/x", "is not a database URL"),
         ("mysql+mysqldb://me@there/x", "needs the driver mysqldb: pip install 'mysqldb'"),
     ],
 )
@@ -77,6 +82,31 @@ def test_a_damaged_storage_is_refused_in_one_line(tmp_path: Path) -> None:
 
     with pytest.raises(SercliError, match=r"study.db cannot be opened: file is not a database"):
         Study("grid", tmp_path)
+
+
+def test_a_storage_of_another_optuna_is_named_with_a_way_out(tmp_path: Path) -> None:
+    grid_study(tmp_path, 1)
+    with closing(sqlite3.connect(tmp_path / "grid" / "study.db")) as db:
+        db.execute("update version_info set schema_version=11, library_version='3.6.1'")
+        db.execute("update alembic_version set version_num='v2.6.0.a'")
+        db.commit()
+
+    for options in ({}, {"read_only": True}, {"create": ("dev_ua",)}):
+        with pytest.raises(SercliError, match=r"study\.db was made by Optuna 3\.6\.1, and this is"):
+            Study("grid", tmp_path, **options)
+
+
+def test_whatever_the_database_raises_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise CommandError("no such revision\nin postgresql://me:secret@there/x")
+
+    monkeypatch.setattr("sercli.search.study.storage.RDBStorage", refuse)
+
+    with pytest.raises(SercliError, match=r"study\.db cannot be opened: CommandError: no") as e:
+        Study("grid", tmp_path, create=("dev_ua",))
+    assert "secret" not in str(e.value)
 
 
 def test_processes_may_open_a_new_study_at_the_same_moment(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sercli.passwords import without_password
 from sercli.reporting.formats.html.content import Command, Machine
 from sercli.reporting.table import value_text
-from sercli.results.environment import without_password
 from sercli.results.run_record import Record
 
 Environment = Mapping[str, Any]

@@ -19,6 +19,7 @@ import pytest
 from helpers.page_factory import make_content, make_figure, make_table
 from hypothesis import given
 
+from sercli.passwords import without_password
 from sercli.reporting.formats.html import render
 from sercli.reporting.formats.html.collect import collect
 from sercli.reporting.formats.html.content import (
@@ -31,7 +32,6 @@ from sercli.reporting.formats.html.content import (
 )
 from sercli.reporting.formats.html.render import render_page, render_table
 from sercli.reporting.table import Cell, Column, Table
-from sercli.results.environment import without_password
 from sercli.results.run_record import Record
 from sercli.results.sweep_summary import SweepSummary
 
@@ -380,6 +380,6 @@ def test_no_password_of_a_storage_reaches_a_page(password: str) -> None:
 def test_a_password_among_the_options_of_a_url_is_left_out_and_other_words_stay() -> None:
     url = "postgresql://host/db?user=me&password=secret&sslmode=require"
 
-    assert without_password(url) == "postgresql://host/db?user=me&password=…&sslmode=require"
+    assert without_password(url) == "postgresql://host/db?user=me&password=***&sslmode=require"
     for harmless in ("arelu.alpha=0.1", "sqlite:///runs/study.db", "postgresql://me@host:5432/db"):
         assert without_password(harmless) == harmless
