@@ -24,6 +24,30 @@ def check(config: Config) -> None:
         if value not in choices:
             raise RequestError(f"{key}={value} is not known.{nearest(str(value), choices)}")
     _check_protocol(config.protocol)
+    _check_learning_rate(config)
+
+
+def _check_learning_rate(config: Config) -> None:
+    """Check that optimiser, schedule and training are compatible."""
+    optim, schedule, steps = config.optim, config.schedule, config.trainer.steps
+    if optim.momentum and optim.name.startswith("adam"):
+        raise RequestError(
+            f"optim.momentum={optim.momentum:g}: {optim.name} has no such setting; "
+            "use optim=sgd or rmsprop, or optim.momentum=0"
+        )
+    if schedule.warmup > steps:
+        raise RequestError(
+            f"schedule.warmup={schedule.warmup}: must not be above trainer.steps={steps}"
+        )
+    if schedule.min_lr > optim.lr:
+        raise RequestError(
+            f"schedule.min_lr={schedule.min_lr:g}: must not be above optim.lr={optim.lr:g}"
+        )
+    if schedule.name == "plateau" and config.protocol.refit:
+        raise RequestError(
+            "schedule=plateau follows dev UA, and protocol.refit=true trains on dev; "
+            "use schedule=step or cosine"
+        )
 
 
 def _check_protocol(protocol: ProtocolConfig) -> None:
@@ -87,6 +111,12 @@ _RANGES: list[tuple[str, Callable[[Any], bool], str]] = [
     ("optim.lr", _positive, "above 0"),
     ("optim.clip_norm", _positive, "above 0, or null for no clipping"),
     ("optim.weight_decay", lambda value: value >= 0, "0 or more"),
+    ("optim.momentum", _share, "in [0, 1)"),
+    ("schedule.warmup", lambda value: value >= 0, "0 or more"),
+    ("schedule.step_size", _positive, "1 or more"),
+    ("schedule.factor", lambda value: 0 < value < 1, "between 0 and 1"),
+    ("schedule.patience", lambda value: value >= 0, "0 or more"),
+    ("schedule.min_lr", lambda value: value >= 0, "0 or more"),
     ("features.sampling_rate", _positive, "above 0"),
     ("features.max_frames", _positive, "1 or more"),
     ("features.pool", _positive, "1 or more"),
@@ -103,7 +133,8 @@ _RANGES: list[tuple[str, Callable[[Any], bool], str]] = [
 ]
 
 _CHOICES: dict[str, tuple[str, ...]] = {
-    "optim.name": ("adam",),
+    "optim.name": ("adam", "adamw", "rmsprop", "sgd"),
+    "schedule.name": ("none", "step", "cosine", "plateau"),
     "protocol.unit": ("session", "speaker"),
     "protocol.folds": ("leave_one_out", "column", "speaker_pair"),
     "protocol.column": ("split", "session", "speaker", "dialogue"),

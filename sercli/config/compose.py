@@ -48,6 +48,7 @@ GROUPS = (
     "cell",
     "activation",
     "optim",
+    "schedule",
     "trainer",
     "launcher",
 )

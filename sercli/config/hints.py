@@ -33,6 +33,8 @@ _SYNONYMS = {
     "model": "network net arch architecture system",
     "cell": "rnn rnn_type cell_type",
     "activation": "act act_fn activation_fn activation_function nonlinearity",
+    "schedule": "scheduler lr_scheduler lr_schedule sched",
+    "schedule.warmup": "warmup warm_up warmup_steps num_warmup_steps",
     "dataset": "data corpus database db",
     "dataset.root": "path data_dir data_path data_root dataset_path dataset_dir folder",
     "dataset.classes": "labels emotions target targets",

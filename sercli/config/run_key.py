@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sercli.config.keys import ARELU, flatten
-from sercli.config.schema import Config
+from sercli.config.schema import Config, ScheduleConfig
 
 KEY_LENGTH = 10
 
@@ -54,7 +54,8 @@ def result_relevant(config: Config) -> dict[str, Any]:
     of the experiment; ``arelu``, because the activation that uses it holds its values (α means
     nothing to tanh); the corpus' folder and expected counts, and the path of a custom openSMILE
     configuration, because the data fingerprint covers what was read; ``max_frames`` and ``pool``
-    of functionals, which have no frames.
+    of functionals, which have no frames; what the optimiser or the schedule does not use, so that
+    runs without a schedule have the key that they had before there were any.
     """
     settings = asdict(config)
     for name in ("experiment", "paths", "device", "recurrence", "launcher", ARELU):
@@ -65,7 +66,30 @@ def result_relevant(config: Config) -> dict[str, Any]:
     if config.features.level == "functionals":
         for name in ("max_frames", "pool"):
             del settings["features"][name]
+    if config.optim.name.startswith("adam"):
+        del settings["optim"]["momentum"]
+    settings["schedule"] = _used(config.schedule)
+    if not settings["schedule"]:
+        del settings["schedule"]
     return settings
+
+
+_OF_SCHEDULE = {
+    "step": ("step_size", "factor"),
+    "cosine": ("min_lr",),
+    "plateau": ("factor", "patience", "min_lr"),
+}
+"""Schedule → its settings, beside the warm-up that each can have."""
+
+
+def _used(schedule: ScheduleConfig) -> dict[str, Any]:
+    """Return the settings that a schedule uses; nothing for a constant learning rate."""
+    if schedule.name == "none" and schedule.warmup <= 1:  # the first step has the full rate
+        return {}
+    return {
+        name: getattr(schedule, name)
+        for name in ("name", "warmup", *_OF_SCHEDULE.get(schedule.name, ()))
+    }
 
 
 def run_key(config: Config, fingerprint: str) -> str:

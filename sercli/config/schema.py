@@ -137,16 +137,42 @@ class OptimConfig:
     """The optimiser.
 
     Attributes:
-        name: ``adam``.
+        name: ``adam``, ``adamw``, ``sgd`` or ``rmsprop`` of ``torch.optim``.
         lr: Learning rate.
-        weight_decay: L2 penalty on all weights.
+        weight_decay: L2 penalty on all weights; of ``adamw`` decoupled from the gradient
+            (Loshchilov & Hutter 2019).
         clip_norm: Maximum norm of the gradient over all parameters; null: no clipping.
+        momentum: Momentum of ``sgd`` and ``rmsprop``.
     """
 
     name: str = "adam"
     lr: float = 1e-3
     weight_decay: float = 0.0
     clip_norm: float | None = 5.0
+    momentum: float = 0.0
+
+
+@dataclass
+class ScheduleConfig:
+    """The learning rate over the steps of training.
+
+    Attributes:
+        name: ``none`` (constant), ``step`` (times ``factor`` every ``step_size`` steps), ``cosine``
+            (from ``optim.lr`` to ``min_lr`` at the last of ``trainer.steps``), or ``plateau``
+            (times ``factor`` when dev UA has not risen for more than ``patience`` evaluations).
+        warmup: Steps of linear warm-up to ``optim.lr``, before any of these; 0: none.
+        step_size: Steps between reductions by ``step``.
+        factor: Factor of a reduction by ``step`` and ``plateau``.
+        patience: Evaluations without a better dev UA that ``plateau`` allows.
+        min_lr: Learning rate below which ``cosine`` and ``plateau`` do not go.
+    """
+
+    name: str = "none"
+    warmup: int = 0
+    step_size: int = 300
+    factor: float = 0.1
+    patience: int = 2
+    min_lr: float = 0.0
 
 
 @dataclass
@@ -274,6 +300,7 @@ class Config:
         cell: Recurrent cell of the model.
         activation: Activation of the candidate in the cell.
         optim: Optimiser.
+        schedule: Learning rate over the steps of training.
         trainer: Training schedule and loss.
         arelu: Parameters of AReLU, if it is the activation.
         precision: ``float32``, or ``bf16``: autocast in training and evaluation, products in
@@ -293,6 +320,7 @@ class Config:
     cell: dict[str, Any] = field(default_factory=dict)
     activation: dict[str, Any] = field(default_factory=dict)
     optim: OptimConfig = field(default_factory=OptimConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     arelu: AReLUConfig = field(default_factory=AReLUConfig)
     precision: str = "float32"

@@ -37,6 +37,7 @@ def protocol_card(
         "selected_on": "test" if protocol.dev == "test" else "dev",
         "selection": _selection(config, model),
         "refit": protocol.refit,
+        "optimiser": None if hasattr(model, "trials") else _optimiser(config),
         "pooling": "test predictions pooled over folds, metrics averaged over seeds",
         "recurrent": any(True for _ in recurrent_layers(model)),
         "features": _features(config.features),
@@ -90,6 +91,22 @@ def _selection(config: Config, model: nn.Module) -> str:
     return f"best {on} UA, evaluated every {config.trainer.eval_every} steps"
 
 
+def _optimiser(config: Config) -> str:
+    optim, schedule = config.optim, config.schedule
+    momentum = f" with momentum {optim.momentum:g}" if optim.momentum else ""
+    warmup = f" after {schedule.warmup} steps of linear warm-up" if schedule.warmup > 1 else ""
+    rate = _SCHEDULES[schedule.name].format(schedule)
+    return f"{optim.name}{momentum}, learning rate {optim.lr:g}, {rate}{warmup}"
+
+
+_SCHEDULES = {
+    "none": "constant",
+    "step": "times {0.factor:g} every {0.step_size} steps",
+    "cosine": "half a cosine to {0.min_lr:g}",
+    "plateau": "times {0.factor:g} after {0.patience} evaluations without a better dev UA",
+}
+
+
 def _features(features: FeaturesConfig) -> str:
     return features.name if features.level == "lld" else f"{features.name}, {features.level}"
 
@@ -133,7 +150,7 @@ def _paragraph(facts: Mapping[str, Any]) -> str:
     mapping = ", ".join(f"{emotion} → {label}" for emotion, label in facts["mapping"].items())
     return (
         f"{len(facts['classes'])}-class recognition on {corpus}: {facts['utterances']} utterances"
-        f"{expected} ({mapping}). {facts['divided']}; {_choice(facts)} Features: "
+        f"{expected} ({mapping}). {facts['divided']}; {_choice(facts)}{_training(facts)} Features: "
         f"{facts['features']}; normalisation: {facts['normalisation']}. Context: "
         f"{facts['context']}. Seeds: {', '.join(map(str, facts['seeds']))}; {facts['pooling']}. "
         f"The oracle selects the step on test and is no result.{_caveats(facts)}"
@@ -147,6 +164,13 @@ def _choice(facts: Mapping[str, Any]) -> str:
     if facts["refit"]:
         return f"{chosen}; a new model, trained on train and dev up to that step, is tested."
     return f"{chosen}, which is not trained on."
+
+
+def _training(facts: Mapping[str, Any]) -> str:
+    """The optimiser, unless it is Adam at a constant learning rate, which a reader assumes."""
+    optimiser = facts.get("optimiser") or ""
+    usual = not optimiser or (optimiser.startswith("adam,") and optimiser.endswith("constant"))
+    return "" if usual else f" Optimiser: {optimiser}."
 
 
 def _caveats(facts: Mapping[str, Any]) -> str:

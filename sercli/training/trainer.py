@@ -31,7 +31,7 @@ from sercli.training.monitoring import (
     frozen_weights,
     watched_states,
 )
-from sercli.training.optim import make_optimiser
+from sercli.training.optim import Schedule, make_optimiser
 from sercli.training.selection import Selection, scores
 from sercli.training.validate import new_model
 
@@ -138,6 +138,7 @@ class _Training:
         self._device = choose_device(config.device)
         self.model = new_model(config, data).to(self._device)
         self._optimiser = make_optimiser(self.model.parameters(), config.optim)
+        self._schedule = Schedule(self._optimiser, config.schedule, config.trainer.steps)
         self._loss = TrainingLoss(config.trainer, data, fold.train, self._device)
         self._losses: list[float] = []
         self._parts: list[dict[str, Tensor]] = []
@@ -157,6 +158,7 @@ class _Training:
         loss.backward()  # type: ignore[no-untyped-call]
         self._gradient.measure_and_clip(self.model)
         self._optimiser.step()
+        self._schedule.step()
         self._losses.append(loss.item())
         if len(parts) > 1:
             self._parts.append({name: part.detach() for name, part in parts.items()})
@@ -172,6 +174,8 @@ class _Training:
     def evaluate(self, step: int) -> bool:
         """Evaluate dev and test, and return True if loss and outputs are finite."""
         measured = self._mean_losses() | self._gradient.values()
+        if not self._schedule.constant:
+            measured["lr"] = self._schedule.lr
         measured["frozen_weights"] = frozen_weights(self._optimiser)
         finite = math.isfinite(self._losses[-1])
         if finite:
@@ -180,6 +184,7 @@ class _Training:
             finite = is_finite(dev) and is_finite(test)
         if finite:
             measured |= self.selection.update(step, dev, test, self.model)
+            self._schedule.evaluated(measured["dev_ua"])
         self._record(step, measured)
         self._losses.clear()
         self._parts.clear()

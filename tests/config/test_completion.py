@@ -50,8 +50,8 @@ def test_a_group_is_proposed_with_its_choices_and_a_key_with_its_default(
 
 def test_choices_stand_before_the_keys_of_the_chosen_one() -> None:
     found = complete("optim")
-    assert found[:3] == ["optim=adam", "optim=adam_iaan", "optim=adam_iaan_small"]
-    assert all(each.startswith("optim.") for each in found[3:])
+    assert found[:4] == ["optim=adam", "optim=adam_iaan", "optim=adam_iaan_small", "optim=adamw"]
+    assert all(each.startswith("optim.") for each in found[6:])
     assert "optim.name=adam" in found
 
 
@@ -123,7 +123,7 @@ def test_the_installed_command_completes_in_bash(tmp_path: Path) -> None:
         "train",
         "arelu.alpha_min=0.01 arelu.alpha_max=0.99",
         "nemo",
-        "adam adam_iaan adam_iaan_small",
+        "adam adam_iaan adam_iaan_small adamw rmsprop sgd",
         "loso_session loso_speaker",
     ]
 

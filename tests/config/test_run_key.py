@@ -24,6 +24,12 @@ WITHOUT_INFLUENCE = (
     "dataset.root",
     "dataset.expected",
     "features.config",
+    "optim.momentum",
+    "schedule.warmup",  # of one step: the first step has the full rate
+    "schedule.step_size",
+    "schedule.factor",
+    "schedule.patience",
+    "schedule.min_lr",
 )
 
 
@@ -131,6 +137,36 @@ def test_the_settings_of_arelu_change_the_key_only_where_it_is_used(override: st
 )
 def test_a_choice_or_a_value_that_matters_changes_the_key(override: str) -> None:
     assert key(override) != key()
+
+
+def test_without_a_schedule_the_key_is_that_of_before_there_were_any() -> None:
+    assert (key(), key("model=mdnn", "optim=adam_iaan")) == ("f28f3337fe", "76721496df")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "used"),
+    [
+        ("none", set()),
+        ("step", {"step_size=7", "factor=0.5"}),
+        ("cosine", {"min_lr=1e-5"}),
+        ("plateau", {"factor=0.5", "patience=7", "min_lr=1e-5"}),
+    ],
+)
+def test_what_a_schedule_does_not_use_does_not_change_the_key(
+    schedule: str, used: set[str]
+) -> None:
+    every = {"step_size=7", "factor=0.5", "patience=7", "min_lr=1e-5"}
+    base = key(f"schedule={schedule}")
+    assert {
+        each for each in every if key(f"schedule={schedule}", f"schedule.{each}") != base
+    } == used
+    assert key(f"schedule={schedule}", "schedule.warmup=9") != base
+    assert (base == key()) == (schedule == "none")
+
+
+def test_momentum_is_in_the_key_of_those_that_have_it() -> None:
+    assert key("optim=sgd", "optim.momentum=0.5") != key("optim=sgd")
+    assert len({key(f"optim={name}") for name in ("adam", "adamw", "sgd", "rmsprop")}) == 4
 
 
 def test_other_data_change_the_key() -> None:

@@ -53,6 +53,17 @@ def test_the_paragraph_states_the_protocol(card: Callable[..., Any]) -> None:
     assert "among the 8 preceding turns in transcript order" in paragraph
     assert "pooled over folds" in paragraph
     assert "oracle" in paragraph
+    assert "Optimiser" not in paragraph  # Adam at a constant rate is assumed
+
+
+def test_the_paragraph_states_an_optimiser_and_a_schedule(card: Callable[..., Any]) -> None:
+    made = card("optim=sgd", "schedule=step", "schedule.warmup=20")
+    assert made["optimiser"] == (
+        "sgd with momentum 0.9, learning rate 0.02, times 0.1 every 300 steps "
+        "after 20 steps of linear warm-up"
+    )
+    assert f"Optimiser: {made['optimiser']}." in made["paragraph"]
+    assert "Optimiser: adamw, learning rate" in card("optim=adamw")["paragraph"]
 
 
 def test_synthetic_speech_is_called_so_and_real_speech_is_not(card: Callable[..., Any]) -> None:

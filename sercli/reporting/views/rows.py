@@ -26,6 +26,9 @@ _WITH_DEVIATION = ("ua", "wa", "maf", "dev_ua")
 _IN_NAME = ("activation.alpha", "activation.beta")
 """Keys that the name of a system always shows."""
 
+_CHOICES = ("optim.name", "schedule.name")
+"""Choices that the name of a system shows where they differ; other names are shown anyway."""
+
 
 @dataclass(frozen=True)
 class RunRow:
@@ -178,7 +181,12 @@ def _settings(record: Record) -> dict[str, Any]:
 def _varying_keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the keys with several values among runs that share the choice of the key's group."""
     keys = dict.fromkeys(key for setting in settings for key in setting)
-    return [key for key in keys if not key.endswith("name") and _varies(key, settings)]
+    named = [key for key in keys if not key.endswith("name") and _varies(key, settings)]
+    return [key for key in _CHOICES if _differs(key, settings)] + named
+
+
+def _differs(key: str, settings: Sequence[Mapping[str, Any]]) -> bool:
+    return len({str(setting.get(key)) for setting in settings}) > 1
 
 
 def _varies(key: str, settings: Sequence[Mapping[str, Any]]) -> bool:
@@ -194,7 +202,9 @@ def _system_name(record: Record, varying: Mapping[str, Any]) -> str:
     names = [configuration["model"]["name"]]
     if record.summary["card"].get("recurrent", True):  # else cell and activation have no meaning
         names += [configuration["cell"]["name"], _activation_name(configuration["activation"])]
-    return " ".join([*names, *(f"{key}={value}" for key, value in varying.items())])
+    return " ".join(
+        [*names, *(f"{key.removesuffix('.name')}={value}" for key, value in varying.items())]
+    )
 
 
 def _activation_name(activation: Mapping[str, Any]) -> str:
