@@ -58,56 +58,6 @@ def watched_states(model: nn.Module) -> Iterator[LargestState]:
             layer.on_states.remove(largest.see)
 
 
-class GradientNorm:
-    """The norm of the gradient over all parameters before clipping: the last and the largest.
-
-    Args:
-        clip_norm: Norm to which longer gradients are clipped; None: no clipping.
-    """
-
-    def __init__(self, clip_norm: float | None) -> None:
-        self._clip_norm = clip_norm
-        self._last: Tensor | None = None
-        self._largest: Tensor | None = None
-
-    def measure_and_clip(self, model: nn.Module) -> None:
-        """Measure the gradient of a step, and clip it; it waits for no device."""
-        parameters = [each for each in model.parameters() if each.grad is not None]
-        norm = nn.utils.get_total_norm([each.grad for each in parameters if each.grad is not None])
-        if self._clip_norm is not None:
-            nn.utils.clip_grads_with_norm_(parameters, self._clip_norm, norm)
-        self._last = norm
-        self._largest = norm if self._largest is None else torch.maximum(self._largest, norm)
-
-    def values(self) -> dict[str, float]:
-        """Return ``grad_norm``, the last, and ``max_grad_norm``, the largest since this call."""
-        assert self._last is not None
-        assert self._largest is not None
-        found = {"grad_norm": self._last.item(), "max_grad_norm": self._largest.item()}
-        self._largest = None
-        return found
-
-
-def frozen_weights(optimiser: torch.optim.Optimizer) -> float:
-    """Return the share of weights that never move again: their second moment is infinite.
-
-    Args:
-        optimiser: Adam, or another one whose state has ``exp_avg_sq``; of others the share is 0.
-
-    >>> weight = nn.Parameter(torch.ones(4))
-    >>> optimiser = torch.optim.Adam([weight])
-    >>> weight.grad = torch.tensor([1.0, 1e15, 1e30, 1e25])
-    >>> optimiser.step()
-    >>> frozen_weights(optimiser)
-    0.5
-    """
-    moments = [state["exp_avg_sq"] for state in optimiser.state.values() if "exp_avg_sq" in state]
-    if not moments:
-        return 0.0
-    infinite = torch.stack([each.isinf().sum() for each in moments]).sum()
-    return float(infinite.item() / sum(each.numel() for each in moments))
-
-
 def activation_numbers(model: nn.Module, *, per_unit: bool = False) -> dict[str, float]:
     """Return every number that the activations of the recurrent layers learn.
 

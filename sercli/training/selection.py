@@ -12,7 +12,7 @@ import pandas as pd
 from torch import nn
 
 from sercli.results.fold_result import FoldResult
-from sercli.results.metrics import ua, wa
+from sercli.training.evaluation import Predictions
 
 
 @dataclass
@@ -21,7 +21,7 @@ class _Best:
 
     score: float = -math.inf
     step: int | None = None
-    predictions: tuple[pd.DataFrame, ...] = ()
+    predictions: Mapping[str, Predictions] = field(default_factory=dict)
     weights: dict[str, np.ndarray] = field(default_factory=dict)
 
 
@@ -41,13 +41,13 @@ class Selection:
         self._best = {"dev": _Best(), "oracle": _Best()}
 
     def update(
-        self, step: int, dev: pd.DataFrame, test: pd.DataFrame, model: nn.Module
+        self, step: int, dev: Predictions, test: Predictions, model: nn.Module
     ) -> dict[str, float]:
         """Keep predictions and weights that are better than before.
 
         Args:
             step: The training step.
-            dev: Predictions of the dev utterances, with ``label`` and ``predicted``.
+            dev: Predictions of the dev utterances.
             test: Predictions of the test utterances.
             model: The present model.
 
@@ -57,13 +57,12 @@ class Selection:
         found = scores("dev", dev) | scores("test", test)
         for rule, score in (("dev", found["dev_ua"]), ("oracle", found["test_ua"])):
             if score > self._best[rule].score:
-                parts = (dev.assign(part="dev"), test.assign(part="test"))
                 weights = _copied(model) if rule == "dev" else {}
-                self._best[rule] = _Best(score, step, parts, weights)
+                self._best[rule] = _Best(score, step, {"dev": dev, "test": test}, weights)
         self._waited = 0 if self.selected_step == step else self._waited + 1
         return found
 
-    def refitted(self, test: pd.DataFrame, model: nn.Module) -> None:
+    def refitted(self, test: Predictions, model: nn.Module) -> None:
         """Replace the selected model by one that was trained on train and dev.
 
         Its test predictions and weights are kept. It has seen dev, so the dev predictions stay
@@ -74,8 +73,7 @@ class Selection:
             model: The model.
         """
         before = self._best["dev"]
-        dev, _ = before.predictions
-        parts = (dev, test.assign(part="test"))
+        parts = {**before.predictions, "test": test}
         self._best["dev"] = replace(before, predictions=parts, weights=_copied(model))
 
     @property
@@ -101,9 +99,9 @@ class Selection:
     def predictions(self) -> pd.DataFrame:
         """One row per utterance of dev and test under each rule (column ``selection``)."""
         parts = [
-            part.assign(selection=rule)
+            predictions.table().assign(part=part, selection=rule)
             for rule, best in self._best.items()
-            for part in best.predictions
+            for part, predictions in best.predictions.items()
         ]
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
@@ -134,10 +132,9 @@ class Selection:
         )
 
 
-def scores(part: str, predictions: pd.DataFrame) -> dict[str, float]:
+def scores(part: str, predictions: Predictions) -> dict[str, float]:
     """Return UA and WA of the predictions of a part as ``<part>_ua`` and ``<part>_wa``."""
-    truth, predicted = predictions["label"].tolist(), predictions["predicted"].tolist()
-    return {f"{part}_ua": ua(truth, predicted), f"{part}_wa": wa(truth, predicted)}
+    return dict(zip((f"{part}_ua", f"{part}_wa"), predictions.scores, strict=True))
 
 
 def _copied(model: nn.Module) -> dict[str, np.ndarray]:

@@ -14,8 +14,9 @@ from sercli.results.fold_result import FoldResult
 from sercli.results.folds import Fold
 from sercli.training.batches import collate
 from sercli.training.data import Data
+from sercli.training.evaluation import Evaluation
 from sercli.training.selection import Selection
-from sercli.training.trainer import NOTHING_MEASURED, predict
+from sercli.training.trainer import NOTHING_MEASURED
 from sercli.training.validate import new_model
 
 _CPU = torch.device("cpu")
@@ -59,19 +60,20 @@ def fit_fold(
         seed: Seed of the fit.
         stepped: Called with all steps of training at once.
     """
-    model = new_model(config, data)
+    model = new_model(config, data).eval()
     fitted = cast("Fitted", model)
     selection = Selection(patience=None)
     history: list[dict[str, Any]] = []
+    dev, test = (Evaluation(part, data, config.trainer) for part in (fold.dev, fold.test))
     for step, setting in enumerate(fitted.trials, start=1):
         fitted.fit(*_examples(data, fold.train), setting, seed)
-        dev, test = (predict(model, side, data, _CPU) for side in (fold.dev, fold.test))
-        scores = selection.update(step, dev, test, model)
+        found = dev.predict(model, _CPU), test.predict(model, _CPU)
+        scores = selection.update(step, *found, model)
         history.append({"step": step} | NOTHING_MEASURED | scores | {"setting": setting})
     if config.protocol.refit and selection.selected_step is not None:
         setting = fitted.trials[selection.selected_step - 1]
         fitted.fit(*_examples(data, fold.train + fold.dev), setting, seed)
-        selection.refitted(predict(model, fold.test, data, _CPU), model)
+        selection.refitted(test.predict(model, _CPU), model)
     stepped(config.trainer.steps)
     return selection.result(seed, fold.name, history)
 

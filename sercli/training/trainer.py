@@ -16,26 +16,15 @@ from sercli.models.interface import as_output
 from sercli.nn.recurrence.backend import use_backend
 from sercli.results.fold_result import FoldResult
 from sercli.results.folds import Fold
-from sercli.training.batches import (
-    CUT_TO_LAST,
-    collate,
-    evaluation_batches,
-    training_batches,
-)
+from sercli.training.batches import collate, training_batches
 from sercli.training.data import Data
 from sercli.training.device import autocast, choose_device
+from sercli.training.evaluation import Evaluation, Predictions
 from sercli.training.loss import TrainingLoss
-from sercli.training.monitoring import (
-    GradientNorm,
-    activation_numbers,
-    frozen_weights,
-    watched_states,
-)
-from sercli.training.optim import Schedule, make_optimiser
+from sercli.training.monitoring import activation_numbers, watched_states
+from sercli.training.optim import Schedule, VectorOptimiser
 from sercli.training.selection import Selection, scores
 from sercli.training.validate import new_model
-
-EVALUATION_BATCH = 128
 
 _MEASURES = (
     *("loss", "dev_ua", "dev_wa", "test_ua", "test_wa"),
@@ -75,18 +64,18 @@ def train_fold(
     training, batches = _start(config, data, fold, seed)
     training.evaluate_untrained()
     selection = training.selection
-    diverged_at = None
     for step in range(1, trainer.steps + 1):
         finite = training.step(next(batches))
         stepped(1)
         if finite and step % trainer.eval_every and step < trainer.steps:
             continue
-        if not training.evaluate(step):
-            diverged_at = step
+        training.evaluate()
+        if training.diverged_at is not None:
             break
         if selection.out_of_patience:
             stepped(trainer.steps - step)
             break
+    diverged_at = training.diverged_at
     if config.protocol.refit and diverged_at is None:
         diverged_at = _refit(config, data, fold, seed, selection)
     return selection.result(seed, fold.name, training.history, diverged_at)
@@ -114,14 +103,13 @@ def _refit(config: Config, data: Data, fold: Fold, seed: int, selection: Selecti
     assert selection.selected_step is not None
     both = replace(fold, train=fold.train + fold.dev)
     training, batches = _start(config, data, both, seed)
-    for step in range(1, selection.selected_step + 1):
+    for _ in range(selection.selected_step):
         if not training.step(next(batches)):
-            return step
-    test = training.predict(fold.test)
-    if not is_finite(test):
-        return selection.selected_step
-    selection.refitted(test, training.model)
-    return None
+            break
+    test = training.test()
+    if test is not None:
+        selection.refitted(test, training.model)
+    return training.diverged_at
 
 
 class _Training:
@@ -129,93 +117,111 @@ class _Training:
 
     Attributes:
         model: The model.
+        steps: Number of steps taken.
         selection: The best steps.
         history: A row for each evaluation.
+        diverged_at: Step at which a loss or an output was not finite, if there was one.
     """
 
     def __init__(self, config: Config, data: Data, fold: Fold) -> None:
-        self._config, self._data, self._fold = config, data, fold
+        self._config, self._data = config, data
         self._device = choose_device(config.device)
         self.model = new_model(config, data).to(self._device)
-        self._optimiser = make_optimiser(self.model.parameters(), config.optim)
-        self._schedule = Schedule(self._optimiser, config.schedule, config.trainer.steps)
+        self._optimiser = VectorOptimiser(self.model, config.optim)
+        self._schedule = Schedule(self._optimiser.inner, config.schedule, config.trainer.steps)
         self._loss = TrainingLoss(config.trainer, data, fold.train, self._device)
-        self._losses: list[float] = []
-        self._parts: list[dict[str, Tensor]] = []
-        self._gradient = GradientNorm(config.optim.clip_norm)
+        self._dev, self._test = (
+            Evaluation(part, data, config.trainer) for part in (fold.dev, fold.test)
+        )
+        self._seen: list[dict[str, Tensor]] = []
+        self.steps = 0
         self.selection = Selection(config.trainer.patience)
         self.history: list[dict[str, float]] = []
+        self.diverged_at: int | None = None
 
     def step(self, rows: np.ndarray) -> bool:
-        """Take one step, and return True if its loss was finite."""
-        self.model.train()
+        """Take one step, and return True if its loss was finite.
+
+        On a GPU, where the host would have to wait for it, a loss is first read by the next
+        evaluation.
+        """
+        if not self.model.training:  # to say so takes a while
+            self.model.train()
         with autocast(self._device, self._config.precision):
             criterion = self._loss.criterion(rows)
             rule = self._config.trainer.batches
             batch = collate(rows, self._data.packed, self._device, rule, criterion)
             loss, parts = self._loss.total(as_output(self.model(batch)), criterion)
-        self._optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._gradient.measure_and_clip(self.model)
-        self._optimiser.step()
+        norm = self._optimiser.step(loss)
         self._schedule.step()
-        self._losses.append(loss.item())
-        if len(parts) > 1:
-            self._parts.append({name: part.detach() for name, part in parts.items()})
-        return math.isfinite(self._losses[-1])
+        self.steps += 1
+        named = {f"loss/{name}": part for name, part in parts.items()} if len(parts) > 1 else {}
+        seen = {"loss": loss, "grad_norm": norm} | named
+        self._seen.append({name: value.detach() for name, value in seen.items()})
+        return self._device.type != "cpu" or math.isfinite(loss.item())
 
     def evaluate_untrained(self) -> None:
         """Record dev and test of the untrained model as step 0, which is never selected."""
         dev, test, measured = self._predictions()
-        if is_finite(dev) and is_finite(test):
+        if dev.finite and test.finite:
             measured |= scores("dev", dev) | scores("test", test)
         self._record(0, measured)
 
-    def evaluate(self, step: int) -> bool:
-        """Evaluate dev and test, and return True if loss and outputs are finite."""
-        measured = self._mean_losses() | self._gradient.values()
+    def evaluate(self) -> None:
+        """Evaluate dev and test, unless a loss since the last evaluation was not finite."""
+        measured = self._measured()
+        step = self.diverged_at or self.steps
+        measured["frozen_weights"] = self._optimiser.frozen_weights()
         if not self._schedule.constant:
             measured["lr"] = self._schedule.lr
-        measured["frozen_weights"] = frozen_weights(self._optimiser)
-        finite = math.isfinite(self._losses[-1])
-        if finite:
+        if self.diverged_at is None:
             dev, test, largest = self._predictions()
             measured |= largest
-            finite = is_finite(dev) and is_finite(test)
-        if finite:
-            measured |= self.selection.update(step, dev, test, self.model)
-            self._schedule.evaluated(measured["dev_ua"])
+            if dev.finite and test.finite:
+                measured |= self.selection.update(step, dev, test, self.model)
+                self._schedule.evaluated(measured["dev_ua"])
+            else:
+                self.diverged_at = step
         self._record(step, measured)
-        self._losses.clear()
-        self._parts.clear()
-        return finite
 
-    def _predictions(self) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, float]]:
+    def test(self) -> Predictions | None:
+        """Predict test; None if a loss or an output is not finite."""
+        self._measured()
+        if self.diverged_at is not None:
+            return None
+        test = self._predict(self._test)
+        self.diverged_at = None if test.finite else self.steps
+        return test if test.finite else None
+
+    def _measured(self) -> dict[str, float]:
+        """Mean losses and gradient norms since the last evaluation, up to a divergence."""
+        names = self._seen[0]
+        seen = {
+            name: torch.stack([each[name] for each in self._seen]).double().numpy(force=True)
+            for name in names
+        }
+        bad = np.flatnonzero(~np.isfinite(seen["loss"]))
+        if bad.size:
+            self.diverged_at = self.steps - len(self._seen) + 1 + int(bad[0])
+            seen = {name: values[: bad[0] + 1] for name, values in seen.items()}
+        self._seen.clear()
+        norms = seen.pop("grad_norm")
+        means = {name: float(np.mean(values)) for name, values in seen.items()}
+        return means | {"grad_norm": float(norms[-1]), "max_grad_norm": float(norms.max())}
+
+    def _predictions(self) -> tuple[Predictions, Predictions, dict[str, float]]:
         """Predictions of dev and test, and the largest state on both."""
         with watched_states(self.model) as states:
-            dev, test = self.predict(self._fold.dev), self.predict(self._fold.test)
+            dev, test = self._predict(self._dev), self._predict(self._test)
         return dev, test, {"max_state": states.value}
 
+    def _predict(self, part: Evaluation) -> Predictions:
+        return part.predict(self.model.eval(), self._device, self._config.precision)
+
     def _record(self, step: int, measured: dict[str, float]) -> None:
-        row = {"step": step} | NOTHING_MEASURED | measured | self._activation_numbers()
-        self.history.append(row)
-
-    def predict(self, utterances: tuple[str, ...]) -> pd.DataFrame:
-        """Classify utterances with the present model; see the function of that name."""
-        precision, trainer = self._config.precision, self._config.trainer
-        return predict(self.model, utterances, self._data, self._device, precision, trainer)
-
-    def _mean_losses(self) -> dict[str, float]:
-        """The mean loss since the last evaluation, and its parts where it has several."""
-        means = {"loss": float(np.mean(self._losses))}
-        for name in self._parts[0] if self._parts else ():
-            part = torch.stack([each[name] for each in self._parts])
-            means[f"loss/{name}"] = float(part.double().mean())
-        return means
-
-    def _activation_numbers(self) -> dict[str, float]:
         per_unit = bool(self._config.activation.get("per_unit"))
-        return activation_numbers(self.model, per_unit=per_unit)
+        numbers = activation_numbers(self.model, per_unit=per_unit)
+        self.history.append({"step": step} | NOTHING_MEASURED | measured | numbers)
 
 
 def predict(
@@ -237,33 +243,6 @@ def predict(
         trainer: Its rule of batches is followed.
 
     Returns:
-        One row per utterance: ``utterance``, ``label``, ``predicted``, and the probability
-        of each class in a column ``p_<class>``.
+        The table of `sercli.training.evaluation.Predictions`.
     """
-    model.eval()
-    rule = trainer.batches
-    size = 2 * trainer.batch_size if rule == CUT_TO_LAST else EVALUATION_BATCH
-    turns = data.packed
-    batches = evaluation_batches(turns.rows(utterances), turns, size, rule)
-    parts = []
-    with torch.inference_mode(), autocast(device, precision):
-        for rows in batches:
-            logits = as_output(model(collate(rows, turns, device, rule))).logits.float()
-            parts.append(logits.softmax(dim=-1).cpu().numpy())
-    probabilities = np.concatenate(parts)
-    classes = np.array(data.manifest.classes, dtype=object)
-    names = turns.names[np.concatenate(batches)]
-    columns = {
-        "utterance": names,
-        "label": [data.labels[name] for name in names],
-        "predicted": classes[probabilities.argmax(axis=1)],
-    }
-    return pd.DataFrame(
-        columns | {f"p_{name}": probabilities[:, i] for i, name in enumerate(classes)}
-    )
-
-
-def is_finite(predictions: pd.DataFrame) -> bool:
-    """Return True if all probabilities are finite."""
-    probabilities = predictions.filter(regex="^p_").to_numpy()
-    return bool(np.isfinite(probabilities).all())
+    return Evaluation(utterances, data, trainer).predict(model.eval(), device, precision).table()

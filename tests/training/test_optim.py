@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 
@@ -15,7 +16,7 @@ from sercli.config.schema import Config, OptimConfig, ScheduleConfig
 from sercli.errors import RequestError
 from sercli.training.data import Data
 from sercli.training.folds import make_folds
-from sercli.training.optim import Schedule, make_optimiser
+from sercli.training.optim import Schedule, VectorOptimiser, make_optimiser
 from sercli.training.trainer import train_fold
 
 
@@ -118,3 +119,61 @@ def test_a_fold_is_trained_alike_twice_and_its_history_has_the_rate(
 def test_settings_that_are_invalid_or_contradict_are_refused(overrides: str, message: str) -> None:
     with pytest.raises(RequestError, match=message.replace("?", r"\?")):
         compose(overrides.split())
+
+
+def network() -> nn.Module:
+    """Parameters of odd sizes, one that is not learned, and a layer that no loss depends on."""
+    torch.manual_seed(0)
+    model = nn.ModuleDict({"used": nn.Linear(5, 3), "unused": nn.Linear(3, 7)})
+    model["frozen"] = nn.Linear(3, 3).requires_grad_(requires_grad=False)
+    return model
+
+
+def loss_of(model: nn.Module, step: int) -> torch.Tensor:
+    x = torch.randn(4, 5, generator=torch.Generator().manual_seed(step))
+    outputs: torch.Tensor = model["frozen"](model["used"](x))  # type: ignore[index]
+    return outputs.square().sum() * (step + 1)
+
+
+@pytest.mark.parametrize("clip_norm", [None, 5.0, 1e6])
+def test_steps_are_those_of_torch(clip_norm: float | None) -> None:
+    model = network()
+    plain = copy.deepcopy(model)
+    optimiser = VectorOptimiser(model, OptimConfig(lr=0.01, weight_decay=0.1, clip_norm=clip_norm))
+    used = list(plain["used"].parameters())  # type: ignore[index]
+    adam = torch.optim.Adam(used, lr=0.01, weight_decay=0.1)
+
+    for step in range(5):
+        norm = optimiser.step(loss_of(model, step))
+        adam.zero_grad()
+        loss_of(plain, step).backward()  # type: ignore[no-untyped-call]
+        expected = nn.utils.clip_grad_norm_(used, clip_norm or torch.inf)
+        adam.step()
+        torch.testing.assert_close(norm.float(), expected)
+
+    for name, value in plain["used"].state_dict().items():  # type: ignore[index]
+        torch.testing.assert_close(model.state_dict()[f"used.{name}"], value)
+
+
+def test_what_no_loss_depends_on_stays_and_is_saved_as_it_is() -> None:
+    model = network()
+    before = copy.deepcopy(model.state_dict())
+    optimiser = VectorOptimiser(model, OptimConfig(lr=0.01))
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])
+
+    optimiser.step(loss_of(model, 0))
+
+    moved = {name for name, value in model.state_dict().items() if not value.equal(before[name])}
+    assert moved == {"used.weight", "used.bias"}
+
+
+def test_the_norm_of_enormous_gradients_does_not_overflow() -> None:
+    model = nn.Linear(2, 1)
+    optimiser = VectorOptimiser(model, OptimConfig(lr=0.01, clip_norm=5.0))
+
+    norm = optimiser.step(model(torch.full((1, 2), 3e30)).sum())
+
+    assert norm.item() == pytest.approx(3e30 * 2**0.5)
+    assert optimiser.frozen_weights() == 0
+    assert all(parameter.isfinite().all() for parameter in model.parameters())

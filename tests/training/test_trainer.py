@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -260,6 +261,27 @@ def test_a_loss_that_is_not_finite_ends_training_and_keeps_what_was_seen(
     assert result.selected_step == before.set_index("step")["dev_ua"].drop(0).idxmax()
     assert not selected(result, "test", "dev").empty
     assert all(np.isfinite(value).all() for value in result.weights.values())
+
+
+def test_a_loss_that_only_the_next_evaluation_reads_ends_training_at_the_same_step(
+    toy: Data,
+    toy_config: Callable[..., Config],
+    fold: Fold,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = toy_config("trainer.batch_size=4", "trainer.eval_every=5", "trainer.steps=30")
+    poisoned = with_frames(toy, fold.train[0], np.nan)
+    at_once = train_fold(config, poisoned, fold, seed=0)
+    assert at_once.diverged_at is not None
+    assert at_once.diverged_at % 5
+
+    unread = SimpleNamespace(isfinite=lambda loss: True)  # as on a GPU, where nobody waits for it
+    monkeypatch.setattr("sercli.training.trainer.math", unread)
+    late = train_fold(config, poisoned, fold, seed=0)
+
+    assert late.diverged_at == at_once.diverged_at
+    measured = ["step", "dev_ua", "test_ua", "loss", "max_grad_norm"]
+    pd.testing.assert_frame_equal(late.history[measured], at_once.history[measured])
 
 
 @pytest.mark.parametrize("part", ["dev", "test"])
