@@ -76,7 +76,7 @@ def _complete(incomplete: str) -> list[str]:
 
 def _set_config_dir(folder: Path | None) -> None:
     if folder is not None:
-        from sercli.config.compose import start
+        from sercli.config.sources import start
 
         start(folder)
 
@@ -712,10 +712,16 @@ def show(
     config_dir: ConfigDir = None,
     debug: Debug = False,
 ) -> None:
-    """Print a composed configuration as YAML."""
-    from sercli.config.compose import compose, to_yaml
+    """Print a composed configuration as YAML.
 
-    typer.echo(to_yaml(compose(overrides or [])), nl=False)
+    Comments on top name the files of your own that set something.
+    """
+    from sercli.config.compose import compose, effective_defaults, to_yaml
+
+    config = compose(overrides or [])
+    for own in effective_defaults(overrides or []):
+        typer.echo(f"# {own.key} from {own.file}")
+    typer.echo(to_yaml(config), nl=False)
 
 
 @config_app.command()

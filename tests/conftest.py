@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import hypothesis
@@ -17,6 +18,13 @@ pytest_plugins = ["helpers.record_fixtures"]
 
 hypothesis.settings.register_profile("unhurried", deadline=None)  # the machine may be busy
 hypothesis.settings.load_profile("unhurried")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_defaults_of_ones_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Tests read no configuration of the person who runs them."""
+    os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
+    os.environ.pop("SERCLI_CONFIG_DIR", None)
 
 
 @pytest.fixture(scope="session", autouse=True)

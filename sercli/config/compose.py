@@ -18,27 +18,22 @@ from typing import Any, cast
 
 import yaml
 from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra.core.config_search_path import ConfigSearchPath
-from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
-from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
-from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from sercli.config import hints
 from sercli.config.check import check
 from sercli.config.keys import flatten
-from sercli.config.parse import CLASSES, parse_one
+from sercli.config.parse import CLASSES, from_yaml, parse_one
 from sercli.config.schema import Config
 from sercli.config.settings import kind_of
+from sercli.config.sources import PRIMARY, ROOTS, OwnDefault, own_defaults, start
 from sercli.errors import RequestError, one_line
-from sercli.resources import packaged
 
 GROUPS = (
     "dataset",
@@ -58,6 +53,9 @@ _OPEN = (CLASSES, "dataset.expected", "dataset.expected_in", "launcher.sbatch")
 OPEN_KEYS = tuple(f"{key}." for key in _OPEN)
 """Nodes to which a user may add keys: the task and the cluster are theirs to define."""
 
+_ROOT = "dataset.root"
+_OF_MACHINE = ("launcher.", _ROOT)
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -76,29 +74,6 @@ class Choice:
     default: bool
 
 
-def start(config_dir: Path | None = None) -> None:
-    """Let Hydra search ``conf/``, and before it a folder of the user's own.
-
-    Raises:
-        RequestError: ``config_dir`` is not a folder.
-    """
-    if GlobalHydra.instance().is_initialized():
-        return
-    if config_dir is not None:
-        if not config_dir.is_dir():
-            raise RequestError(f"--config-dir {config_dir} is not a folder")
-        Plugins.instance().register(_user_folder_first(config_dir.resolve()))
-    ConfigStore.instance().store(name="schema", node=Config)
-    initialize_config_dir(config_dir=str(packaged("conf")), version_base="1.3")
-
-
-def user_folders() -> list[Path]:
-    """Return the folder of the user's own configuration, if there is one."""
-    start()
-    sources = GlobalHydra.instance().config_loader().get_sources()
-    return [Path(source.path) for source in sources if source.provider == "user"]
-
-
 def compose(overrides: Sequence[str]) -> Config:
     """Compose one configuration.
 
@@ -115,7 +90,13 @@ def compose(overrides: Sequence[str]) -> Config:
     node, _ = compose_unresolved(overrides)
     with refused_in_one_line():
         config = cast("Config", OmegaConf.to_object(node))
-    check(config)
+    try:
+        check(config)
+    except RequestError as error:
+        for own in effective_defaults(overrides):
+            if str(error).startswith(f"{own.key}="):
+                raise RequestError(f"{own.file}: {error}") from error
+        raise
     return config
 
 
@@ -133,14 +114,69 @@ def compose_unresolved(overrides: Sequence[str]) -> tuple[DictConfig, dict[str, 
         if override.is_sweep_override():
             raise RequestError(hints.several_values(str(override.input_line)))
     check_names(parsed)
-    chosen = [override for override in parsed if override.key_or_group in GROUPS]
-    composed = _compose_choices(tuple(f"{each.key_or_group}='{each.value()}'" for each in chosen))
+    composed = _compose_choices(_chosen(parsed))
     node = deepcopy(composed.node)
+    for own in _effective(parsed, composed.choices["dataset"]):
+        if own.key not in GROUPS:
+            with _named(own), refused_in_one_line():
+                ConfigLoaderImpl._apply_overrides_to_config([_with_new_keys(_read(own))], node)
+    values = [each for each in parsed if each.key_or_group not in GROUPS]
     with refused_in_one_line():
-        ConfigLoaderImpl._apply_overrides_to_config(
-            [_with_new_keys(override) for override in parsed if override not in chosen], node
-        )
+        ConfigLoaderImpl._apply_overrides_to_config(list(map(_with_new_keys, values)), node)
     return node, dict(composed.choices)
+
+
+def effective_defaults(overrides: Sequence[str]) -> list[OwnDefault]:
+    """Return the defaults of the user's own that a configuration takes its settings from."""
+    parsed = parse(overrides)
+    return _effective(parsed, _compose_choices(_chosen(parsed)).choices["dataset"])
+
+
+def _effective(parsed: Sequence[Override], dataset: str | None = None) -> list[OwnDefault]:
+    """Return the defaults of the user's own that overrides leave in force.
+
+    A choice on the command line replaces what the files say of its group, but for the machine's
+    own: the launcher and the corpus' folder.
+
+    Args:
+        parsed: The overrides.
+        dataset: The corpus, whose folder in ``roots`` becomes ``dataset.root``; None: no folder.
+    """
+    given = {override.key_or_group for override in parsed}
+    found: dict[str, OwnDefault] = {}
+    roots: dict[str, OwnDefault] = {}
+    for own in own_defaults():
+        group, _, name = own.key.partition(".")
+        if group == ROOTS:
+            roots[name] = own
+        elif own.key not in given and (group not in given or own.key.startswith(_OF_MACHINE)):
+            found[own.key] = own
+    corpora = [name for name in roots if dataset and f"{dataset}_".startswith(f"{name}_")]
+    if corpora and _ROOT not in given:  # nemo, or emodb for emodb_full
+        found[_ROOT] = replace(roots[max(corpora, key=len)], key=_ROOT)
+    return list(found.values())
+
+
+def _chosen(parsed: Sequence[Override]) -> tuple[str, ...]:
+    """Return the choices of overrides and of the user's own defaults, as overrides of Hydra."""
+    choices = {own.key: own.value for own in _effective(parsed) if own.key in GROUPS}
+    choices |= {each.key_or_group: each.value() for each in parsed if each.key_or_group in GROUPS}
+    return tuple(f"{group}='{choice}'" for group, choice in choices.items())
+
+
+def _read(own: OwnDefault) -> Override:
+    override = from_yaml(own.key, own.value)
+    _check_shape(override)
+    return override
+
+
+@contextmanager
+def _named(own: OwnDefault) -> Iterator[None]:
+    """Name the file in a refusal of one of its settings."""
+    try:
+        yield
+    except RequestError as error:
+        raise RequestError(f"{own.file}: {error}") from error
 
 
 def _with_new_keys(override: Override) -> Override:
@@ -212,7 +248,7 @@ def mend(text: str) -> str | None:
     key, given, words = text.partition("=")
     if not given or not words:
         return None
-    meant = hints.meant_key(key, _compose_choices(()).keys)
+    meant = hints.meant_key(key, _compose_choices(_chosen(())).keys)
     for line in (text, hints.with_key(meant or key, words)):
         override = _parse_one(line)
         try:
@@ -231,6 +267,15 @@ def check_names(overrides: Sequence[Override]) -> None:
     Raises:
         RequestError: With the nearest known name.
     """
+    owned: list[Override] = []
+    for own in _effective(overrides):
+        with _named(own):
+            owned.append(_read(own))
+            _check_names(owned)
+    _check_names([*owned, *overrides])
+
+
+def _check_names(overrides: Sequence[Override]) -> None:
     for override in overrides:
         if override.is_delete() and not override.key_or_group.startswith(OPEN_KEYS):
             raise RequestError(
@@ -238,7 +283,7 @@ def check_names(overrides: Sequence[Override]) -> None:
             )
     choices = [override for override in overrides if override.key_or_group in GROUPS]
     for override in choices:
-        names = [choice.name for choice in list_choices(override.key_or_group)]
+        names = names_of_choices(override.key_or_group)
         for value in _values(override):
             if value not in names:
                 raise RequestError(hints.unknown_choice(override.key_or_group, value, names))
@@ -254,19 +299,24 @@ def check_names(overrides: Sequence[Override]) -> None:
 
 def default_settings() -> dict[str, Any]:
     """Return the leaves of the default configuration by their dotted keys, in order."""
-    node = OmegaConf.to_container(_compose_choices(()).node, resolve=True)
+    node = OmegaConf.to_container(compose_unresolved(())[0], resolve=True)
     return flatten(cast("dict[str, Any]", node))
 
 
-@cache
 def list_choices(group: str) -> tuple[Choice, ...]:
     """Return the choices of a group."""
-    default = _compose_choices(()).choices[group]
-    loader = GlobalHydra.instance().config_loader()
+    default = _compose_choices(_chosen(())).choices[group]
     return tuple(
         Choice(group, name, _description(group, name), name == default)
-        for name in loader.get_group_options(group)
+        for name in names_of_choices(group)
     )
+
+
+@cache
+def names_of_choices(group: str) -> tuple[str, ...]:
+    """Return the names of the choices of a group."""
+    start()
+    return tuple(GlobalHydra.instance().config_loader().get_group_options(group))
 
 
 @contextmanager
@@ -292,7 +342,7 @@ def _has_keys_below(group: str, overrides: Sequence[Override]) -> bool:
 def _keys_of_any(choices: Sequence[Override]) -> set[str]:
     """Return all keys that exist under at least one of the choices; a sweep names several."""
     replaced = tuple(f"{override.key_or_group}." for override in choices)
-    keys = {key for key in _compose_choices(()).keys if not key.startswith(replaced)}
+    keys = {key for key in _compose_choices(_chosen(())).keys if not key.startswith(replaced)}
     for override in choices:
         group = override.key_or_group
         for value in _values(override):
@@ -320,7 +370,7 @@ class _Composed:
 def _compose_choices(overrides: tuple[str, ...]) -> _Composed:
     start()
     with refused_in_one_line():
-        node = hydra_compose("config", list(overrides), return_hydra_config=True)
+        node = hydra_compose(PRIMARY, list(overrides), return_hydra_config=True)
     choices = {group: str(node.hydra.runtime.choices[group]) for group in GROUPS}
     with open_dict(node):
         del node["hydra"]
@@ -349,14 +399,6 @@ def _description(group: str, name: str) -> str:
                 first = more[0]
             return first.removeprefix("#").strip() if first.startswith("#") else ""
     return ""
-
-
-def _user_folder_first(folder: Path) -> type[SearchPathPlugin]:
-    class UserFolder(SearchPathPlugin):
-        def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-            search_path.prepend(provider="user", path=f"file://{folder}")
-
-    return UserFolder
 
 
 def _reason(error: BaseException) -> str:

@@ -54,6 +54,17 @@ def parse_one(parser: OverridesParser, text: str, open_keys: tuple[str, ...]) ->
     return _beside_grammar(text, sign, key, words.strip(), open_keys)
 
 
+def from_yaml(key: str, value: Any) -> Override:
+    """Return the override of a setting in a YAML file, where text is taken as it is written."""
+    written = "null" if value is None else str(value)
+    written = written.lower() if isinstance(value, bool) else written
+    if kind_of(key) is str and value is not None and not isinstance(value, list | dict):
+        value = _text(key, written)
+    return Override(
+        OverrideType.CHANGE, key, ValueType.ELEMENT, value, input_line=f"{key}={written}"
+    )
+
+
 def _by_hydra(parser: OverridesParser, text: str) -> Override | None:
     try:
         return parser.parse_overrides([text])[0]

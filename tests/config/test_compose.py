@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from sercli.config.compose import GROUPS, compose, list_choices, to_yaml
 from sercli.config.schema import Config
+from sercli.config.sources import PRIMARY
 from sercli.errors import RequestError
 from sercli.resources import packaged
 
@@ -54,7 +55,7 @@ def test_values_do_not_leak_into_the_next_composition() -> None:
     ],
 )
 def test_setting_values_in_a_copy_equals_composing_all_by_hydra(overrides: list[str]) -> None:
-    whole = OmegaConf.to_object(hydra_compose("config", overrides))
+    whole = OmegaConf.to_object(hydra_compose(PRIMARY, overrides))
     assert compose(overrides) == whole
 
 

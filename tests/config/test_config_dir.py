@@ -31,12 +31,12 @@ def _sercli(tmp_path: Path) -> Iterator[InProcessShell]:
 
 
 def stop_hydra() -> None:
-    """Undo `sercli.config.compose.start`, which a process calls once."""
+    """Undo `sercli.config.sources.start`, which a process calls once."""
     GlobalHydra.instance().clear()
     plugins = Plugins.instance().plugin_type_to_subclass_list[SearchPathPlugin]
     plugins[:] = [plugin for plugin in plugins if plugin.__name__ != "UserFolder"]
     compose._compose_choices.cache_clear()
-    compose.list_choices.cache_clear()
+    compose.names_of_choices.cache_clear()
 
 
 def shown(sercli: InProcessShell, *words: str | Path) -> Any:
@@ -84,6 +84,28 @@ def test_a_config_dir_may_be_relative_and_come_after_the_overrides(
 ) -> None:
     config = shown(sercli, "activation=steep", "--config-dir", folder.name)
     assert config["activation"]["name"] == "leaky_relu"
+
+
+def test_a_config_yaml_of_the_folder_adds_and_is_named(
+    sercli: InProcessShell, folder: Path
+) -> None:
+    (folder / "config.yaml").write_text("activation: steep\ndevice: cpu\n", encoding="utf-8")
+    text = sercli.ok("config", "show", "--config-dir", folder, "device=auto")
+    assert text.startswith(f"# activation from {folder / 'config.yaml'}\n")
+    config = yaml.safe_load(text)
+    assert config["activation"]["slope"] == 0.5
+    assert config["device"] == "auto"
+    assert config["trainer"]["steps"] == 1000
+
+
+def test_the_folder_of_the_environment_is_used_where_none_is_given(
+    sercli: InProcessShell, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERCLI_CONFIG_DIR", str(folder))
+    assert shown(sercli, "trainer=smoke")["trainer"]["steps"] == 1
+    assert shown(sercli, "--config-dir", tmp_path, "trainer=smoke")["trainer"]["steps"] == 20
+    monkeypatch.setenv("SERCLI_CONFIG_DIR", "nowhere")
+    assert sercli.refused("config", "show") == "sercli: SERCLI_CONFIG_DIR=nowhere is not a folder"
 
 
 def test_a_missing_config_dir_is_refused(sercli: InProcessShell, tmp_path: Path) -> None:

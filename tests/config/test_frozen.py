@@ -79,7 +79,7 @@ def test_a_frozen_text_outlives_the_files_that_it_was_composed_of(tmp_path: Path
     own = tmp_path / "trainer" / "own.yaml"
     own.write_text("steps: 3\n")
     code = (
-        "import pathlib, sys; from sercli.config.compose import start;"
+        "import pathlib, sys; from sercli.config.sources import start;"
         "from sercli.config.frozen import freeze; start(pathlib.Path(sys.argv[1]));"
         "sys.stdout.write(freeze(['trainer=own', 'trainer.eval_every=2']))"
     )

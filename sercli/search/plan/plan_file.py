@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from sercli.config.compose import user_folders
+from sercli.config.sources import user_folders
 from sercli.errors import RequestError, nearest, one_line
 from sercli.resources import packaged
 from sercli.validation import StrictModel, validate

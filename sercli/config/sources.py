@@ -1,0 +1,144 @@
+"""Sources of a configuration: ``conf/``, and a folder and files of the user's own.
+
+Files of defaults, of which the later wins: ``~/.config/sercli/config.yaml`` (``XDG_CONFIG_HOME``),
+``config.yaml`` in the user's folder (``--config-dir`` or ``SERCLI_CONFIG_DIR``), and
+``./sercli.yaml``. Each holds settings as on the command line, nested or dotted.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import initialize_config_dir
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+from sercli.config.keys import flatten
+from sercli.config.schema import Config
+from sercli.errors import RequestError, one_line
+from sercli.resources import packaged
+
+PRIMARY = "defaults"
+"""The file of ``conf/`` that chooses the default of each group."""
+
+ROOTS = "roots"
+"""Key of a file of defaults: corpus → its folder, which is ``dataset.root`` for that corpus."""
+
+_HERE = Path("sercli.yaml")
+_OF_FOLDER = "config.yaml"
+_FOLDER_VARIABLE = "SERCLI_CONFIG_DIR"
+
+
+@dataclass(frozen=True)
+class OwnDefault:
+    """A default of the user's own.
+
+    Attributes:
+        key: Dotted key, a group, or ``roots.CORPUS``.
+        value: Value as YAML has it.
+        file: The file that it stands in.
+    """
+
+    key: str
+    value: Any
+    file: Path
+
+
+def start(config_dir: Path | None = None) -> None:
+    """Let Hydra search ``conf/``, and before it a folder of the user's own.
+
+    Args:
+        config_dir: The folder; default: that of ``SERCLI_CONFIG_DIR``.
+
+    Raises:
+        RequestError: It is not a folder.
+    """
+    if GlobalHydra.instance().is_initialized():
+        return
+    name = "--config-dir "
+    if config_dir is None and os.environ.get(_FOLDER_VARIABLE):
+        name, config_dir = f"{_FOLDER_VARIABLE}=", Path(os.environ[_FOLDER_VARIABLE]).expanduser()
+    if config_dir is not None:
+        if not config_dir.is_dir():
+            raise RequestError(f"{name}{config_dir} is not a folder")
+        Plugins.instance().register(_user_folder_first(config_dir.resolve()))
+    ConfigStore.instance().store(name="schema", node=Config)
+    initialize_config_dir(config_dir=str(packaged("conf")), version_base="1.3")
+
+
+def user_folders() -> list[Path]:
+    """Return the folder of the user's own configuration, if there is one."""
+    start()
+    sources = GlobalHydra.instance().config_loader().get_sources()
+    return [Path(source.path) for source in sources if source.provider == "user"]
+
+
+def own_defaults() -> tuple[OwnDefault, ...]:
+    """Return the defaults of the user's own, one per key; of a later file the value counts.
+
+    Raises:
+        RequestError: A file cannot be read, or is no mapping.
+    """
+    found: dict[str, OwnDefault] = {}
+    for file in _files():
+        for default in _read(file, file.stat().st_mtime_ns):
+            found[default.key] = default
+    return tuple(found.values())
+
+
+def _files() -> Iterator[Path]:
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
+    folders = [Path(home) / "sercli", *user_folders()]
+    for file in (*(folder / _OF_FOLDER for folder in folders), _HERE):
+        if file.is_file():
+            yield file
+
+
+@lru_cache(maxsize=16)
+def _read(file: Path, modified: int) -> tuple[OwnDefault, ...]:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RequestError(f"{file} cannot be read: {one_line(error)}") from error
+    if content is None:
+        return ()
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise RequestError(f"{file}: must be a mapping of keys to values, as in device: cpu")
+    choices = _hydra_choices(content.pop("defaults", None))
+    return tuple(
+        OwnDefault(key, value, file) for key, value in (choices | flatten(_plain(content))).items()
+    )
+
+
+def _hydra_choices(defaults: Any) -> dict[str, Any]:
+    """Return the choices of a list of defaults as Hydra writes it."""
+    found: dict[str, Any] = {}
+    for each in defaults if isinstance(defaults, list) else ():
+        if isinstance(each, dict):
+            found.update({str(key).removeprefix("override "): each[key] for key in each})
+    return found
+
+
+def _plain(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return mappings with text keys; 0 and null name things too."""
+    return {
+        "null" if key is None else str(key): _plain(value) if isinstance(value, dict) else value
+        for key, value in content.items()
+    }
+
+
+def _user_folder_first(folder: Path) -> type[SearchPathPlugin]:
+    class UserFolder(SearchPathPlugin):
+        def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+            search_path.prepend(provider="user", path=f"file://{folder}")
+
+    return UserFolder
