@@ -128,7 +128,7 @@ def _hydra_choices(defaults: Any) -> dict[str, Any]:
     return found
 
 
-def _plain(content: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(content: Mapping[Any, Any]) -> dict[str, Any]:
     """Return mappings with text keys; 0 and null name things too."""
     return {
         "null" if key is None else str(key): _plain(value) if isinstance(value, dict) else value
