@@ -373,7 +373,8 @@ def sweep(
     result = run_sweep(
         planned, SweepOptions(workers, fold_workers, storage, grace), progress=Progress(quiet=quiet)
     )
-    _print(sweep_view(result.records, result.lines(), result.to_json()), form)
+    lines = [*result.lines(), f"Results: sercli report {planned.experiment}"]
+    _print(sweep_view(result.records, lines, result.to_json()), form)
     raise typer.Exit(not result.succeeded)
 
 

@@ -74,8 +74,11 @@ def thaw(text: str, settings: Mapping[str, Any]) -> Config:
 
 
 def overrides_of(text: str) -> tuple[str, ...]:
-    """Return the overrides of a frozen configuration."""
-    return _read(text).overrides
+    """Return the overrides of a frozen configuration, without the name of the experiment.
+
+    An experiment may be renamed, and its trials are the same.
+    """
+    return tuple(each for each in _read(text).overrides if not each.startswith("experiment="))
 
 
 def choices_of(text: str) -> Mapping[str, str]:

@@ -49,8 +49,14 @@ def make_report(request: ReportRequest) -> ReportResult:
         text = make_page(data, build_view(request, data) if special else None, request.against)
     else:
         text = to_text(build_view(request, data), request.format_name, plain=request.plain)
-    left_out = [f"left out: {line}" for line in data.damaged]
-    return ReportResult(text, (*_export(request, data), *left_out), int(bool(data.damaged)))
+    notes = [f"left out: {line}" for line in data.damaged]
+    notes += [
+        f"{summary.experiment}: the winner stays sealed: sweep.json, which records that its test "
+        "results were shown, cannot be written"
+        for summary, _ in data.sweeps
+        if summary.unrecorded
+    ]
+    return ReportResult(text, (*_export(request, data), *notes), int(bool(data.damaged)))
 
 
 def build_view(request: ReportRequest, data: ReportData) -> View:

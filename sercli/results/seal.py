@@ -14,7 +14,13 @@ from typing import Any
 
 from sercli.errors import SercliError
 from sercli.results.run_record import Record
-from sercli.results.sweep_summary import SweepSummary, read_sweep, record_shown_winner, unseal_sweep
+from sercli.results.sweep_summary import (
+    SweepSummary,
+    read_sweep,
+    record_shown_winner,
+    runs_apart,
+    unseal_sweep,
+)
 
 SEALED = "sealed"
 """Set in the summary of a run without its test results."""
@@ -28,8 +34,9 @@ def hide_sealed(
 ) -> tuple[list[Record], list[str]]:
     """Take the test results out of sealed runs.
 
-    Showing a winner is recorded in the sweep's summary; a winner whose showing cannot be recorded
-    stays sealed, and so do the runs of a sweep whose summary is damaged.
+    Runs that were trained for themselves have no seal. Showing a winner is recorded in the sweep's
+    summary; a winner whose showing cannot be recorded stays sealed, and so do the runs of a sweep
+    whose summary is damaged.
 
     Args:
         records: The runs.
@@ -61,8 +68,9 @@ def seal_warning(sealed: int, of: int) -> str:
     if not sealed:
         return ""
     return (
-        f"SEALED: {sealed} of {of} runs are trials of a search and have dev results only; "
-        "--unseal shows test, and reports will say so."
+        f"SEALED: {sealed} of {of} runs are trials of a search and have dev results only. To "
+        "compare systems named beforehand, run the same sweep with --comparison and another "
+        "experiment=: nothing is trained again. --unseal shows test here, and reports will say so."
     )
 
 
@@ -79,8 +87,10 @@ def _shown_keys(folder: Path, unseal: bool, lines: list[str]) -> Callable[[str],
         return lambda key: False
     if summary is None or not summary.sealed:
         return lambda key: True
-    shown = summary.winner if summary.complete and _recorded(folder, summary) else None
-    return lambda key: key == shown
+    shown = runs_apart(folder, summary)
+    if summary.winner is not None and summary.complete and _recorded(folder, summary):
+        shown.add(summary.winner)
+    return shown.__contains__
 
 
 def _recorded(folder: Path, summary: SweepSummary) -> bool:

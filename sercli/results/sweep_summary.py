@@ -11,7 +11,7 @@ any trial but the winner.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,6 +53,7 @@ class SweepSummary:
         opened: Times at which test was unsealed for all trials, and by which command: ``time``,
             ``how``.
         shown: Keys of the winners whose test results were shown.
+        apart: Keys of runs in the folder that were trained for themselves, not as trials.
         code: Version, commit and hash of the code that planned the trials.
         study: Id of the study, the same in its storage (`sercli.search.study.owner`).
         user: Name of the user who planned it first.
@@ -72,6 +73,7 @@ class SweepSummary:
     comparison: bool = False
     opened: Sequence[Mapping[str, str]] = ()
     shown: Sequence[str] = ()
+    apart: Sequence[str] = ()
     code: Mapping[str, Any] = field(default_factory=dict)
     study: str = ""
     user: str = ""
@@ -88,9 +90,15 @@ class SweepSummary:
         """True if test results of all trials but the winner are hidden."""
         return not self.comparison and not self.opened
 
+    @property
+    def unrecorded(self) -> bool:
+        """True if there is a winner whose test results were not shown."""
+        winner = self.winner if self.complete and self.sealed else None
+        return winner is not None and winner not in self.shown
+
 
 def write_sweep(folder: Path, summary: SweepSummary, trials: pd.DataFrame) -> None:
-    """Write the summary of a sweep; earlier ``opened`` and ``shown`` are kept.
+    """Write the summary of a sweep; earlier ``opened``, ``shown`` and ``apart`` are kept.
 
     Args:
         folder: Folder of the experiment.
@@ -102,7 +110,7 @@ def write_sweep(folder: Path, summary: SweepSummary, trials: pd.DataFrame) -> No
     """
     before = read_sweep(folder)
     if before is not None:
-        summary = replace(summary, opened=before.opened, shown=before.shown)
+        summary = replace(summary, opened=before.opened, shown=before.shown, apart=before.apart)
     write_atomically(folder / "trials.parquet", trials.to_parquet)
     _write(folder, summary)
 
@@ -126,6 +134,7 @@ def read_sweep(folder: Path) -> SweepSummary | None:
             f"{path} has format {version}; this sercli reads {FORMAT}: run the sweep again in "
             "another experiment, or read it with the sercli that wrote it"
         )
+    content["experiment"] = folder.name  # whose folder may have been renamed
     try:
         return validate(
             SweepSummary, {name: _frozen(value) for name, value in content.items()}, f"{path}: "
@@ -174,6 +183,28 @@ def record_shown_winner(folder: Path, summary: SweepSummary) -> None:
     """Record that test results of the winner were shown; another winner is a second look."""
     if summary.winner is not None and summary.winner not in summary.shown:
         _write(folder, replace(summary, shown=(*summary.shown, summary.winner)))
+
+
+def set_apart(folder: Path, keys: Iterable[str]) -> None:
+    """Record that runs were trained for themselves: the seal of the search is not theirs.
+
+    A run that is a trial as well stays sealed.
+
+    Args:
+        folder: Folder of the experiment; without a sweep, nothing is recorded.
+        keys: Keys of the runs.
+    """
+    summary = read_sweep(folder)
+    new = set(keys) - set(summary.apart if summary else ())
+    if summary is not None and new:
+        _write(folder, replace(summary, apart=(*summary.apart, *sorted(new))))
+
+
+def runs_apart(folder: Path, summary: SweepSummary) -> set[str]:
+    """Return the keys of the runs that were trained for themselves and are no trials."""
+    if not summary.apart:
+        return set()
+    return set(summary.apart) - set(read_trials(folder)["run"].dropna())
 
 
 def _frozen(value: Any) -> Any:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from sercli.config.run_key import result_relevant
 from sercli.config.schema import Config
 from sercli.errors import Interrupted, RequestError, SercliError
 from sercli.processes import available_cores
 from sercli.progress import SILENT, Progress
-from sercli.results.run_record import Record, is_record, read_record
-from sercli.results.sweep_summary import SweepSummary
+from sercli.results.run_record import Record, find_records, is_record, read_record
+from sercli.results.sweep_summary import SweepSummary, read_sweep, set_apart
+from sercli.search.announce import announce
 from sercli.search.launch.gpus import gpus_for
 from sercli.search.launch.local import WorkerExits, run_workers, share_machine
 from sercli.search.launch.slurm import submit_workers
@@ -152,9 +157,12 @@ def run_sweep(
     study = Study(
         plan.experiment, runs, options.storage, note=progress.note, create=plan.objectives
     )
+    earlier = study.summarize()[1] if study.counts() else pd.DataFrame()
     study.attributes.add_fingerprints(fingerprints)
     study.plan(plan)
-    study.write_summary()
+    for line in announce(plan, study, earlier):
+        progress.note(line)
+    _set_others_apart(study, plan)
     before = _count(study, _FINISHED)
     common = WorkerOptions(
         plan.experiment,
@@ -174,6 +182,22 @@ def run_sweep(
         preempted = _run_here(study, common, options.workers, gpus, runner, progress)
     finished_now = _count(study, _FINISHED) - before
     return replace(_result(study, finished_now), jobs=tuple(jobs), preempted=preempted)
+
+
+def _set_others_apart(study: Study, plan: Plan) -> None:
+    """Write the summary; of a new sweep, with the runs in its folder that are no trials."""
+    new = read_sweep(study.folder) is None
+    study.write_summary()
+    runs = list(find_records(study.folder)) if new else []
+    if runs:
+        configs = (plan.space.thaw(point) for point in plan.points)
+        planned = {json.dumps(result_relevant(config), sort_keys=True) for config in configs}
+        others = [
+            record.key
+            for record in map(read_record, runs)
+            if json.dumps(record.summary["configuration"], sort_keys=True) not in planned
+        ]
+        set_apart(study.folder, others)
 
 
 def _check(plan: Plan, runner: TrialRunner, progress: Progress) -> tuple[Config, dict[str, str]]:

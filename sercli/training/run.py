@@ -22,8 +22,9 @@ from sercli.progress import SILENT, Progress
 from sercli.results.environment import describe_environment
 from sercli.results.fold_result import FoldResult, read_fold_result
 from sercli.results.folds import Fold
-from sercli.results.run_record import Record, adopt, fold_run_name, write_record
+from sercli.results.run_record import Record, adopt, fold_run_name, is_record, write_record
 from sercli.results.summary import best_evaluation, summarise
+from sercli.results.sweep_summary import set_apart
 from sercli.training.card import protocol_card, with_caveats
 from sercli.training.caveats import context_caveat, frozen_caveat
 from sercli.training.data import Data, describe_utterances, read_data
@@ -43,12 +44,19 @@ def train_configuration(
     force: bool = False,
     progress: Progress = SILENT,
 ) -> Record:
-    """Read the data of a configuration and train its run; see `train_run`."""
+    """Read the data of a configuration and train its run; see `train_run`.
+
+    A search in the same experiment does not seal the run, unless it is one of its trials too.
+    """
     size = pool_size(config, workers)
     data = read_data(config, workers=size, progress=progress)
     with FoldPool(data, size) as pool:
         run = validate_run(config, data)
+        folder = Path(config.paths.runs) / config.experiment
+        known = is_record(folder / run.key)
         record, new = train_run(run, pool, force=force, progress=progress)
+    if not known:
+        set_apart(folder, [record.key])
     if not new:
         progress.note(f"run {record.key} already exists; use --force to retrain")
     return record

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -9,13 +10,16 @@ from typing import Any
 
 import pytest
 from helpers.reports import left_out, report_json, report_tables, report_text
+from helpers.users import as_colleague, needs_root, shared_folder
 
 from sercli.errors import RequestError
 from sercli.reporting.formats import FORMATS
+from sercli.reporting.load import ReportRequest
+from sercli.reporting.report import make_report
 from sercli.results.find import find_runs
 from sercli.results.run_record import Record
 from sercli.results.seal import hide_sealed, shows_test
-from sercli.results.sweep_summary import SweepSummary, read_sweep
+from sercli.results.sweep_summary import SweepSummary, read_sweep, set_apart
 
 Make = Callable[..., Record]
 Search = Callable[..., SweepSummary]
@@ -158,3 +162,51 @@ def test_what_is_no_search_is_not_sealed(record: Make) -> None:
     records, _ = hide_sealed([record()])
 
     assert shows_test(records[0])
+
+
+def test_a_run_that_was_trained_for_itself_is_shown(
+    points: tuple[Record, Record], record: Make, runs: Path
+) -> None:
+    alone = record("activation=elu", ua=0.55)
+    set_apart(runs / "first", [alone.key, points[1].key])  # the loser is a trial as well
+
+    records, _ = hide_sealed(find_runs([], runs)[0])
+
+    assert {each.key: shows_test(each) for each in records} == {
+        points[0].key: True,
+        points[1].key: False,
+        alone.key: True,
+    }
+
+
+def test_the_warning_names_the_way_to_an_open_comparison(
+    points: tuple[Record, Record], runs: Path
+) -> None:
+    (warning,) = {table.warning for table in report_tables(runs) if table.warning}
+
+    assert "run the same sweep with --comparison and another experiment=" in warning
+
+
+@needs_root
+def test_a_colleague_who_may_only_read_is_told_why_the_winner_is_sealed(
+    record: Make, search: Search
+) -> None:
+    with shared_folder() as folder:
+        runs = folder / "runs"
+        shutil.copytree(search_folder(record, search), runs)
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        with as_colleague():
+            made = make_report(ReportRequest([], runs, format_name="csv"))
+
+    assert made.status == 0
+    assert made.notes == (
+        "first: the winner stays sealed: sweep.json, which records that its test results were "
+        "shown, cannot be written",
+    )
+
+
+def search_folder(record: Make, search: Search) -> Path:
+    winner = record("activation=tanh")
+    search(winner)
+    return winner.path.parents[1]

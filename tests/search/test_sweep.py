@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,13 @@ from sercli.config.schema import Config
 from sercli.errors import Interrupted, RequestError, SercliError
 from sercli.progress import SILENT
 from sercli.results.run_record import Record
+from sercli.results.seal import hide_sealed, shows_test
 from sercli.results.sweep_summary import read_sweep, read_trials
 from sercli.search.plan.plan import Plan, make_plan
 from sercli.search.sweep import SweepOptions, SweepResult, default_workers, run_sweep
 from sercli.training.data import Data
 from sercli.training.fold_pool import FoldPool
-from sercli.training.run import train_run
+from sercli.training.run import train_configuration, train_run
 from sercli.training.validate import ValidatedRun, validate_run
 
 STEPS = 2
@@ -126,6 +128,59 @@ def test_a_sweep_may_grow(plan: Callable[..., Plan], watching: Any) -> None:
     assert (states(result), result.finished_now) == ({"complete": 3}, 1)
     assert progress.steps == RUN_STEPS
     assert result.summary.space == {"activation": "tanh,relu; tanh,relu,leaky_relu"}
+    (added,) = [note for note in progress.notes if "are added to" in note]
+    assert added.startswith("1 trials are added to experiment study (")
+    assert added.endswith("which has 2, 2 of them complete")
+
+
+def test_adding_to_a_search_says_what_was_seen_and_which_settings_differ(
+    plan: Callable[..., Plan], watching: Any, tmp_path: Path
+) -> None:
+    first = sweep(plan("activation=tanh,relu"))
+    hide_sealed(first.records)  # a report has shown the winner
+    progress = watching()
+
+    sweep(plan("activation=tanh,elu", "optim.lr=0.5"), progress)
+
+    notes = "\n".join(progress.notes)
+    assert "experiment study: 2 trials of an earlier sweep differ in optim.lr" in notes
+    best = max(first.records, key=lambda record: record.metrics["dev_ua"])
+    winner = best.summary["configuration"]["activation"]["name"]
+    assert f"the test result of the winner has been seen (activation={winner})" in notes
+
+
+def test_named_systems_are_offered_a_comparison_that_trains_nothing_again(
+    plan: Callable[..., Plan], watching: Any
+) -> None:
+    progress = watching()
+    sweep(plan("activation=tanh,relu"), progress)
+    (offer,) = [note for note in progress.notes if "--comparison" in note]
+    assert offer.endswith("; finished runs are not trained again")
+
+    again = watching()
+    result = sweep(plan("activation=tanh,relu", "experiment=open", comparison=True), again)
+
+    assert (again.steps, result.finished_now) == (0, 2)
+    assert not [note for note in again.notes if "--comparison" in note]
+    records, _ = hide_sealed(result.records)
+    assert all(map(shows_test, records))
+
+
+def test_a_run_of_the_experiment_that_is_no_trial_is_not_sealed(
+    plan: Callable[..., Plan], toy: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sercli.training.run.read_data", lambda *given, **options: toy)
+    searched = plan("activation=tanh,relu")
+    config = searched.space.thaw(searched.points[0])
+    before = train_configuration(replace(config, optim=replace(config.optim, lr=0.3)), workers=1)
+    result = sweep(searched)
+    after = train_configuration(replace(config, optim=replace(config.optim, lr=0.4)), workers=1)
+    trial = train_configuration(config, workers=1)
+
+    shown = {each.key: shows_test(each) for each in hide_sealed([before, after, trial])[0]}
+
+    assert (shown[before.key], shown[after.key]) == (True, True)
+    assert shown[trial.key] == (trial.key == result.summary.winner)
 
 
 def test_an_interrupted_sweep_resumes(plan: Callable[..., Plan], watching: Any) -> None:

@@ -13,6 +13,7 @@ from sercli.config.grammar import MOST_VALUES, Axis, read_sweep
 from sercli.config.run_key import result_relevant
 from sercli.config.schema import Config
 from sercli.errors import RequestError, nearest
+from sercli.search.plan.name import has_name, sweep_name
 from sercli.search.plan.plan_file import PlanFile, PlanSchema, read_plan_file
 from sercli.search.plan.space import POINT, Point, Space, base_name
 
@@ -37,6 +38,7 @@ class Plan:
         space: The space of the search.
         points: All points of a grid, in order, no two of which give the same result; none of a
             search.
+        unnamed: True if the user named no experiment, so that its name is from what it sweeps.
     """
 
     experiment: str
@@ -48,6 +50,7 @@ class Plan:
     comparison: bool
     space: Space
     points: tuple[Point, ...]
+    unnamed: bool = False
 
 
 def make_plan(
@@ -83,8 +86,7 @@ def make_plan(
     Raises:
         RequestError: The plan file, an override, or the configuration of a point is invalid.
     """
-    no_file = PlanFile(PlanSchema(), (), {}, tuple(overrides))
-    file = read_plan_file(plan, overrides) if plan else no_file
+    file = read_plan_file(plan, overrides) if plan else _without_file(overrides)
     content = file.content
     sampler = sampler or content.sampler or GRID
     if trials is None and sampler != GRID:
@@ -95,10 +97,20 @@ def make_plan(
     comparison = comparison or (content.comparison and sampler == GRID)
     _check_trials(sampler, trials)
     _check_search(sampler, objectives, pruner, comparison)
+    seed = (content.seed or 0) if seed is None else seed
+    unnamed = not plan and not has_name(items := read_sweep(overrides))
+    if unnamed:
+        options = [sampler, seed if sampler != GRID else 0, objectives, pruner, comparison]
+        file = _without_file([*overrides, f"experiment={sweep_name(items, options)}"])
     space = _make_space(file, listed=sampler == GRID)
     experiment, points = _make_points(space, listed=sampler == GRID)
-    seed = (content.seed or 0) if seed is None else seed
-    return Plan(experiment, sampler, trials, seed, objectives, pruner, comparison, space, points)
+    return Plan(
+        experiment, sampler, trials, seed, objectives, pruner, comparison, space, points, unnamed
+    )
+
+
+def _without_file(overrides: Sequence[str]) -> PlanFile:
+    return PlanFile(PlanSchema(), (), {}, tuple(overrides))
 
 
 def identity(config: Config) -> str:

@@ -111,6 +111,7 @@ class StudyAttributes:
         before = self._read_space()
         if spec.sampler == GRID:
             self._set("space", _joined(before, space).to_json())
+            self.__dict__.pop("space", None)  # it may have been read before it grew
         elif _search_of(before) != _search_of(space):
             axes = ", ".join(f"{axis.key}={axis.text}" for axis in before.axes)
             raise RequestError(

@@ -31,6 +31,7 @@ from sercli.search.study.liveness import LivenessMonitor, Worker
 from sercli.search.study.optuna_study import OptunaStudy
 from sercli.search.study.owner import Owner, new_owner, refuse_other_folder
 from sercli.search.study.planner import plan_trials
+from sercli.search.study.settings import trials_of_other_settings
 from sercli.search.study.storage import Access, StorageRetry, open_storage
 from sercli.search.study.summary import summarize, with_outcome
 from sercli.search.study.trial_queue import EXCLUDED, PLANNED, WORKER, ClaimedTrial, TrialQueue
@@ -124,6 +125,10 @@ class Study:
                 "though the same overrides now give others; for these, give another experiment="
             )
         self.attributes.stop_reason = None
+
+    def trials_of_other_settings(self, plan: Plan) -> tuple[int, tuple[str, ...]]:
+        """Return the number of trials with other settings than a plan's, and those settings."""
+        return trials_of_other_settings(plan, self._queue.trials(), self.attributes)
 
     def stop(self, reason: str) -> None:
         """Stop the workers after their current trials; `plan` resumes the study."""

@@ -187,7 +187,7 @@ class _WorkerLoop:
             config = self._study.configuration(trial)
             if config is None:
                 raise _InvalidProposal("by the plan")
-            config = local_config(config, self._options.overrides, self._study.folder.parent)
+            config = local_config(config, self._options.overrides, self._study.folder)
             fingerprint = self._runner.check(config)
         except RequestError as error:
             if PLANNED in trial.attributes:
@@ -242,20 +242,20 @@ class _WorkerLoop:
         self._study.complete(trial, stored, [values[name] for name in objectives])
 
 
-def local_config(config: Config, overrides: Sequence[str], runs: Path) -> Config:
+def local_config(config: Config, overrides: Sequence[str], folder: Path) -> Config:
     """Return a configuration with the paths and the device of this machine.
 
     Args:
         config: The configuration of a trial; it is changed.
         overrides: Overrides of this machine.
-        runs: Folder of the run records.
+        folder: Folder of the experiment, which may have been moved or renamed since.
     """
     own = compose(overrides) if overrides else config
     for override in overrides:
         *groups, name = override.partition("=")[0].split(".")
         holder, local = reduce(getattr, groups, config), reduce(getattr, groups, own)
         setattr(holder, name, getattr(local, name))
-    config.paths.runs = str(runs)
+    config.paths.runs, config.experiment = str(folder.parent), folder.name
     return config
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -65,7 +66,29 @@ def test_a_grid_has_a_point_for_every_combination_in_order() -> None:
     assert plan.points[1].overrides == ("activation=arelu", "arelu.alpha=0.1", "arelu.beta=2")
     assert plan.points[1].parameters == {"arelu.alpha": "0.1", "arelu.beta": "2"}
     assert (plan.sampler, plan.trials, plan.objectives) == ("grid", None, ("dev_ua",))
-    assert (plan.pruner, plan.comparison, plan.experiment) == (None, False, "default")
+    assert (plan.pruner, plan.comparison) == (None, False)
+
+
+def test_a_sweep_without_a_name_is_named_by_what_it_sweeps() -> None:
+    def name(*overrides: str, **options: Any) -> str:
+        return make_plan(overrides, **options).experiment
+
+    asked = name("activation=tanh,relu", "seeds=[1]")
+    assert re.fullmatch("activation-[0-9a-f]{6}", asked)
+    assert asked == name("seeds=[1]", "activation=tanh,relu", "device=cpu", "paths.runs=there")
+    others = {
+        name("activation=tanh,relu"),
+        name("activation=tanh,elu", "seeds=[1]"),
+        name("activation=tanh,relu", "seeds=[1]", comparison=True),
+        name("activation=tanh,relu", "seeds=[1]", sampler="random", trials=2),
+    }
+    assert len(others - {asked}) == 4
+    search = "optim.lr=interval(0.01,0.1)"
+    assert name(search, sampler="tpe", trials=3) == name(search, sampler="tpe", trials=9)
+    plan = make_plan(["activation=tanh,relu"])
+    assert {c.experiment for c in thawed(plan)} == {plan.experiment}
+    assert plan.unnamed
+    assert not make_plan(["activation=tanh,relu", "experiment=default"]).unnamed
 
 
 VALUES = {
@@ -260,7 +283,7 @@ def test_a_plan_is_read_from_a_file_and_named_after_it(file: Path) -> None:
     )
 
     assert overrides_of("device=cpu", plan=str(file)) == [
-        ("experiment=mine", "seeds=[1]", f"activation={name}", "trainer.steps=7", "device=cpu")
+        ("seeds=[1]", f"activation={name}", "trainer.steps=7", "device=cpu")
         for name in ("tanh", "relu")
     ]
 

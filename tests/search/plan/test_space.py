@@ -37,7 +37,7 @@ sweeps = st.lists(st.sampled_from(sorted(AXES)), min_size=1, max_size=3, unique=
 
 
 def space_of(*overrides: str) -> Space:
-    return make_plan(overrides, sampler="random", trials=1).space
+    return make_plan((*overrides, "experiment=default"), sampler="random", trials=1).space
 
 
 @given(sweeps)
