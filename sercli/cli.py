@@ -26,7 +26,7 @@ app = typer.Typer(
     help="Run speech-emotion-recognition experiments, from feature extraction to "
     "significance-tested tables.",
     epilog="Start with `sercli extract`, then `sercli train`. Settings are overrides such as "
-    "`model=iaan arelu.alpha=0.1`; `sercli config groups` and `sercli config show` list them.",
+    "`model=iaan arelu.alpha=0.1`; `sercli config explain` explains them.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",  # joins the lines of a docstring's paragraph
@@ -72,6 +72,12 @@ def _complete(incomplete: str) -> list[str]:
     from sercli.config.completion import complete, key_cut_off
 
     return complete(incomplete, key_cut_off(os.environ))
+
+
+def _complete_setting(incomplete: str) -> list[str]:
+    from sercli.config.completion import complete_settings
+
+    return complete_settings(incomplete)
 
 
 def _set_config_dir(folder: Path | None) -> None:
@@ -723,6 +729,26 @@ def show(
     for own in effective_defaults(overrides or []):
         typer.echo(f"# {own.key} from {own.file}")
     typer.echo(to_yaml(config), nl=False)
+
+
+@config_app.command()
+def explain(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="KEY|GROUP",
+            help="Keys, groups, or choices, e.g. optim.lr, trainer, cell=a_lstm (default: all).",
+            autocompletion=_complete_setting,
+        ),
+    ] = None,
+    form: OutputFormat = Format.TABLE,
+    config_dir: ConfigDir = None,
+    debug: Debug = False,
+) -> None:
+    """Explain settings: default, type, allowed values, meaning; of a group its choices too."""
+    from sercli.reporting.views.explain import explain_view
+
+    _print(explain_view(names or []), form)
 
 
 @config_app.command()

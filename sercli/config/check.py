@@ -27,6 +27,20 @@ def check(config: Config) -> None:
     _check_learning_rate(config)
 
 
+def allowed_values(key: str) -> tuple[str, ...]:
+    """Return the values of a setting that has a closed list; nothing for others.
+
+    >>> allowed_values("trainer.class_weights")
+    ('none', 'balanced')
+    """
+    return _CHOICES.get(key, _USUAL.get(key, ()))
+
+
+def allowed_range(key: str) -> str:
+    """Return the range of a setting in words ("above 0"); nothing if there is none."""
+    return next((words for name, _, words in _RANGES if name == key), "")
+
+
 def _check_learning_rate(config: Config) -> None:
     """Check that optimiser, schedule and training are compatible."""
     optim, schedule, steps = config.optim, config.schedule, config.trainer.steps
@@ -151,3 +165,9 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "launcher.name": ("local", "submitit"),
     "launcher.executor": ("slurm", "local"),
 }
+
+_USUAL: dict[str, tuple[str, ...]] = {
+    "device": ("auto", "cpu", "cuda"),
+    "activation.share": ("direction", "layer", "model"),
+}
+"""Values that are proposed; the parts that use them check them."""

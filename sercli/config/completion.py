@@ -39,13 +39,18 @@ def key_cut_off(environment: Mapping[str, str]) -> str | None:
 
 def _overrides() -> list[str]:
     choices = [f"{group}={choice.name}" for group in GROUPS for choice in list_choices(group)]
-    return choices + [f"{key}={_written(value)}" for key, value in default_settings().items()]
+    return choices + [f"{key}={written(value)}" for key, value in default_settings().items()]
 
 
-def _written(value: object) -> str:
+def written(value: object) -> str:
     """Return a default as an override writes it."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
     return str(value).replace(" ", "")
+
+
+def complete_settings(incomplete: str) -> list[str]:
+    """Return the groups and keys that start with ``incomplete``."""
+    return [name for name in (*GROUPS, *default_settings()) if name.startswith(incomplete)]

@@ -7,6 +7,7 @@ files of one set of choices, and 1 ms for the values that are set in them: the f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -297,10 +298,26 @@ def _check_names(overrides: Sequence[Override]) -> None:
             raise RequestError(hints.unknown_key(key, words, keys))
 
 
-def default_settings() -> dict[str, Any]:
-    """Return the leaves of the default configuration by their dotted keys, in order."""
-    node = OmegaConf.to_container(compose_unresolved(())[0], resolve=True)
+def default_settings(overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the leaves of a configuration by their dotted keys, in order.
+
+    Args:
+        overrides: Its overrides; default: none.
+    """
+    node = OmegaConf.to_container(compose_unresolved(overrides)[0], resolve=True)
     return flatten(cast("dict[str, Any]", node))
+
+
+def comments(overrides: Sequence[str] = ()) -> dict[str, str]:
+    """Return the comments beside settings in the files of the chosen groups, by dotted key."""
+    found = {}
+    for group, name in compose_unresolved(overrides)[1].items():
+        for line in _lines(group, name):
+            written = re.fullmatch(r"\s*(\w+):[^#]*\s#\s*(.*)", line)
+            if written:
+                indented = line.startswith(" ")  # below options:
+                found[f"{group}.{'options.' * indented}{written[1]}"] = written[2]
+    return found
 
 
 def list_choices(group: str) -> tuple[Choice, ...]:
@@ -390,15 +407,20 @@ def _values(override: Override) -> list[str]:
 
 
 def _description(group: str, name: str) -> str:
+    first, *more = _lines(group, name) or [""]
+    if first.startswith("# @package"):  # Hydra's own line must stand first
+        first = more[0]
+    return first.removeprefix("#").strip() if first.startswith("#") else ""
+
+
+def _lines(group: str, name: str) -> list[str]:
+    """Return the lines of the file of a choice."""
     loader = GlobalHydra.instance().config_loader()
     for source in loader.get_sources():
         path = Path(source.path) / group / f"{name}.yaml"
         if source.scheme() == "file" and path.is_file():
-            first, *more = path.read_text(encoding="utf-8", errors="replace").split("\n")
-            if first.startswith("# @package"):  # Hydra's own line must stand first
-                first = more[0]
-            return first.removeprefix("#").strip() if first.startswith("#") else ""
-    return ""
+            return path.read_text(encoding="utf-8", errors="replace").split("\n")
+    return []
 
 
 def _reason(error: BaseException) -> str:

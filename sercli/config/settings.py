@@ -46,12 +46,6 @@ def schema_settings() -> Mapping[str, Setting]:
     return {setting.key: setting for setting in _settings(Config, "")}
 
 
-@cache
-def group_meanings() -> Mapping[str, str]:
-    """Return the meaning of each node of the schema that has settings below it."""
-    return dict(_nodes(Config, ""))
-
-
 def kind_of(key: str) -> Any:
     """Return the kind of a setting; below an open node that of its values.
 
@@ -79,7 +73,7 @@ def is_path(key: str) -> bool:
 
 
 def _settings(schema: type, prefix: str) -> Iterator[Setting]:
-    hints, meanings = typing.get_type_hints(schema), _attributes(schema)
+    hints, meanings = typing.get_type_hints(schema), described(schema, "Attributes")
     for field in fields(schema):
         key, hint = f"{prefix}{field.name}", hints[field.name]
         if is_dataclass(hint):
@@ -87,16 +81,6 @@ def _settings(schema: type, prefix: str) -> Iterator[Setting]:
         else:
             kind, words = _describe(hint)
             yield Setting(key, kind, words, _default(field), meanings.get(field.name, ""))
-
-
-def _nodes(schema: type, prefix: str) -> Iterator[tuple[str, str]]:
-    hints, meanings = typing.get_type_hints(schema), _attributes(schema)
-    for field in fields(schema):
-        key, hint = f"{prefix}{field.name}", hints[field.name]
-        if is_dataclass(hint) or hint == dict[str, Any]:
-            yield key, meanings.get(field.name, "")
-        if is_dataclass(hint):
-            yield from _nodes(typing.cast("type", hint), f"{key}.")
 
 
 def _describe(hint: Any) -> tuple[Any, str]:
@@ -120,16 +104,21 @@ def _default(field: Field[Any]) -> Any:
 
 
 @cache
-def _attributes(schema: type) -> dict[str, str]:
-    """Return the descriptions under "Attributes:" in the docstring of a class."""
-    text = inspect.getdoc(schema) or ""
+def described(part: Any, section: str = "Args") -> Mapping[str, str]:
+    """Return the descriptions in a section of the docstring of a class, each on one line.
+
+    >>> described(Setting, "Attributes")["key"]
+    'Dotted key.'
+    """
     found: dict[str, str] = {}
     name = ""
-    for line in text.partition("Attributes:\n")[2].splitlines():
+    for line in (inspect.getdoc(part) or "").partition(f"{section}:\n")[2].splitlines():
         start = re.fullmatch(r" {4}(\w+): (.*)", line)
         if start:
             name = start[1]
             found[name] = start[2]
         elif name and line.startswith(" " * 8):
             found[name] += f" {line.strip()}"
+        elif line and not line.startswith(" "):
+            break  # the next section
     return found
