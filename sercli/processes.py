@@ -14,14 +14,16 @@ from functools import cache
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-if sys.platform == "linux":
-    from multiprocessing.context import ForkServerContext as _Context
-    from multiprocessing.context import ForkServerProcess as _Process
-else:  # libraries of macOS do not survive a fork
+# Libraries of macOS do not survive a fork. A server of forks listens at a path in TMPDIR, to which
+# the system allows 107 bytes; 32 of them are its name.
+if TYPE_CHECKING or sys.platform != "linux" or len(os.environ.get("TMPDIR", "")) > 107 - 32:
     from multiprocessing.context import SpawnContext as _Context
     from multiprocessing.context import SpawnProcess as _Process
+else:
+    from multiprocessing.context import ForkServerContext as _Context
+    from multiprocessing.context import ForkServerProcess as _Process
 
 _REQUESTS = (signal.SIGINT, signal.SIGTERM)
 """Signals by which a user or a scheduler stops a program."""

@@ -250,3 +250,20 @@ def test_without_shared_memory_there_is_one_process(monkeypatch: pytest.MonkeyPa
     assert possible_workers(1, notes.append) == 1
     assert len(notes) == 1
     _can_share_locks.cache_clear()
+
+
+def test_a_long_folder_for_temporary_files_is_no_obstacle(tmp_path: Path) -> None:
+    """The path of a socket has 107 bytes; those of a cluster's scratch disk can be longer."""
+    folder = tmp_path / ("x" * 100)
+    folder.mkdir()
+    script = (
+        "from sercli.processes import worker_pool\n"
+        "if __name__ == '__main__':\n"
+        "    with worker_pool(1) as pool:\n"
+        "        print(pool.submit(int).result())\n"
+    )
+    environment = os.environ | {"TMPDIR": str(folder)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "0\n", done.stderr
