@@ -11,10 +11,10 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn
 
-from sercli.errors import Interrupted, SercliError, one_line
+from sercli.errors import Interrupted, SercliError, one_line, visible
 from sercli.passwords import without_passwords
 from sercli.remedies import remedy_for
-from sercli.streams import prepare_streams
+from sercli.streams import prepare_streams, reader_has_left
 
 INTERRUPTED = 130
 """128 + SIGINT, as in a shell."""
@@ -50,17 +50,21 @@ def main() -> None:
             error,
         )
     except Exception as error:
-        _leave(_explained(error), 1, error)
+        _leave_unforeseen(error)
 
 
-def _explained(error: Exception) -> str:
-    """Return the message of an error that is not ours, with its remedy."""
+def _leave_unforeseen(error: Exception) -> NoReturn:
+    """Leave at an error that is not ours, with the remedy for a failure of the machine."""
+    if isinstance(error, BrokenPipeError) and reader_has_left():  # such as `| head`
+        sys.exit(0)
+    foreseen = isinstance(error, OSError)
+    text = one_line(error) if foreseen else f"{type(error).__name__}: {error}".partition("\n")[0]
     remedy = remedy_for(error)
-    text = one_line(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
-    text = text.partition("\n")[0]
     if remedy is not None:
-        return f"{text}; {remedy}"
-    return text if isinstance(error, OSError) else f"{text} (a bug in sercli; --debug shows where)"
+        text = f"{text}; {remedy}"
+    elif not foreseen:
+        text = f"{text} (a bug in sercli; --debug shows where)"
+    _leave(text, 1, error)
 
 
 def _with_home(word: str) -> str:
@@ -100,7 +104,7 @@ def _leave(message: str, status: int, error: BaseException | None = None) -> NoR
     with suppress(OSError):  # standard error may be closed or full; the status tells
         if error is not None and "--debug" in sys.argv:
             sys.stderr.write(without_passwords("".join(traceback.format_exception(error))))
-        sys.stderr.write(f"sercli: {without_passwords(message)}\n")
+        sys.stderr.write(f"sercli: {visible(without_passwords(message))}\n")
     sys.exit(status)
 
 

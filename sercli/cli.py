@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sercli.errors import visible
 from sercli.streams import write_data_in_utf8
 
 if TYPE_CHECKING:
@@ -247,7 +248,7 @@ def extract(
     _print(audit_view(audit), form)
     doubtful = audit.findings if strict else ()
     for finding in doubtful:
-        typer.echo(f"sercli: {audit.dataset}: {finding.text}", err=True)
+        typer.echo(visible(f"sercli: {audit.dataset}: {finding.text}"), err=True)
     raise typer.Exit(bool(doubtful) or bool(audit.refused and not allow_refused))
 
 
@@ -638,7 +639,7 @@ def predict(
     )
     _print(predictions_view(found, source.name), form, output)
     for refusal in found.refused:
-        typer.echo(f"sercli: {refusal.file}: {refusal.reason}", err=True)
+        typer.echo(visible(f"sercli: {refusal.file}: {refusal.reason}"), err=True)
     raise typer.Exit(bool(found.refused) and not allow_refused)
 
 

@@ -36,6 +36,12 @@ _LISTED = 220
 """Characters of known names that a message lists: three lines with the rest of it."""
 
 
+_CONTROLS = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\t\n"}
+_CONTROLS |= {0x7F: "\u2421", **dict.fromkeys(range(0x80, 0xA0), "\ufffd")}
+_CONTROLS |= dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd")
+"""Control code → a letter that is shown for it. The last ones reverse the direction of text."""
+
+
 def one_line(error: object) -> str:
     r"""Return the message of an exception on one line, or its type if it has none.
 
@@ -43,6 +49,15 @@ def one_line(error: object) -> str:
     "line 3: expected a number got 'x'"
     """
     return without_passwords(" ".join(str(error).split())) or type(error).__name__
+
+
+def visible(text: str) -> str:
+    r"""Return a text whose control codes cannot move the cursor or change the colours.
+
+    >>> visible("happy\x1b[2J")
+    'happy␛[2J'
+    """
+    return text.translate(_CONTROLS)
 
 
 def close(wrong: str, known: Iterable[str]) -> str | None:

@@ -24,6 +24,7 @@ from rich.progress import Progress as RichProgress
 from rich.progress import Task as RichTask
 from rich.text import Text
 
+from sercli.errors import visible
 from sercli.passwords import without_passwords
 
 
@@ -42,7 +43,7 @@ class Task:
     def describe(self, text: str) -> None:
         """Change the text before the bar."""
         if self._bars is not None:
-            self._bars.update(self._id, description=escape(text))
+            self._bars.update(self._id, description=escape(visible(text)))
 
 
 class _Amount(ProgressColumn):
@@ -83,7 +84,7 @@ class Progress:
         if self._bars is None:
             self._bars = self._start()
         bars = self._bars
-        task = bars.add_task(escape(description), total=total, unit=unit)
+        task = bars.add_task(escape(visible(description)), total=total, unit=unit)
         try:
             yield Task(bars, task)
         finally:
@@ -96,7 +97,7 @@ class Progress:
     def note(self, text: str) -> None:
         """Print one line for the user that is not a result."""
         if not self._quiet:
-            self._console.print(escape(without_passwords(text)))
+            self._console.print(escape(visible(without_passwords(text))))
 
     def note_once(self, text: str) -> None:
         """Print one line as `note` does, unless it was printed before."""

@@ -43,6 +43,16 @@ def write_data_in_utf8() -> None:
         sys.stdout.reconfigure(encoding="utf-8", errors=_HANDLER)
 
 
+def reader_has_left() -> bool:
+    """Return True if nobody reads standard output any more; what is left is dropped then."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return True
+    return False
+
+
 def plain_letters(text: str) -> str:
     r"""Return a text in ASCII: the nearest letters, else ``?``; a byte of no letter as ``\xNN``.
 

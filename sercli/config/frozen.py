@@ -29,6 +29,7 @@ from sercli.config.compose import compose_unresolved, refused_in_one_line
 from sercli.config.keys import flatten
 from sercli.config.schema import Config
 from sercli.errors import RequestError, nearest
+from sercli.untrusted import parse_yaml
 
 
 def freeze(overrides: Sequence[str]) -> str:
@@ -146,7 +147,7 @@ def _read(text: str) -> _Frozen:
 def _content(text: str) -> dict[str, Any]:
     damaged = RequestError("a frozen configuration is damaged; plan the sweep again")
     try:
-        content = yaml.safe_load(text)
+        content = parse_yaml(text)
     except yaml.YAMLError as error:
         raise damaged from error
     kinds = {"overrides": list, "choices": dict, "configuration": dict}

@@ -26,6 +26,7 @@ from sercli.config.keys import flatten
 from sercli.config.schema import Config
 from sercli.errors import RequestError, one_line
 from sercli.resources import packaged
+from sercli.untrusted import parse_yaml, read_yaml
 
 PRIMARY = "defaults"
 """The file of ``conf/`` that chooses the default of each group."""
@@ -60,7 +61,7 @@ def start(config_dir: Path | None = None) -> None:
         config_dir: The folder; default: that of ``SERCLI_CONFIG_DIR``.
 
     Raises:
-        RequestError: It is not a folder.
+        RequestError: It is not a folder, or a file in it is no YAML or enormous by its aliases.
     """
     if GlobalHydra.instance().is_initialized():
         return
@@ -70,9 +71,19 @@ def start(config_dir: Path | None = None) -> None:
     if config_dir is not None:
         if not config_dir.is_dir():
             raise RequestError(f"{name}{config_dir} is not a folder")
+        _check_aliases(config_dir)
         Plugins.instance().register(_user_folder_first(config_dir.resolve()))
     ConfigStore.instance().store(name="schema", node=Config)
     initialize_config_dir(config_dir=str(packaged("conf")), version_base="1.3")
+
+
+def _check_aliases(folder: Path) -> None:
+    """Read every file as Hydra may, which expands all aliases."""
+    for path in sorted(folder.glob("**/*.yaml")):
+        try:
+            read_yaml(path)
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise RequestError(f"{path} cannot be read: {one_line(error)}") from error
 
 
 def user_folders() -> list[Path]:
@@ -106,7 +117,7 @@ def _files() -> Iterator[Path]:
 @lru_cache(maxsize=16)
 def _read(file: Path, modified: int) -> tuple[OwnDefault, ...]:
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
+        content = parse_yaml(file.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RequestError(f"{file} cannot be read: {one_line(error)}") from error
     if content is None:

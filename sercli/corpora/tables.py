@@ -21,6 +21,7 @@ import pandas as pd
 
 from sercli.corpora.manifest import Refusal, Row
 from sercli.errors import RequestError, nearest
+from sercli.untrusted import read_parquet as read_frame
 
 ToRow = Callable[[Mapping[str, str]], Row]
 Parse = Callable[[Iterable[str]], Any]  # csv.reader with its dialect; the csv module hides its type
@@ -227,7 +228,7 @@ def read_parquet(path: Path) -> Table:
         RequestError: The file cannot be read as Parquet, or holds bytes such as audio.
     """
     try:
-        frame = pd.read_parquet(path)
+        frame = read_frame(path)
     except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
         reason = str(error).splitlines()[0]
         raise RequestError(f"{path}: cannot be read as Parquet ({reason})") from error

@@ -30,6 +30,7 @@ from sercli.corpora.audio_stats import AudioFacts
 from sercli.errors import SercliError
 from sercli.files import write_atomically, write_text
 from sercli.progress import SILENT, Progress
+from sercli.untrusted import parse_json, read_json
 
 _FORMAT = 2
 """1 was an LMDB environment."""
@@ -123,7 +124,7 @@ class FeatureStore:
         if header is None or header.size != size:
             return None
         try:
-            return StoredUtterance(AudioFacts(**json.loads(header.facts)), header.shape[0])
+            return StoredUtterance(AudioFacts(**parse_json(header.facts)), header.shape[0])
         except (ValueError, TypeError):
             return None
 
@@ -236,7 +237,7 @@ def damaged_keys(store: FeatureStore, progress: Progress = SILENT) -> Iterator[t
 
 def _check_format(folder: Path) -> None:
     try:
-        found = json.loads((folder / "store.json").read_text(encoding="utf-8"))["format"]
+        found = read_json(folder / "store.json")["format"]
     except (ValueError, TypeError, LookupError):
         found = "unknown"
     if found != _FORMAT:
@@ -293,7 +294,7 @@ def _parse_header(data: bytearray) -> _Header | None:
     """Read the header at the beginning of a file; None if there is none."""
     offset = 8 + int.from_bytes(data[:8], "little")
     try:
-        header = json.loads(data[8:offset])
+        header = parse_json(data[8:offset])
         frames, features = map(int, header["frames"]["shape"])
         described = header["__metadata__"]
         facts, crc32 = str(described["facts"]), int(described["crc32"])

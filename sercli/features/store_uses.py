@@ -23,6 +23,7 @@ from sercli.errors import SercliError
 from sercli.features.store import FeatureStore, damaged_keys
 from sercli.files import absolute, write_text
 from sercli.progress import SILENT, Progress
+from sercli.untrusted import read_json
 
 _LOADING = frozenset({"max_frames", "pool", "normalise"})
 """Feature settings that do not change what is stored."""
@@ -121,7 +122,7 @@ def known_refusals(store: FeatureStore, use: StoreUse) -> dict[str, str]:
 
 
 def _read(path: Path) -> StoreUse:
-    return StoreUse(**json.loads(path.read_text(encoding="utf-8")))
+    return StoreUse(**read_json(path))
 
 
 def used_keys(uses: Mapping[str, StoreUse]) -> set[str]:

@@ -7,7 +7,6 @@ model before memory is allocated for either (`sercli.inference.member`).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from sercli.features.sets import BUILDERS, column_names
 from sercli.features.smile_sets import PACKAGED
 from sercli.results.find import find_run
 from sercli.results.run_record import NORMALISATION, Record, fold_run_name
+from sercli.untrusted import read_json, read_yaml
 from sercli.validation import StrictModel, validate, validate_settings
 
 FORMAT = 1
@@ -129,7 +129,7 @@ def _read_run(record: Record) -> Source:
         own = _own_features(record.path / "config.yaml")
         config = replace(config, features=replace(config.features, config=own))
     try:
-        folds = tuple(json.loads((record.path / "folds.json").read_text(encoding="utf-8")))
+        folds = tuple(read_json(record.path / "folds.json"))
     except (OSError, ValueError) as error:
         raise SercliError(
             f"{record.path}: folds.json cannot be read: {one_line(error)}; restore it"
@@ -229,7 +229,7 @@ def _read_description(path: Path) -> _Description:
     try:
         if path.stat().st_size > _LARGEST:
             raise SercliError(f"{path} is larger than {_LARGEST // 2**20} MB: not a model's")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         version = content["format"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise SercliError(f"{path} cannot be read: {one_line(error)}; export it again") from error
@@ -272,7 +272,7 @@ def _check_sizes(config: Config, folder: Path) -> None:
 def _own_features(path: Path) -> str:
     """Return the path of the user's own openSMILE configuration, which run.json does not have."""
     try:
-        return str(yaml.safe_load(path.read_text(encoding="utf-8"))["features"]["config"])
+        return str(read_yaml(path)["features"]["config"])
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise SercliError(f"{path} cannot be read: {one_line(error)}; restore it") from error
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from sercli.errors import visible
+
 T = TypeVar("T")
 
 NOTHING = "–"
@@ -126,6 +128,20 @@ def make_table(
         tuple(tuple(fill(row) for _, fill in columns) for row in rows),
         tuple(note for note in notes if note),
         " ".join(warning for warning in warnings if warning),
+    )
+
+
+def without_controls(table: Table) -> Table:
+    """Return a table whose texts cannot steer a terminal; labels may hold any letters."""
+    return replace(
+        table,
+        title=visible(table.title),
+        columns=tuple(replace(column, name=visible(column.name)) for column in table.columns),
+        rows=tuple(
+            tuple(replace(cell, text=visible(cell.text)) for cell in row) for row in table.rows
+        ),
+        notes=tuple(map(visible, table.notes)),
+        warning=visible(table.warning),
     )
 
 

@@ -10,6 +10,7 @@ import yaml
 from pydantic import Field
 
 from sercli.errors import SercliError, one_line
+from sercli.untrusted import read_yaml
 from sercli.validation import StrictModel, validate
 
 PACKAGED = Path(__file__).with_name("baselines.yaml")
@@ -84,7 +85,7 @@ def read_baselines(path: Path = PACKAGED) -> list[Baseline]:
     """
     place = f"published baselines {path}: "
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+        entries = read_yaml(path)
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise SercliError(place + one_line(error)) from error
     if not isinstance(entries, list):

@@ -17,6 +17,7 @@ from safetensors.numpy import load_file
 from sercli.errors import SercliError, one_line
 from sercli.files import folder_written_whole, why_denied
 from sercli.results.weights import write_weights
+from sercli.untrusted import read_json, read_parquet
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,9 @@ def read_fold_result(folder: Path) -> FoldResult:
     """
     try:
         return FoldResult(
-            **json.loads((folder / "fold.json").read_text(encoding="utf-8")),
-            history=pd.read_parquet(folder / "history.parquet"),
-            predictions=pd.read_parquet(folder / "predictions.parquet"),
+            **read_json(folder / "fold.json"),
+            history=read_parquet(folder / "history.parquet"),
+            predictions=read_parquet(folder / "predictions.parquet"),
             weights=load_file(folder / "weights.safetensors"),
         )
     except Exception as error:  # whatever its reader raises, the result is of no use

@@ -33,6 +33,7 @@ from sercli.errors import SercliError
 from sercli.files import folder_written_whole, permitted, remove_at_once, why_denied
 from sercli.results.fold_result import FoldResult
 from sercli.results.weights import write_weights
+from sercli.untrusted import read_json, read_parquet
 
 FORMAT = 3
 """Version of the record; one of another version is refused by name."""
@@ -93,22 +94,20 @@ class Record:
 
     def environment(self) -> dict[str, Any]:
         """Read the provenance of the result, and the ``seconds`` that training took."""
-        environment: dict[str, Any] = json.loads(
-            (self.path / "environment.json").read_text(encoding="utf-8")
-        )
+        environment: dict[str, Any] = read_json(self.path / "environment.json")
         return environment
 
     def predictions(self) -> pd.DataFrame:
         """Read the predictions of every utterance."""
-        return pd.read_parquet(self.path / "predictions.parquet")
+        return read_parquet(self.path / "predictions.parquet")
 
     def utterances(self) -> pd.DataFrame:
         """Read the facts of every utterance (`sercli.training.data.describe_utterances`)."""
-        return pd.read_parquet(self.path / "utterances.parquet")
+        return read_parquet(self.path / "utterances.parquet")
 
     def history(self) -> pd.DataFrame:
         """Read the history of every fold run (`sercli.results.fold_result.FoldResult`)."""
-        return pd.read_parquet(self.path / "history.parquet")
+        return read_parquet(self.path / "history.parquet")
 
 
 def write_record(
@@ -152,7 +151,7 @@ def read_record(path: Path) -> Record:
             computes something else now (`sercli.config.run_key`).
     """
     try:
-        summary = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        summary = read_json(path / "run.json")
         version = summary["format"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         if (denied := why_denied(path) or why_denied(path / "run.json")) is not None:

@@ -22,6 +22,7 @@ from pydantic import ConfigDict
 
 from sercli.errors import RequestError, SercliError
 from sercli.files import write_atomically, write_text
+from sercli.untrusted import read_json, read_parquet
 from sercli.validation import validate
 
 FORMAT = 2
@@ -125,7 +126,7 @@ def read_sweep(folder: Path) -> SweepSummary | None:
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         version = content.pop("format")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SercliError(f"{path} cannot be read ({error!r}); remove or restore it") from error
@@ -145,7 +146,7 @@ def read_sweep(folder: Path) -> SweepSummary | None:
 
 def read_trials(folder: Path) -> pd.DataFrame:
     """Read the trials of the sweep in an experiment's folder (see `write_sweep`)."""
-    return pd.read_parquet(folder / "trials.parquet")
+    return read_parquet(folder / "trials.parquet")
 
 
 def settings_of(trial: Mapping[Any, Any]) -> str:

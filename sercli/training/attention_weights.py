@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from sercli.training.data import Data
 from sercli.training.trainer import predict
 from sercli.training.validate import new_model
 from sercli.training.weights import load_weights
+from sercli.untrusted import read_json
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def recorded_weights(model: nn.Module) -> Iterator[dict[str, np.ndarray]]:
 
 def _fold(record: Record, utterance: str) -> tuple[str, int]:
     """The fold that tests an utterance, and its number."""
-    folds = json.loads((record.path / "folds.json").read_text(encoding="utf-8"))
+    folds = read_json(record.path / "folds.json")
     for number, (name, sides) in enumerate(folds.items()):
         if utterance in sides["test"]:
             return name, number

@@ -22,6 +22,7 @@ from sercli.training.data import Data, read_data
 from sercli.training.fold_pool import FoldPool, pool_size
 from sercli.training.run import train_run
 from sercli.training.validate import validate_run
+from sercli.untrusted import read_yaml
 
 FOLDER = ".rerun"
 """Folder beside a record that holds its last rerun."""
@@ -97,7 +98,7 @@ def configuration_of(record: Record, overrides: Sequence[str] = ()) -> Config:
     """
     settings = _how_to_run(overrides)
     try:
-        content = yaml.safe_load((record.path / "config.yaml").read_text(encoding="utf-8"))
+        content = read_yaml(record.path / "config.yaml")
     except (OSError, ValueError, yaml.YAMLError) as error:
         reason = one_line(error)
         raise RequestError(f"{record.path}: config.yaml cannot be read: {reason}") from error

@@ -13,8 +13,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-import yaml
-
 from sercli.config.schema import DatasetConfig
 from sercli.corpora.audio_files import find_audio, find_place, locate, wrong_root
 from sercli.corpora.manifest import Manifest, Refusal, Row
@@ -30,6 +28,7 @@ from sercli.corpora.readers.audformat_labels import (
 from sercli.corpora.tables import read_delimited, read_parquet
 from sercli.errors import RequestError, nearest
 from sercli.progress import Progress
+from sercli.untrusted import read_yaml
 from sercli.validation import StrictModel
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ def _load(root: Path) -> Database:
 
     path = root / "db.yaml"
     try:
-        header = yaml.safe_load(path.read_text(encoding="utf-8"))
+        header = read_yaml(path)
         database = audformat.Database.load_header_from_yaml(header)
     except Exception as error:  # the package raises errors of many types
         raise RequestError(

@@ -9,6 +9,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from rich.console import Console, RenderableType
 
@@ -16,7 +17,7 @@ from sercli.reporting.formats.csv_json import as_csv, as_json, as_json_lines
 from sercli.reporting.formats.latex import as_latex
 from sercli.reporting.formats.markdown import as_markdown
 from sercli.reporting.formats.terminal import as_terminal
-from sercli.reporting.table import View
+from sercli.reporting.table import View, without_controls
 
 PIPED_WIDTH = 140
 """Characters per line of a table that does not go to a terminal."""
@@ -46,6 +47,7 @@ def to_text(view: View, format_name: str = "table", *, plain: bool = False) -> s
     >>> to_text(view, "json")
     '{\n  "rows": []\n}\n'
     """
+    view = replace(view, tables=tuple(map(without_controls, view.tables)))
     content = FORMATS[format_name](view)
     if not isinstance(content, str):
         content = _printed(content, plain)

@@ -10,7 +10,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from sercli.errors import visible
 from sercli.reporting.table import View
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""First letters that a spreadsheet takes for a formula, the last four in full width."""
+
+_JSON_ESCAPES = {
+    code: f"\\u{code:04x}"
+    for code in (*range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
+"""Control code that JSON may hold as it is → its escape."""
 
 
 def as_json(view: View) -> str:
@@ -26,33 +36,63 @@ def as_json(view: View) -> str:
       ]
     }
     """
-    return json.dumps(_plain(view.data), indent=2, ensure_ascii=False, allow_nan=False)
+    return _dumps(_plain(view.data), indent=2)
 
 
 def as_json_lines(view: View) -> str:
     """Return each line of the view as a JSON document on a line of its own."""
     lines = (_plain(line) for line in _lines(view))
-    return "".join(f"{json.dumps(x, ensure_ascii=False, allow_nan=False)}\n" for x in lines)
+    return "".join(f"{_dumps(x)}\n" for x in lines)
 
 
 def as_csv(view: View) -> str:
     """Return the lines of the view.
 
     An interval becomes two columns, ``…_low`` and ``…_high``; a mapping one column per name. The
-    protocol card is left out.
+    protocol card is left out. Texts that a spreadsheet would run are marked (`spreadsheet_text`).
 
     >>> print(as_csv(View((), {"rows": [{"ua": 0.7, "ua_ci": [0.6, 0.8]}]})))
     ua,ua_ci_low,ua_ci_high
     0.7,0.6,0.8
     <BLANKLINE>
     """
-    lines = [dict(_fields(_plain(line))) for line in _lines(view)]
+    lines = [
+        {spreadsheet_text(name): spreadsheet_text(value) for name, value in _fields(_plain(line))}
+        for line in _lines(view)
+    ]
     text = io.StringIO()
     names = dict.fromkeys(name for line in lines for name in line)
     writer = csv.DictWriter(text, list(names), lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
     return text.getvalue()
+
+
+def _dumps(data: Any, **layout: Any) -> str:
+    """Return data as JSON in which no label can steer a terminal."""
+    return json.dumps(data, ensure_ascii=False, allow_nan=False, **layout).translate(_JSON_ESCAPES)
+
+
+def spreadsheet_text(value: Any) -> Any:
+    """Return a value for a CSV file that spreadsheets show and do not run.
+
+    A text that begins as a formula gets a quotation mark before it; numbers, also as text, stay.
+
+    >>> spreadsheet_text("=HYPERLINK(1)"), spreadsheet_text("-0.5"), spreadsheet_text(-0.5)
+    ("'=HYPERLINK(1)", '-0.5', -0.5)
+    """
+    if not isinstance(value, str):
+        return value
+    text = visible(value)
+    return f"'{text}" if text.startswith(_FORMULA) and not _is_number(text) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _lines(view: View) -> Sequence[Any]:

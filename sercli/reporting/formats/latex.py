@@ -19,6 +19,7 @@ _TEXT = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textascii
 _TEXT |= {"–": "--", "—": "---", "…": r"\ldots{}", "\u00a0": "~", "\n": " ", "|": r"\textbar{}"}
 _TEXT |= {"[": "{[}", "*": "{*}"}  # else \\ takes them for its argument
 _TEXT |= {character: f"\\{character}" for character in "&%$#_{}"}
+_TEXT |= dict.fromkeys((*map(chr, range(0x2400, 0x2422)), "\ufffd"), "?")  # control codes
 _ESCAPES = str.maketrans(
     _TEXT | {sign: f"${command}$" for sign, command in (_GREEK | _SIGNS).items()}
 )

@@ -12,6 +12,7 @@ from sercli.config.keys import ABSENT, Difference, differences
 from sercli.errors import SercliError
 from sercli.reporting.table import NOTHING, Columns, Table, View, make_table, text_column
 from sercli.results.run_record import Record
+from sercli.untrusted import read_yaml
 
 if TYPE_CHECKING:
     from sercli.config.compose import Choice
@@ -83,7 +84,7 @@ def _description(record: Record, everything: bool) -> dict[str, Any]:
     if not everything:
         return settings
     try:
-        config = yaml.safe_load((record.path / "config.yaml").read_text(encoding="utf-8"))
+        config = read_yaml(record.path / "config.yaml")
         environment = record.environment()
     except (OSError, ValueError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())

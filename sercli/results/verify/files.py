@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 from safetensors import safe_open
 
 from sercli.errors import SercliError, one_line
 from sercli.files import why_denied
 from sercli.results.run_record import read_record
+from sercli.untrusted import read_json, read_parquet, read_yaml
 
 
 @dataclass(frozen=True)
@@ -116,11 +115,11 @@ def _in_one_line(error: Exception) -> str:
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:
-    return _mapping(json.loads(path.read_text(encoding="utf-8")))
+    return _mapping(read_json(path))
 
 
 def _read_yaml(path: Path) -> Mapping[str, Any]:
-    return _mapping(yaml.safe_load(path.read_text(encoding="utf-8")))
+    return _mapping(read_yaml(path))
 
 
 def _mapping(content: Any) -> Mapping[str, Any]:
@@ -142,9 +141,9 @@ _READERS: Mapping[str, Callable[[Path], Any]] = {
     "config.yaml": _read_yaml,
     "folds.json": _read_json,
     "environment.json": _read_json,
-    "utterances.parquet": pd.read_parquet,
-    "predictions.parquet": pd.read_parquet,
-    "history.parquet": pd.read_parquet,
+    "utterances.parquet": read_parquet,
+    "predictions.parquet": read_parquet,
+    "history.parquet": read_parquet,
     "weights": _count_tensors,
 }
 """File → how it is read; its name without an ending is that of an attribute of `Contents`."""

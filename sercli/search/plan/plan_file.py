@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from sercli.config.sources import user_folders
 from sercli.errors import RequestError, nearest, one_line
 from sercli.resources import packaged
+from sercli.untrusted import read_yaml
 from sercli.validation import StrictModel, validate
 
 
@@ -118,7 +119,7 @@ def read_plan_file(name: str, overrides: Sequence[str] = ()) -> PlanFile:
     """
     path = _find(name)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RequestError(f"plan {path} cannot be read: {one_line(error)}") from error
     if isinstance(content, dict):

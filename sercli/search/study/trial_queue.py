@@ -23,6 +23,7 @@ from optuna.trial import TrialState
 from sqlalchemy import Connection, Table, delete, func, insert, select, update
 
 from sercli.search.study.storage import StorageRetry
+from sercli.untrusted import parse_json
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -167,7 +168,7 @@ class TrialQueue:
         key = _STUDY_ATTRS.c.key == name
         stored = db.scalar(select(_STUDY_ATTRS.c.value_json).where(self._of_study, key))
         if stored is not None:
-            return json.loads(stored)
+            return parse_json(stored)
         row = {"study_id": self._study_id, "key": name, "value_json": json.dumps(value)}
         db.execute(insert(_STUDY_ATTRS).values(**row))
         return value
@@ -178,7 +179,7 @@ class TrialQueue:
         rows = select(_STUDY_ATTRS.c.key, _STUDY_ATTRS.c.value_json).where(
             self._of_study, _STUDY_ATTRS.c.key.startswith(prefix, autoescape=True)
         )
-        return {key: json.loads(text) for key, text in db.execute(rows).all()}
+        return {key: parse_json(text) for key, text in db.execute(rows).all()}
 
     @_transaction
     def set_trial_attrs(
@@ -322,7 +323,7 @@ class TrialQueue:
                 state=state.name,
                 values=tuple(value for _, (value,) in sorted(values.get(trial_id, {}).items())),
                 attributes={
-                    key: json.loads(text) for key, (text,) in attributes.get(trial_id, {}).items()
+                    key: parse_json(text) for key, (text,) in attributes.get(trial_id, {}).items()
                 },
                 parameters={
                     name: _distribution(text).to_external_repr(value)
@@ -360,7 +361,7 @@ class TrialQueue:
             .join(_TRIALS, _TRIAL_ATTRS.c.trial_id == _TRIALS.c.trial_id)
             .where(self._ours, _TRIAL_ATTRS.c.key == PLANNED)
         )
-        return [json.loads(text) for text in db.scalars(planned)]
+        return [parse_json(text) for text in db.scalars(planned)]
 
     def _insert(self, db: Connection, new: Sequence[NewTrial]) -> None:
         """Insert waiting trials, numbered in their order."""
@@ -395,7 +396,7 @@ class TrialQueue:
         rows = select(_TRIAL_ATTRS.c.key, _TRIAL_ATTRS.c.value_json).where(
             _TRIAL_ATTRS.c.trial_id == trial_id
         )
-        return {key: json.loads(text) for key, text in db.execute(rows).all()}
+        return {key: parse_json(text) for key, text in db.execute(rows).all()}
 
     def _set_trial_attrs(
         self, db: Connection, trial_id: int, attributes: Mapping[str, Any]

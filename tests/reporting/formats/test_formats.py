@@ -50,7 +50,7 @@ def lines_of(data: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[str, str
 
 
 def test_the_forms_are_those_of_the_command_line() -> None:
-    assert list(FORMATS) == ["table", "markdown", "latex", "csv", "json"]
+    assert list(FORMATS) == ["table", "markdown", "latex", "csv", "json", "jsonl"]
 
 
 def test_markdown_has_title_warning_table_and_notes() -> None:
