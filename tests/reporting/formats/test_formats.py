@@ -192,7 +192,7 @@ def test_a_pipe_gives_wide_lines_unless_told_otherwise(monkeypatch: pytest.Monke
 def test_a_table_without_columns_is_its_title_and_notes(name: str) -> None:
     text = to_text(View((Table("No fault", (), (), ("A note.",)),), {"faults": []}), name)
 
-    assert name in ("csv", "json") or text.index("No fault") < text.index("A note.")
+    assert name in ("csv", "json", "jsonl") or text.index("No fault") < text.index("A note.")
 
 
 def test_csv_has_the_lines_of_a_view_or_its_data_as_one() -> None:
