@@ -493,14 +493,15 @@ def report(
     ] = False,
     unseal: Annotated[
         bool,
-        _flag("--unseal", "Show test results of all trials of a search; reports will say so."),
+        _flag("--unseal", "Show test of all trials of a search, and in curves; reports say so."),
     ] = False,
     baselines: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="YAML file of further published results."),
     ] = None,
     figures: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Draw figures here, as SVG and PNG.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Draw figures here, as SVG, PNG and PDF."),
     ] = None,
     tensorboard: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Export the runs here for TensorBoard.")

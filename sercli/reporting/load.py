@@ -63,12 +63,14 @@ class ReportData:
         sweeps: Summary and trials of the sweeps that were asked for as a whole.
         baselines: Published results.
         damaged: A line about each record or sweep that cannot be read.
+        unsealed: True if test results were asked for wherever there are some.
     """
 
     records: tuple[Record, ...]
     sweeps: tuple[Sweep, ...]
     baselines: tuple[Baseline, ...]
     damaged: tuple[str, ...]
+    unsealed: bool = False
 
 
 def load(request: ReportRequest) -> ReportData:
@@ -86,4 +88,6 @@ def load(request: ReportRequest) -> ReportData:
     ]
     sweeps, more = read_sweeps(whole)
     damaged = [*damaged, *dict.fromkeys([*unreadable, *more])]
-    return ReportData(tuple(records), tuple(sweeps), tuple(baselines), tuple(damaged))
+    return ReportData(
+        tuple(records), tuple(sweeps), tuple(baselines), tuple(damaged), request.unseal
+    )

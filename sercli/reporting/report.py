@@ -84,9 +84,9 @@ def _export(request: ReportRequest, data: ReportData) -> Iterator[str]:
     """Save figures and export runs as requested; yield a line about each."""
     if request.figures is not None:
         from sercli.reporting.figures.draw import draw_report
-        from sercli.reporting.figures.plot import save
+        from sercli.reporting.figures.plot import save_all
 
-        files = [path for plot in draw_report(data) for path in save(plot, request.figures)]
+        files = save_all(draw_report(data), request.figures)
         yield f"{len(files)} figure files: {request.figures}"
     if request.tensorboard is not None:
         from sercli.reporting.export.tensorboard import export_tensorboard

@@ -151,12 +151,15 @@ def test_figures_are_drawn_beside_any_report(searched: Search, tmp_path: Path) -
 
     assert done.returncode == 0, done.stderr
     drawn = sorted(path.stem for path in folder.glob("*.svg"))
-    assert {"confusion", "curves", "history-search"} <= set(drawn)
+    assert {"confusion", "curves"} <= set(drawn)
+    assert not {"forest", "history-search"} & set(drawn)  # of one winner, and of two trials
     assert drawn == sorted(path.stem for path in folder.glob("*.png"))
+    assert drawn == sorted(path.stem for path in folder.glob("*.pdf"))
+    assert "## curves" in (folder / "captions.md").read_text(encoding="utf-8")
     for name in drawn:
         assert ElementTree.parse(folder / f"{name}.svg").getroot().tag.endswith("svg")
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-    assert f"{2 * len(drawn)} figure files" in done.stderr
+    assert f"{3 * len(drawn) + 1} figure files" in done.stderr
     assert len(list(csv.DictReader(io.StringIO(done.stdout)))) > 2  # the report itself
 
 

@@ -20,6 +20,7 @@ from sercli.reporting.figures.style import (
     PALE,
     VERMILLION,
     grid_lines,
+    legend_below,
     new_figure,
     styled,
 )
@@ -52,7 +53,7 @@ def draw_attention(
         run: Key or folder of the run.
         utterance: Id of the utterance.
         runs: The folder of the experiments.
-        folder: The folder to save the figure in, as SVG and PNG.
+        folder: The folder to save the figure in, as SVG, PNG and PDF.
         progress: Progress bars and notes.
 
     Raises:
@@ -105,6 +106,7 @@ def attention_figure(record: Record, config: Config, data: Data, utterance: str)
         panels["loudness"].sharex(panels["current"])
         panels["current"].set_xlabel("")
     panels["current"].set_title(_prediction_title(attention), loc="left")
+    legend_below(figure, panels["current"])
     caption = _attention_caption(attention, config, data, loudness is not None)
     return Plot(file_name("attention", utterance), f"Attention in {utterance}", caption, figure)
 
@@ -113,7 +115,9 @@ def _draw_weights(axes: Axes, weights: np.ndarray, seconds: float) -> None:
     edges = seconds * np.arange(len(weights) + 1)
     axes.stairs(100 * weights, edges, fill=True, color=PALE)
     axes.stairs(100 * weights, edges, color=BLUE, linewidth=0.9)
-    axes.axhline(100 / len(weights), color=GREY, linestyle="--", linewidth=0.8)
+    axes.axhline(
+        100 / len(weights), color=GREY, linestyle="--", linewidth=0.8, label="equal weights"
+    )
     axes.set_xlim(0, edges[-1])
     axes.set_ylim(bottom=0)
     axes.set_xlabel("seconds")

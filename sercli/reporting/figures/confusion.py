@@ -16,6 +16,7 @@ from sercli.reporting.figures.style import (
     SINGLE,
     new_figure,
     styled,
+    text_colour,
     without_common_words,
     wrapped,
 )
@@ -92,13 +93,15 @@ def _draw_matrix(axes: Axes, counts: pd.DataFrame) -> None:
     classes = list(counts.columns)
     totals = counts.sum(axis=1)
     shares = counts.div(totals.where(totals > 0), axis=0).to_numpy() * 100
-    axes.pcolormesh(
+    squares = axes.pcolormesh(
         np.nan_to_num(shares), cmap=SHADES, vmin=0, vmax=100, edgecolors="white", linewidth=0.8
     )
     numbers = counts.to_numpy(dtype=float)
     for (row, column), share in np.ndenumerate(shares):
         if np.isfinite(share):
-            _write_share(axes, row, column, float(share), float(numbers[row, column]), len(classes))
+            colour = text_colour(squares.to_rgba(share))
+            number = float(numbers[row, column])
+            _write_share(axes, (row, column), float(share), number, len(classes), colour)
     positions = np.arange(len(classes)) + 0.5
     axes.set_xticks(positions, classes, rotation=30, ha="right", rotation_mode="anchor")
     axes.set_yticks(positions, classes)
@@ -109,7 +112,10 @@ def _draw_matrix(axes: Axes, counts: pd.DataFrame) -> None:
     axes.set_xlabel("predicted class")
 
 
-def _write_share(axes: Axes, row: int, column: int, share: float, n: float, classes: int) -> None:
+def _write_share(
+    axes: Axes, place: tuple[int, int], share: float, n: float, classes: int, colour: str
+) -> None:
+    row, column = place
     roomy = classes <= _ROOM_FOR_COUNTS
     axes.text(
         column + 0.5,
@@ -117,7 +123,7 @@ def _write_share(axes: Axes, row: int, column: int, share: float, n: float, clas
         f"{share:.1f} %\n{n:.4g}" if roomy else f"{share:.0f}",
         ha="center",
         va="center",
-        color="white" if share > 70 else "black",
+        color=colour,
         fontsize=6 if roomy else 5,
     )
 

@@ -1,4 +1,4 @@
-"""Learning curves: loss, dev UA, and test UA unless sealed."""
+"""Learning curves: loss, dev UA, and test UA where that was asked for."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROWS = 4
 """Most systems of a figure: a page of print."""
 
 _PANELS = {
-    "loss": ("loss", 1.0),
+    "loss": ("training loss", 1.0),
     "dev_ua": ("dev UA (%)", 100.0),
     "test_ua": ("test UA (%)", 100.0),
 }
@@ -39,22 +39,30 @@ def has_curves(record: Record) -> bool:
 
 
 @styled()
-def draw_curves(records: Sequence[Record], systems: Mapping[str, str], warning: str = "") -> Plot:
+def draw_curves(
+    records: Sequence[Record],
+    systems: Mapping[str, str],
+    warning: str = "",
+    *,
+    test: bool = False,
+) -> Plot:
     """Draw a row of panels for each run.
 
     Args:
         records: At most `ROWS` runs for which `has_curves` is true.
         systems: Key of a run → its name.
         warning: A warning above the figure.
+        test: Draw test UA too, of runs that are not sealed: who sees it before the last choice is
+            made selects on test.
     """
-    seen = [shows_test(record) for record in records]
+    seen = [test and shows_test(record) for record in records]
     panels = [name for name in _PANELS if name != "test_ua" or any(seen)]
     figure = new_figure(DOUBLE, 12 + 36 * len(records), warning)
     grid = figure.subplots(len(records), len(panels), sharex=True, sharey="col", squeeze=False)
-    for row, record, test in zip(grid, records, seen, strict=True):
+    for row, record, shown in zip(grid, records, seen, strict=True):
         history = read_history(record)
         for axes, name in zip(row, panels, strict=True):
-            if name == "test_ua" and not test:
+            if name == "test_ua" and not shown:
                 _mark_sealed(axes)
             elif name in history.columns:
                 _draw_curve_panel(axes, history, name, _selected_steps(record))
@@ -115,7 +123,8 @@ def _mark_sealed(axes: Axes) -> None:
 def _curves_caption(test: bool) -> str:
     parts = "dev and test" if test else "dev"
     return (
-        f"Mean training loss since the last evaluation, and UA on {parts}, at every evaluation. "
+        f"Mean training loss since the last evaluation, and UA on {parts}, at every evaluation; "
+        "step 0 is the untrained network. "
         "Thin lines: each fold with each seed; thick line: their mean, up to the first that stops; "
         "dashed: the mean of each part of the loss; dots: the step selected on dev."
     )

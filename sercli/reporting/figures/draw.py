@@ -32,7 +32,9 @@ def draw_report(data: ReportData) -> Iterator[Plot]:
     """Draw the figures of a report."""
     names = system_names(data.records)
     systems = {record.key: name for record, name in zip(data.records, names, strict=True)}
-    return draw_all(data.records, data.sweeps, systems, _published_ua(data))
+    return draw_all(
+        data.records, data.sweeps, systems, _published_ua(data), test_curves=data.unsealed
+    )
 
 
 def draw_all(
@@ -40,6 +42,8 @@ def draw_all(
     sweeps: Sequence[Sweep],
     systems: Mapping[str, str],
     published: Mapping[str, float] | None = None,
+    *,
+    test_curves: bool = False,
 ) -> Iterator[Plot]:
     """Draw the figures of runs and sweeps.
 
@@ -53,12 +57,13 @@ def draw_all(
         systems: Key of a run → its name in tables.
         published: Key of a run → published UA of the same system as a fraction; only comparable
             ones.
+        test_curves: Draw the curves of test UA as well.
 
     Yields:
         Figures with unique names.
     """
     taken: dict[str, int] = {}
-    for plot in _draw(records, sweeps, systems, published or {}):
+    for plot in _draw(records, sweeps, systems, published or {}, test_curves):
         taken[plot.name] = number = taken.get(plot.name, 0) + 1
         yield plot if number == 1 else replace(plot, name=f"{plot.name}-{number}")
 
@@ -78,26 +83,26 @@ def _draw(
     sweeps: Sequence[Sweep],
     systems: Mapping[str, str],
     published: Mapping[str, float],
+    test_curves: bool,
 ) -> Iterator[Plot]:
     tasks = _by_task(records)
     for task in tasks:
-        yield from _draw_results([x for x in task if shows_test(x)], systems, published)
+        yield from _draw_results(task, systems, published)
     for summary, trials in sweeps:
         yield from _draw_sweep(summary, trials, records)
     for task in tasks:
-        yield from _draw_training(task, systems)
+        yield from _draw_training(task, systems, test_curves)
 
 
 def _draw_results(
-    records: Sequence[Record], systems: Mapping[str, str], published: Mapping[str, float]
+    task: Sequence[Record], systems: Mapping[str, str], published: Mapping[str, float]
 ) -> Iterator[Plot]:
+    records = [record for record in task if shows_test(record)]
     warning = _warning(records)
-    for plot in (
-        draw_forest(records, systems, published, warning),
-        draw_confusion(records, systems, warning),
-    ):
-        if plot is not None:
-            yield plot
+    plots = [draw_confusion(records, systems, warning)]
+    if len(records) > 1 or len(task) == 1:  # the winner of a search has nothing beside it
+        plots.insert(0, draw_forest(records, systems, published, warning))
+    yield from (plot for plot in plots if plot is not None)
 
 
 def _draw_sweep(
@@ -110,16 +115,17 @@ def _draw_sweep(
         yield plot
 
 
-def _draw_training(records: Sequence[Record], systems: Mapping[str, str]) -> Iterator[Plot]:
+def _draw_training(
+    records: Sequence[Record], systems: Mapping[str, str], test_curves: bool
+) -> Iterator[Plot]:
     warning = _warning(records)
     trained = list(islice(filter(has_curves, records), SYSTEMS))
     for start in range(0, len(trained), ROWS):
-        plot = draw_curves(trained[start : start + ROWS], systems, warning)
+        plot = draw_curves(trained[start : start + ROWS], systems, warning, test=test_curves)
         yield _noting_cut(plot, len(records))
-    for record in trained:
-        learned = draw_trajectories(record, systems[record.key], warning)
-        if learned is not None:
-            yield learned
+    learned = draw_trajectories(trained, systems, warning)
+    if learned is not None:
+        yield _noting_cut(learned, len(records))
 
 
 def _noting_cut(plot: Plot, runs: int) -> Plot:

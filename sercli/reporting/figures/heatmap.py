@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.patches import Rectangle
 
-from sercli.reporting.figures.style import COLOURS, VERMILLION, figure_text
+from sercli.reporting.figures.style import COLOURS, VERMILLION, figure_text, text_colour
 
 _ROOMY, _LEGIBLE = 9, 15
 """Values per axis up to which numbers have full size, and are written at all (our choice)."""
@@ -25,12 +25,11 @@ def draw_heatmap(axes: Axes, points: pd.DataFrame, shades: Normalize) -> None:
     table = points.groupby(["y", "x"])["dev_ua"].mean().unstack()
     columns, rows = (axis.astype(float).tolist() for axis in (table.columns, table.index))
     means = table.to_numpy()
-    axes.pcolormesh(means, cmap=COLOURS, norm=shades, edgecolors="white", linewidth=0.6)
+    squares = axes.pcolormesh(means, cmap=COLOURS, norm=shades, edgecolors="white", linewidth=0.6)
     size = 6 if max(means.shape) <= _ROOMY else 4.5
     for (row, column), mean in np.ndenumerate(means):
         if np.isfinite(mean) and max(means.shape) <= _LEGIBLE:
-            colour = "white" if shades(mean) > 0.5 else "black"
-            _write(axes, row, column, f"{mean:.1f}", colour, size)
+            _write(axes, row, column, f"{mean:.1f}", text_colour(squares.to_rgba(mean)), size)
     lost = points[points["diverged"]]
     for x, y in zip(lost["x"].tolist(), lost["y"].tolist(), strict=True):
         row, column = rows.index(y), columns.index(x)

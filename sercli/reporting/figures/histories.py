@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
@@ -33,12 +35,32 @@ def draw_histories(axes: Axes, history: pd.DataFrame, column: str, scale: float 
         column: The column to draw.
         scale: Factor: 100 for per cent.
     """
-    lines = history.pivot(index="step", columns=FOLD_RUN, values=column) * scale
+    lines = by_step(history, column, scale)
     points = [line.dropna().reset_index().to_numpy() for _, line in lines.items()]
     thin = LineCollection(points, colors=PALE, linewidths=0.6, label="each fold and seed")
     thin.set_rasterized(sum(map(len, points)) > _MANY)
     axes.add_collection(thin)
+    for line in points:
+        if len(line) == 1:  # has no length as a line
+            axes.plot(*line[0], "o", color=PALE, markersize=2.5)
+    draw_mean(axes, lines, color=BLUE, label="mean")
+    axes.autoscale_view()
+
+
+def by_step(history: pd.DataFrame, column: str, scale: float = 1.0) -> pd.DataFrame:
+    """Return one column of a history by step, a column for each fold and seed."""
+    return history.pivot(index="step", columns=FOLD_RUN, values=column) * scale
+
+
+def draw_mean(axes: Axes, lines: pd.DataFrame, **look: Any) -> None:
+    """Draw the mean of lines up to the first that stops; of a single step as a point.
+
+    Args:
+        axes: The axes.
+        lines: The lines (`by_step`).
+        look: Colour, label and the like.
+    """
     whole = lines.dropna()  # steps that all have reached, else the mean would jump where one stops
     if not whole.empty:
-        axes.plot(whole.index, whole.mean(axis=1), color=BLUE, label="mean")
-    axes.autoscale_view()
+        marker = "o" if len(whole) == 1 else None
+        axes.plot(whole.index, whole.mean(axis=1), marker=marker, **look)

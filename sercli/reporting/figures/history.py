@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from sercli.reporting.figures.plot import Plot, file_name
 from sercli.reporting.figures.style import (
@@ -25,6 +26,9 @@ _MARKS = {"complete": ("o", BLUE), "diverged": ("x", VERMILLION), "pruned": ("v"
           "failed": ("+", "black")}  # fmt: skip
 """State of a trial → its marker and colour."""
 
+_FEWEST = 5
+"""Trials with a dev UA below which nothing is drawn (our choice: a table says it better)."""
+
 _MANY = 1000
 """Trials beyond which markers are rasterized (our choice)."""
 
@@ -39,9 +43,10 @@ def draw_history(summary: SweepSummary, trials: pd.DataFrame, warning: str = "")
         warning: A warning above the figure.
 
     Returns:
-        None if no trial has a dev UA.
+        None for a comparison, whose order of trials means nothing, or if fewer than five trials
+        have a dev UA.
     """
-    if trials["dev_ua"].notna().sum() == 0:
+    if summary.comparison or trials["dev_ua"].notna().sum() < _FEWEST:
         return None
     importance = dict(summary.importance or {})
     figure = new_figure(DOUBLE, 62, warning)
@@ -84,6 +89,7 @@ def _draw_trials(axes: Axes, trials: pd.DataFrame) -> None:
             zorder=3,
         )
     axes.set_xlabel("trial")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel("dev UA (%)")
     grid_lines(axes)
 

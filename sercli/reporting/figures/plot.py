@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -13,10 +16,17 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from sercli.files import write_atomically, write_text
+from sercli.reporting.figures.fonts import spell_out_missing, use_fonts
 from sercli.reporting.figures.style import styled
 
 _PRINT, _SCREEN = 300, 150
 """Dots per inch of a PNG, and of rasters in the SVG of a page (our choice)."""
+
+_PNG_FACTS, _PDF_FACTS = ("Software",), ("Creator", "Producer", "CreationDate")
+"""Facts of files that would differ from one time or version to the next."""
+
+_EMBEDDED = {"pdf.fonttype": 42}
+"""Fonts as TrueType, which journals ask for."""
 
 
 @dataclass(frozen=True)
@@ -42,20 +52,44 @@ def file_name(kind: str, what: str) -> str:
 
 
 def save(plot: Plot, folder: Path) -> list[Path]:
-    """Write ``name.svg`` and ``name.png`` for print, and return their paths.
+    """Write ``name.svg``, ``name.png`` and ``name.pdf`` for print, and return their paths.
 
-    The same figure gives the same bytes. Text in the SVG is outlines, so that no printer needs
-    the font.
+    The same figure gives the same bytes. Text in the SVG is outlines, and the PDF has its fonts, so
+    that no printer needs them. Characters that no font has are spelled out, with a warning.
     """
-    svg, png = (folder / f"{plot.name}.{form}" for form in ("svg", "png"))
+    with styled():
+        spell_out_missing(plot.figure)
+    svg, png, pdf = (folder / f"{plot.name}.{form}" for form in ("svg", "png", "pdf"))
     write_text(svg, '<?xml version="1.0" encoding="utf-8"?>\n' + _svg(plot, "path", _PRINT))
-    write_atomically(
-        png,
-        lambda path: _savefig(
-            plot, path, {}, format="png", dpi=_PRINT, metadata={"Software": None}
-        ),
-    )
-    return [svg, png]
+    how = {"format": "png", "dpi": _PRINT, "metadata": dict.fromkeys(_PNG_FACTS)}
+    write_atomically(png, lambda path: _savefig(plot, path, {}, **how))
+    with _fixed_layout(plot.figure):
+        of_pdf = {"format": "pdf", "dpi": _PRINT, "metadata": dict.fromkeys(_PDF_FACTS)}
+        write_atomically(pdf, lambda path: _savefig(plot, path, _EMBEDDED, **of_pdf))
+    return [svg, png, pdf]
+
+
+@contextmanager
+def _fixed_layout(figure: Figure) -> Iterator[None]:
+    """Keep everything in its place within the block: letters of a PDF have other widths."""
+    engine = figure.get_layout_engine()
+    figure.set_layout_engine("none")
+    try:
+        yield
+    finally:
+        figure.set_layout_engine(engine)
+
+
+def save_all(plots: Iterable[Plot], folder: Path) -> list[Path]:
+    """Save figures, and their captions in ``captions.md``; return the paths."""
+    paths, captions = [], []
+    for plot in plots:
+        paths += save(plot, folder)
+        captions.append(f"## {plot.name}\n\n{plot.title}. {plot.caption}\n")
+    if captions:
+        write_text(folder / "captions.md", "\n".join(captions))
+        paths.append(folder / "captions.md")
+    return paths
 
 
 def as_svg(plot: Plot) -> str:
@@ -76,7 +110,9 @@ def _svg(plot: Plot, letters: str, dpi: int) -> str:
 
 
 def _savefig(plot: Plot, target: Any, settings: dict[Any, Any], **how: Any) -> None:
-    with styled(), matplotlib.rc_context(settings):
+    with styled(), matplotlib.rc_context(settings), warnings.catch_warnings():
+        use_fonts(plot.figure)
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a browser may have it
         plot.figure.savefig(target, **how)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from matplotlib import style
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 SINGLE, DOUBLE = 88.0, 180.0
@@ -101,6 +103,21 @@ def legend_below(figure: Figure, *axes: Axes) -> None:
         loc="outside lower center",
         ncols=min(across, len(entries)),
     )
+
+
+def text_colour(background: Any) -> str:
+    """Return black or white, whichever contrasts more with a background (WCAG 2.1).
+
+    Args:
+        background: A colour as matplotlib takes it.
+
+    >>> text_colour("#08306b"), text_colour("#ffee00")
+    ('white', 'black')
+    """
+    parts = to_rgb(background)
+    linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "black" if (luminance + 0.05) ** 2 > 1.05 * 0.05 else "white"
 
 
 def figure_text(number: float) -> str:

@@ -13,9 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.run_factory import as_sealed, drawn_texts, make_history, make_run
+from matplotlib.font_manager import FontEntry
 
+from sercli.reporting.figures import fonts
 from sercli.reporting.figures.draw import draw_all
-from sercli.reporting.figures.plot import Plot, as_svg, file_name, save
+from sercli.reporting.figures.plot import Plot, as_svg, file_name, save, save_all
 from sercli.reporting.figures.style import without_common_words
 from sercli.results.run_record import Record
 from sercli.results.sweep_summary import SweepSummary
@@ -25,10 +27,11 @@ LEARNED = {"activation/current.activations.l0.alpha": [0.1, 0.2, 0.3, 0.4]}
 
 
 def sweep(experiment: str) -> tuple[SweepSummary, pd.DataFrame]:
-    page = SweepSummary(experiment, "grid", ("dev_ua",), None, {}, [0], {"complete": 4})
-    trials = pd.DataFrame({"number": range(4), "state": "complete", "dev_ua": [0.5, 0.6, 0.7, 0.4]})
+    page = SweepSummary(experiment, "grid", ("dev_ua",), None, {}, [0], {"complete": 6})
+    ua = [0.5, 0.6, 0.7, 0.4, 0.5, 0.6]
+    trials = pd.DataFrame({"number": range(6), "state": "complete", "dev_ua": ua})
     return page, trials.assign(
-        **{"param/arelu.alpha": [0, 0, 1, 1], "param/arelu.beta": [0, 1, 0, 1]}
+        **{"param/arelu.alpha": [0, 0, 1, 1, 2, 2], "param/arelu.beta": [0, 1, 0, 1, 0, 1]}
     )
 
 
@@ -49,7 +52,7 @@ def _figures(run: Record) -> list[Plot]:
     return list(drawn_of(run, swept=True))
 
 
-EVERY = ["forest", "confusion", "surface-first", "history-first", "curves", "trajectories-made"]
+EVERY = ["forest", "confusion", "surface-first", "history-first", "curves", "trajectories"]
 
 
 def test_each_figure_is_drawn_where_its_data_are_there(figures: list[Plot]) -> None:
@@ -108,8 +111,60 @@ def test_the_same_figure_gives_the_same_bytes(
     for first, second in zip(figures, drawn_of(run, swept=True), strict=True):
         assert as_svg(first) == as_svg(second)
     one, two = save(figures[0], tmp_path / "one"), save(next(drawn_of(run)), tmp_path / "two")
-    assert [path.name for path in one] == ["forest.svg", "forest.png"]
+    assert [path.name for path in one] == ["forest.svg", "forest.png", "forest.pdf"]
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
+
+
+def test_captions_lie_beside_the_figures(figures: list[Plot], tmp_path: Path) -> None:
+    paths = save_all(figures[:2], tmp_path)
+
+    assert paths[-1].name == "captions.md"
+    text = paths[-1].read_text(encoding="utf-8")
+    assert f"## forest\n\n{figures[0].title}. {figures[0].caption}\n" in text
+    assert figures[1].caption in text
+
+
+def test_the_winner_of_a_search_alone_has_no_forest(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path, "won"), as_sealed(make_run(tmp_path, "lost"))]
+
+    names = [drawn.name for drawn in draw_all(runs, [], {"won": "a", "lost": "b"})]
+
+    assert "forest" not in names
+    assert "confusion" in names
+
+
+def test_characters_that_no_font_has_are_spelled_out_and_named_once(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    recwarn: pytest.WarningsRecorder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lacking = "中"
+    dejavu = [each for each in fonts._candidates() if each.name == fonts.FIRST]
+    monkeypatch.setattr(fonts, "_candidates", lambda: dejavu)  # as on a machine without others
+    fonts.fonts_for.cache_clear()
+    run = make_run(tmp_path, tested=[(lacking, lacking)], card={"classes": [lacking, "β"]})
+
+    for drawn in list(drawn_of(run))[:2]:
+        assert lacking in as_svg(drawn) or drawn.name != "confusion"  # a browser may have it
+        save(drawn, tmp_path)
+
+    labels = [label.get_text() for label in drawn.figure.axes[0].get_xticklabels()]
+    assert labels == ["[4E2D]", "β"]
+    (line,) = [record.message for record in caplog.records]
+    assert line.startswith(f"no font of this machine has {lacking}: figures show code points")
+    assert not [each for each in recwarn if "Glyph" in str(each.message)]
+    fonts.fonts_for.cache_clear()
+
+
+def test_a_font_that_has_a_character_is_found() -> None:
+    entries = [FontEntry(fname=name, name=name, style="normal") for name in ("small", "large")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fonts, "_candidates", lambda: entries)
+        letters = {"small": frozenset("ab"), "large": frozenset("abc中")}
+        patch.setattr(fonts, "_letters", letters.__getitem__)
+        found = fonts.fonts_for.__wrapped__(frozenset("ab 中文"))
+    assert found == (("small", "large"), frozenset("文"))
 
 
 def test_an_svg_is_whole_and_refers_to_nothing_outside(figures: list[Plot], tmp_path: Path) -> None:

@@ -201,3 +201,5 @@ def test_importances_are_bars_the_most_important_on_top() -> None:
 
 def test_a_sweep_that_has_found_nothing_yet_has_no_history() -> None:
     assert draw_history(summary(), grid(dev_ua=np.nan, state="waiting")) is None
+    assert draw_history(summary(), grid()[:4]) is None  # a table says it better
+    assert draw_history(summary(comparison=True), grid()) is None

@@ -165,7 +165,8 @@ def test_a_search_has_its_part_and_its_course_is_drawn(
     run: Make, runs: Path, search: Search
 ) -> None:
     winner = run("activation=tanh", dev_ua=0.8)
-    run("activation=relu", dev_ua=0.6)
+    for activation in ("relu", "elu", "gelu", "selu"):
+        run(f"activation={activation}", dev_ua=0.6)
     search(winner)
 
     page = page_of(runs)
