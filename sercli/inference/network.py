@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from sercli.config.keys import flatten
 from sercli.errors import SercliError
@@ -27,11 +29,24 @@ def build_network(source: Source, member: Member) -> nn.Module:
     path = source.weights(member)
     found = read_shapes(path)
     _check_settings(source, found)
-    with torch.device("meta"):  # shapes without memory
+    with torch.device("meta"), _NoValues():  # shapes without memory
         check_shapes(found, weight_shapes(_build(source)), path)
     network = _build(source)
     load_weights(network, path)
     return network.eval()
+
+
+class _NoValues(TorchFunctionMode):
+    """Skip operations in place, which initialise weights: of shapes on the device meta they change
+    nothing, and the first makes torch import for 2 s."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        name = getattr(func, "__name__", "")
+        if name.endswith("_") and not name.endswith("__"):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def _build(source: Source) -> nn.Module:
