@@ -609,6 +609,10 @@ def predict(
     output: Output = None,
     workers: Workers = None,
     device: Device = "auto",
+    runtime: Annotated[
+        str,
+        typer.Option(metavar="torch|onnx", help="What runs the model; onnx needs `export --onnx`."),
+    ] = "torch",
     allow_refused: Annotated[
         bool,
         _flag("--allow-refused", "Accept refused recordings (exit status 0)."),
@@ -629,7 +633,7 @@ def predict(
     from sercli.reporting.views.predict import predictions_view
 
     source = open_source(model, runs, fold=fold, seed=seed)
-    found = TrainedModel(source, device).classify(
+    found = TrainedModel(source, device, runtime).classify(
         audio,
         normalize=normalize,
         segment=segment,
@@ -650,6 +654,7 @@ def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write.")],
     fold: OneFold = None,
     seed: OneSeed = None,
+    onnx: Annotated[bool, _flag("--onnx", "Add an ONNX graph of each network.")] = False,
     runs: Runs = Path("runs"),
     quiet: Quiet = False,
     debug: Debug = False,
@@ -664,8 +669,9 @@ def export(
     from sercli.progress import Progress
 
     source = open_source(run, runs, fold=fold, seed=seed)
-    export_model(source, folder)
-    Progress(quiet=quiet).note(f"{folder}: {len(source.members)} networks; read README.md")
+    progress = Progress(quiet=quiet)
+    export_model(source, folder, onnx=onnx, progress=progress)
+    progress.note(f"{folder}: {len(source.members)} networks; README.md is its model card")
 
 
 @app.command()

@@ -6,6 +6,7 @@
       weights/                    one safetensors file per network
       normalisation.safetensors   mean and deviation of the training speakers of every fold
       features.conf               the openSMILE configuration, if it is the user's own
+      onnx/                       an ONNX graph per network, if asked for
 
 It holds no path of the machine that trained it, and no code.
 """
@@ -27,20 +28,25 @@ from sercli.features.smile_sets import PACKAGED
 from sercli.files import folder_written_whole
 from sercli.inference.card import model_card
 from sercli.inference.network import build_network
-from sercli.inference.source import FEATURES_FILE, FILE, Source, describe
+from sercli.inference.source import FEATURES_FILE, FILE, GRAPHS, Source, describe
+from sercli.progress import SILENT, Progress
 from sercli.results.run_record import NORMALISATION, read_record
 from sercli.results.seal import hide_sealed
 
 
-def export_model(source: Source, folder: Path) -> None:
+def export_model(
+    source: Source, folder: Path, *, onnx: bool = False, progress: Progress = SILENT
+) -> None:
     """Write a model folder, whole or not at all; every network is loaded once before.
 
     Args:
         source: A run (`sercli.inference.source.open_source`).
         folder: The folder to write, new or empty.
+        onnx: True for ONNX graphs, too.
+        progress: Progress bars.
 
     Raises:
-        RequestError: The folder holds files.
+        RequestError: The folder holds files, or packages for ONNX are missing.
         SercliError: The run is damaged.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -58,6 +64,8 @@ def export_model(source: Source, folder: Path) -> None:
         if source.config.features.name not in (*PACKAGED, *BUILDERS):
             own = Path(str(source.config.features.config)).expanduser().resolve()
             write_text(written / FEATURES_FILE, read_configuration(own))
+        if onnx:
+            _write_graphs(source, written, progress)
         _write(written / "README.md", model_card(source, folder.name))
         content = describe(source, counts, __version__)
         _write(written / FILE, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
@@ -77,6 +85,17 @@ def _load_all(source: Source) -> dict[str, int]:
     for member in source.members:
         build_network(replace(source, values=values), member)
     return counts
+
+
+def _write_graphs(source: Source, folder: Path, progress: Progress) -> None:
+    from sercli.inference.onnx import export_onnx
+
+    (folder / GRAPHS).mkdir()
+    with progress.task("exporting to ONNX", total=len(source.members)) as bar:
+        for member in source.members:
+            graph = folder / GRAPHS / source.graph(member).name
+            export_onnx(build_network(source, member), len(source.columns), graph)
+            bar.advance()
 
 
 def _write(path: Path, text: str) -> None:

@@ -21,8 +21,9 @@ from sercli.features.preprocess import Statistics
 from sercli.inference.network import build_network
 from sercli.inference.normalisation import Heard, choose, describe, find_statistics, hear
 from sercli.inference.recordings import STANDARD_INPUT, Recordings, find_recordings
-from sercli.inference.source import Source
+from sercli.inference.source import Member, Source
 from sercli.nn.attention import OverTime
+from sercli.nn.checks import check_one_of
 from sercli.nn.recurrence.backend import use_backend
 from sercli.progress import SILENT, Progress
 from sercli.training.attention_weights import recorded_weights
@@ -63,19 +64,19 @@ class TrainedModel:
 
     Args:
         source: The model on disk (`sercli.inference.source.open_source`).
-        device: ``auto``, ``cpu``, ``cuda``, …
+        device: ``auto``, ``cpu``, ``cuda``, …; with ``onnx`` the CPU.
+        runtime: ``torch``, or ``onnx``: the graphs of the model folder, by onnxruntime.
 
     Raises:
-        SercliError: Weights cannot be read, or are those of another model.
-        RequestError: The device is not available.
+        SercliError: Weights or graphs cannot be read, or are those of another model.
+        RequestError: The device or the runtime is not available.
     """
 
-    def __init__(self, source: Source, device: str = "auto") -> None:
+    def __init__(self, source: Source, device: str = "auto", runtime: str = "torch") -> None:
+        check_one_of("runtime", runtime, ("torch", "onnx"))
         self.source = source
-        self._device = choose_device(device)
-        self._networks = {
-            member: build_network(source, member).to(self._device) for member in source.members
-        }
+        self._device = choose_device(device if runtime == "torch" else "cpu")
+        self._networks = {member: self._load(member, runtime) for member in source.members}
         self._any = next(iter(self._networks.values()))
 
     def __repr__(self) -> str:
@@ -84,6 +85,13 @@ class TrainedModel:
             f"TrainedModel({self.source.name}: {len(self._networks)} × "
             f"{self.source.config.model['name']}, {', '.join(self.classes)})"
         )
+
+    def _load(self, member: Member, runtime: str) -> nn.Module:
+        if runtime == "torch":
+            return build_network(self.source, member).to(self._device)
+        from sercli.inference.onnx import OnnxNetwork
+
+        return OnnxNetwork(self.source.graph(member)).eval()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -145,7 +153,7 @@ class TrainedModel:
         """
         if attention and not self.has_attention:
             model = self.source.config.model["name"]
-            raise RequestError(f"--attention: model {model} has no attention over time")
+            raise RequestError(f"--attention: model {model} has no attention over time here")
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)
             found = find_recordings(audio, self.classes, folder, segment=segment, progress=progress)

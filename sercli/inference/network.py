@@ -37,8 +37,10 @@ def build_network(source: Source, member: Member) -> nn.Module:
 
 
 class _NoValues(TorchFunctionMode):
-    """Skip operations in place, which initialise weights: of shapes on the device meta they change
-    nothing, and the first makes torch import for 2 s."""
+    """Skip operations in place, which initialise weights.
+
+    On the device meta they change nothing, and the first makes torch import for 2 s.
+    """
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None

@@ -32,6 +32,9 @@ FORMAT = 1
 FILE = "model.json"
 """The description of a model in its folder."""
 
+GRAPHS = "onnx"
+"""Folder of the ONNX graphs of a model folder."""
+
 FEATURES_FILE = "features.conf"
 """The openSMILE configuration of a model with ``features=custom``."""
 
@@ -99,6 +102,10 @@ class Source:
     def weights(self, member: Member) -> Path:
         """Return the file of weights of a network."""
         return self.path / "weights" / f"{member.name}.safetensors"
+
+    def graph(self, member: Member) -> Path:
+        """Return the file of the ONNX graph of a network."""
+        return self.path / GRAPHS / f"{member.name}.onnx"
 
 
 def open_source(

@@ -77,7 +77,8 @@ def _check_no_lengths(lengths: object, what: str) -> None:
 def _checked(lengths: Tensor | Sequence[int] | None, steps: Tensor) -> tuple[Tensor, bool]:
     """Return the lengths on the device of the steps, and True if a sequence may be padded.
 
-    The values of a tensor on a GPU are not looked at, since the host would wait for them.
+    The values of a tensor on a GPU are not looked at, since the host would wait for them; nor are
+    those of an export, which are only an example.
     """
     count, batch = steps.shape[:2]
     if count == 0:
@@ -89,7 +90,7 @@ def _checked(lengths: Tensor | Sequence[int] | None, steps: Tensor) -> tuple[Ten
         raise RequestError(f"{batch} sequences but lengths of shape {tuple(lengths.shape)}")
     if lengths.is_floating_point() or lengths.dtype is torch.bool:
         raise RequestError(f"lengths are {lengths.dtype}: expected whole numbers")
-    if lengths.is_cuda:
+    if lengths.is_cuda or torch.compiler.is_compiling():
         return lengths.to(steps.device), True
     listed = lengths.tolist()
     if listed and (min(listed) < 1 or max(listed) > count):

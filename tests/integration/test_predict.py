@@ -23,6 +23,7 @@ from sercli.corpora.read import read_corpus
 from sercli.errors import RequestError, SercliError
 from sercli.results.run_record import Record, find_records, read_record
 
+NOTEBOOK = Path(__file__).parents[2] / "docs" / "inference.ipynb"
 SEED = np.random.default_rng(0)
 
 
@@ -33,15 +34,15 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> InProcessShell:
 
 @pytest.fixture(scope="module")
 def record(shell: InProcessShell, small: list[str]) -> Record:
-    shell.ok("train", *small, "experiment=used", "trainer.steps=2")
-    (path,) = find_records(shell.folder / "runs" / "used")
+    shell.ok("train", *small, "experiment=demo", "trainer.steps=2")
+    (path,) = find_records(shell.folder / "runs" / "demo")
     return read_record(path)
 
 
 @pytest.fixture(scope="module")
 def folder(shell: InProcessShell, record: Record) -> Path:
     """The exported model of one fold and one seed."""
-    shell.ok("export", "used", "model", "--fold", "Session1", "--seed", "0")
+    shell.ok("export", "demo", "model", "--fold", "Session1", "--seed", "0")
     return shell.folder / "model"
 
 
@@ -90,15 +91,15 @@ def test_a_run_is_the_mean_of_its_networks(
 ) -> None:
     file, runs = wav("noise.wav", 1), shell.folder / "runs"
     folds = [f"Session{n}" for n in range(1, 6)]
-    each = [sercli.load("used", runs=runs, fold=fold).predict(file) for fold in folds]
-    whole = sercli.load("used", runs=runs).predict([file])
+    each = [sercli.load("demo", runs=runs, fold=fold).predict(file) for fold in folds]
+    whole = sercli.load("demo", runs=runs).predict([file])
     columns = [name for name in whole if str(name).startswith("p_")]
     mean = np.mean([table[columns].to_numpy() for table in each], axis=0)
     np.testing.assert_allclose(whole[columns].to_numpy(), mean, atol=1e-6)
-    table = sercli.read_runs("used", runs=runs, by="fold")
+    table = sercli.read_runs("demo", runs=runs, by="fold")
     assert table["fold"].tolist() == folds
     assert table["activation.name"].eq("arelu").all()
-    assert "used" not in repr(sercli.load("used", runs=runs))
+    assert "5 × iaan_small" in repr(sercli.load("demo", runs=runs))
 
 
 def test_long_recordings_are_cut_and_attention_is_added(
@@ -147,7 +148,7 @@ def test_bad_recordings_are_refused_one_by_one(
     empty.mkdir()
     assert "holds no audio" in shell.refused("predict", folder, empty)
     assert "--dialogue needs" in shell.refused("predict", folder, good, "--dialogue")
-    assert "Did you mean 'Session2'" in shell.refused("predict", "used", good, "--fold", "session2")
+    assert "Did you mean 'Session2'" in shell.refused("predict", "demo", good, "--fold", "session2")
     with pytest.warns(UserWarning, match="1 recordings refused"):
         assert sercli.load(folder).predict([good, text])["file"].tolist() == [str(good)]
 
@@ -240,7 +241,22 @@ def test_damaged_weights_are_refused(folder: Path, tmp_path: Path) -> None:
         sercli.load(copy)
 
 
+def test_the_notebook_runs(
+    shell: InProcessShell, folder: Path, wav: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (shell.folder / "recordings").mkdir()
+    wav("recordings/noise.wav", 2.5)
+    monkeypatch.chdir(shell.folder)
+    notebook = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
+    cells = ["".join(x["source"]) for x in notebook["cells"] if x["cell_type"] == "code"]
+    names: dict[str, Any] = {}
+    for cell in cells:
+        exec(compile(cell, str(NOTEBOOK), "exec"), names)
+    assert len(names["windows"]) == 3
+    assert not any(cell.get("outputs") for cell in notebook["cells"]), "outputs change"
+
+
 def test_export_overwrites_nothing(shell: InProcessShell, folder: Path) -> None:
-    assert "exists already" in shell.refused("export", "used", folder)
+    assert "exists already" in shell.refused("export", "demo", folder)
     with pytest.raises(RequestError, match="no experiment or run 'nothing'"):
         sercli.load("nothing", runs=shell.folder / "runs")

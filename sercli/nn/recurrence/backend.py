@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import nn
 
 from sercli.errors import RequestError, nearest
-from sercli.nn.recurrence import eager
+from sercli.nn.recurrence import eager, scan
 from sercli.nn.recurrence.cpp import fused as cpp
 from sercli.nn.recurrence.cpp.build import NoKernelError, capability
 from sercli.nn.recurrence.operands import Cell, Recurrence, Unrolled
@@ -23,6 +24,7 @@ _FUSED = {"cpp": cpp, "triton": triton}
 
 _log = logging.getLogger("sercli")
 _chosen = "auto"
+_scanning = False
 _reported: set[str] = set()
 
 
@@ -46,6 +48,17 @@ def chosen_backend() -> str:
     return _chosen
 
 
+@contextmanager
+def scanned() -> Iterator[None]:
+    """Run every recurrence as a scan within the block, so that a network can be exported."""
+    global _scanning  # noqa: PLW0603 - as use_backend
+    _scanning = True
+    try:
+        yield
+    finally:
+        _scanning = False
+
+
 def recur(cell: Cell, recurrences: Sequence[Recurrence]) -> list[Unrolled]:
     """Run a cell over several independent batches, each with weights of its own.
 
@@ -62,6 +75,8 @@ def recur(cell: Cell, recurrences: Sequence[Recurrence]) -> list[Unrolled]:
         RequestError: An activation does not fit the states, or the fused kernel was requested by
             name and is not available.
     """
+    if _scanning:
+        return scan.unroll(cell, recurrences)
     if chosen_backend() != "eager":
         try:
             device = recurrences[0].weights.hidden.device if recurrences else "cpu"

@@ -32,7 +32,7 @@ def coefficients(recurrences: Sequence[Recurrence]) -> list[tuple[Tensor, ...]]:
         shape = torch.Size((recurrence.inputs.shape[1], hidden.shape[1]))
         key = id(recurrence.activation), shape
         if key not in asked:
-            asked[key] = _ask(recurrence.activation, shape, hidden.dtype)
+            asked[key] = coefficients_of(recurrence.activation, shape, hidden.dtype)
         found.append(asked[key])
     return found
 
@@ -51,7 +51,10 @@ def formula(activation: nn.Module, numbers: Sequence[tuple[Tensor, ...]]) -> Phi
     return (lambda x: plain(x, *given)) if given else plain
 
 
-def _ask(activation: nn.Module, shape: torch.Size, dtype: torch.dtype) -> tuple[Tensor, ...]:
+def coefficients_of(
+    activation: nn.Module, shape: torch.Size, dtype: torch.dtype
+) -> tuple[Tensor, ...]:
+    """Compute the coefficients of one activation for states of a shape (B, H)."""
     if not isinstance(activation, Activation):
         return ()
     numbers = activation.coefficients(shape)

@@ -104,16 +104,26 @@ def projected_inputs(
     cell: Cell, group: Sequence[Recurrence], padding: Sequence[Padding]
 ) -> list[tuple[Tensor, ...]]:
     """Return W x_t + b for all steps of the loop, in the blocks of the cell, ([G,] B, n·H) each."""
-    x = _stacked(
+    inputs = _stacked(
         [to_loop_order(r, p.zeroed(r.inputs)) for r, p in zip(group, padding, strict=True)]
     )
+    return list(zip(*(block.unbind(-3) for block in projected(cell, group, inputs)), strict=True))
+
+
+def projected(cell: Cell, group: Sequence[Recurrence], x: Tensor) -> tuple[Tensor, ...]:
+    """Return W x + b in the blocks of the cell, ([G,] T, B, n·H) each.
+
+    Args:
+        cell: The cell.
+        group: The recurrences.
+        x: Their inputs in the order of the loop, with zeros at padded steps, ([G,] T, B, I).
+    """
     if group[0].weights.input is not None:
         weight = _stacked([for_products(_input_weight(r).t()) for r in group])
         bias = _stacked([_input_bias(cell, r) for r in group])
         flat = affine(bias, x.flatten(-3, -2), weight)
         x = flat.reshape(*x.shape[:-1], flat.shape[-1])
-    blocks = _blocks(x, cell.inputs, group[0].weights.hidden.shape[1])
-    return list(zip(*(block.unbind(-3) for block in blocks), strict=True))
+    return _blocks(x, cell.inputs, group[0].weights.hidden.shape[1])
 
 
 def to_loop_order(recurrence: Recurrence, x: Tensor) -> Tensor:

@@ -1,0 +1,186 @@
+"""Networks as ONNX graphs: export, and run by onnxruntime.
+
+One graph per network, from normalised and pooled time steps to probabilities. Batch size and
+number of steps are variable; a recurrence is a Scan.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import warnings
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sercli.errors import RequestError, SercliError, one_line
+from sercli.models.interface import Batch, Turns, as_output
+from sercli.nn.recurrence.backend import scanned
+
+TOLERANCE = 1e-5
+"""Max |Δp| between torch and ONNX that is accepted at export."""
+
+_NAMES = ("current", "own", "interlocutor")
+_SHAPES = ((1, 1), (3, 7), (2, 40))
+"""Batch sizes and steps with which an exported graph is compared."""
+
+
+class Graph(nn.Module):
+    """A network from tensors to probabilities.
+
+    Args:
+        network: The network.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.turns = 3 if getattr(network, "uses_context", False) else 1
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        """Classify: frames (B, T, features) and lengths (B,) of each turn → (B, classes)."""
+        given = [Turns(*tensors[i : i + 2]) for i in range(0, len(tensors), 2)]
+        batch = Batch(*(given if self.turns == 3 else given * 3))
+        return as_output(self.network(batch)).logits.softmax(dim=-1)
+
+
+def export_onnx(network: nn.Module, features: int, path: Path) -> None:
+    """Write a network as an ONNX graph, and compare its probabilities with the network's.
+
+    Args:
+        network: The network, in evaluation mode, on the CPU.
+        features: Features of a time step.
+        path: The file.
+
+    Raises:
+        RequestError: The packages of the extra ``onnx`` are missing.
+        SercliError: The network cannot be exported, or the graph computes something else.
+    """
+    runtime = _packages()
+    graph = Graph(network).eval()
+    names = input_names(graph.turns)
+    batch = torch.export.Dim("batch", min=1)
+    shapes = tuple(
+        dims
+        for name in _NAMES[: graph.turns]
+        for dims in ({0: batch, 1: torch.export.Dim(f"{name}_steps", min=1)}, {0: batch})
+    )
+    example = _example(3, 7, features, graph.turns)
+    try:
+        with scanned(), torch.no_grad(), warnings.catch_warnings(), _silent():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                graph,
+                example,
+                dynamo=True,
+                dynamic_shapes={"tensors": shapes},
+                input_names=names,
+                output_names=["probabilities"],
+                verbose=False,
+            )
+        assert program is not None
+        program.save(str(path))
+    except Exception as error:  # whatever the exporter raises
+        raise SercliError(
+            f"{type(network).__name__} cannot be exported to ONNX: {one_line(error):.200}"
+        ) from error
+    _compare(graph, OnnxNetwork(path, runtime), features)
+
+
+class OnnxNetwork(nn.Module):
+    """A network that onnxruntime runs, in place of that of torch.
+
+    Args:
+        path: The graph.
+        runtime: The package onnxruntime; None: import it.
+
+    Attributes:
+        uses_context: True if the graph reads context turns.
+
+    Raises:
+        RequestError: onnxruntime or the graph is missing.
+        SercliError: The graph cannot be read, or its inputs are others.
+    """
+
+    def __init__(self, path: Path, runtime: ModuleType | None = None) -> None:
+        super().__init__()
+        runtime = runtime or _import("onnxruntime")
+        try:
+            self._session: Any = runtime.InferenceSession(
+                path.read_bytes(),  # a graph in memory reads no other file
+                providers=["CPUExecutionProvider"],
+            )
+        except FileNotFoundError:
+            raise RequestError(
+                f"{path} is missing: make it with `sercli export RUN DIR --onnx`"
+            ) from None
+        except Exception as error:  # onnxruntime's own types
+            raise SercliError(f"{path} cannot be read: {one_line(error):.200}") from error
+        self._names = [each.name for each in self._session.get_inputs()]
+        if self._names not in (input_names(1), input_names(3)):
+            raise SercliError(f"{path} has the inputs {', '.join(self._names)}: not one of ours")
+        self.uses_context = len(self._names) > 2
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Classify a batch: the logarithms of the probabilities, (B, classes)."""
+        turns = (batch.current, batch.own, batch.interlocutor)
+        tensors = [x.numpy() for turn in turns for x in (turn.frames, turn.lengths)]
+        (found,) = self._session.run(None, dict(zip(self._names, tensors, strict=False)))
+        return torch.from_numpy(found).log()
+
+
+def input_names(turns: int) -> list[str]:
+    """Return the names of the inputs of a graph of one turn or three."""
+    return [name for turn in _NAMES[:turns] for name in (turn, f"{turn}_lengths")]
+
+
+def _example(batch: int, steps: int, features: int, turns: int) -> tuple[Tensor, ...]:
+    random = torch.Generator().manual_seed(0)
+    tensors: list[Tensor] = []
+    for turn in range(turns):
+        longest = steps + 2 * turn
+        lengths = torch.randint(1, longest + 1, (batch,), generator=random)
+        lengths[0] = longest
+        tensors += [torch.randn(batch, longest, features, generator=random), lengths]
+    return tuple(tensors)
+
+
+def _compare(graph: Graph, other: OnnxNetwork, features: int) -> None:
+    for batch, steps in _SHAPES:
+        tensors = _example(batch, steps, features, graph.turns)
+        turns = [Turns(*tensors[i : i + 2]) for i in range(0, len(tensors), 2)]
+        with torch.no_grad():
+            expected = graph(*tensors)
+            found = other(Batch(*(turns if graph.turns == 3 else turns * 3))).exp()
+        if not (away := (found - expected).abs().max().item()) <= TOLERANCE:
+            raise SercliError(
+                f"{type(graph.network).__name__} in ONNX differs from torch: max |Δp| {away:.1g} "
+                f"with {batch} × {steps} steps"
+            )
+
+
+def _packages() -> ModuleType:
+    for name in ("onnx", "onnxscript"):
+        _import(name)
+    return _import("onnxruntime")
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise RequestError(f"ONNX needs {name}: pip install 'sercli[onnx]'") from error
+
+
+class _silent:  # noqa: N801 - a context manager
+    """Silence the exporter, which reports every stage."""
+
+    def __enter__(self) -> None:
+        self._level = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+
+    def __exit__(self, *_: object) -> None:
+        logging.disable(self._level)

@@ -1,0 +1,56 @@
+"""The loop over time as one operator, `scan`, for exporting a network.
+
+`torch.export` would write a step of the eager loop for every time step of its example. With a scan
+the graph has one step, and T stays variable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from sercli.nn.pooling import valid_steps
+from sercli.nn.recurrence.coefficients import coefficients_of, formula
+from sercli.nn.recurrence.grouping import initial_state, projected, step_weights, to_loop_order
+from sercli.nn.recurrence.operands import Cell, Phi, Recurrence, State, Unrolled
+
+
+def unroll(cell: Cell, recurrences: Sequence[Recurrence]) -> list[Unrolled]:
+    """Run a cell over several batches, one after the other; see `sercli.nn.recurrence.eager`."""
+    return [_run(cell, recurrence, _phi(recurrence)) for recurrence in recurrences]
+
+
+def _phi(recurrence: Recurrence) -> Phi:
+    hidden, activation = recurrence.weights.hidden, recurrence.activation
+    shape = torch.Size((recurrence.inputs.shape[1], hidden.shape[1]))
+    return formula(activation, [coefficients_of(activation, shape, hidden.dtype)])
+
+
+def _run(cell: Cell, recurrence: Recurrence, phi: Phi) -> Unrolled:
+    from torch._higher_order_ops.scan import scan  # imports torch._dynamo
+
+    steps = recurrence.inputs.shape[0]
+    padding = ~valid_steps(recurrence.lengths, steps).t().unsqueeze(-1)
+    real = recurrence.inputs.masked_fill(padding, 0.0)
+    inputs = projected(cell, [recurrence], to_loop_order(recurrence, real))
+    weights = step_weights(cell, [recurrence])
+    weights = replace(weights, bias=weights.bias.squeeze(0))  # an exported axis of 1 may be any
+
+    def step(state: State, at: tuple[Tensor, ...]) -> tuple[State, Tensor]:
+        *x, padded = at
+        fed = tuple(part.masked_fill(padded, 0.0) for part in state)
+        moved = cell.step(tuple(x), fed, weights, phi)
+        new = tuple(torch.where(padded, old, part) for old, part in zip(state, moved, strict=True))
+        return new, new[0].clone()
+
+    final, states = scan(
+        step,
+        initial_state(cell, [recurrence]),
+        (*inputs, to_loop_order(recurrence, padding)),
+        dim=0,
+    )
+    found = to_loop_order(recurrence, states).masked_fill(padding, 0.0)
+    return Unrolled(found, tuple(final))
