@@ -256,6 +256,18 @@ def test_the_notebook_runs(
     assert not any(cell.get("outputs") for cell in notebook["cells"]), "outputs change"
 
 
+def test_an_onnx_graph_answers_as_torch(
+    shell: InProcessShell, wav: Callable[..., Path], record: Record
+) -> None:
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(name)
+    shell.ok("export", "demo", "graphs", "--onnx", "--fold", "Session1")
+    args = ("predict", "graphs", wav("o.wav", 1), wav("p.wav", 2.2))
+    one, other = (shell.json(*args, "--runtime", each) for each in ("torch", "onnx"))
+    for left, right in zip(one["predictions"], other["predictions"], strict=True):
+        assert left["p"] == pytest.approx(right["p"], abs=1e-5)
+
+
 def test_export_overwrites_nothing(shell: InProcessShell, folder: Path) -> None:
     assert "exists already" in shell.refused("export", "demo", folder)
     with pytest.raises(RequestError, match="no experiment or run 'nothing'"):
