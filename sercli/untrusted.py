@@ -27,12 +27,16 @@ _BYTES = 4 << 30
 """Bytes of a Parquet table in memory (our choice)."""
 
 
+class EnormousError(yaml.YAMLError):
+    """A document becomes enormous or endless when its aliases are expanded."""
+
+
 class _Loader(yaml.SafeLoader):
     """Builds plain values, and refuses a document that its aliases make enormous or endless."""
 
     def construct_document(self, node: yaml.Node) -> Any:
         if _size(node, {}) > _NODES:
-            raise yaml.YAMLError(f"more than {_NODES} values, most of them by aliases")
+            raise EnormousError(f"more than {_NODES} values, most of them by aliases")
         return super().construct_document(node)
 
 
@@ -46,7 +50,7 @@ def parse_yaml(text: str) -> Any:
     try:
         return yaml.load(text, _Loader)  # noqa: S506 - a safe loader
     except RecursionError:
-        raise yaml.YAMLError("nested too deeply") from None
+        raise EnormousError("nested too deeply") from None
     except ValueError as error:  # such as a date in month 13
         raise yaml.YAMLError(str(error)) from error
 
@@ -114,7 +118,7 @@ def _size(node: yaml.Node, known: dict[int, int | None]) -> int:
     if id(node) in known:
         size = known[id(node)]
         if size is None:
-            raise yaml.YAMLError("an alias inside of what it points at")
+            raise EnormousError("an alias inside of what it points at")
         return size
     known[id(node)] = None
     children = node.value

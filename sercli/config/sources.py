@@ -26,7 +26,7 @@ from sercli.config.keys import flatten
 from sercli.config.schema import Config
 from sercli.errors import RequestError, one_line
 from sercli.resources import packaged
-from sercli.untrusted import parse_yaml, read_yaml
+from sercli.untrusted import EnormousError, parse_yaml, read_yaml
 
 PRIMARY = "defaults"
 """The file of ``conf/`` that chooses the default of each group."""
@@ -61,7 +61,7 @@ def start(config_dir: Path | None = None) -> None:
         config_dir: The folder; default: that of ``SERCLI_CONFIG_DIR``.
 
     Raises:
-        RequestError: It is not a folder, or a file in it is no YAML or enormous by its aliases.
+        RequestError: It is not a folder, or a file in it is enormous by its aliases.
     """
     if GlobalHydra.instance().is_initialized():
         return
@@ -78,12 +78,14 @@ def start(config_dir: Path | None = None) -> None:
 
 
 def _check_aliases(folder: Path) -> None:
-    """Read every file as Hydra may, which expands all aliases."""
+    """Refuse a file that becomes enormous when Hydra expands its aliases."""
     for path in sorted(folder.glob("**/*.yaml")):
         try:
             read_yaml(path)
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise RequestError(f"{path} cannot be read: {one_line(error)}") from error
+        except EnormousError as error:
+            raise RequestError(f"{path} cannot be read: {error}") from error
+        except (OSError, UnicodeDecodeError, yaml.YAMLError):
+            continue  # Hydra names it, if it is chosen
 
 
 def user_folders() -> list[Path]:

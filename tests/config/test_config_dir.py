@@ -126,8 +126,8 @@ def test_a_choice_of_the_user_that_is_no_yaml_is_refused_with_the_place(
     sercli: InProcessShell, folder: Path
 ) -> None:
     message = refusal(sercli, folder, "steps: [3")
-    assert message.startswith(f"sercli: {folder / 'trainer' / 'odd.yaml'} cannot be read: ")
-    assert "line 1" in message
+    assert message.startswith("sercli: a configuration file cannot be read: ")
+    assert f'{folder / "trainer" / "odd.yaml"}", line 1' in message
 
 
 def test_a_choice_of_the_user_that_is_no_text_is_refused_and_the_others_work(
@@ -148,3 +148,11 @@ def test_a_plan_of_the_user_is_found_by_its_name(sercli: InProcessShell, folder:
 
     assert "trainer.steps=0: must be" in found.stderr  # its second trial
     assert "unknown plan 'owm'. Did you mean 'own'?" in wrong.stderr
+
+
+def test_a_file_of_the_user_that_aliases_make_enormous_is_refused(
+    sercli: InProcessShell, folder: Path
+) -> None:
+    lines = ["a0: &a0 [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]"]
+    lines += [f"a{n + 1}: &a{n + 1} [{', '.join([f'*a{n}'] * 10)}]" for n in range(8)]
+    assert "most of them by aliases" in refusal(sercli, folder, "\n".join(lines))
