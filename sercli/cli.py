@@ -8,6 +8,7 @@ A verb parses, composes, calls one function and prints. Settings that change a r
 from __future__ import annotations
 
 import os
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -34,6 +35,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 config_app = typer.Typer(no_args_is_help=True, help="Show and compare configurations.")
+runs_app = typer.Typer(help="List, delete and rename experiments.")
 bench_app = typer.Typer(no_args_is_help=True, help="Measure speed against named references.")
 
 
@@ -177,6 +179,7 @@ Storage = Annotated[
         "in the sweep's folder, for one machine).",
     ),
 ]
+Yes = Annotated[bool, _flag("--yes", "-y", "Do not ask for confirmation.")]
 FoldWorkers = Annotated[
     int | None,
     typer.Option(
@@ -721,6 +724,75 @@ def rerun(
     raise typer.Exit(not agrees)
 
 
+@runs_app.callback(invoke_without_command=True)
+def list_runs(
+    context: typer.Context,
+    form: OutputFormat = Format.TABLE,
+    runs: Runs = Path("runs"),
+    debug: Debug = False,
+) -> None:
+    """List experiments: trials, states, best UA on dev, size, last change.
+
+    `sercli runs delete EXPERIMENT` and `sercli runs rename EXPERIMENT NAME` change them.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from sercli.reporting.views.experiments import experiments_view
+    from sercli.results.experiments import list_experiments
+
+    _print(experiments_view(list_experiments(runs)), form)
+
+
+@runs_app.command("delete")
+def delete_runs(
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Its name.")],
+    yes: Yes = False,
+    runs: Runs = Path("runs"),
+    storage: Storage = None,
+    debug: Debug = False,
+) -> None:
+    """Delete an experiment: its records and its sweep.
+
+    Refused while a process is at work on it. Other experiments keep the runs that they share.
+    """
+    from sercli.search.experiments import delete_experiment
+
+    _confirm(f"Delete {runs / experiment} and its sweep?", yes)
+    delete_experiment(experiment, runs, storage)
+    typer.echo(f"{experiment}: deleted")
+
+
+@runs_app.command("rename")
+def rename_runs(
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Its name.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new name.")],
+    yes: Yes = False,
+    runs: Runs = Path("runs"),
+    storage: Storage = None,
+    debug: Debug = False,
+) -> None:
+    """Rename an experiment: its records and its sweep.
+
+    Refused while a process is at work on it.
+    """
+    from sercli.search.experiments import rename_experiment
+
+    _confirm(f"Rename {runs / experiment} to {name}?", yes)
+    rename_experiment(experiment, name, runs, storage)
+    typer.echo(f"{experiment}: renamed to {name}")
+
+
+def _confirm(question: str, yes: bool) -> None:
+    from sercli.errors import RequestError
+
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise RequestError(f"{question} Confirm by --yes")
+    if not typer.confirm(question, err=True):
+        raise typer.Exit(1)
+
+
 @config_app.command()
 def show(
     overrides: Overrides = None,
@@ -864,6 +936,7 @@ def recurrent(
     _print(recurrent_view(made), form, output)
 
 
+app.add_typer(runs_app, name="runs")
 app.add_typer(config_app, name="config")
 app.add_typer(bench_app, name="bench")
 

@@ -37,7 +37,8 @@ def find_runs(names: Sequence[str], runs: Path) -> tuple[list[Record], list[str]
 
 def find_run_folders(names: Sequence[str], runs: Path) -> list[Path]:
     """Return the folders of records, each once, without reading them; see `find_runs`."""
-    experiments = [path.name for path in sorted(runs.iterdir())] if runs.is_dir() else []
+    there = sorted(runs.iterdir()) if runs.is_dir() else []
+    experiments = [path.name for path in there if not path.name.startswith(".")]
     folders = [path for name in names or experiments for path in _resolve(name, runs, experiments)]
     return list({path.resolve(): path for path in folders}.values())
 

@@ -210,7 +210,7 @@ def adopt(runs: Path, experiment: str, key: str) -> Record | None:
     path = runs / experiment / key
     if is_record(path):
         return read_record(path)
-    for file in sorted(runs.glob(f"*/{key}/run.json")):
+    for file in sorted(runs.glob(f"[!.]*/{key}/run.json")):
         if _is_readable(file.parent):
             with folder_written_whole(path) as folder:
                 shutil.copytree(

@@ -175,7 +175,7 @@ def run_sweep(
     jobs: list[str] = []
     preempted = False
     if config.launcher.name == "submitit":
-        remote = replace(common, runs=runs.resolve())
+        remote = replace(common, runs=runs.resolve(), quiet=False)  # into the log of its job
         jobs = submit_workers(run_worker, remote, config.launcher, study.folder.resolve())
     else:
         gpus = gpus_for(config.device)

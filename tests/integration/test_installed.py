@@ -26,6 +26,7 @@ VERBS = (
         "verify",
         "rerun",
     ),
+    *("runs", "runs delete", "runs rename"),
     *("config", "config show", "config diff", "config groups"),
     *("bench", "bench extract", "bench sweep", "bench recurrent"),
 )

@@ -7,11 +7,12 @@ Those of other samplers are a budget: their settings are suggested when they are
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import optuna
 import pandas as pd
@@ -20,6 +21,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from sercli.config.frozen import thaw
+from sercli.config.keys import flatten
 from sercli.config.schema import Config
 from sercli.errors import RequestError, SercliError, nearest
 from sercli.passwords import without_password
@@ -27,7 +29,7 @@ from sercli.results.sweep_summary import SweepSummary, read_sweep, write_sweep
 from sercli.search.plan.plan import Plan
 from sercli.search.study.attributes import StudyAttributes
 from sercli.search.study.failures import ALIKE, MAX_ATTEMPTS, WORKER_KILLED, Cause
-from sercli.search.study.liveness import LivenessMonitor, Worker
+from sercli.search.study.liveness import STALE_SECONDS, LivenessMonitor, Worker
 from sercli.search.study.optuna_study import OptunaStudy
 from sercli.search.study.owner import Owner, new_owner, refuse_other_folder
 from sercli.search.study.planner import plan_trials
@@ -35,11 +37,16 @@ from sercli.search.study.settings import trials_of_other_settings
 from sercli.search.study.storage import Access, StorageRetry, open_storage
 from sercli.search.study.summary import summarize, with_outcome
 from sercli.search.study.trial_queue import EXCLUDED, PLANNED, WORKER, ClaimedTrial, TrialQueue
+from sercli.search.study.unfinished import finish
 
 MAX_EXCLUDED = 20
 """Excluded trials per wanted trial at which a search stops (our choice)."""
 
 _COSTS = ("parameters", "seconds")
+
+
+class NoStudyError(RequestError):
+    """There is no such study."""
 
 
 class Study:
@@ -83,12 +90,14 @@ class Study:
         access = Access.CREATE if create else Access.READ if read_only else Access.WRITE
         storage = open_storage(here / name, url, access)
         if storage is None:
-            raise RequestError(_no_study(name, here, url))
+            raise NoStudyError(_no_study(name, here, url))
+        if url is not None and access is not Access.READ:
+            self.with_retry(lambda: finish(storage, name, here, self.with_retry))
         found = self.with_retry(lambda: _find(storage, name, create, alone=url is None))
         if found is None:
-            raise RequestError(_no_study(name, here, url))
-        study_id, stored_name = found
-        self._queue = TrialQueue(storage, study_id, self.with_retry)
+            raise NoStudyError(_no_study(name, here, url))
+        self._storage, (self._id, stored_name) = storage, found
+        self._queue = TrialQueue(storage, self._id, self.with_retry)
         self.attributes = StudyAttributes(name, self._queue)
         self._optuna = OptunaStudy(stored_name, storage, self.attributes, self.with_retry)
         self.owner = self._find_owner(here, create=bool(create))
@@ -109,6 +118,39 @@ class Study:
             owner = replace(owner, runs=here)
             self.attributes.move(owner)
         return owner
+
+    @classmethod
+    def find(cls, name: str, runs: Path, url: str | None = None) -> Self | None:
+        """Open a study; None if there is none."""
+        try:
+            return cls(name, runs, url)
+        except NoStudyError:
+            return None
+
+    def rename(self, name: str) -> None:
+        """Give the study another name in its storage."""
+        self._queue.rename(name)
+
+    def delete(self) -> None:
+        """Delete the study and its trials from its storage."""
+        self.with_retry(lambda: self._storage.delete_study(self._id))
+
+    def is_taken(self, name: str) -> bool:
+        """Return True if the storage has a study of that name."""
+        studies = self.with_retry(self._storage.get_all_studies)
+        return name in {each.study_name for each in studies}
+
+    def living_workers(self) -> list[tuple[str, float]]:
+        """Return the workers of running trials, with the seconds since their last heartbeat.
+
+        A worker of this machine is alive if it holds its lock, which is for the caller to look at;
+        one of another machine if its heartbeat is recent.
+        """
+        return [
+            (f"{worker['name']} on {worker['host']}", seconds)
+            for worker, seconds in self._queue.heartbeat_ages()
+            if seconds < STALE_SECONDS and worker["host"] != socket.gethostname()
+        ]
 
     def plan(self, plan: Plan) -> None:
         """Add the trials that the study lacks of a plan, and requeue those without a result.
@@ -161,6 +203,20 @@ class Study:
         point = space.point(self._optuna.suggest(trial))
         config = space.thaw(point)
         return None if space.excludes(point, config) else config
+
+    def swept(self, trial: ClaimedTrial, config: Config) -> str:
+        """Return the swept settings of a trial in one line.
+
+        Args:
+            trial: The trial.
+            config: Its configuration.
+        """
+        keys = [axis.key.lstrip("+~") for axis in self.attributes.space.axes]
+        if PLANNED in trial.attributes:
+            words = trial.attributes[PLANNED]["overrides"]
+            return " ".join(each for each in words if each.partition("=")[0].lstrip("+~") in keys)
+        leaves = flatten(asdict(config))
+        return " ".join(f"{key}={_short(leaves[key])}" for key in keys if key in leaves)
 
     def heartbeat(self, trial: ClaimedTrial) -> None:
         """Record that the worker of a trial is alive; do not wait for the storage."""
@@ -315,6 +371,10 @@ class Study:
     def tracebacks(self) -> dict[str, str]:
         """Return the text of each cause of failures → its traceback."""
         return {cause["text"]: cause["traceback"] for cause in self.attributes.causes().values()}
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _find(

@@ -193,6 +193,12 @@ class TrialQueue:
         """Return the present user attributes of a trial."""
         return self._get_trial_attrs(db, trial.trial_id)
 
+    @_transaction
+    def rename(self, db: Connection, name: str) -> None:
+        """Rename the study."""
+        ours = _STUDIES.c.study_id == self._study_id
+        db.execute(update(_STUDIES).where(ours).values(study_name=name))
+
     # ---- the life of a trial
 
     @_transaction
@@ -296,6 +302,25 @@ class TrialQueue:
         return [
             (ClaimedTrial(id_, number, self._get_trial_attrs(db, id_)), heartbeat)
             for id_, number, heartbeat in db.execute(rows).all()
+        ]
+
+    @_transaction
+    def heartbeat_ages(self, db: Connection) -> list[tuple[dict[str, Any], float]]:
+        """Return the worker of each running trial and the seconds since its last heartbeat.
+
+        Both times are by the storage's clock.
+        """
+        rows = (
+            select(_TRIALS.c.trial_id, _HEARTBEATS.c.heartbeat, func.now().label("now"))
+            .join(_HEARTBEATS, _HEARTBEATS.c.trial_id == _TRIALS.c.trial_id)
+            .where(self._ours, _TRIALS.c.state == TrialState.RUNNING)
+        )
+        return [
+            (
+                self._get_trial_attrs(db, id_)[WORKER],
+                (now.replace(tzinfo=None) - at).total_seconds(),
+            )
+            for id_, at, now in db.execute(rows).all()
         ]
 
     @_transaction

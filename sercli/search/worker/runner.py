@@ -29,11 +29,13 @@ class TrialResult:
         run: Key of the record.
         dev_ua: UA on dev; None if a seed diverged.
         seconds: Training time.
+        fold_runs: Number of fold runs.
     """
 
     run: str
     dev_ua: float | None
     seconds: float
+    fold_runs: int = 0
 
 
 class Runner(Protocol):
@@ -119,7 +121,9 @@ class TrialRunner:
         )
         converged = record.status == "complete"  # the mean of the other seeds is no result
         seconds = float(record.environment().get("seconds", 0.0))
-        return TrialResult(record.key, record.metrics["dev_ua"] if converged else None, seconds)
+        dev_ua = record.metrics["dev_ua"] if converged else None
+        fold_runs = len(run.folds) * len(config.seeds)
+        return TrialResult(record.key, dev_ua, seconds, fold_runs)
 
     def _validated(self, config: Config) -> ValidatedRun:
         """Validate a configuration once for all that is done with it."""

@@ -240,6 +240,21 @@ class _WorkerLoop:
             values["parameters"] = self._runner.parameters(config)
         stored = {"run": result.run, "seconds": result.seconds, "diverged": diverged}
         self._study.complete(trial, stored, [values[name] for name in objectives])
+        self._progress.note(trial_line(trial, self._study.swept(trial, config), result))
+
+
+def trial_line(trial: ClaimedTrial, swept: str, result: TrialResult) -> str:
+    """Return a line about a finished trial, for the log of a worker.
+
+    Args:
+        trial: The trial.
+        swept: Its swept settings.
+        result: Its result.
+    """
+    dev = "diverged" if result.dev_ua is None else f"{100 * result.dev_ua:.1f} % dev UA"
+    folds = f"{result.fold_runs} fold run{'s' * (result.fold_runs != 1)}"
+    now = time.strftime("%H:%M:%S")
+    return f"{now} trial {trial.number} ({swept}): {dev}, {folds}, {result.seconds:.0f} s"
 
 
 def local_config(config: Config, overrides: Sequence[str], folder: Path) -> Config:

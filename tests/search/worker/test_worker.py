@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -185,7 +186,7 @@ def test_a_fold_that_takes_longer_than_the_grace_time_is_discarded(
     assert runner.steps == [1, 2]
     assert runner.cancelled
     assert states(study) == {"waiting": 2, "complete": 1}
-    assert notes == ["shutdown requested: the unfinished fold was discarded"]
+    assert notes[1:] == ["shutdown requested: the unfinished fold was discarded"]
     assert study.summarize()[1]["attempts"].tolist() == [0, 0, 0]
     summary = read_sweep(tmp_path / "grid")
     assert summary is not None
@@ -324,7 +325,10 @@ def test_a_worker_exits_when_the_study_is_stopped_and_notes_the_reason(
 
     assert runner.steps == [1]  # its current trial is finished
     assert states(study) == {"waiting": 2, "complete": 1}
-    assert notes == ["sweep 'grid' is stopped: by the test"]
+    trial, stopped = notes
+    line = r"\d\d:\d\d:\d\d trial 0 \(trainer.steps=1\): 50.0 % dev UA, 0 fold runs, 0 s"
+    assert re.fullmatch(line, trial)
+    assert stopped == "sweep 'grid' is stopped: by the test"
 
 
 class OutOfMemoryError(RuntimeError):

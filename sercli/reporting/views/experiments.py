@@ -1,0 +1,72 @@
+"""The experiments of a runs folder, one per row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from sercli.reporting.table import (
+    Cell,
+    Columns,
+    View,
+    counted,
+    make_table,
+    number_cell,
+    number_column,
+    percent_cell,
+    text_column,
+)
+from sercli.results.experiments import Experiment
+
+_UNITS = ("kB", "MB", "GB", "TB")
+
+
+def experiments_view(experiments: Sequence[Experiment]) -> View:
+    """Show experiments: trials, states, best UA on dev, size, last change.
+
+    Args:
+        experiments: The experiments.
+    """
+    columns: Columns[Experiment] = [
+        text_column("experiment", lambda each: each.name),
+        number_column("trials", lambda each: number_cell(each.trials)),
+        text_column("states", _states),
+        number_column("best dev UA", lambda each: percent_cell(each.dev_ua)),
+        number_column("size", lambda each: Cell(size_text(each.size), each.size)),
+        number_column("weights", lambda each: Cell(size_text(each.weights), each.weights)),
+        text_column("last change (UTC)", lambda each: each.changed[:16].replace("T", " ")),
+        text_column("user", lambda each: each.user),
+    ]
+    problems = [f"{each.name}: {each.problem}." for each in experiments if each.problem]
+    total = size_text(sum(each.size for each in experiments))
+    table = make_table(
+        f"{counted(len(experiments), 'experiment')}, {total}",
+        columns if experiments else [],
+        experiments,
+        notes=[
+            *(["States as of the last exit of a worker."] if experiments else []),
+            *problems,
+        ],
+    )
+    rows = [asdict(each) for each in experiments]
+    return View((table,), {"experiments": rows}, rows)
+
+
+def size_text(size: int) -> str:
+    """Return a number of bytes with three digits.
+
+    >>> size_text(999), size_text(1_234_567)
+    ('1.0 kB', '1.2 MB')
+    """
+    amount = size / 1000
+    for unit in _UNITS:
+        if amount < 999.5 or unit == _UNITS[-1]:
+            return f"{amount:.1f} {unit}" if amount < 99.5 else f"{amount:.0f} {unit}"
+        amount /= 1000
+    raise AssertionError
+
+
+def _states(each: Experiment) -> str:
+    if each.problem:
+        return "cannot be read"
+    return ", ".join(f"{n} {state}" for state, n in each.states.items()) or "empty"
