@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed, wait
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -32,11 +33,12 @@ from sercli.processes import (
     worker_queue,
 )
 from sercli.progress import SILENT, Progress
-from sercli.results.fold_result import write_fold_result
+from sercli.results.fold_result import FoldResult, read_fold_result, write_fold_result
 from sercli.results.folds import Fold
 from sercli.training.data import Data
 from sercli.training.device import device_name
 from sercli.training.svm_fit import fit_fold, is_fitted
+from sercli.training.together import alike, number_together, train_together
 from sercli.training.trainer import train_fold
 
 _POLL_SECONDS = 0.1
@@ -54,13 +56,25 @@ class FoldJob:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of a fold run: True if it diverged, and its UA on dev."""
+    """The outcome of a fold run.
+
+    Attributes:
+        diverged: True if it diverged.
+        dev_ua: Its UA on dev.
+        together: Number of fold runs that were trained together with it, itself included.
+    """
 
     diverged: bool
     dev_ua: float
+    together: int = 1
 
 
 Finished = Callable[[FoldJob, Outcome], None]
+Failed = Callable[[FoldJob, Exception], None]
+
+
+def _raise(job: FoldJob, error: Exception) -> None:
+    raise error
 
 
 def pool_size(config: Config, workers: int | None) -> int:
@@ -104,17 +118,24 @@ class FoldPool:
         jobs: Sequence[FoldJob],
         progress: Progress = SILENT,
         finished: Finished = lambda job, outcome: None,
+        *,
+        failed: Failed = _raise,
+        wanted: Callable[[FoldJob], bool] = lambda job: True,
     ) -> None:
         """Train folds and write each result to its folder.
 
-        If one diverges, the other folds of its seed are skipped, since the seed then has no
-        result. Those of other seeds go on.
+        Fold runs of several configurations that read the same batches are trained together, if
+        their models have one structure (`sercli.training.together`). If one diverges, the other
+        folds of its seed are skipped, since the seed then has no result. Those of other seeds go
+        on.
 
         Args:
             jobs: The fold runs.
             progress: Progress bar.
             finished: Called in this process after each result is written. If it raises, no further
                 fold is begun.
+            failed: Called with the error of a fold run that cannot be trained; it may raise it.
+            wanted: Asked before a fold is begun; False: the fold is left out.
 
         Raises:
             SercliError: A worker was killed; finished folds are kept.
@@ -122,41 +143,40 @@ class FoldPool:
         total = sum(job.config.trainer.steps for job in jobs)
         if not jobs:
             return
+        stacks = Stacks(jobs, self._workers, finished, failed, wanted, progress)
         with progress.task(f"training {len(jobs)} folds × seeds, steps", total) as task:
-            workers = min(self._workers, len(jobs))
-            if possible_workers(workers, progress.note_once) == 1:
-                self._train_here(jobs, task.advance, finished)
+            if min(self._workers, len(stacks)) == 1:
+                self._train_here(stacks, task.advance)
             else:
-                self._train_in_workers(jobs, task.advance, finished)
+                self._train_in_workers(stacks, task.advance)
 
-    def _train_here(
-        self, jobs: Sequence[FoldJob], stepped: Callable[[int], None], finished: Finished
-    ) -> None:
+    def _train_here(self, stacks: Stacks, stepped: Callable[[int], None]) -> None:
         torch.set_num_threads(1)
-        diverged: set[int] = set()
-        for job in jobs:
-            if job.seed not in diverged:
-                outcome = _train_and_write(job, self._data, stepped)
-                if outcome.diverged:
-                    diverged.add(job.seed)
-                finished(job, outcome)
+        while stack := stacks.take():
+            try:
+                outcomes = _train_and_write(stack, self._data, stepped)
+            except Exception as error:
+                stacks.failed(stack, error)
+            else:
+                stacks.finished(stack, outcomes)
 
-    def _train_in_workers(
-        self, jobs: Sequence[FoldJob], stepped: Callable[[int], None], finished: Finished
-    ) -> None:
-        pool = self._open(min(self._workers, len(jobs)))
+    def _train_in_workers(self, stacks: Stacks, stepped: Callable[[int], None]) -> None:
+        size = min(self._workers, len(stacks))
+        pool = self._open(size)
+        running: dict[Future[list[Outcome]], list[FoldJob]] = {}
         try:
             with _reporting_steps(self._steps, stepped):
-                futures = {pool.submit(_train_in_worker, job): job for job in jobs}
                 try:
-                    for future in as_completed(futures):
-                        if not future.cancelled():
-                            _take(futures[future], future.result(), futures, finished)
+                    while True:
+                        while len(running) < size and (stack := stacks.take()):
+                            running[pool.submit(_train_in_worker, stack)] = stack
+                        if not running:
+                            break
+                        for future in wait(running, return_when=FIRST_COMPLETED).done:
+                            stacks.receive(running.pop(future), future)
                 except BaseException as error:
-                    for future in futures:
-                        future.cancel()
                     if isinstance(error, Exception):  # else there is no time: they are stopped
-                        wait(futures)
+                        wait(running)
                     raise
         except BrokenProcessPool:
             self._close()  # it takes no more work; the next orders start another
@@ -182,17 +202,96 @@ class FoldPool:
             self._pool = None
 
 
-def _take(
-    job: FoldJob,
-    outcome: Outcome,
-    futures: Mapping[Future[Outcome], FoldJob],
-    finished: Finished,
-) -> None:
-    if outcome.diverged:
-        for other, its in futures.items():
-            if its.seed == job.seed:
-                other.cancel()
-    finished(job, outcome)
+class Stacks:
+    """The waiting fold runs, in stacks of those that are trained together.
+
+    Args:
+        jobs: The fold runs.
+        workers: Number of processes that share them.
+        finished: Called with every outcome.
+        failed: Called with the error of a fold run that cannot be trained even alone.
+        wanted: Asked before a fold is begun.
+        progress: Notes.
+    """
+
+    def __init__(
+        self,
+        jobs: Sequence[FoldJob],
+        workers: int,
+        finished: Finished,
+        failed: Failed,
+        wanted: Callable[[FoldJob], bool],
+        progress: Progress,
+    ) -> None:
+        self._finished, self._failed, self._wanted = finished, failed, wanted
+        self._progress = progress
+        self._diverged: set[tuple[Path, int]] = set()
+        groups: dict[object, list[FoldJob]] = {}
+        for job in jobs:
+            groups.setdefault(_stack_key(job), []).append(job)
+        share = -(-len(jobs) // workers)  # no process is left without work
+        self._waiting = deque(
+            part
+            for members in groups.values()
+            for part in _parts(members, min(share, number_together(members[0].config)))
+        )
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def take(self) -> list[FoldJob] | None:
+        """Return the next stack; None if there is none."""
+        while self._waiting:
+            stack = [job for job in self._waiting.popleft() if self._is_wanted(job)]
+            if stack:
+                return stack
+        return None
+
+    def receive(self, stack: list[FoldJob], future: Future[list[Outcome]]) -> None:
+        """Take the outcomes of a stack from another process."""
+        try:
+            outcomes = future.result()
+        except BrokenProcessPool:
+            raise
+        except Exception as error:
+            self.failed(stack, error)
+        else:
+            self.finished(stack, outcomes)
+
+    def finished(self, stack: list[FoldJob], outcomes: Sequence[Outcome]) -> None:
+        """Take the outcomes of a stack."""
+        for job, outcome in zip(stack, outcomes, strict=True):
+            if outcome.diverged:
+                self._diverged.add((job.folder.parent, job.seed))
+        for job, outcome in zip(stack, outcomes, strict=True):
+            self._finished(job, outcome)
+
+    def failed(self, stack: list[FoldJob], error: Exception) -> None:
+        """Train the halves of a stack that failed, so that one fold run harms no other."""
+        if len(stack) == 1:
+            self._failed(stack[0], error)
+            return
+        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+            self._progress.note_once(
+                f"{len(stack)} fold runs do not fit in memory together: they are split; set "
+                "trainer.together to a smaller number"
+            )
+        half = len(stack) // 2
+        self._waiting.extendleft((stack[half:], stack[:half]))
+
+    def _is_wanted(self, job: FoldJob) -> bool:
+        return (job.folder.parent, job.seed) not in self._diverged and self._wanted(job)
+
+
+def _stack_key(job: FoldJob) -> object:
+    return job.fold, job.seed, alike(job.config) or job.folder
+
+
+def _parts(jobs: Sequence[FoldJob], size: int) -> Iterator[list[FoldJob]]:
+    """Divide jobs into as few parts as possible, of nearly equal size."""
+    parts = -(-len(jobs) // size)
+    for part in range(parts):
+        yield list(jobs[part::parts])
 
 
 @contextmanager
@@ -223,12 +322,45 @@ def _drain(steps: SimpleQueue[int], stepped: Callable[[int], None]) -> None:
         stepped(steps.get())
 
 
-def _train_and_write(job: FoldJob, data: Data, stepped: Callable[[int], None]) -> Outcome:
-    make = fit_fold if is_fitted(job.config) else train_fold
+def _train_and_write(
+    stack: Sequence[FoldJob], data: Data, stepped: Callable[[int], None]
+) -> list[Outcome]:
+    """Train fold runs that read the same batches; those that have a result are not repeated."""
+    outcomes: dict[Path, Outcome] = {}
+
+    def write(job: FoldJob, result: FoldResult) -> None:
+        write_fold_result(job.folder, result)
+        outcomes[job.folder] = Outcome(
+            result.diverged_at is not None, result.dev_ua, len(waiting)
+        )
+
+    waiting = [job for job in stack if not job.folder.is_dir()]
+    for job in stack:
+        if job not in waiting:  # it left a stack that failed afterwards
+            result = read_fold_result(job.folder)
+            outcomes[job.folder] = Outcome(
+                result.diverged_at is not None, result.dev_ua, len(stack)
+            )
+    if waiting and is_fitted(waiting[0].config):
+        for job in waiting:
+            write(job, _timed(fit_fold, job, data, stepped))
+    elif len(waiting) == 1:
+        write(waiting[0], _timed(train_fold, waiting[0], data, stepped))
+    elif waiting:
+        first = waiting[0]
+        configs = [job.config for job in waiting]
+        train_together(
+            configs, data, first.fold, first.seed, lambda i, made: write(waiting[i], made), stepped
+        )
+    return [outcomes[job.folder] for job in stack]
+
+
+def _timed(
+    train: Callable[..., FoldResult], job: FoldJob, data: Data, stepped: Callable[[int], None]
+) -> FoldResult:
     started = time.perf_counter()
-    result = make(job.config, data, job.fold, job.seed, stepped)
-    write_fold_result(job.folder, replace(result, seconds=time.perf_counter() - started))
-    return Outcome(result.diverged_at is not None, result.dev_ua)
+    result = train(job.config, data, job.fold, job.seed, stepped)
+    return replace(result, seconds=time.perf_counter() - started)
 
 
 _worker: tuple[Data, SimpleQueue[int]]
@@ -241,6 +373,6 @@ def _prepare_worker(data: Data, steps: SimpleQueue[int]) -> None:
     _worker = data, steps
 
 
-def _train_in_worker(job: FoldJob) -> Outcome:
+def _train_in_worker(stack: Sequence[FoldJob]) -> list[Outcome]:
     data, steps = _worker
-    return _train_and_write(job, data, steps.put)
+    return _train_and_write(stack, data, steps.put)
