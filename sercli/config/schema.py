@@ -4,8 +4,8 @@ Hydra composes a configuration from ``conf/`` and checks it against these datacl
 ``model``, ``cell`` and ``activation`` are open: each choice has parameters of its own, listed in
 its YAML file and checked by the class that it names (`sercli.config.component`).
 
-Every setting can change a result, except ``experiment``, ``paths``, ``device``,
-``recurrence`` and ``launcher`` (`sercli.config.run_key`).
+Every setting can change a result, except ``experiment``, ``paths``, ``device``, ``recurrence``,
+``launcher`` and ``trainer.together`` (`sercli.config.run_key`).
 """
 
 from __future__ import annotations
@@ -190,6 +190,8 @@ class TrainerConfig:
         label_smoothing: Probability mass spread over all classes (IAAN: 0.1).
         class_weights: ``none``, or ``balanced``: inverse frequency in the fold's training set.
         focal_gamma: Focusing parameter γ of the focal loss (Lin et al. 2017: 2); 0: off.
+        together: Maximum number of trials that a worker trains together on one core; null: 8 of
+            models up to 250 000 parameters, else 1. Never part of a run's key.
     """
 
     steps: int = 1000
@@ -200,6 +202,7 @@ class TrainerConfig:
     label_smoothing: float = 0.1
     class_weights: str = "none"
     focal_gamma: float = 0.0
+    together: int | None = None
 
 
 @dataclass

@@ -91,7 +91,9 @@ def together(models: Sequence[nn.Module], randomness: Sequence[Randomness]) -> n
     _check_equal(models)
     joint = copy.copy(first)
     joint.__dict__["_modules"] = {
-        name: child and together([each._modules[name] for each in models], randomness)
+        name: together([each.get_submodule(name) for each in models], randomness)
+        if child is not None
+        else None
         for name, child in first._modules.items()
     }
     return joint

@@ -10,12 +10,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from types import TracebackType
@@ -34,47 +33,14 @@ from sercli.processes import (
 )
 from sercli.progress import SILENT, Progress
 from sercli.results.fold_result import FoldResult, read_fold_result, write_fold_result
-from sercli.results.folds import Fold
 from sercli.training.data import Data
 from sercli.training.device import device_name
+from sercli.training.stacks import Failed, Finished, FoldJob, Outcome, Stacks, raise_error
 from sercli.training.svm_fit import fit_fold, is_fitted
-from sercli.training.together import alike, number_together, train_together
+from sercli.training.together import train_together
 from sercli.training.trainer import train_fold
 
 _POLL_SECONDS = 0.1
-
-
-@dataclass(frozen=True)
-class FoldJob:
-    """A fold and seed to train, and the folder of the result."""
-
-    config: Config
-    fold: Fold
-    seed: int
-    folder: Path
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The outcome of a fold run.
-
-    Attributes:
-        diverged: True if it diverged.
-        dev_ua: Its UA on dev.
-        together: Number of fold runs that were trained together with it, itself included.
-    """
-
-    diverged: bool
-    dev_ua: float
-    together: int = 1
-
-
-Finished = Callable[[FoldJob, Outcome], None]
-Failed = Callable[[FoldJob, Exception], None]
-
-
-def _raise(job: FoldJob, error: Exception) -> None:
-    raise error
 
 
 def pool_size(config: Config, workers: int | None) -> int:
@@ -119,7 +85,7 @@ class FoldPool:
         progress: Progress = SILENT,
         finished: Finished = lambda job, outcome: None,
         *,
-        failed: Failed = _raise,
+        failed: Failed = raise_error,
         wanted: Callable[[FoldJob], bool] = lambda job: True,
     ) -> None:
         """Train folds and write each result to its folder.
@@ -145,10 +111,11 @@ class FoldPool:
             return
         stacks = Stacks(jobs, self._workers, finished, failed, wanted, progress)
         with progress.task(f"training {len(jobs)} folds × seeds, steps", total) as task:
-            if min(self._workers, len(stacks)) == 1:
+            workers = min(self._workers, len(stacks))
+            if possible_workers(workers, progress.note_once) == 1:
                 self._train_here(stacks, task.advance)
             else:
-                self._train_in_workers(stacks, task.advance)
+                self._train_in_workers(stacks, workers, task.advance)
 
     def _train_here(self, stacks: Stacks, stepped: Callable[[int], None]) -> None:
         torch.set_num_threads(1)
@@ -160,15 +127,16 @@ class FoldPool:
             else:
                 stacks.finished(stack, outcomes)
 
-    def _train_in_workers(self, stacks: Stacks, stepped: Callable[[int], None]) -> None:
-        size = min(self._workers, len(stacks))
-        pool = self._open(size)
+    def _train_in_workers(
+        self, stacks: Stacks, workers: int, stepped: Callable[[int], None]
+    ) -> None:
+        pool = self._open(workers)
         running: dict[Future[list[Outcome]], list[FoldJob]] = {}
         try:
             with _reporting_steps(self._steps, stepped):
                 try:
                     while True:
-                        while len(running) < size and (stack := stacks.take()):
+                        while len(running) < workers and (stack := stacks.take()):
                             running[pool.submit(_train_in_worker, stack)] = stack
                         if not running:
                             break
@@ -200,98 +168,6 @@ class FoldPool:
                 stop_workers(self._pool)
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
-
-
-class Stacks:
-    """The waiting fold runs, in stacks of those that are trained together.
-
-    Args:
-        jobs: The fold runs.
-        workers: Number of processes that share them.
-        finished: Called with every outcome.
-        failed: Called with the error of a fold run that cannot be trained even alone.
-        wanted: Asked before a fold is begun.
-        progress: Notes.
-    """
-
-    def __init__(
-        self,
-        jobs: Sequence[FoldJob],
-        workers: int,
-        finished: Finished,
-        failed: Failed,
-        wanted: Callable[[FoldJob], bool],
-        progress: Progress,
-    ) -> None:
-        self._finished, self._failed, self._wanted = finished, failed, wanted
-        self._progress = progress
-        self._diverged: set[tuple[Path, int]] = set()
-        groups: dict[object, list[FoldJob]] = {}
-        for job in jobs:
-            groups.setdefault(_stack_key(job), []).append(job)
-        share = -(-len(jobs) // workers)  # no process is left without work
-        self._waiting = deque(
-            part
-            for members in groups.values()
-            for part in _parts(members, min(share, number_together(members[0].config)))
-        )
-
-    def __len__(self) -> int:
-        return len(self._waiting)
-
-    def take(self) -> list[FoldJob] | None:
-        """Return the next stack; None if there is none."""
-        while self._waiting:
-            stack = [job for job in self._waiting.popleft() if self._is_wanted(job)]
-            if stack:
-                return stack
-        return None
-
-    def receive(self, stack: list[FoldJob], future: Future[list[Outcome]]) -> None:
-        """Take the outcomes of a stack from another process."""
-        try:
-            outcomes = future.result()
-        except BrokenProcessPool:
-            raise
-        except Exception as error:
-            self.failed(stack, error)
-        else:
-            self.finished(stack, outcomes)
-
-    def finished(self, stack: list[FoldJob], outcomes: Sequence[Outcome]) -> None:
-        """Take the outcomes of a stack."""
-        for job, outcome in zip(stack, outcomes, strict=True):
-            if outcome.diverged:
-                self._diverged.add((job.folder.parent, job.seed))
-        for job, outcome in zip(stack, outcomes, strict=True):
-            self._finished(job, outcome)
-
-    def failed(self, stack: list[FoldJob], error: Exception) -> None:
-        """Train the halves of a stack that failed, so that one fold run harms no other."""
-        if len(stack) == 1:
-            self._failed(stack[0], error)
-            return
-        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
-            self._progress.note_once(
-                f"{len(stack)} fold runs do not fit in memory together: they are split; set "
-                "trainer.together to a smaller number"
-            )
-        half = len(stack) // 2
-        self._waiting.extendleft((stack[half:], stack[:half]))
-
-    def _is_wanted(self, job: FoldJob) -> bool:
-        return (job.folder.parent, job.seed) not in self._diverged and self._wanted(job)
-
-
-def _stack_key(job: FoldJob) -> object:
-    return job.fold, job.seed, alike(job.config) or job.folder
-
-
-def _parts(jobs: Sequence[FoldJob], size: int) -> Iterator[list[FoldJob]]:
-    """Divide jobs into as few parts as possible, of nearly equal size."""
-    parts = -(-len(jobs) // size)
-    for part in range(parts):
-        yield list(jobs[part::parts])
 
 
 @contextmanager
@@ -330,9 +206,7 @@ def _train_and_write(
 
     def write(job: FoldJob, result: FoldResult) -> None:
         write_fold_result(job.folder, result)
-        outcomes[job.folder] = Outcome(
-            result.diverged_at is not None, result.dev_ua, len(waiting)
-        )
+        outcomes[job.folder] = Outcome(result.diverged_at is not None, result.dev_ua, len(waiting))
 
     waiting = [job for job in stack if not job.folder.is_dir()]
     for job in stack:

@@ -30,7 +30,8 @@ from sercli.training.card import protocol_card, with_caveats
 from sercli.training.caveats import context_caveat, frozen_caveat
 from sercli.training.data import Data, describe_utterances, read_data
 from sercli.training.device import choose_device, describe_device
-from sercli.training.fold_pool import FoldJob, FoldPool, Outcome, pool_size
+from sercli.training.fold_pool import FoldPool, pool_size
+from sercli.training.stacks import FoldJob, Outcome
 from sercli.training.validate import ValidatedRun, validate_run
 
 OnFoldFinished = Callable[[Mapping[int, float], int], None]
@@ -93,8 +94,7 @@ def train_run(
         RequestError: The device or backend is not available here, or another process is at work
             on the same run.
     """
-    given = {"force": force, "progress": progress, "finished": finished, "origin": origin}
-    with open_run(run, **given) as opened:
+    with open_run(run, force=force, progress=progress, finished=finished, origin=origin) as opened:
         if opened.record is not None:
             return opened.record, False
         pool.train(opened.jobs, progress, opened.fold_finished)

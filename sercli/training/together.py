@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -25,7 +26,8 @@ from sercli.results.fold_result import FoldResult
 from sercli.results.folds import Fold
 from sercli.training.batches import collate, repeated
 from sercli.training.data import Data
-from sercli.training.device import autocast, choose_device, device_name
+from sercli.training.device import autocast, device_name
+from sercli.training.monitoring import watched_states
 from sercli.training.trainer import Found, Training, finish, start, train_fold
 
 TOGETHER = 8
@@ -51,7 +53,7 @@ def alike(config: Config) -> object:
         config.activation.get("name"),
         config.precision,
         config.recurrence.backend,
-        config.protocol,
+        repr(config.protocol),
     )
 
 
@@ -155,7 +157,7 @@ class _Stack:
             each.training.optimiser.zero_grad()
         torch.autograd.backward([loss for loss, _ in losses])
         for each, (loss, parts) in zip(self.members, losses, strict=True):
-            each.training.learn(loss, parts)
+            each.training.learned(each.training.optimiser.update(), loss, parts)
 
     def evaluate_untrained(self) -> None:
         for each, found in zip(self.members, self._evaluated(), strict=True):
@@ -163,12 +165,11 @@ class _Stack:
 
     def evaluate_if_due(self) -> None:
         """Evaluate the fold runs whose step asks for it."""
-        due = [each for each in self.members if each.training.evaluation_due]
-        if not due:
-            return
-        found = dict(zip(map(id, self.members), self._evaluated(), strict=True))
-        for each in due:
-            each.training.evaluate(found[id(each)])
+        if any(each.training.evaluation_due for each in self.members):
+            found = cache(self._evaluated)  # nothing, if all have diverged
+            for i, each in enumerate(self.members):
+                if each.training.evaluation_due:
+                    each.training.evaluate(partial(_nth, found, i))
 
     def leave(self) -> list[_Member]:
         """Take out the fold runs that have ended, and return them."""
@@ -184,7 +185,7 @@ class _Stack:
             return [self.members[0].training.predictions()]
         trainings = [each.training for each in self.members]
         with ExitStack() as stack:
-            states = [stack.enter_context(each.watched()) for each in trainings]
+            states = [stack.enter_context(watched_states(each.model.eval())) for each in trainings]
             dev, test = (
                 part.predict_together(
                     self._joint, len(trainings), trainings[0].device, trainings[0].precision
@@ -195,9 +196,13 @@ class _Stack:
         return list(zip(dev, test, largest, strict=True))
 
 
+def _nth(found: Callable[[], list[Found]], place: int) -> Found:
+    return found()[place]
+
+
 def _joint(members: Sequence[_Member]) -> nn.Module:
     if len(members) < 2:
-        return nn.Identity()
+        return nn.Identity()  # not used: it is trained alone
     return together(
         [each.training.model for each in members], [each.randomness for each in members]
     )
@@ -249,7 +254,7 @@ def _agree(members: Sequence[_Member], data: Data, rows: np.ndarray) -> bool:
             torch.autograd.backward(found)
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001 - whatever it is, each alone either has it too or works
+    except Exception:  # whatever it is, each alone either raises it too or works
         return False
     pairs = zip(separate, losses, strict=True)
     return all(_bits(a) == _bits(b) for a, (b, _) in pairs) and all(

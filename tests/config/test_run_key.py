@@ -18,6 +18,7 @@ WITHOUT_INFLUENCE = (
     "experiment",
     "device",
     "recurrence.",
+    "trainer.together",
     "launcher.",
     "paths.",
     "arelu.",
