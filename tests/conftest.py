@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from multiprocessing import forkserver
 
 import hypothesis
 import pytest
@@ -18,6 +20,20 @@ pytest_plugins = ["helpers.record_fixtures"]
 
 hypothesis.settings.register_profile("unhurried", deadline=None)  # the machine may be busy
 hypothesis.settings.load_profile("unhurried")
+
+
+_IMPORTED_ONCE = "sercli.search.worker.worker"
+"""By the server from which the workers of all tests are forked: it imports torch and Optuna."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_server() -> None:
+    """Let the first test that needs the server start it for all."""
+
+    def preload(modules: Sequence[str]) -> None:
+        forkserver.set_forkserver_preload([_IMPORTED_ONCE, *modules])
+
+    multiprocessing.set_forkserver_preload = preload  # type: ignore[assignment]
 
 
 @pytest.fixture(scope="session", autouse=True)

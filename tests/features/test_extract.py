@@ -5,16 +5,17 @@ import multiprocessing
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from helpers.shell import Command
 from scipy.io import wavfile
 
 from sercli.config.schema import FeaturesConfig
@@ -26,18 +27,11 @@ from sercli.features.store import FeatureStore
 Corpus = Callable[..., Manifest]
 IAAN45 = FeaturesConfig()
 
-_EXTRACT = """
-import sys
-from pathlib import Path
-import pandas as pd
-from sercli.config.schema import FeaturesConfig
-from sercli.corpora.manifest import Manifest
-from sercli.features.extract import extract
 
-if __name__ == "__main__":
-    manifest = Manifest("generated", pd.read_parquet(sys.argv[1]), ("neutral",))
-    extract(manifest, FeaturesConfig(), Path(sys.argv[2]), workers=int(sys.argv[3]))
-"""
+def _extract(table: Path, store: Path, workers: int) -> None:
+    extract(
+        Manifest("generated", pd.read_parquet(table), ("neutral",)), IAAN45, store, workers=workers
+    )
 
 
 def test_every_utterance_gets_frames_and_a_duration(tmp_path: Path, corpus: Corpus) -> None:
@@ -160,25 +154,11 @@ def test_two_processes_give_what_one_gives(tmp_path: Path, corpus: Corpus) -> No
         )
 
 
-def _wait_for_frames(store: Path, process: subprocess.Popen[bytes]) -> None:
-    """Wait until the process has written its first new frames."""
-    known = _stored(store)
-    while process.poll() is None and _stored(store) <= known:
-        time.sleep(0.001)
-
-
 def _stored(store: Path) -> int:
     try:
         return len(FeatureStore(store))
     except SercliError:
         return 0
-
-
-def _send(blow: signal.Signals, process: subprocess.Popen[bytes]) -> None:
-    if blow is signal.SIGINT:
-        os.killpg(process.pid, blow)  # Ctrl-C reaches the workers too
-    else:
-        process.send_signal(blow)
 
 
 @pytest.mark.parametrize(
@@ -193,23 +173,18 @@ def _send(blow: signal.Signals, process: subprocess.Popen[bytes]) -> None:
 def test_an_extraction_that_was_stopped_goes_on_and_extracts_nothing_twice(
     tmp_path: Path, corpus: Corpus, blow: signal.Signals, workers: int, times: int
 ) -> None:
-    count = 1_000  # so many that the extraction does not end before it is stopped
-    manifest = corpus(tmp_path / "audio", count)
+    count = 300
+    manifest = corpus(tmp_path / "audio", count, seconds=0.1)
     manifest.table.to_parquet(tmp_path / "table.parquet")
-    (tmp_path / "extract.py").write_text(_EXTRACT)
     store = tmp_path / "store"
-    files = [str(tmp_path / "extract.py"), str(tmp_path / "table.parquet"), str(store)]
+    run = partial(_extract, tmp_path / "table.parquet", store, workers)
     stopped = [0]
     for _ in range(times):
-        process = subprocess.Popen(
-            [sys.executable, *files, str(workers)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        _wait_for_frames(store, process)
-        _send(blow, process)
-        process.communicate(timeout=20)  # ends with the workers, which store for a moment longer
+        process = Command(tmp_path, leads=True, run=run)
+        process.stop_when(lambda: _stored(store) > stopped[-1])
+        os.killpg(process.pid, blow) if blow is signal.SIGINT else process.send_signal(blow)
+        process.send_signal(signal.SIGCONT)
+        process.communicate(timeout=20)
         assert process.returncode != 0
         assert stopped[-1] < _stored(store) < count  # in the middle, and nothing was lost
         stopped.append(_stored(store))

@@ -1,20 +1,111 @@
-"""The command in a folder of its own: as a process, or in this one (`InProcessShell`)."""
+"""The command in a folder of its own: in this process (`InProcessShell`) or in another."""
 
 from __future__ import annotations
 
 import io
 import json
+import multiprocessing
+import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import chdir, redirect_stderr, redirect_stdout
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-SERCLI = Path(sys.executable).with_name("sercli")
+from sercli.processes import start_worker
+
 _HANDLED = (signal.SIGINT, signal.SIGTERM)
+
+
+class Command:
+    """A running command, with the methods of `subprocess.Popen`.
+
+    It is forked from the server that has imported torch: a new interpreter would take seconds.
+
+    Args:
+        folder: Its working directory.
+        arguments: Its arguments, or the function to call with them.
+        leads: True for a process group of its own, which a terminal could interrupt.
+        run: Function that is called with the arguments instead of the command.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str | Path,
+        leads: bool = False,
+        run: Callable[[], object] | None = None,
+    ) -> None:
+        pipes = [multiprocessing.Pipe(duplex=False) for _ in range(2)]
+        writers = [writer for _, writer in pipes]
+        words = ["sercli", *map(str, arguments)]
+        self._process = start_worker(_run, folder, words, writers, leads, run)
+        for writer in writers:
+            writer.close()
+        self.stdout, self.stderr = (open(os.dup(reader.fileno())) for reader, _ in pipes)  # noqa: PTH123, SIM115
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def stop_when(self, condition: Callable[[], bool]) -> None:
+        """Stop it (SIGSTOP) as soon as a condition holds, which is then as it was seen."""
+        deadline = time.monotonic() + 120
+        self.send_signal(signal.SIGSTOP)
+        while not condition() and self.poll() is None:
+            assert time.monotonic() < deadline
+            self.send_signal(signal.SIGCONT)
+            time.sleep(0.01)
+            self.send_signal(signal.SIGSTOP)
+
+    def communicate(self, timeout: float) -> tuple[str, str]:
+        """Wait for the process and its workers, and return what they printed.
+
+        Workers of a killed process work for a moment longer. They inherit its output, whose end is
+        the end of all.
+        """
+        self._process.join(timeout)
+        assert self.returncode is not None, "it does not end"
+        with self.stdout, self.stderr:
+            return self.stdout.read(), self.stderr.read()
+
+
+def _run(
+    folder: Path,
+    words: Sequence[str],
+    outputs: Sequence[Connection],
+    leads: bool,
+    run: Callable[[], object] | None,
+) -> int:
+    if leads:
+        os.setsid()
+    for number, pipe in enumerate(outputs, start=1):
+        os.dup2(pipe.fileno(), number)
+        pipe.close()
+    sys.stdout, sys.stderr = (os.fdopen(each, "w", 1, closefd=False) for each in (1, 2))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.chdir(folder)
+    sys.argv[:] = words
+    from sercli.__main__ import main
+
+    (run or main)()
+    return 0
 
 
 class Shell:
@@ -24,14 +115,13 @@ class Shell:
         self.folder = folder
 
     def __call__(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [SERCLI, *arguments],
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
+        command = self.start(*arguments)
+        out, err = command.communicate(timeout=240)
+        assert command.returncode is not None
+        return subprocess.CompletedProcess(arguments, command.returncode, out, err)
+
+    def start(self, *arguments: str | Path, leads: bool = False) -> Command:
+        return Command(self.folder, *arguments, leads=leads)
 
     def ok(self, *arguments: str | Path) -> str:
         """Run, expect success, and return standard output."""
@@ -53,23 +143,14 @@ class Shell:
         return lines[0]
 
     def stopped(self, number: int, when: Callable[[], bool], *arguments: str | Path) -> int:
-        """Run, send a signal as soon as ``when`` holds, and return the status.
-
-        Workers of a killed process work for a moment longer. They inherit its output, whose end is
-        the end of all.
-        """
-        process = subprocess.Popen(
-            [SERCLI, *arguments],
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-        deadline = time.monotonic() + 120
-        while not when() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
-        process.send_signal(number)
-        process.communicate(timeout=60)
-        return process.returncode
+        """Run, send a signal as soon as ``when`` holds, and return the status."""
+        command = self.start(*arguments)
+        command.stop_when(when)
+        command.send_signal(number)
+        command.send_signal(signal.SIGCONT)
+        command.communicate(timeout=60)
+        assert command.returncode is not None
+        return command.returncode
 
     def killed(self, when: Callable[[], bool], *arguments: str | Path) -> None:
         """Run, and kill the process in its midst."""

@@ -50,6 +50,7 @@ def small(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         "model.hidden=4",
         "model.context_hidden=4",
         "trainer=smoke",
+        "trainer.batch_size=8",
         "--workers",
         "1",
     ]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from helpers.shell import Shell
 
+from sercli.corpora.synthetic import SyntheticSize, ensure
 from sercli.results.run_record import Record, read_record
 
 
@@ -128,12 +130,17 @@ def test_diverged_runs_are_kept_and_named(sercli: Shell, small: list[str]) -> No
     assert "diverged" in sercli.ok("report", "bad", "--format", "csv")
 
 
-def test_the_synthetic_corpus_is_generated_on_first_use_and_marked(sercli: Shell) -> None:
+def test_the_synthetic_corpus_is_generated_on_first_use_and_marked(
+    sercli: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "sercli.corpora.synthetic.ensure", partial(ensure, size=SyntheticSize(4, 10))
+    )
     done = sercli("train", "model.hidden=4", "model.context_hidden=4", "trainer=smoke")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("SYNTHETIC") == 3  # above both tables and in the paragraph
     turns = list((sercli.folder / "data" / "synthetic-0").glob("Session?/sentences/wav/*/Ses*.wav"))
-    assert len(turns) >= 600
+    assert len(turns) == 200
     audit = sercli.json("extract")
     assert audit["synthetic"] is True
     assert {"xxx", "fru", "sur"} <= set(audit["emotions"])

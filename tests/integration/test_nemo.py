@@ -25,11 +25,11 @@ def test_a_small_network_learns_real_speech(sercli: Shell, nemo: str) -> None:
         "train",
         "dataset=nemo",
         f"dataset.root={nemo}",
-        "protocol=loso_speaker",
+        "protocol=tao2018",
         "model.hidden=16",
         "trainer.steps=150",
         "trainer.eval_every=50",
     )
-    assert page["card"]["folds"] == 9
-    assert page["metrics"]["n"] == 704
+    assert page["card"]["folds"] == 1  # a speaker of each gender tests
+    assert 100 < page["metrics"]["n"] < 704
     assert page["metrics"]["ua"] > 0.33

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 import optuna
 import pytest
-from helpers.shell import SERCLI, Shell, workers_of
+from helpers.shell import Shell, workers_of
 
 
 def finished_folds(runs: Path) -> list[Path]:
@@ -80,14 +79,7 @@ def test_ctrl_c_while_workers_start_stops_the_program_and_interrupts_no_worker(
     sercli: Shell, small: list[str]
 ) -> None:
     train = ["train", *small, "trainer.steps=100000", "trainer.patience=null", "--workers", "2"]
-    process = subprocess.Popen(
-        [SERCLI, *train],
-        cwd=sercli.folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    process = sercli.start(*train, leads=True)
     while len(workers_of(process.pid)) < 2 and process.poll() is None:
         time.sleep(0.001)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them

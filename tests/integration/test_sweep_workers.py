@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from helpers.servers.postgres import Postgres, postgres
-from helpers.shell import SERCLI, Shell, workers_of
+from helpers.shell import Shell, workers_of
 
 from sercli.search.study.study import Study
 
 
 @pytest.fixture(name="sweep")
 def _sweep(small: list[str]) -> list[str]:
-    """A sweep of three trials; a fold takes about half a second."""
+    """A sweep of three trials; a fold takes about a fifth of a second."""
     return [
         "sweep",
         "--fold-workers",
@@ -27,7 +25,7 @@ def _sweep(small: list[str]) -> list[str]:
         *small[:-2],
         "activation=arelu",
         "arelu.alpha=0.1,0.2,0.3",
-        "trainer.steps=40",
+        "trainer.steps=20",
         "experiment=s",
     ]
 
@@ -38,30 +36,11 @@ def _server() -> Iterator[Postgres]:
         yield server
 
 
-@pytest.fixture(name="one_core")
-def _one_core() -> Iterator[None]:
-    """Let a worker train its folds itself: to start a pool takes longer than these folds."""
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {random.choice(sorted(cores))})
-    yield
-    os.sched_setaffinity(0, cores)
-
-
 def until(condition: Callable[[], bool], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
-
-
-def start(sercli: Shell, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [SERCLI, *arguments],
-        cwd=sercli.folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
 
 
 def study(sercli: Shell) -> Study:
@@ -81,7 +60,7 @@ def folds(sercli: Shell) -> list[Path]:
 def test_two_workers_of_which_one_is_killed_finish_each_trial_once(
     sercli: Shell, sweep: list[str]
 ) -> None:
-    process = start(sercli, *sweep, "--workers", "2")
+    process = sercli.start(*sweep, "--workers", "2")
     until(lambda: len(folds(sercli)) >= 2)
     os.kill(workers_of(process.pid)[0], signal.SIGKILL)
     out, err = process.communicate(timeout=200)
@@ -95,13 +74,13 @@ def test_two_workers_of_which_one_is_killed_finish_each_trial_once(
     assert not folds(sercli)
 
 
-@pytest.mark.usefixtures("one_core")
 def test_a_preempted_worker_requeues_its_trial_and_another_resumes_it(
     sercli: Shell, sweep: list[str]
 ) -> None:
-    process = start(sercli, *sweep, "--workers", "1", "trainer.patience=null")
-    until(lambda: bool(folds(sercli)))
+    process = sercli.start(*sweep, "--workers", "1", "trainer.patience=null")
+    process.stop_when(lambda: bool(folds(sercli)))
     process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGCONT)
     out, err = process.communicate(timeout=60)
     kept = folds(sercli)
     assert process.returncode == 0, err
@@ -117,11 +96,10 @@ def test_a_preempted_worker_requeues_its_trial_and_another_resumes_it(
     assert study(sercli).summarize()[0].complete
 
 
-@pytest.mark.usefixtures("one_core")
 def test_a_stopped_sweep_claims_nothing_more_until_it_is_resumed(
     sercli: Shell, sweep: list[str]
 ) -> None:
-    process = start(sercli, *sweep, "--workers", "1")
+    process = sercli.start(*sweep, "--workers", "1")
     until(lambda: bool(folds(sercli)))
     assert "to resume" in sercli.ok("stop", "s")
     _, err = process.communicate(timeout=120)
@@ -133,14 +111,12 @@ def test_a_stopped_sweep_claims_nothing_more_until_it_is_resumed(
     assert len(finished(sercli)) == 3
 
 
-@pytest.mark.usefixtures("one_core")
 def test_an_outage_of_the_database_is_waited_for(
     sercli: Shell, sweep: list[str], server: Postgres
 ) -> None:
-    process = start(sercli, *sweep, "--workers", "1", "--storage", server.url)
+    process = sercli.start(*sweep, "--workers", "1", "--storage", server.url)
     until(lambda: bool(folds(sercli)))
     server.stop()
-    assert process.stderr is not None
     assert any("the storage of the study does not answer" in line for line in process.stderr)
     server.start()
     _, err = process.communicate(timeout=200)

@@ -6,8 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +14,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.toy import RecordingProgress, toy_config, toy_data
 from safetensors.numpy import load_file
 
 from sercli.config.compose import to_yaml
 from sercli.config.schema import Config
 from sercli.errors import Interrupted, RequestError
+from sercli.processes import start_worker
 from sercli.results.run_record import Record, find_records
 from sercli.results.verify.record import verify_record
 from sercli.training.data import Data
@@ -35,7 +35,7 @@ DIVERGING = ("activation=relu", "optim.lr=1e20")
 
 
 @pytest.fixture(name="config")
-def _config(toy_config: Callable[..., Config], tmp_path: Path) -> Callable[..., Config]:
+def _config(tmp_path: Path) -> Callable[..., Config]:
     """Compose a short run of four folds; its record goes below ``tmp_path``."""
     return lambda *overrides: toy_config(
         f"trainer.steps={STEPS}",
@@ -200,23 +200,13 @@ def test_a_fold_result_that_cannot_be_read_is_trained_again(
     assert verify_record(record.path) == []
 
 
-KILLED = """
-import os, runpy, signal, sys
-from sercli.training.fold_pool import FoldPool
-from sercli.training.run import train_run
-from sercli.training.validate import validate_run
+def killed_in_the_fourth_fold(settings: list[str]) -> int:
+    def kill(task: str, count: float) -> None:
+        if count == 3 * STEPS + 1:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-shared = runpy.run_path(sys.argv[1])
-data = shared["toy_data"]()
-
-def kill(task, count):
-    if count == int(sys.argv[2]):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-with FoldPool(data) as pool:
-    config = shared["toy_config"](*sys.argv[3:])
-    train_run(validate_run(config, data), pool, progress=shared["RecordingProgress"](kill))
-"""
+    train(toy_config(*settings), toy_data(), progress=RecordingProgress(kill))
+    return 0
 
 
 def test_a_killed_process_leaves_folds_and_no_lock(
@@ -224,10 +214,9 @@ def test_a_killed_process_leaves_folds_and_no_lock(
 ) -> None:
     settings = [f"trainer.steps={STEPS}", "trainer.eval_every=2"]
     settings += ["experiment=first", f"paths.runs={tmp_path}"]
-    shared = Path(__file__).parents[1] / "helpers" / "toy.py"
-    command = [sys.executable, "-c", KILLED, str(shared), str(3 * STEPS + 1), *settings]
-    killed = subprocess.run(command, check=False)
-    assert killed.returncode == -signal.SIGKILL
+    killed = start_worker(killed_in_the_fourth_fold, settings)
+    killed.join(timeout=60)
+    assert killed.exitcode == -signal.SIGKILL
     assert list(find_records(tmp_path / "first")) == []
 
     progress = watching()
