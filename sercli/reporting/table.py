@@ -58,6 +58,7 @@ class Table:
         rows: Table cells, as many per row as there are columns.
         notes: Footnotes, each a sentence.
         warning: The text to read before any number, such as SYNTHETIC; empty for none.
+        verdicts: Sentences above the table that sum it up.
     """
 
     title: str
@@ -65,6 +66,7 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
     warning: str = ""
+    verdicts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ def make_table(
     *,
     notes: Iterable[str] = (),
     warnings: Iterable[str] = (),
+    verdicts: Iterable[str] = (),
 ) -> Table:
     """Make a table from rows of any type.
 
@@ -113,6 +116,7 @@ def make_table(
         rows: The objects that the columns read.
         notes: Footnotes; empty ones are left out.
         warnings: Sentences to read before any number; empty ones are left out.
+        verdicts: Sentences above the table.
 
     >>> columns = [
     ...     text_column("system", lambda row: row["name"]),
@@ -128,6 +132,7 @@ def make_table(
         tuple(tuple(fill(row) for _, fill in columns) for row in rows),
         tuple(note for note in notes if note),
         " ".join(warning for warning in warnings if warning),
+        tuple(verdicts),
     )
 
 
@@ -168,8 +173,8 @@ def points_cell(difference: float | None, bounds: Sequence[float] | None = None)
     """Return a difference of fractions in signed percentage points, with its interval, if any."""
     if difference is None:
         return Cell(NOTHING)
-    between = "" if bounds is None else f" ({' to '.join(map(_signed, bounds))})"
-    return Cell(f"{_signed(difference)}{between}", 100 * difference)
+    between = "" if bounds is None else f" ({' to '.join(map(signed_points, bounds))})"
+    return Cell(f"{signed_points(difference)}{between}", 100 * difference)
 
 
 def interval_cell(bounds: Sequence[float] | None) -> Cell:
@@ -229,5 +234,10 @@ def footnote_marks(of_row: Iterable[str], remarks: Sequence[str]) -> str:
     return ", ".join(str(number) for number in sorted(remarks.index(each) + 1 for each in of_row))
 
 
-def _signed(difference: float) -> str:
+def signed_points(difference: float) -> str:
+    """Write a difference of fractions in percentage points, always with its sign.
+
+    >>> signed_points(-0.008)
+    '−0.8'
+    """
     return f"{100 * difference:+.1f}".replace("-", "−")

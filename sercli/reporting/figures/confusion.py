@@ -17,9 +17,9 @@ from sercli.reporting.figures.style import (
     new_figure,
     styled,
     text_colour,
-    without_common_words,
     wrapped,
 )
+from sercli.reporting.names import without_common_words
 from sercli.results.run_record import Record
 
 SYSTEMS = 12

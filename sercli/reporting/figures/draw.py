@@ -18,7 +18,7 @@ from sercli.reporting.figures.plot import Plot
 from sercli.reporting.figures.surface import SURFACES, draw_surface, find_surfaces
 from sercli.reporting.figures.trajectories import draw_trajectories
 from sercli.reporting.load import ReportData
-from sercli.reporting.views.rows import system_names
+from sercli.reporting.names import name_systems
 from sercli.reporting.views.sweep import Sweep
 from sercli.results.run_record import Record
 from sercli.results.seal import shows_test
@@ -30,8 +30,8 @@ SYSTEMS = 12
 
 def draw_report(data: ReportData) -> Iterator[Plot]:
     """Draw the figures of a report."""
-    names = system_names(data.records)
-    systems = {record.key: name for record, name in zip(data.records, names, strict=True)}
+    names = name_systems(data.records)
+    systems = {record.key: name.name for record, name in zip(data.records, names, strict=True)}
     return draw_all(
         data.records, data.sweeps, systems, _published_ua(data), test_curves=data.unsealed
     )

@@ -18,9 +18,9 @@ from sercli.reporting.figures.style import (
     legend_below,
     new_figure,
     styled,
-    without_common_words,
     wrapped,
 )
+from sercli.reporting.names import without_common_words
 from sercli.results.run_record import Record
 
 ROWS = 60

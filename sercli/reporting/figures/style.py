@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -128,19 +128,3 @@ def figure_text(number: float) -> str:
 def wrapped(text: str, width: int) -> str:
     """Break a name into lines of at most ``width`` letters, never within a word."""
     return "\n".join(textwrap.wrap(text, width, break_long_words=False)) or text
-
-
-def without_common_words(names: Sequence[str]) -> tuple[str, list[str]]:
-    """Take off the words with which all names begin.
-
-    Returns:
-        The words, and the names without them. A name keeps at least one word; names that are all
-        equal stay as they are.
-    """
-    words = [name.split() for name in names]
-    common = 0
-    shortest = min(map(len, words), default=0)
-    if len(set(names)) > 1:
-        while common < shortest - 1 and len({each[common] for each in words}) == 1:
-            common += 1
-    return " ".join(words[0][:common]) if words else "", [" ".join(each[common:]) for each in words]

@@ -26,8 +26,8 @@ from sercli.reporting.figures.style import (
     legend_below,
     new_figure,
     styled,
-    without_common_words,
 )
+from sercli.reporting.names import without_common_words
 from sercli.results.run_record import Record
 
 _PREFIX, _INSIDE = "activation/", ".activations."

@@ -31,6 +31,9 @@ def _lines(table: Table) -> Iterator[str]:
     if table.warning:
         yield f"**{_escaped(table.warning)}**"
         yield ""
+    for verdict in table.verdicts:
+        yield _escaped(verdict)
+        yield ""
     if table.columns:
         yield _line(_escaped(column.name) for column in table.columns)
         yield _line("---:" if column.numeric else "---" for column in table.columns)

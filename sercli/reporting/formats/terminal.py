@@ -38,6 +38,8 @@ class _WrappingTable:
         yield Text(self.table.title, style="bold")
         if self.table.warning:
             yield Text(self.table.warning, style="bold yellow")
+        for verdict in self.table.verdicts:
+            yield Text(verdict)
         widths = [_width(self.table, position) for position in range(len(self.table.columns))]
         for columns in _blocks(widths, options.max_width):
             yield _block(self.table, columns, plain=not console.is_terminal)

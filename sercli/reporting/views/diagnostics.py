@@ -9,6 +9,7 @@ from sercli.analysis.confusions import confused_utterances, confusions
 from sercli.analysis.predictions import RunPredictions, read_run_predictions
 from sercli.analysis.subgroups import FEWEST_SPEAKERS, subgroups
 from sercli.errors import RequestError
+from sercli.reporting.names import name_systems
 from sercli.reporting.table import (
     Cell,
     Columns,
@@ -22,7 +23,6 @@ from sercli.reporting.table import (
     text_column,
 )
 from sercli.reporting.views.published import card_warnings
-from sercli.reporting.views.rows import system_names
 from sercli.results.run_record import Record
 from sercli.results.seal import seal_warning, shows_test
 
@@ -67,7 +67,7 @@ def diagnostics_view(records: Sequence[Record]) -> View:
 
 
 def _readable(records: Sequence[Record]) -> list[RunPredictions]:
-    named = zip(records, system_names(records), strict=True)
+    named = zip(records, [each.name for each in name_systems(records)], strict=True)
     read = [read_run_predictions(record, name) for record, name in named if shows_test(record)]
     runs = [run for run in read if run is not None]
     if not runs:

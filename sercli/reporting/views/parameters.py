@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from sercli.errors import RequestError
+from sercli.reporting.names import name_systems
 from sercli.reporting.table import View, make_table, number_cell, number_column, text_column
-from sercli.reporting.views.rows import system_names
 from sercli.results.run_record import Record
 
 _PREFIX = "activation/"
@@ -56,7 +56,7 @@ def parameter_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
         direction; its ``initial`` value, and ``mean``, ``min`` and ``max`` over the fold runs, at
         the selected step (of one without, at its last). α is the parameter, before its clamp.
     """
-    names = system_names(records)
+    names = [each.name for each in name_systems(records)]
     return [
         row
         for record, name in zip(records, names, strict=True)

@@ -201,7 +201,7 @@ def published_tables(
             * bool(matches)
         ),
         *_best_run_tables(rows, baselines),
-        *([_published_table(published)] * bool(published)),
+        *([_published_table(published)] * _worth_listing(rows, published)),
     ]
 
 
@@ -265,26 +265,24 @@ def _best_run_tables(rows: Sequence[RunRow], baselines: Sequence[Baseline]) -> I
             yield comparison_table(title, found, of_one_run=True)
 
 
+def _worth_listing(rows: Sequence[RunRow], published: Sequence[RunRow]) -> bool:
+    """Return True if a published result compares with a run, or if there is no run at all."""
+    return any(row.comparable for row in published) or bool(published and not rows)
+
+
 def _published_table(rows: Sequence[RunRow]) -> Table:
-    """Return published results; a reason that holds for all of them is a footnote."""
+    """Return published results, and which compare with a run."""
     columns: Columns[RunRow] = [
         text_column("system", lambda row: row.system),
         number_column("UA", lambda row: percent_cell(row.ua)),
         number_column("WA", lambda row: percent_cell(row.wa)),
         number_column("oracle UA", lambda row: percent_cell(row.ua_oracle)),
         number_column("oracle WA", lambda row: percent_cell(row.wa_oracle)),
+        text_column("comparable", lambda row: "yes" if row.comparable else "no"),
+        text_column("because", lambda row: row.reason or ""),
     ]
-    reasons = {row.reason for row in rows}
-    notes = []
-    if any(row.ua_oracle is not None for row in rows):
-        notes.append("Oracle: at the training step selected on test.")
-    if not any(row.comparable for row in rows) and len(reasons) == 1:
-        notes.append(f"Not comparable: {reasons.pop()}.")
-    else:
-        columns += [
-            text_column("comparable", lambda row: "yes" if row.comparable else "no"),
-            text_column("because", lambda row: row.reason or ""),
-        ]
+    oracle = any(row.ua_oracle is not None for row in rows)
+    notes = ["Oracle: at the training step selected on test."] if oracle else []
     return make_table("Published results (%)", columns, rows, notes=notes)
 
 

@@ -22,7 +22,7 @@ from sercli.reporting.table import (
     with_notes,
 )
 from sercli.reporting.views.published import compare_all, published_tables, task_warnings
-from sercli.reporting.views.rows import RunRow, by_task, run_rows
+from sercli.reporting.views.rows import Labels, RunRow, by_task, row_labels, run_rows
 from sercli.reporting.views.significance import Differences, differences_tables
 from sercli.results.baselines import Baseline
 from sercli.results.run_record import Record
@@ -97,8 +97,9 @@ def _run_tables(rows: Sequence[RunRow]) -> list[Table]:
 def _result_table(
     task: Sequence[RunRow], rows: Sequence[RunRow], differences: Differences
 ) -> Table:
+    labels = row_labels(task)
     columns: Columns[RunRow] = [
-        text_column("system", lambda row: row.system),
+        text_column("system", lambda row: labels.of[row.system]),
         number_column("UA", lambda row: _ua_cell(row, differences)),
         number_column("95 % CI", lambda row: interval_cell(row.ua_ci)),
         number_column("WA", lambda row: percent_cell(row.wa, row.wa_sd)),
@@ -115,16 +116,18 @@ def _result_table(
         f"{task[0].task_title} (%)",
         columns,
         task,
-        notes=[*_result_notes(task, rows), *differences.notes_on(task)],
+        notes=[labels.note, *_result_notes(task, rows, labels), *differences.notes_on(task)],
         warnings=[*task_warnings(task[0]), sealed],
     )
 
 
 def _recall_table(task: Sequence[RunRow]) -> Table:
-    columns: Columns[RunRow] = [text_column("system", lambda row: row.system)]
+    labels = row_labels(task)
+    columns: Columns[RunRow] = [text_column("system", lambda row: labels.of[row.system])]
     columns += [number_column(label, _recall_cell(label)) for label in task[0].card["classes"]]
     title = f"{task[0].task_title}: recall per class (%)"
-    return make_table(title, columns, task, warnings=task_warnings(task[0]))
+    common = f"All systems: {labels.common}." if labels.common and not labels.settings else ""
+    return make_table(title, columns, task, notes=[common], warnings=task_warnings(task[0]))
 
 
 def _ua_cell(row: RunRow, differences: Differences) -> Cell:
@@ -147,7 +150,7 @@ def _varying_counts(task: Sequence[RunRow]) -> list[str]:
     return [name for name in _COUNTS if len({getattr(row, name) for row in task}) > 1]
 
 
-def _result_notes(task: Sequence[RunRow], rows: Sequence[RunRow]) -> Iterator[str]:
+def _result_notes(task: Sequence[RunRow], rows: Sequence[RunRow], labels: Labels) -> Iterator[str]:
     varying = _varying_counts(task)
     same = [
         counted(getattr(task[0], name), noun)
@@ -165,7 +168,7 @@ def _result_notes(task: Sequence[RunRow], rows: Sequence[RunRow]) -> Iterator[st
     yield from _split_experiments(task, rows)
     for row in task:
         if row.status == "diverged":
-            yield f"{row.system}: {row.reason}."
+            yield f"{labels.of[row.system]}: {row.reason}."
 
 
 def _split_experiments(task: Sequence[RunRow], rows: Sequence[RunRow]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sercli.analysis.comparability import caveat, published_match, why_incomparable
-from sercli.config.keys import flatten
+from sercli.reporting.names import SystemName, name_systems, without_common_words
 from sercli.results.baselines import Baseline
 from sercli.results.run_record import Record
 from sercli.results.seal import shows_test
@@ -23,22 +23,17 @@ _METRICS = (
 _WITH_DEVIATION = ("ua", "wa", "maf", "dev_ua")
 """Metrics whose standard deviation over seeds a row has."""
 
-_IN_NAME = ("activation.alpha", "activation.beta")
-"""Keys that the name of a system always shows."""
-
-_CHOICES = ("optim.name", "schedule.name")
-"""Choices that the name of a system shows where they differ; other names are shown anyway."""
-
 
 @dataclass(frozen=True)
 class RunRow:
     """A run or a published result. Rates are fractions; what is unknown or sealed is None.
 
     Attributes:
-        system: Model, cell and activation, and further settings that differ between the runs.
+        system: Name of the run (`sercli.reporting.names`), or of a published system.
         source: ``run`` or ``published``.
         experiment: Experiment of the run.
         status: ``complete``, ``diverged`` or ``published``.
+        settings: Model, cell, activation, and further settings that differ between the runs.
         sealed: True if the test results are sealed.
         dataset: Corpus.
         synthetic: True for generated speech.
@@ -83,6 +78,7 @@ class RunRow:
     source: str
     experiment: str | None
     status: str
+    settings: str
     sealed: bool
     dataset: str
     synthetic: bool
@@ -137,6 +133,37 @@ class RunRow:
         return f"{self.dataset}, {self.protocol}, {len(self.card['classes'])} classes"
 
 
+@dataclass(frozen=True)
+class Labels:
+    """The names of the runs of one table, without what all have in common.
+
+    Attributes:
+        of: Name of a run → its label.
+        common: The words that the labels lack; empty for none.
+        settings: Label → settings, where a plan named the runs.
+    """
+
+    of: Mapping[str, str]
+    common: str
+    settings: Mapping[str, str]
+
+    @property
+    def note(self) -> str:
+        """A footnote with all that the labels do not say."""
+        common = f"All systems: {self.common}." if self.common else ""
+        named = "; ".join(f"{label}: {text}" for label, text in self.settings.items())
+        return f"{common} {named}{'.' if named else ''}".strip()
+
+
+def row_labels(rows: Sequence[RunRow]) -> Labels:
+    """Label the runs of one table: names of a plan as they are, others by what differs."""
+    common, short = without_common_words([row.settings for row in rows])
+    named = {row.system: text for row, text in zip(rows, short, strict=True)}
+    if any(row.system != row.settings for row in rows):
+        return Labels({name: name for name in named}, common, named)
+    return Labels(named, common, {})
+
+
 def run_rows(records: Sequence[Record], baselines: Sequence[Baseline]) -> list[RunRow]:
     """Return one row per run, by corpus and dev UA, the best first; diverged runs last.
 
@@ -145,7 +172,7 @@ def run_rows(records: Sequence[Record], baselines: Sequence[Baseline]) -> list[R
             (`sercli.results.seal.hide_sealed`).
         baselines: The published results.
     """
-    names = system_names(records)
+    names = name_systems(records)
     rows = [_run_row(record, name, baselines) for record, name in zip(records, names, strict=True)]
     return sorted(rows, key=lambda row: (row.dataset, -(row.dev_ua or 0.0)))
 
@@ -163,66 +190,17 @@ def by_task(rows: Iterable[RunRow]) -> list[list[RunRow]]:
     return list(found.values())
 
 
-def system_names(records: Sequence[Record]) -> list[str]:
-    """Name each run by model, cell and activation, and by the settings that differ among them."""
-    settings = [_settings(record) for record in records]
-    varying = [key for key in _varying_keys(settings) if key not in _IN_NAME]
-    return [
-        _system_name(record, {key: setting[key] for key in varying if key in setting})
-        for record, setting in zip(records, settings, strict=True)
-    ]
-
-
-def _settings(record: Record) -> dict[str, Any]:
-    settings = flatten(record.summary["configuration"])
-    return {key: value for key, value in settings.items() if value != {}}
-
-
-def _varying_keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the keys with several values among runs that share the choice of the key's group."""
-    keys = dict.fromkeys(key for setting in settings for key in setting)
-    named = [key for key in keys if not key.endswith("name") and _varies(key, settings)]
-    return [key for key in _CHOICES if _differs(key, settings)] + named
-
-
-def _differs(key: str, settings: Sequence[Mapping[str, Any]]) -> bool:
-    return len({str(setting.get(key)) for setting in settings}) > 1
-
-
-def _varies(key: str, settings: Sequence[Mapping[str, Any]]) -> bool:
-    group = key.partition(".")[0]
-    values: dict[str, set[str]] = {}
-    for setting in settings:
-        values.setdefault(str(setting.get(f"{group}.name")), set()).add(str(setting.get(key)))
-    return any(len(found) > 1 for found in values.values())
-
-
-def _system_name(record: Record, varying: Mapping[str, Any]) -> str:
-    configuration = record.summary["configuration"]
-    names = [configuration["model"]["name"]]
-    if record.summary["card"].get("recurrent", True):  # else cell and activation have no meaning
-        names += [configuration["cell"]["name"], _activation_name(configuration["activation"])]
-    return " ".join(
-        [*names, *(f"{key.removesuffix('.name')}={value}" for key, value in varying.items())]
-    )
-
-
-def _activation_name(activation: Mapping[str, Any]) -> str:
-    letters = {"alpha": "α", "beta": "β"}
-    values = [f"{letters[k]}={activation[k]:g}" for k in letters if k in activation]
-    return " ".join([activation["name"], *values])
-
-
-def _run_row(record: Record, name: str, baselines: Sequence[Baseline]) -> RunRow:
+def _run_row(record: Record, name: SystemName, baselines: Sequence[Baseline]) -> RunRow:
     configuration, card = record.summary["configuration"], record.summary["card"]
     activation, metrics = configuration["activation"], record.metrics
     reasons = [why_incomparable(card, baseline) for baseline in baselines]
     comparable = None in reasons
     return RunRow(
-        system=name,
+        system=name.name,
         source="run",
         experiment=record.experiment,
         status=record.status,
+        settings=name.settings,
         sealed=not shows_test(record),
         dataset=card["dataset"],
         synthetic=card["synthetic"],
@@ -255,6 +233,7 @@ def _published_row(baseline: Baseline, records: Sequence[Record]) -> RunRow:
         source="published",
         experiment=None,
         status="published",
+        settings="",
         sealed=False,
         dataset=baseline.corpus,
         synthetic=False,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sercli.errors import RequestError, nearest
+from sercli.reporting.names import matches, without_common_words
 from sercli.reporting.table import (
+    Cell,
     Columns,
     Table,
     footnote_marks,
@@ -19,11 +21,15 @@ from sercli.reporting.table import (
     p_value_cell,
     percent_cell,
     points_cell,
+    signed_points,
     text_column,
 )
 from sercli.reporting.views.published import SYNTHETIC
 from sercli.reporting.views.rows import Bounds, RunRow, by_task
 from sercli.results.run_record import Record
+
+ALPHA = 0.05
+"""Significance level, that of `sercli.analysis.comparison`, which is imported only to test."""
 
 MOST_UNASKED = 50
 """Runs per task up to which all are tested without --against (our choice: a few seconds)."""
@@ -35,13 +41,20 @@ BEST_NOTE = (
 TOO_MANY = f"Not tested: more than {MOST_UNASKED} runs. Name one to test against: --against RUN."
 
 _NOTES = (
-    "In brackets: 95 % confidence intervals.",
-    "p (Holm): permutation test over speakers, with Holm's correction for the rows of this table.",
+    "Δ UA, Δ WA: the system minus its reference; in brackets, 95 % confidence intervals.",
+    "p (Holm): permutation test over speakers, with Holm's correction for the rows of this table; "
+    "*: below 0.05.",
     "p McNemar: takes utterances to be independent, and so is too small.",
     "min. detectable Δ: the smallest true difference of UA that these speakers and seeds reveal "
     "with 80 % power.",
 )
-_ASO_NOTE = "ASO ε: almost stochastic order over seeds; below 0.5 the run is the better one."
+_ASO_NOTE = (
+    "ASO ε: almost stochastic order over seeds; below 0.5, the system is almost always better than "
+    "its reference."
+)
+
+_SENTENCES = 5
+"""Rows of a table up to which each has a sentence above it (our choice)."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,7 @@ class DifferenceRow:
         system: Name of the run.
         experiment: Its experiment.
         runs: Its key.
+        described: True if the system is named by its settings, not by a plan.
         published: None.
         reference: Name of the reference.
         reference_run: Its key.
@@ -80,6 +94,7 @@ class DifferenceRow:
     system: str
     experiment: str | None
     runs: Sequence[str]
+    described: bool
     published: None
     reference: str
     reference_run: str
@@ -139,7 +154,8 @@ def find_differences(
     Args:
         rows: The rows of the runs (`sercli.reporting.views.rows.run_rows`).
         records: The runs.
-        against: Key or name of the run to test all others of its task against. None: tasks of up
+        against: Key or name of the run to test all others of its task against, or a part of it
+            that no other has. None: tasks of up
             to `MOST_UNASKED` runs are tested, against the references that
             `sercli.analysis.comparison.compare` chooses.
 
@@ -164,18 +180,22 @@ def find_differences(
 
 def differences_tables(differences: Differences) -> list[Table]:
     """Return a table of tests for each task."""
-    return [_differences_table(rows) for rows in differences.by_task]
+    return [_differences_table(each) for each in differences.by_task]
 
 
 def _reference_key(against: str, rows: Sequence[RunRow]) -> str:
-    """Return the key of a run that is given by key or name."""
-    meant = {row.key: row for row in rows if against in (row.key, row.system)}
+    """Return the key of a run that is given by key, by name, or by a part that only it has."""
+    of_key = {row.key: row for row in rows}
+    meant = matches(against, {key: row.system for key, row in of_key.items()})
     if not meant:
         known = [name for row in rows for name in (row.key, row.system)]
         raise RequestError(f"no run '{against}' to test against.{nearest(against, known)}")
     if len(meant) > 1:
-        raise RequestError(f"'{against}' is the name of several runs: {', '.join(meant)}")
-    ((key, row),) = meant.items()
+        several = ", ".join(f"{of_key[key].system} ({key})" for key in meant[:_SENTENCES])
+        more = ", …" if len(meant) > _SENTENCES else ""
+        raise RequestError(f"'{against}' is the name of several runs: {several}{more}")
+    key = meant[0]
+    row = of_key[key]
     if row.ua is None:
         why = "is sealed (--unseal shows test)" if row.sealed else "diverged"
         raise RequestError(f"cannot test against '{against}': it {why}")
@@ -209,6 +229,7 @@ def _difference_row(found: Mapping[str, Any], rows: Mapping[str, RunRow]) -> Dif
         system=row.system,
         experiment=row.experiment,
         runs=[row.key],
+        described=row.system == row.settings,
         published=None,
         reference=reference.system,
         reference_run=reference.key,
@@ -249,22 +270,23 @@ def _significantly_best(
 
 
 def _differences_table(rows: Sequence[DifferenceRow]) -> Table:
+    label = _labels(rows)
     references = {row.reference_run: row.reference for row in rows}
     several = len(references) > 1
     remarks = list(dict.fromkeys(remark for row in rows for remark in row.remarks))
-    other = "their references" if several else next(iter(references.values()))
+    other = "their references" if several else label[next(iter(references.values()))]
     columns: Columns[DifferenceRow] = [
-        text_column("system", lambda row: row.system),
+        text_column("system", lambda row: label[row.system]),
         number_column("Δ UA", lambda row: points_cell(row.delta_ua, row.delta_ua_ci)),
-        number_column("p (Holm)", lambda row: p_value_cell(row.p_ua_holm)),
+        number_column("p (Holm)", lambda row: _marked(p_value_cell(row.p_ua_holm))),
         number_column("min. detectable Δ", lambda row: percent_cell(row.detectable)),
         number_column("Δ WA", lambda row: points_cell(row.delta_wa, row.delta_wa_ci)),
-        number_column("p (Holm)", lambda row: p_value_cell(row.p_wa_holm)),
+        number_column("p (Holm)", lambda row: _marked(p_value_cell(row.p_wa_holm))),
         number_column("p McNemar", lambda row: p_value_cell(row.p_mcnemar)),
     ]
     notes = [*footnotes(remarks), *_NOTES]
     if several:
-        columns.insert(1, text_column("reference", lambda row: row.reference))
+        columns.insert(1, text_column("reference", lambda row: label[row.reference]))
     if any(row.aso is not None for row in rows):
         columns.append(number_column("ASO ε", lambda row: number_cell(row.aso, ".2f")))
         notes.append(_ASO_NOTE)
@@ -276,4 +298,47 @@ def _differences_table(rows: Sequence[DifferenceRow]) -> Table:
         rows,
         notes=notes,
         warnings=[SYNTHETIC] if rows[0].synthetic else [],
+        verdicts=_verdicts(rows, label),
     )
+
+
+def _labels(rows: Sequence[DifferenceRow]) -> Mapping[str, str]:
+    """Return name of a system → its label, as in the table of results above."""
+    names = list(dict.fromkeys(name for row in rows for name in (row.system, row.reference)))
+    named = any(not row.described for row in rows)
+    return dict(zip(names, names if named else without_common_words(names)[1], strict=True))
+
+
+def _marked(p_value: Cell) -> Cell:
+    significant = p_value.value is not None and p_value.value < ALPHA
+    return replace(p_value, text=f"{p_value.text}*") if significant else p_value
+
+
+def _verdicts(rows: Sequence[DifferenceRow], label: Mapping[str, str]) -> list[str]:
+    """Say in sentences what a table of differences shows."""
+    if len(rows) <= _SENTENCES:
+        return [_verdict(row, label) for row in rows]
+    found = [row for row in rows if row.significant]
+    named = [
+        f"{label[row.system]} − {label[row.reference]} {signed_points(row.delta_ua or 0.0)}"
+        for row in found[:_SENTENCES]
+    ]
+    more = ", …" if len(found) > _SENTENCES else ""
+    listed = f" ({', '.join(named)}{more})" if named else ""
+    return [f"Significant differences of UA: {len(found)} of {len(rows)}{listed}."]
+
+
+def _verdict(row: DifferenceRow, label: Mapping[str, str]) -> str:
+    pair = f"{label[row.system]} − {label[row.reference]}"
+    if row.delta_ua is None or row.p_ua_holm is None:
+        return f"{pair}: not compared ({row.reason or 'no UA'})."
+    p = p_value_cell(row.p_ua_holm).text
+    facts = [f"{signed_points(row.delta_ua)} points of UA"]
+    if row.delta_ua_ci is not None:
+        facts.append(f"95 % CI {' to '.join(map(signed_points, row.delta_ua_ci))}")
+    facts.append(f"p {p}" if p.startswith("<") else f"p = {p}")
+    if row.significant:
+        better = "better" if row.delta_ua > 0 else "worse"
+        return f"{pair}: significantly {better} ({', '.join(facts)})."
+    least = "" if row.detectable is None else f"; min. detectable Δ {100 * row.detectable:.1f}"
+    return f"{pair}: no difference found ({', '.join(facts)}{least})."

@@ -18,7 +18,7 @@ from matplotlib.font_manager import FontEntry
 from sercli.reporting.figures import fonts
 from sercli.reporting.figures.draw import draw_all
 from sercli.reporting.figures.plot import Plot, as_svg, file_name, save, save_all
-from sercli.reporting.figures.style import without_common_words
+from sercli.reporting.names import without_common_words
 from sercli.results.run_record import Record
 from sercli.results.sweep_summary import SweepSummary
 

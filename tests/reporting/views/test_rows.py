@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import pandas as pd
 import pytest
 
 from sercli.reporting.views.published import compare_all
-from sercli.reporting.views.rows import published_rows, run_rows
+from sercli.reporting.views.rows import published_rows, row_labels, run_rows
 from sercli.results.baselines import Baseline, read_baselines
 from sercli.results.run_record import Record
 from sercli.results.seal import _without_test
+from sercli.results.sweep_summary import PARAMETER
 
 Make = Callable[..., Record]
 
@@ -61,8 +63,8 @@ def test_runs_that_differ_in_optimiser_or_schedule_have_different_names(record: 
     )
     assert found == [
         "iaan_small gru tanh optim=sgd",
-        "iaan_small gru tanh optim=adam schedule=cosine",
-        "iaan_small gru tanh optim=adam",
+        "iaan_small gru tanh schedule=cosine",
+        "iaan_small gru tanh",
     ]
 
 
@@ -78,10 +80,44 @@ def test_a_setting_is_shown_only_where_there_is_one(record: Make) -> None:
     runs = [clamped, record("activation=tanh"), record("activation=arelu")]
 
     assert sorted(systems(runs)) == [
-        "iaan_small gru arelu α=0 β=1 activation.alpha_min=0.0",
-        "iaan_small gru arelu α=0.01 β=1 activation.alpha_min=0.01",
+        "iaan_small gru arelu α=0 β=1 arelu.alpha_min=0.0",
+        "iaan_small gru arelu α=0.01 β=1 arelu.alpha_min=0.01",
         "iaan_small gru tanh",
     ]
+
+
+def test_the_value_of_most_runs_is_not_named(record: Make) -> None:
+    clamped = record("arelu.alpha=0", "arelu.alpha_min=0")
+    runs = [clamped, *(record("activation=arelu", f"arelu.beta={beta}") for beta in (1, 2))]
+
+    assert systems(runs) == [
+        "iaan_small gru arelu α=0 β=1 arelu.alpha_min=0.0",
+        "iaan_small gru arelu α=0.01 β=1",
+        "iaan_small gru arelu α=0.01 β=2",
+    ]
+
+
+def test_a_trial_of_a_named_point_has_the_name_of_the_plan(record: Make) -> None:
+    made = [record("activation=tanh"), record("arelu.alpha=0.9"), record("activation=relu")]
+    trials = pd.DataFrame(
+        {
+            "run": [made[0].key, made[1].key, None],
+            f"{PARAMETER}point": ["IAAN", "AR-GRU (I)", "R-GRU"],
+            f"{PARAMETER}cell.reset": ["after", "before", "after"],
+            f"{PARAMETER}optim.lr": [0.1, 0.1, 0.1],
+        }
+    )
+    trials.to_parquet(made[0].path.parent / "trials.parquet")
+
+    rows = {row.activation: row for row in run_rows(made, [])}
+
+    assert rows["tanh"].system == "IAAN, cell.reset=after"
+    assert rows["arelu"].system == "AR-GRU (I), cell.reset=before"
+    assert rows["arelu"].settings == "iaan_small gru arelu α=0.9 β=1"
+    assert rows["relu"].system == rows["relu"].settings == "iaan_small gru relu"
+    labels = row_labels(list(rows.values()))
+    assert labels.note.startswith("All systems: iaan_small gru. ")
+    assert "AR-GRU (I), cell.reset=before: arelu α=0.9 β=1" in labels.note
 
 
 def test_a_model_without_recurrence_is_named_by_itself(record: Make) -> None:

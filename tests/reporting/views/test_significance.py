@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def test_the_best_is_bold_where_it_is_better_than_every_other(run: Run, runs: Pa
 
     made = report_tables(runs)
 
-    assert strong(made) == ["iaan_small gru softsign"]
+    assert strong(made) == ["softsign"]
     assert BEST_NOTE in made[0].notes
 
 
@@ -81,9 +82,16 @@ def test_runs_are_compared_with_tanh_and_the_title_says_so(run: Run, runs: Path)
     (line,) = differences(report_tables(runs))
     (row,) = (row for row in report_json(runs)["comparisons"] if row["kind"] == "runs")
 
-    assert line[0] == "iaan_small gru relu"
+    assert line[0] == "relu"
     assert line[1].startswith("+25.0 (")
-    assert any("runs minus iaan_small gru tanh" in table.title for table in report_tables(runs))
+    assert line[2].endswith("*")
+    (table,) = (table for table in report_tables(runs) if "runs minus tanh" in table.title)
+    (verdict,) = table.verdicts
+    assert re.fullmatch(
+        r"relu − tanh: significantly better \(\+25\.0 points of UA, 95 % CI \+[\d.]+ to \+[\d.]+, "
+        r"p [=<] 0\.\d{3}\)\.",
+        verdict,
+    )
     assert (row["runs"], row["reference_run"]) == ([relu.key], tanh.key)
     assert row["published"] is None
     assert row["delta_ua"] == pytest.approx(0.25)
@@ -96,9 +104,9 @@ def test_the_run_to_compare_with_is_named_by_key_or_name(run: Run, runs: Path) -
     run("activation=tanh", part=0.5)
     relu = run("activation=relu", part=0.75)
 
-    for name in (relu.key, "iaan_small gru relu"):
+    for name in (relu.key, "iaan_small gru relu", "relu", "GRU RELU", relu.key[:6]):
         (line,) = differences(report_tables(runs, against=name))
-        assert line[0] == "iaan_small gru tanh"
+        assert line[0] == "tanh"
         assert line[1].startswith("−25.0 (")
 
 
@@ -106,7 +114,45 @@ def test_an_unknown_run_to_compare_with_is_refused(run: Run, runs: Path) -> None
     run("activation=tanh", part=0.5)
 
     with pytest.raises(RequestError, match="Did you mean 'iaan_small gru tanh'"):
-        report_tables(runs, against="iaan_small gru tan")
+        report_tables(runs, against="iaan_small gru tnh")
+
+
+def test_a_part_that_several_runs_have_is_no_answer_but_a_whole_word_is(
+    run: Run, runs: Path
+) -> None:
+    run("activation=tanh", part=0.5)
+    run("activation=hardtanh", part=0.75)
+
+    (line,) = differences(report_tables(runs, against="tanh"))
+    assert line[0] == "hardtanh"
+    with pytest.raises(RequestError, match="'gru' is the name of several runs: iaan_small gru"):
+        report_tables(runs, against="gru")
+
+
+def test_where_no_difference_is_found_the_least_that_would_be_is_said(run: Run, runs: Path) -> None:
+    run("activation=tanh", part=0.5)
+    run("activation=relu", part=0.5)
+
+    (table,) = (table for table in report_tables(runs) if "runs minus" in table.title)
+
+    assert re.fullmatch(
+        r"relu − tanh: no difference found \(\+0\.0 points of UA, 95 % CI .* to .*, p = 1\.000; "
+        r"min\. detectable Δ \d+\.\d\)\.",
+        table.verdicts[0],
+    )
+    assert not table.rows[0][2].text.endswith("*")
+
+
+def test_many_differences_are_summed_up_in_a_sentence(run: Run, runs: Path) -> None:
+    run("activation=tanh", part=0.2)
+    for name in ("relu", "elu", "gelu", "selu", "silu"):
+        run(f"activation={name}", part=0.2)
+    run("activation=celu", part=0.9)
+
+    (table,) = (table for table in report_tables(runs) if "runs minus" in table.title)
+
+    (sentence,) = table.verdicts
+    assert sentence == "Significant differences of UA: 1 of 6 (celu α=1 − tanh +68.8)."
 
 
 def test_a_name_that_several_runs_have_is_no_answer(run: Run, runs: Path) -> None:
