@@ -97,15 +97,27 @@ def in_any_format(*places: Path) -> Path | None:
     return None
 
 
-def locate(folder: Path, text: str) -> Path:
+def locate(folder: Path, text: str, *, confined: bool = False) -> Path:
     r"""Return the file that a table names, relative to ``folder`` or absolute.
 
     A path may begin with ``~``, and may have the backslashes of Windows.
 
+    Args:
+        folder: Folder of the table.
+        text: The path, as the table has it.
+        confined: True if the file must lie in ``folder``, links resolved.
+
     Raises:
-        ValueError: There is no such file.
+        ValueError: There is no such file, or it lies outside.
         OSError: The path is none of a file system.
     """
+    file = _located(folder, text)
+    if confined and not file.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{text} lies outside of {folder}, and dataset.options.confined=true")
+    return file
+
+
+def _located(folder: Path, text: str) -> Path:
     file = folder / text
     if text.startswith("~") and not file.is_file():
         with suppress(RuntimeError):  # a home is unknown

@@ -16,6 +16,7 @@ from pathlib import Path
 import audiofile
 import audresample
 import numpy as np
+import soundfile
 
 from sercli.corpora.audio_stats import AudioFacts
 from sercli.features.completeness import LIBSNDFILE, truncation
@@ -30,6 +31,9 @@ _KNOWN_SUFFIXES = frozenset({".flac", ".mp3", ".ogg", ".wav"})
 """audiofile decodes these by their content; for others it trusts the suffix and calls ffmpeg."""
 
 _LFS_POINTER = b"version https://git-lfs"
+
+_MOST_SAMPLES = 2**30
+"""Samples of all channels: 4 GiB, 18 h of mono at 16 kHz, 3 h of stereo at 48 kHz (our choice)."""
 
 _CANCELLED = 0.01
 """RMS of the mean relative to the channels' own below which they cancel: −40 dB (our choice)."""
@@ -147,6 +151,7 @@ def _decode(path: Path, start: float, end: float) -> tuple[np.ndarray, int]:
     duration = None if math.isnan(end) else end - offset
     if offset < 0 or (duration is not None and duration <= 0):
         raise AudioError(f"the segment from {offset:g} to {end:g} s is empty or begins before 0")
+    _check_size(path, duration)
     try:
         channels, rate = _read_part(path, offset, duration)
     except FileNotFoundError:  # of a program, not of the audio: check_file has opened that
@@ -160,6 +165,23 @@ def _decode(path: Path, start: float, end: float) -> tuple[np.ndarray, int]:
         message = str(error).strip().partition("\n")[0] or type(error).__name__
         raise AudioError(f"not audio, or damaged: {message}") from None
     return channels, rate
+
+
+def _check_size(path: Path, duration: float | None) -> None:
+    """Refuse audio that the memory cannot hold, before any is allocated.
+
+    A small file can declare, and even contain, years of silence.
+    """
+    try:
+        header = soundfile.info(str(path))
+    except Exception:  # a format of ffmpeg, or damaged: decoding will tell
+        return
+    frames = header.frames if duration is None else min(header.frames, duration * header.samplerate)
+    if not 0 <= frames * header.channels <= _MOST_SAMPLES:
+        raise AudioError(
+            f"{frames / header.samplerate / 3600:.1f} h in {header.channels} channels is too long, "
+            "or damaged; cut it into segments"
+        )
 
 
 def _read_part(path: Path, offset: float, duration: float | None) -> tuple[np.ndarray, int]:

@@ -6,6 +6,7 @@ import functools
 import itertools
 import math
 import random
+import resource
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -26,6 +27,9 @@ _BATCH = 8
 
 _AHEAD = 2
 """Batches handed out per worker, so that none waits for this process (our choice)."""
+
+_ADDRESS_SPACE = 24 << 30
+"""Bytes of address space of a worker: the longest audio, some copies of it, and the libraries."""
 
 _WORTH_A_PROCESS = 128
 """Utterances that take about as long as a process takes to start (our measurement)."""
@@ -91,6 +95,8 @@ def run_jobs(
             frames = extract(signal)
         except AudioError as refusal:
             results.refused[job.key] = str(refusal)
+        except MemoryError:
+            results.refused[job.key] = "longer than the memory of this machine"
         else:
             store.put(job.key, frames, facts)
             results.extracted[job.key] = facts
@@ -156,11 +162,21 @@ def _worker_pool(workers: int, jobs: int, progress: Progress) -> Iterator[Execut
     processes = possible_workers(worthwhile, progress.note_once)
     # One worker is a thread: Ctrl-C in the main thread would hit openSMILE's callback into
     # Python, where it is lost, and a frame with it.
-    pool = worker_pool(processes, module=__name__) if processes > 1 else ThreadPoolExecutor(1)
+    if processes > 1:
+        pool: Executor = worker_pool(processes, _limit_memory)
+    else:
+        pool = ThreadPoolExecutor(1)
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _limit_memory() -> None:
+    """Let hostile audio end in a refusal, not in the death of other programs."""
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    limit = _ADDRESS_SPACE if most == resource.RLIM_INFINITY else min(_ADDRESS_SPACE, most)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, most))
 
 
 def _batches(jobs: Iterable[Job]) -> Iterator[list[Job]]:

@@ -145,6 +145,34 @@ def test_whatever_a_decoder_raises_refuses_one_file_and_the_rest_goes_on(
     assert "not audio, or damaged: " in done.refused["stereo"].reason
 
 
+def test_audio_beyond_the_memory_is_refused_before_it_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "years.flac"
+    soundfile.write(path, np.zeros((4800, 2)), RATE)
+    content = bytearray(path.read_bytes())
+    content[21] |= 0x0F  # STREAMINFO: the samples of the file, 36 bits, now some 50 days
+    content[22:26] = b"\xff" * 4
+    path.write_bytes(content)
+    monkeypatch.setattr("audiofile.read", None)
+    with pytest.raises(AudioError, match=r"1193\.0 h in 2 channels is too long"):
+        read_audio(path, NAN, NAN, RATE)
+
+
+def test_a_signal_that_the_features_have_no_memory_for_is_refused_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("sercli.features.spectral.SpectralExtractor.__call__", fail)
+    features = FeaturesConfig("log_mel", options={"bands": 4})
+    done = extract(_corpus(tmp_path / "audio", []), features, tmp_path / "store")
+    assert {refusal.reason for refusal in done.refused.values()} == {
+        "longer than the memory of this machine"
+    }
+
+
 @settings(max_examples=80)
 @given(
     subtype=st.sampled_from(["PCM_16", "PCM_24", "FLOAT", "IMA_ADPCM"]),

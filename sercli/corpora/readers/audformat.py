@@ -52,6 +52,7 @@ class AudformatOptions(StrictModel):
         session: Sessions.
         transcript: Transcripts.
         tables: Tables with the emotions, as a pattern ("*.gold_standard").
+        confined: True: audio outside of the database's folder is refused.
     """
 
     emotion: str = "emotion"
@@ -60,6 +61,7 @@ class AudformatOptions(StrictModel):
     session: str = "session"
     transcript: str = "transcription"
     tables: str = "*"
+    confined: bool = False
 
 
 @READERS.register("audformat")
@@ -93,7 +95,7 @@ def read_audformat(dataset: DatasetConfig, root: Path, progress: Progress) -> Ma
         "transcript": read_labels(database, options.transcript),
         "split": read_splits(database, options.emotion, tables),
     }
-    rows, refused = _rows(root, columns)
+    rows, refused = _rows(root, columns, confined=options.confined)
     refused += _unlisted(root, database)
     return dataset_manifest(dataset, rows, refused)
 
@@ -127,6 +129,8 @@ def _load(root: Path) -> Database:
 
 def _check_table(root: Path, table: str) -> None:
     """Check that a table is there in a form that is read, and that its times are durations."""
+    if Path(table).name != table:  # it would lead out of the folder, or to a pickle in another
+        raise RequestError(f"{root}: '{table}' in db.yaml is no name of a table")
     files = [root / f"db.{table}{suffix}" for suffix in (".parquet", ".csv", ".pkl")]
     *readable, pickled = files
     there = next((file for file in readable if file.is_file()), None)
@@ -159,7 +163,7 @@ def _without_pickles(root: Path) -> Iterator[Path]:
     """Yield a folder of links to the tables that are not pickled."""
     with TemporaryDirectory() as folder:
         for table in root.glob("db.*"):
-            if table.suffix in {".csv", ".parquet"}:
+            if table.suffix in {".csv", ".parquet"} and table.is_file():
                 (Path(folder) / table.name).symlink_to(table)
         yield Path(folder)
 
@@ -186,19 +190,21 @@ def _check_there(what: str, name: str, labels: Labels, database: Database, root:
         )
 
 
-def _rows(root: Path, columns: dict[str, Labels]) -> tuple[list[Row], list[Refusal]]:
+def _rows(
+    root: Path, columns: dict[str, Labels], *, confined: bool
+) -> tuple[list[Row], list[Refusal]]:
     rows: list[Row] = []
     refused: list[Refusal] = []
     for segment in columns["emotion"]:
         try:
-            rows.append(_row(root, segment, columns))
+            rows.append(_row(root, segment, columns, confined=confined))
         except ValueError as error:
             refused.append(Refusal(segment.name, str(error)))
     return rows, refused
 
 
-def _row(root: Path, segment: Segment, columns: dict[str, Labels]) -> Row:
-    audio = locate(root, segment.file)
+def _row(root: Path, segment: Segment, columns: dict[str, Labels], *, confined: bool) -> Row:
+    audio = locate(root, segment.file, confined=confined)
     if segment.end is not None and segment.end <= segment.start:
         raise ValueError(f"its end, {segment.end:g} s, is not after its start")
     row: Row = {name: one_label(labels, segment) for name, labels in columns.items()}

@@ -39,9 +39,12 @@ class ManifestOptions(StrictModel):
         segments: True: ``start`` and ``end`` cut the utterance out of its audio file. False: they
             are times in the dialogue. None: the same, but utterances with such times must not
             share a file.
+        confined: True: audio outside of the table's folder is refused, as for a table of somebody
+            else.
     """
 
     segments: bool | None = None
+    confined: bool = False
 
 
 @READERS.register("manifest")
@@ -173,7 +176,7 @@ def _row(folder: Path, decimal: str, options: ManifestOptions, cells: Mapping[st
         for column, parse in _COLUMNS.items()
         if column in cells
     }
-    row["audio"] = str(locate(folder, row["audio"]))
+    row["audio"] = str(locate(folder, row["audio"], confined=options.confined))
     start, end = row.get("start"), row.get("end")
     if start is not None and end is not None and end <= start:
         raise ValueError(f"end {end:g} is not after start {start:g}")

@@ -270,6 +270,21 @@ def test_a_pickle_beside_a_table_is_not_opened(tmp_path: Path) -> None:
     assert not (tmp_path / "trace").exists()
 
 
+def test_a_folder_that_is_called_as_a_table_leads_to_no_pickle(tmp_path: Path) -> None:
+    root, name = tmp_path / "db", "x.csv/emotion"
+    simple(root)
+    header = root / "db.yaml"
+    as_table = "\n  {}:\n    type: filewise".format
+    header.write_text(header.read_text().replace(as_table("emotion"), as_table(name)))
+    assert name in header.read_text()
+    (root / "db.x.csv").mkdir()
+    (root / "db.emotion.csv").rename(root / "db.x.csv" / "emotion.csv")
+    (root / "db.x.csv" / "emotion.pkl").write_bytes(pickle.dumps(Bomb(tmp_path / "trace")))
+    with pytest.raises(RequestError, match="no name of a table"):
+        read(root)
+    assert not (tmp_path / "trace").exists()
+
+
 def test_a_table_that_is_only_a_pickle_is_asked_for_in_another_form(tmp_path: Path) -> None:
     simple(tmp_path, storage="pkl")
     with pytest.raises(RequestError, match=r"db\.emotion\.pkl: is a pickle.*storage_format='csv'"):

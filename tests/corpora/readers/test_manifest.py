@@ -186,6 +186,20 @@ def test_a_bad_line_is_refused_and_the_rest_is_read(tmp_path: Path, line: str, r
     assert manifest.refused == (Refusal("mine.csv:3", reason),)
 
 
+@pytest.mark.parametrize("way", ["../out.wav", "absolute", "link.wav"])
+def test_a_confined_table_has_its_audio_in_its_folder(tmp_path: Path, way: str) -> None:
+    (tmp_path / "table").mkdir()
+    outside = tmp_path / "out.wav"
+    outside.touch()
+    (tmp_path / "table" / "link.wav").symlink_to(outside)
+    text = str(outside) if way == "absolute" else way
+    table = csv(tmp_path / "table", f"u1,{text},s1,A", "u2,a.wav,s1,A")
+    assert len(read(table).table) == 2
+    confined = read(table, confined=True)
+    assert list(confined.table["utterance"]) == ["u2"]
+    assert "lies outside of" in confined.refused[0].reason
+
+
 def test_a_path_too_long_for_a_file_system_is_refused(tmp_path: Path) -> None:
     manifest = read(csv(tmp_path, f"x,{'a' * 5000},S1,A", "b,b.wav,S2,N"))
     assert manifest.table["utterance"].tolist() == ["b"]
