@@ -73,6 +73,11 @@ class LiGRU(RecurrentLayer):
         steps, weights = super().operands(suffix, steps, lengths)
         if weights.input is None or suffix not in self.norms:
             return steps, weights
+        if torch.compiler.is_compiling() and not self.training:
+            # An export cannot choose frames; in evaluation each is normalised by itself.
+            projected = nn.functional.linear(steps, weights.input).flatten(0, 1)
+            normal = self._normalised(self.norms[suffix], projected.to(steps.dtype))
+            return normal.view(*steps.shape[:2], -1), Weights(None, weights.hidden)
         real = valid_steps(lengths, len(steps)).t().flatten().nonzero().squeeze(-1)
         frames = steps.flatten(0, 1).index_select(0, real)
         projected = nn.functional.linear(frames, weights.input).to(steps.dtype)

@@ -7,7 +7,6 @@ the graph has one step, and T stays variable.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -15,7 +14,7 @@ from torch import Tensor
 from sercli.nn.pooling import valid_steps
 from sercli.nn.recurrence.coefficients import coefficients_of, formula
 from sercli.nn.recurrence.grouping import initial_state, projected, step_weights, to_loop_order
-from sercli.nn.recurrence.operands import Cell, Phi, Recurrence, State, Unrolled
+from sercli.nn.recurrence.operands import Cell, Phi, Recurrence, State, StepWeights, Unrolled
 
 
 def unroll(cell: Cell, recurrences: Sequence[Recurrence]) -> list[Unrolled]:
@@ -36,8 +35,7 @@ def _run(cell: Cell, recurrence: Recurrence, phi: Phi) -> Unrolled:
     padding = ~valid_steps(recurrence.lengths, steps).t().unsqueeze(-1)
     real = recurrence.inputs.masked_fill(padding, 0.0)
     inputs = projected(cell, [recurrence], to_loop_order(recurrence, real))
-    weights = step_weights(cell, [recurrence])
-    weights = replace(weights, bias=weights.bias.squeeze(0))  # an exported axis of 1 may be any
+    weights = _separate(step_weights(cell, [recurrence]))
 
     def step(state: State, at: tuple[Tensor, ...]) -> tuple[State, Tensor]:
         *x, padded = at
@@ -48,9 +46,21 @@ def _run(cell: Cell, recurrence: Recurrence, phi: Phi) -> Unrolled:
 
     final, states = scan(
         step,
-        initial_state(cell, [recurrence]),
+        tuple(part.clone() for part in initial_state(cell, [recurrence])),
         (*inputs, to_loop_order(recurrence, padding)),
         dim=0,
     )
     found = to_loop_order(recurrence, states).masked_fill(padding, 0.0)
     return Unrolled(found, tuple(final))
+
+
+def _separate(weights: StepWeights) -> StepWeights:
+    """Return weights that share no memory, as a scan asks, with a bias (n,).
+
+    An axis of 1 becomes one of any size in an export, over which nothing is broadcast.
+    """
+    return StepWeights(
+        hidden=tuple(part.clone() for part in weights.hidden),
+        bias=weights.bias.squeeze(0),
+        extra=tuple(part.clone() for part in weights.extra),
+    )
