@@ -149,7 +149,9 @@ OneRun = Annotated[
 ]
 OneModel = Annotated[
     str,
-    typer.Argument(metavar="MODEL", help="A model folder, or a run: its key, its folder, …"),
+    typer.Argument(
+        metavar="MODEL", help="A model folder, or a run: its key, folder or EXPERIMENT/KEY."
+    ),
 ]
 OneFold = Annotated[
     str | None, typer.Option("--fold", metavar="NAME", help="Only the networks of this fold.")
@@ -645,7 +647,7 @@ def predict(
         workers=workers or available_cores(),
         progress=Progress(quiet=quiet),
     )
-    _print(predictions_view(found, source.name), form, output)
+    _print(predictions_view(found, model), form, output)
     for refusal in found.refused:
         typer.echo(visible(f"sercli: {refusal.file}: {refusal.reason}"), err=True)
     raise typer.Exit(bool(found.refused) and not allow_refused)

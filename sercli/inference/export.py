@@ -46,9 +46,11 @@ def export_model(
         progress: Progress bars.
 
     Raises:
-        RequestError: The folder holds files, or packages for ONNX are missing.
+        RequestError: The model is no run, the folder holds files, or packages for ONNX are missing.
         SercliError: The run is damaged.
     """
+    if (source.path / FILE).is_file():
+        raise RequestError(f"{source.path} is a model folder already: copy it")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RequestError(f"{folder} exists already: name a new folder, or remove it")
     counts = _load_all(source)

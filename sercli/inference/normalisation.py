@@ -73,7 +73,8 @@ def choose(source: Source, wanted: str | None, *, speakers: bool) -> str:
         speakers: True if every recording has a speaker.
 
     Raises:
-        RequestError: The model was trained without normalisation, or a run keeps no statistics.
+        RequestError: The model was trained without normalisation, a run keeps no statistics, or
+            there is no such choice or path.
     """
     if source.config.features.normalise == "none":
         if wanted is not None:
@@ -82,6 +83,11 @@ def choose(source: Source, wanted: str | None, *, speakers: bool) -> str:
             )
         return "none"
     choice = wanted or ("speaker" if speakers else "training")
+    if choice not in CHOICES and not Path(choice).exists():
+        raise RequestError(
+            f"--normalize {choice}: must be {', '.join(CHOICES)} or the path of reference "
+            "recordings, and there is no such path"
+        )
     if choice == "training" and not source.normalisation.is_file():
         raise RequestError(
             f"{source.name} holds no statistics of its training speakers (an earlier sercli "

@@ -23,6 +23,9 @@ from sercli.nn.recurrence.backend import scanned
 TOLERANCE = 1e-5
 """Max |Δp| between torch and ONNX that is accepted at export."""
 
+_ERRORS_ONLY = 3
+"""onnxruntime's log level."""
+
 _NAMES = ("current", "own", "interlocutor")
 _SHAPES = ((1, 1), (3, 7), (2, 40))
 """Batch sizes and steps with which an exported graph is compared."""
@@ -108,9 +111,12 @@ class OnnxNetwork(nn.Module):
     def __init__(self, path: Path, runtime: ModuleType | None = None) -> None:
         super().__init__()
         runtime = runtime or _import("onnxruntime")
+        options = runtime.SessionOptions()
+        options.log_severity_level = _ERRORS_ONLY
         try:
             self._session: Any = runtime.InferenceSession(
                 path.read_bytes(),  # a graph in memory reads no other file
+                options,
                 providers=["CPUExecutionProvider"],
             )
         except FileNotFoundError:
