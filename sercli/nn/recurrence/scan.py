@@ -7,6 +7,7 @@ the graph has one step, and T stays variable.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -57,10 +58,8 @@ def _run(cell: Cell, recurrence: Recurrence, phi: Phi) -> Unrolled:
 def _separate(weights: StepWeights) -> StepWeights:
     """Return weights that share no memory, as a scan asks, with a bias (n,).
 
-    An axis of 1 becomes one of any size in an export, over which nothing is broadcast.
+    In an export, an axis of 1 of a tensor that is no parameter becomes one of any size, over which
+    nothing is broadcast.
     """
-    return StepWeights(
-        hidden=tuple(part.clone() for part in weights.hidden),
-        bias=weights.bias.squeeze(0),
-        extra=tuple(part.clone() for part in weights.extra),
-    )
+    hidden = tuple(part.clone() for part in weights.hidden)
+    return replace(weights, hidden=hidden, bias=weights.bias.squeeze(0))
