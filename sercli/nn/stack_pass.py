@@ -66,11 +66,18 @@ class StackPass:
                 hook(each.states)
         self._finals += [each.final for each in unrolled]
         states = [each.states for each in unrolled]
-        self._steps = torch.cat(states, -1) if states[1:] else states[0]
+        self._steps = _side_by_side(states) if states[1:] else states[0]
 
     def result(self) -> tuple[Any, Any]:
         """Return the output and the final state, when all levels are done."""
         return self._finish(self._steps, self._finals)
+
+
+def _side_by_side(states: Sequence[Tensor]) -> Tensor:
+    """Concatenate states (T, B, H) along their features, in the order of their memory."""
+    if states[0].stride(0) > states[0].stride(1):
+        return torch.cat(states, -1)
+    return torch.cat([each.transpose(0, 1) for each in states], -1).transpose(0, 1)
 
 
 def run_parallel(passes: Sequence[StackPass]) -> list[tuple[Any, Any]]:

@@ -87,7 +87,7 @@ def collate(
     are padded, and cut, to the longest of the three turns of the last example. So in training
     IAAN's official code cuts whatever is longer than one example taken at random.
     """
-    beside = turns.beside[:, rows]
+    beside = turns.beside.take(rows, axis=1)
     lengths = turns.lengths[beside]
     longest = lengths.max(axis=1)
     if rule == CUT_TO_LAST:
