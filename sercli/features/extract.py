@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from sercli.corpora.audio_stats import AudioFacts
 from sercli.corpora.manifest import Manifest, Refusal
 from sercli.errors import SercliError
 from sercli.features.jobs import run_in_pool, run_jobs
+from sercli.features.known import KnownFiles
 from sercli.features.plan import ExtractionPlan, plan_extraction, recipe_digest
 from sercli.features.sets import feature_set
 from sercli.features.store import FeatureStore
@@ -37,6 +38,7 @@ class Extraction:
         extracted_seconds: Seconds of audio of these.
         reused: Number of utterances whose frames were in the store, or are those of another.
         elapsed: Wall-clock time, in seconds.
+        frames: Utterance id → number of frames, of those that were in the store before.
     """
 
     keys: dict[str, str]
@@ -46,6 +48,7 @@ class Extraction:
     extracted_seconds: float
     reused: int
     elapsed: float
+    frames: dict[str, int] = field(default_factory=dict)
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -106,11 +109,16 @@ def extract(
     """
     began = time.perf_counter()
     chosen = feature_set(features)
-    plan = plan_extraction(manifest.table, recipe_digest(chosen, features.sampling_rate), progress)
     frames = FeatureStore(store, create=True)
-    use = StoreUse(manifest.dataset, location or {}, stored_settings(features), plan.keys)
+    use = StoreUse(manifest.dataset, location or {}, stored_settings(features), {})
+    known = KnownFiles(store / "known" / f"{use.name}.json")
+    recipe = recipe_digest(chosen, features.sampling_rate)
+    plan = plan_extraction(manifest.table, recipe, progress, known)
+    use = replace(use, keys=plan.keys)
     not_recorded = _record(frames, replace(use, refused=known_refusals(frames, use)))
-    facts = {key: stored.facts for key in plan.jobs if (stored := frames.find(key))}
+    stored = {key: each for key in plan.jobs if (each := frames.find(key, known))}
+    known.save()
+    facts = {key: each.facts for key, each in stored.items()}
     run = functools.partial(
         run_jobs, store=frames, features=chosen, sampling_rate=features.sampling_rate
     )
@@ -125,6 +133,7 @@ def extract(
     return Extraction(
         keys=keys,
         facts={name: facts[key] for name, key in keys.items()},
+        frames={name: stored[key].frames for name, key in keys.items() if key in stored},
         refused=plan.refused | refused,
         extracted=len(done.extracted),
         extracted_seconds=sum(each.seconds for each in done.extracted.values()),

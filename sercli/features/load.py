@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
 
 from sercli.config.schema import FeaturesConfig
 from sercli.corpora.manifest import Manifest
 from sercli.errors import RequestError, SercliError, nearest
-from sercli.features.preprocess import Statistics, frame_statistics, mean_pool, z_normalise
+from sercli.features.preprocess import (
+    Statistics,
+    frame_statistics,
+    mean_pool,
+    stack_statistics,
+    unstack_statistics,
+    z_normalise,
+)
 from sercli.features.store import FeatureStore
+from sercli.files import write_atomically
 
 _NORMALISATIONS = ("speaker", "none")
 
@@ -74,6 +87,7 @@ def load_features(
     store: Path,
     features: FeaturesConfig,
     statistics: Mapping[str, Statistics] | None = None,
+    counts: Mapping[str, int] | None = None,
 ) -> StoredSteps:
     """Load the frames of all utterances: normalise, clip and pool them.
 
@@ -90,6 +104,7 @@ def load_features(
         store: Folder of the feature store.
         features: The settings for normalising, clipping and pooling.
         statistics: Utterance id → mean and deviation to use instead of those of its speaker.
+        counts: Utterance id → number of frames, where known; of others the store is asked.
 
     Returns:
         Utterance id → float32 (steps, features), in the order of the manifest. The statistics
@@ -117,8 +132,11 @@ def load_features(
     _check(features)
     kept = manifest.table[manifest.table["utterance"].isin(list(keys))]
     wanted = {name: keys[name] for name in kept["utterance"]}
-    frames = FeatureStore(store)
-    lengths = {name: _steps(frames, key, name, features) for name, key in wanted.items()}
+    frames, counts = FeatureStore(store), counts or {}
+    lengths = {
+        name: _steps(counts.get(name) or _count(frames, key, name), features)
+        for name, key in wanted.items()
+    }
     if features.normalise == "none":
         statistics = None
     elif statistics is None:
@@ -137,24 +155,30 @@ def _check(features: FeaturesConfig) -> None:
             raise RequestError(f"features.{name}={getattr(features, name)}; it must be at least 1")
 
 
-def _steps(store: FeatureStore, key: str, utterance: str, features: FeaturesConfig) -> int:
-    """Return the number of steps of an utterance."""
+def _count(store: FeatureStore, key: str, utterance: str) -> int:
+    """Return the number of frames of an utterance."""
     stored = store.find(key)
     if stored is None:
         raise SercliError(
             f"the feature store has no frames of utterance '{utterance}'; run `sercli extract`"
         )
+    return stored.frames
+
+
+def _steps(frames: int, features: FeaturesConfig) -> int:
+    """Return the number of steps that so many frames make."""
     if features.level == "functionals":
-        return stored.frames
-    return -(-min(stored.frames, features.max_frames) // features.pool)
+        return frames
+    return -(-min(frames, features.max_frames) // features.pool)
 
 
 def grouped_statistics(
     store: FeatureStore, table: pd.DataFrame, keys: Mapping[str, str], column: str
 ) -> dict[str, Statistics]:
-    """Compute the statistics of each group of utterances, for each utterance of the group.
+    """Find the statistics of each group of utterances, for each utterance of the group.
 
-    One turn is in memory at a time, because those of one speaker may not fit.
+    They are computed once, and kept in the store under a hash of all keys. One turn is in memory
+    at a time, because those of one speaker may not fit.
 
     Args:
         store: The feature store.
@@ -162,8 +186,23 @@ def grouped_statistics(
         keys: Utterance id → key in the store.
         column: Column whose values are the groups, such as ``speaker``.
     """
-    found: dict[str, Statistics] = {}
-    for _, turns in table.groupby(column, sort=False):
-        frames = map(store.get, map(keys.__getitem__, turns["utterance"]))
-        found |= dict.fromkeys(turns["utterance"], frame_statistics(frames))
-    return found
+    groups = {
+        tuple(turns["utterance"]): tuple(map(keys.__getitem__, turns["utterance"]))
+        for _, turns in table.groupby(column, sort=False)
+    }
+    found = zip(groups, _kept_statistics(store, list(groups.values())), strict=True)
+    return {name: statistics for names, statistics in found for name in names}
+
+
+def _kept_statistics(
+    store: FeatureStore, groups: Sequence[tuple[str, ...]]
+) -> Sequence[Statistics]:
+    name = hashlib.sha256(json.dumps(groups).encode()).hexdigest()
+    path = store.folder / "statistics" / f"{name}.safetensors"
+    with suppress(OSError, SafetensorError, KeyError, ValueError):
+        return unstack_statistics(load_file(path))
+    computed = [frame_statistics(map(store.get, keys)) for keys in groups]
+    with suppress(OSError):  # a store that cannot be written is only read
+        arrays = stack_statistics(computed)
+        write_atomically(path, lambda temporary: temporary.write_bytes(save(arrays)))
+    return computed

@@ -15,6 +15,7 @@ import pandas as pd
 from sercli.corpora.manifest import Refusal
 from sercli.features.audio import AudioError, check_file
 from sercli.features.jobs import Job
+from sercli.features.known import KnownFiles
 from sercli.features.sets import FeatureSet
 from sercli.progress import SILENT, Progress
 
@@ -71,7 +72,10 @@ class ExtractionPlan:
 
 
 def plan_extraction(
-    table: pd.DataFrame, recipe: str, progress: Progress = SILENT
+    table: pd.DataFrame,
+    recipe: str,
+    progress: Progress = SILENT,
+    known: KnownFiles | None = None,
 ) -> ExtractionPlan:
     """Hash the audio files of a manifest, and return the key of every utterance.
 
@@ -79,8 +83,15 @@ def plan_extraction(
         table: `sercli.corpora.manifest.Manifest.table`.
         recipe: `recipe_digest` of the frames.
         progress: The progress bar to advance.
+        known: Digests of files that have not changed since; None: every file is hashed.
     """
-    digest = functools.cache(_checked_digest)
+
+    @functools.cache
+    def digest(audio: str) -> str:
+        if known is None:
+            return _checked_digest(audio)
+        return str(known.get(audio, functools.partial(_checked_digest, audio)))
+
     plan = ExtractionPlan({}, {}, {})
     columns = ["utterance", "audio", "audio_start", "audio_end"]
     with progress.task("reading audio files", total=len(table)) as bar:

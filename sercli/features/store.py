@@ -5,6 +5,8 @@ The folder of a store holds::
     store.json              its format
     ab/ab….safetensors      the frames of one utterance, and the facts of its audio
     uses/….json             which corpus uses which keys (`sercli.features.store_uses`)
+    known/….json            what was read of a corpus's files (`sercli.features.known`)
+    statistics/…            means and deviations of speakers (`sercli.features.load`)
 
 A file is written beside its place and then renamed, so it is there whole or not at all. Equal keys
 mean equal frames, so two processes that write one key at once replace a file by an equal one.
@@ -20,14 +22,16 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import safetensors.numpy
 
 from sercli.corpora.audio_stats import AudioFacts
 from sercli.errors import SercliError
+from sercli.features.known import KnownFiles
 from sercli.files import write_atomically, write_text
 from sercli.progress import SILENT, Progress
 from sercli.untrusted import parse_json, read_json
@@ -109,23 +113,34 @@ class FeatureStore:
         """Return all keys, sorted; lists the folder."""
         return sorted(path.stem for path in self.folder.glob(f"{'?' * _PART}/*{_SUFFIX}"))
 
-    def find(self, key: str) -> StoredUtterance | None:
+    def find(self, key: str, known: KnownFiles | None = None) -> StoredUtterance | None:
         """Describe an utterance by the header of its file.
+
+        Args:
+            key: The key.
+            known: Descriptions of files that have not changed since; None: the file is opened.
 
         Returns:
             The description; None if the file is absent, cut short or without a readable header,
             so that it has to be extracted.
         """
+        describe = partial(self._describe, key)
+        described = describe() if known is None else known.get(self._name(key), describe)
+        try:
+            facts, frames = described
+            return StoredUtterance(AudioFacts(**facts), int(frames))
+        except (ValueError, TypeError):
+            return None
+
+    def _describe(self, key: str) -> Any:
+        """Read the facts of the audio and the number of frames in a header; None without one."""
         try:
             data, size = self._read(key, _HEADER_BYTES)
-        except KeyError:
-            return None
-        header = _parse_header(data)
-        if header is None or header.size != size:
-            return None
-        try:
-            return StoredUtterance(AudioFacts(**parse_json(header.facts)), header.shape[0])
-        except (ValueError, TypeError):
+            header = _parse_header(data)
+            if header is None or header.size != size:
+                return None
+            return parse_json(header.facts), header.shape[0]
+        except (KeyError, ValueError):
             return None
 
     def get(self, key: str) -> np.ndarray:

@@ -170,6 +170,8 @@ def prune(folder: Path, progress: Progress = SILENT) -> Pruning:
     """
     store = FeatureStore(folder)
     _remove_abandoned(store)
+    for derived in ("known", "statistics"):  # of corpora that may be gone; made anew when needed
+        shutil.rmtree(folder / derived, ignore_errors=True)
     damaged = {key for key, _ in damaged_keys(store, progress)}
     unused = set(store.keys()) - used_keys(recorded_uses(store)) - damaged
     aside = FeatureStore(folder / "removed" / uuid.uuid4().hex, create=True)

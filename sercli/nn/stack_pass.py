@@ -73,7 +73,7 @@ class StackPass:
         return self._finish(self._steps, self._finals)
 
 
-def _side_by_side(states: Sequence[Tensor]) -> Tensor:
+def _side_by_side(states: list[Tensor]) -> Tensor:
     """Concatenate states (T, B, H) along their features, in the order of their memory."""
     if states[0].stride(0) > states[0].stride(1):
         return torch.cat(states, -1)

@@ -99,7 +99,9 @@ def read_data(config: Config, *, workers: int = 1, progress: Progress = SILENT) 
     store = Path(config.paths.store)
     return Data(
         manifest=readable,
-        steps=load_features(readable, extraction.keys, store, config.features),
+        steps=load_features(
+            readable, extraction.keys, store, config.features, counts=extraction.frames
+        ),
         context=find_context(readable, config.dataset.context),
         fingerprint=_fingerprint(readable, extraction.keys),
         seconds=extraction.seconds,

@@ -19,6 +19,7 @@ from sercli.corpora.audio_stats import AudioFacts
 from sercli.corpora.manifest import Manifest
 from sercli.errors import SercliError
 from sercli.features.extract import Extraction, extract
+from sercli.features.known import KnownFiles
 from sercli.features.store import FeatureStore
 from sercli.features.store_uses import StoreUse, prune, record_use, recorded_uses
 from sercli.features.verify import verify
@@ -120,7 +121,7 @@ def test_frames_that_another_extraction_stores_meanwhile_are_not_extracted_again
     find = FeatureStore.find
     misses: list[str] = []
 
-    def find_later(self: FeatureStore, key: str) -> object:
+    def find_later(self: FeatureStore, key: str, *known: KnownFiles) -> object:
         if len(misses) < 3:
             misses.append(key)
             if len(misses) == 3:
