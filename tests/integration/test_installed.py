@@ -30,7 +30,7 @@ VERBS = (
         "rerun",
     ),
     *("runs", "runs delete", "runs rename"),
-    *("config", "config show", "config diff", "config groups"),
+    *("config", "config show", "config explain", "config diff", "config groups"),
     *("bench", "bench extract", "bench sweep", "bench recurrent"),
 )
 
