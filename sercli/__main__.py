@@ -23,6 +23,7 @@ INTERRUPTED = 130
 def main() -> None:
     """Run ``sercli``."""
     prepare_streams()
+    _complete()
     if sys.platform == "win32":
         _leave("runs on Linux and macOS; on Windows, run it in WSL (`wsl --install`)", 2)
     from typer import TyperException
@@ -65,6 +66,17 @@ def _leave_unforeseen(error: Exception) -> NoReturn:
     elif not foreseen:
         text = f"{text} (a bug in sercli; --debug shows where)"
     _leave(text, 1, error)
+
+
+def _complete() -> None:
+    """Answer a shell that completes a word, and exit, unless Typer must do it."""
+    if "_SERCLI_COMPLETE" in os.environ:
+        from sercli.completion import answer
+
+        text = answer(os.environ)
+        if text is not None:
+            sys.stdout.write(f"{text}\n")
+            sys.exit(0)
 
 
 def _with_home(word: str) -> str:

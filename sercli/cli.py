@@ -7,7 +7,6 @@ A verb parses, composes, calls one function and prints. Settings that change a r
 
 from __future__ import annotations
 
-import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -71,16 +70,24 @@ class ReportFormat(StrEnum):
     HTML = "html"
 
 
-def _complete(incomplete: str) -> list[str]:
-    from sercli.config.completion import complete, key_cut_off
+def _proposals(name: str) -> Any:
+    """Return the function of `sercli.completion` that proposes values, imported when called."""
 
-    return complete(incomplete, key_cut_off(os.environ))
+    def propose(incomplete: str) -> list[str]:
+        from sercli import completion
+
+        found: list[str] = getattr(completion, name)(incomplete)
+        return found
+
+    return propose
 
 
-def _complete_setting(incomplete: str) -> list[str]:
-    from sercli.config.completion import complete_settings
+def _own_runs(context: typer.Context, folder: Path) -> Path:
+    """Return the folder of the records; where none is given, that of the user's own defaults."""
+    from sercli.config.sources import own_runs_folder
 
-    return complete_settings(incomplete)
+    source = context.get_parameter_source("runs")
+    return own_runs_folder() if source is not None and source.name == "DEFAULT" else folder
 
 
 def _set_config_dir(folder: Path | None) -> None:
@@ -107,7 +114,9 @@ def _flag(*names_and_help: str) -> Any:
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="OVERRIDE", help="Settings, e.g. dataset=nemo.", autocompletion=_complete
+        metavar="OVERRIDE",
+        help="Settings, e.g. dataset=nemo.",
+        autocompletion=_proposals("OVERRIDES"),
     ),
 ]
 RunOverrides = Annotated[
@@ -115,7 +124,7 @@ RunOverrides = Annotated[
     typer.Argument(
         metavar="OVERRIDE",
         help="Where and how to run, e.g. device=cuda, dataset.root=…, paths.store=…",
-        autocompletion=_complete,
+        autocompletion=_proposals("OVERRIDES"),
     ),
 ]
 Workers = Annotated[
@@ -142,10 +151,19 @@ Output = Annotated[
 ]
 Names = Annotated[
     list[str] | None,
-    typer.Argument(metavar="EXPERIMENT|RUN", help="Experiments or runs (default: all)."),
+    typer.Argument(
+        metavar="EXPERIMENT|RUN",
+        help="Experiments or runs (default: all).",
+        autocompletion=_proposals("RUNS"),
+    ),
 ]
 OneRun = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run: its key, its folder, or EXPERIMENT/KEY.")
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run: its key, its folder, or EXPERIMENT/KEY.",
+        autocompletion=_proposals("RUNS"),
+    ),
 ]
 OneModel = Annotated[
     str,
@@ -161,7 +179,10 @@ OneSeed = Annotated[
 ]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the model runs.")]
 Runs = Annotated[
-    Path, typer.Option(metavar="FOLDER", help="Folder of the run records (paths.runs).")
+    Path,
+    typer.Option(
+        metavar="FOLDER", help="Folder of the run records (paths.runs).", callback=_own_runs
+    ),
 ]
 SweepRuns = Annotated[
     Path | None,
@@ -170,7 +191,14 @@ SweepRuns = Annotated[
         help="Folder of the run records (default: the sweep's; without --storage, runs).",
     ),
 ]
-Experiment = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Name of the sweep.")]
+Experiment = Annotated[
+    str,
+    typer.Argument(
+        metavar="EXPERIMENT",
+        help="Name of the sweep.",
+        autocompletion=_proposals("EXPERIMENTS"),
+    ),
+]
 Storage = Annotated[
     str | None,
     typer.Option(
@@ -309,11 +337,19 @@ def sweep(
     overrides: Overrides = None,
     plan: Annotated[
         str | None,
-        typer.Option(metavar="PLAN", help="A plan in sweeps/ or a YAML file; overrides extend it."),
+        typer.Option(
+            metavar="PLAN",
+            help="A plan in sweeps/ or a YAML file; overrides extend it.",
+            autocompletion=_proposals("PLANS"),
+        ),
     ] = None,
     sampler: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="grid (default), random, qmc, tpe, gp or cmaes."),
+        typer.Option(
+            metavar="NAME",
+            help="grid (default), random, qmc, tpe, gp or cmaes.",
+            autocompletion=_proposals("SAMPLERS"),
+        ),
     ] = None,
     trials: Annotated[
         int | None,
@@ -329,6 +365,7 @@ def sweep(
         typer.Option(
             metavar="NAME",
             help="dev_ua (default); repeat with parameters or seconds for several objectives.",
+            autocompletion=_proposals("OBJECTIVES"),
         ),
     ] = None,
     prune: Annotated[
@@ -336,6 +373,7 @@ def sweep(
         typer.Option(
             metavar="NAME",
             help="Prune poor trials between folds: wilcoxon, median, halving or none.",
+            autocompletion=_proposals("PRUNERS"),
         ),
     ] = None,
     comparison: Annotated[
@@ -486,7 +524,11 @@ def report(
     ] = False,
     against: Annotated[
         str | None,
-        typer.Option(metavar="RUN", help="Run (key or name) to test all others against."),
+        typer.Option(
+            metavar="RUN",
+            help="Run (key or name) to test all others against.",
+            autocompletion=_proposals("RUNS"),
+        ),
     ] = None,
     parameters: Annotated[
         bool,
@@ -747,7 +789,12 @@ def list_runs(
 
 @runs_app.command("delete")
 def delete_runs(
-    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Its name.")],
+    experiment: Annotated[
+        str,
+        typer.Argument(
+            metavar="EXPERIMENT", help="Its name.", autocompletion=_proposals("EXPERIMENTS")
+        ),
+    ],
     yes: Yes = False,
     runs: Runs = Path("runs"),
     storage: Storage = None,
@@ -766,7 +813,12 @@ def delete_runs(
 
 @runs_app.command("rename")
 def rename_runs(
-    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Its name.")],
+    experiment: Annotated[
+        str,
+        typer.Argument(
+            metavar="EXPERIMENT", help="Its name.", autocompletion=_proposals("EXPERIMENTS")
+        ),
+    ],
     name: Annotated[str, typer.Argument(metavar="NAME", help="The new name.")],
     yes: Yes = False,
     runs: Runs = Path("runs"),
@@ -820,7 +872,7 @@ def explain(
         typer.Argument(
             metavar="KEY|GROUP",
             help="Keys, groups, or choices, e.g. optim.lr, trainer, cell=a_lstm (default: all).",
-            autocompletion=_complete_setting,
+            autocompletion=_proposals("SETTINGS"),
         ),
     ] = None,
     form: OutputFormat = Format.TABLE,
@@ -836,7 +888,10 @@ def explain(
 @config_app.command()
 def diff(
     left: OneRun,
-    right: Annotated[str, typer.Argument(metavar="RUN", help="Another run.")],
+    right: Annotated[
+        str,
+        typer.Argument(metavar="RUN", help="Another run.", autocompletion=_proposals("RUNS")),
+    ],
     everything: Annotated[
         bool,
         _flag(

@@ -1,16 +1,19 @@
-"""Shell completion of overrides."""
+"""Shell completion of overrides; Hydra is not imported, which would take a second."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sercli.config.compose import GROUPS, default_settings, list_choices
+from sercli.config.check import allowed_values
+from sercli.config.outline import outline_choices, outline_settings
+from sercli.config.settings import GROUPS
 
 
 def complete(incomplete: str, key: str | None = None) -> list[str]:
     """Return the overrides that start with ``incomplete``.
 
-    They are each group with each of its choices, and each key with its default value.
+    They are each group with each of its choices, and each key with its default value; once ``=``
+    is typed, a setting with a closed list with each of its values.
 
     Args:
         incomplete: The typed part of the last word.
@@ -18,8 +21,11 @@ def complete(incomplete: str, key: str | None = None) -> list[str]:
             then, because the shell keeps the text before them.
     """
     before = "" if key is None else f"{key}="
+    typed = before + incomplete
     return [
-        text.removeprefix(before) for text in _overrides() if text.startswith(before + incomplete)
+        text.removeprefix(before)
+        for text in dict.fromkeys([*_values(typed.partition("=")[0], typed), *_overrides()])
+        if text.startswith(typed)
     ]
 
 
@@ -37,9 +43,9 @@ def key_cut_off(environment: Mapping[str, str]) -> str | None:
     return None
 
 
-def _overrides() -> list[str]:
-    choices = [f"{group}={choice.name}" for group in GROUPS for choice in list_choices(group)]
-    return choices + [f"{key}={written(value)}" for key, value in default_settings().items()]
+def complete_settings(incomplete: str) -> list[str]:
+    """Return the groups and keys that start with ``incomplete``."""
+    return [name for name in (*GROUPS, *outline_settings()) if name.startswith(incomplete)]
 
 
 def written(value: object) -> str:
@@ -51,6 +57,15 @@ def written(value: object) -> str:
     return str(value).replace(" ", "")
 
 
-def complete_settings(incomplete: str) -> list[str]:
-    """Return the groups and keys that start with ``incomplete``."""
-    return [name for name in (*GROUPS, *default_settings()) if name.startswith(incomplete)]
+def _values(key: str, typed: str) -> list[str]:
+    if "=" not in typed:
+        return []
+    values = allowed_values(key)
+    if not values and isinstance(outline_settings().get(key), bool):
+        values = ("true", "false")
+    return [f"{key}={value}" for value in values]
+
+
+def _overrides() -> list[str]:
+    choices = [f"{group}={name}" for group in GROUPS for name in outline_choices(group)]
+    return choices + [f"{key}={written(value)}" for key, value in outline_settings().items()]

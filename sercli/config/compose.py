@@ -32,23 +32,10 @@ from sercli.config.check import check
 from sercli.config.keys import flatten
 from sercli.config.parse import CLASSES, from_yaml, parse_one
 from sercli.config.schema import Config
+from sercli.config.settings import GROUPS as GROUPS
 from sercli.config.settings import kind_of
 from sercli.config.sources import PRIMARY, ROOTS, OwnDefault, own_defaults, start
 from sercli.errors import RequestError, one_line
-
-GROUPS = (
-    "dataset",
-    "features",
-    "protocol",
-    "model",
-    "cell",
-    "activation",
-    "optim",
-    "schedule",
-    "trainer",
-    "launcher",
-)
-"""The groups, in the order in which data pass them."""
 
 _OPEN = (CLASSES, "dataset.expected", "dataset.expected_in", "launcher.sbatch")
 OPEN_KEYS = tuple(f"{key}." for key in _OPEN)

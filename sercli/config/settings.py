@@ -13,6 +13,20 @@ from typing import Any
 
 from sercli.config.schema import Config
 
+GROUPS = (
+    "dataset",
+    "features",
+    "protocol",
+    "model",
+    "cell",
+    "activation",
+    "optim",
+    "schedule",
+    "trainer",
+    "launcher",
+)
+"""The groups, in the order in which data pass them."""
+
 _NAMES = {str: "text", bool: "true or false", int: "integer", float: "number"}
 
 

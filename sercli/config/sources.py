@@ -15,15 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra import initialize_config_dir
-from hydra.core.config_search_path import ConfigSearchPath
-from hydra.core.config_store import ConfigStore
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.plugins import Plugins
-from hydra.plugins.search_path_plugin import SearchPathPlugin
 
 from sercli.config.keys import flatten
-from sercli.config.schema import Config
 from sercli.errors import RequestError, one_line
 from sercli.resources import packaged
 from sercli.untrusted import EnormousError, parse_yaml, read_yaml
@@ -54,6 +47,10 @@ class OwnDefault:
     file: Path
 
 
+_given: list[Path] = []
+"""The folder of ``--config-dir``, once it is given."""
+
+
 def start(config_dir: Path | None = None) -> None:
     """Let Hydra search ``conf/``, and before it a folder of the user's own.
 
@@ -63,16 +60,23 @@ def start(config_dir: Path | None = None) -> None:
     Raises:
         RequestError: It is not a folder, or a file in it is enormous by its aliases.
     """
+    from hydra import initialize_config_dir
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.plugins import Plugins
+
+    from sercli.config.schema import Config
+
     if GlobalHydra.instance().is_initialized():
         return
-    name = "--config-dir "
-    if config_dir is None and os.environ.get(_FOLDER_VARIABLE):
-        name, config_dir = f"{_FOLDER_VARIABLE}=", Path(os.environ[_FOLDER_VARIABLE]).expanduser()
     if config_dir is not None:
-        if not config_dir.is_dir():
-            raise RequestError(f"{name}{config_dir} is not a folder")
-        _check_aliases(config_dir)
-        Plugins.instance().register(_user_folder_first(config_dir.resolve()))
+        _given[:] = [config_dir]
+    for folder in user_folders():
+        if not folder.is_dir():
+            name = "--config-dir " if _given else f"{_FOLDER_VARIABLE}="
+            raise RequestError(f"{name}{folder} is not a folder")
+        _check_aliases(folder)
+        Plugins.instance().register(_user_folder_first(folder.resolve()))
     ConfigStore.instance().store(name="schema", node=Config)
     initialize_config_dir(config_dir=str(packaged("conf")), version_base="1.3")
 
@@ -90,9 +94,8 @@ def _check_aliases(folder: Path) -> None:
 
 def user_folders() -> list[Path]:
     """Return the folder of the user's own configuration, if there is one."""
-    start()
-    sources = GlobalHydra.instance().config_loader().get_sources()
-    return [Path(source.path) for source in sources if source.provider == "user"]
+    named = os.environ.get(_FOLDER_VARIABLE)
+    return list(_given) or ([Path(named).expanduser()] if named else [])
 
 
 def own_defaults() -> tuple[OwnDefault, ...]:
@@ -106,6 +109,12 @@ def own_defaults() -> tuple[OwnDefault, ...]:
         for default in _read(file, file.stat().st_mtime_ns):
             found[default.key] = default
     return tuple(found.values())
+
+
+def own_runs_folder() -> Path:
+    """Return ``paths.runs`` of the user's own defaults, else ``runs``."""
+    found = [each.value for each in own_defaults() if each.key == "paths.runs"]
+    return Path(str(found[-1])).expanduser() if found else Path("runs")
 
 
 def _files() -> Iterator[Path]:
@@ -149,7 +158,10 @@ def _plain(content: Mapping[Any, Any]) -> dict[str, Any]:
     }
 
 
-def _user_folder_first(folder: Path) -> type[SearchPathPlugin]:
+def _user_folder_first(folder: Path) -> type:
+    from hydra.core.config_search_path import ConfigSearchPath
+    from hydra.plugins.search_path_plugin import SearchPathPlugin
+
     class UserFolder(SearchPathPlugin):
         def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
             search_path.prepend(provider="user", path=f"file://{folder}")

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from sercli.config.completion import complete, key_cut_off
-from sercli.config.compose import GROUPS, compose
+from sercli.config.compose import GROUPS, compose, default_settings, names_of_choices
+from sercli.config.outline import outline_choices, outline_settings
 
 COMMAND = Path(sys.executable).with_name("sercli")
 INSTALLED = pytest.mark.skipif(not COMMAND.exists(), reason="sercli is not installed here")
@@ -59,6 +60,13 @@ def test_every_key_is_proposed_and_its_proposal_changes_nothing() -> None:
     proposals = [text for text in complete("") if text.partition("=")[0] not in GROUPS]
     assert {"dataset.options.seed=0", "model.hidden=32", "device=auto"} < set(proposals)
     assert compose(proposals) == compose([])
+
+
+def test_the_outline_agrees_with_what_hydra_composes() -> None:
+    assert outline_settings().keys() == default_settings().keys()
+    assert {group: outline_choices(group) for group in GROUPS} == {
+        group: list(names_of_choices(group)) for group in GROUPS
+    }
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
-from sercli.config import compose
+from sercli.config import compose, sources
 
 
 @pytest.fixture(name="sercli")
@@ -33,6 +33,7 @@ def _sercli(tmp_path: Path) -> Iterator[InProcessShell]:
 def stop_hydra() -> None:
     """Undo `sercli.config.sources.start`, which a process calls once."""
     GlobalHydra.instance().clear()
+    sources._given.clear()
     plugins = Plugins.instance().plugin_type_to_subclass_list[SearchPathPlugin]
     plugins[:] = [plugin for plugin in plugins if plugin.__name__ != "UserFolder"]
     compose._compose_choices.cache_clear()

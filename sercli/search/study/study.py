@@ -23,6 +23,7 @@ from optuna.trial import TrialState
 from sercli.config.frozen import thaw
 from sercli.config.keys import flatten
 from sercli.config.schema import Config
+from sercli.config.sources import own_runs_folder
 from sercli.errors import RequestError, SercliError, nearest
 from sercli.passwords import without_password
 from sercli.results.sweep_summary import SweepSummary, read_sweep, write_sweep
@@ -54,7 +55,8 @@ class Study:
 
     Args:
         name: Name of the experiment.
-        runs: Folder of the experiments; None: as the storage says, without a URL ``runs``.
+        runs: Folder of the experiments; None: as the storage says, without a URL that of one's
+            own defaults, else ``runs``.
         url: URL of the storage; None: ``study.db`` in the experiment's folder.
         note: Called with a message for the user, as when the storage stops answering.
         create: Objectives of the study, which is created if it does not exist.
@@ -86,7 +88,7 @@ class Study:
         self.name = name
         self.with_retry = StorageRetry(note)
         self._note, self._url = note, url
-        here = runs or Path("runs")
+        here = runs or own_runs_folder()
         access = Access.CREATE if create else Access.READ if read_only else Access.WRITE
         storage = open_storage(here / name, url, access)
         if storage is None:
