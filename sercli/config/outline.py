@@ -31,8 +31,7 @@ def outline_settings() -> dict[str, Any]:
     own = {each.key: each.value for each in own_defaults() if not each.key.startswith(ROOTS)}
     found: dict[str, dict[str, Any]] = {}
     for key, setting in schema_settings().items():
-        group = found.setdefault(key.partition(".")[0], {})
-        group |= flatten({key: setting.default})
+        found.setdefault(key.partition(".")[0], {}).update(flatten({key: setting.default}))
     for group, choice in (_default_choices() | own).items():
         if group in GROUPS:
             _merge(found.setdefault(group, {}), dict(_settings(group, str(choice))))
