@@ -7,7 +7,9 @@ A verb parses, composes, calls one function and prints. Settings that change a r
 
 from __future__ import annotations
 
+import shlex
 import sys
+import time
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     from sercli.config.schema import Config
     from sercli.progress import Progress
     from sercli.reporting.table import View
+    from sercli.search.sweep import SweepResult
+
+WATCH_SECONDS = 5
+"""Time between two looks of ``status --watch`` (our choice)."""
 
 app = typer.Typer(
     name="sercli",
@@ -383,6 +389,9 @@ def sweep(
             "Treat trials as pre-registered systems: report test results of all, select no winner.",
         ),
     ] = False,
+    dry_run: Annotated[
+        bool, _flag("--dry-run", "List the trials and count new fold runs; train nothing.")
+    ] = False,
     form: OutputFormat = Format.TABLE,
     workers: Annotated[
         int | None,
@@ -420,12 +429,26 @@ def sweep(
         pruner=prune,
         comparison=comparison,
     )
+    if dry_run:
+        from dataclasses import asdict
+
+        from sercli.reporting.views.preview import preview_view
+        from sercli.search.preview import preview
+
+        _print(preview_view(asdict(preview(planned, storage))), form)
+        return
     result = run_sweep(
         planned, SweepOptions(workers, fold_workers, storage, grace), progress=Progress(quiet=quiet)
     )
-    lines = [*result.lines(), f"Results: sercli report {planned.experiment}"]
+    lines = [*result.lines(), f"Results: sercli report {planned.experiment}{_runs_of(result)}"]
     _print(sweep_view(result.records, lines, result.to_json()), form)
     raise typer.Exit(not result.succeeded)
+
+
+def _runs_of(result: SweepResult) -> str:
+    """Return the option that names a runs folder which is not the default one."""
+    folders = {str(record.path.parents[1]) for record in result.records} - {"runs"}
+    return f" --runs {shlex.quote(folders.pop())}" if folders else ""
 
 
 @app.command()
@@ -464,6 +487,9 @@ def status(
     form: OutputFormat = Format.TABLE,
     runs: SweepRuns = None,
     storage: Storage = None,
+    watch: Annotated[
+        bool, _flag("--watch", f"Repeat every {WATCH_SECONDS} s until no trial is left.")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Show the progress of a sweep: trial states, failures, the best trial so far on dev."""
@@ -471,9 +497,15 @@ def status(
     from sercli.reporting.views.status import status_view
     from sercli.search.study.study import Study
 
-    opened = Study(experiment, runs, storage, note=Progress().note, read_only=True)
-    summary, trials = opened.summarize()
-    _print(status_view(summary, trials, opened.stop_reason, opened.tracebacks()), form)
+    while True:
+        opened = Study(experiment, runs, storage, note=Progress().note, read_only=True)
+        summary, trials = opened.summarize()
+        if watch and sys.stdout.isatty():
+            typer.echo("\033[H\033[2J", nl=False)  # clear the screen
+        _print(status_view(summary, trials, opened.stop_reason, opened.tracebacks()), form)
+        if not watch or summary.complete or opened.stop_reason:
+            break
+        time.sleep(WATCH_SECONDS)
 
 
 @app.command()

@@ -160,6 +160,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "dataset.context.choose": ("last", "random", "random_any", "none"),
     "dataset.context.order": ("transcript", "start_time"),
     "trainer.class_weights": ("none", "balanced"),
+    "trainer.keep_weights": ("all", "winner", "none"),
     "precision": ("float32", "bf16"),
     "recurrence.backend": ("auto", "eager", "cpp", "triton"),
     "arelu.share": ("direction", "layer", "model"),

@@ -8,7 +8,7 @@
       predictions.parquet  every utterance of dev and test, dev-selected and oracle
       history.parquet      loss, UA, WA, gradient norm, … at every evaluation
       environment.json     versions, git commit, hardware, backend, command, time
-      weights/             one safetensors file per seed and fold
+      weights/             one safetensors file per seed and fold, unless they are not kept
       normalisation.safetensors   mean and deviation of the training speakers of every fold, where
                                   features are normalised (`sercli.features.preprocess`)
 
@@ -32,7 +32,7 @@ from sercli.config.run_key import outdated
 from sercli.errors import SercliError
 from sercli.files import folder_written_whole, permitted, remove_at_once, why_denied
 from sercli.results.fold_result import FoldResult
-from sercli.results.weights import write_weights
+from sercli.results.weights import drop_weights, write_weights
 from sercli.untrusted import read_json, read_parquet
 
 FORMAT = 3
@@ -120,8 +120,12 @@ def write_record(
     utterances: pd.DataFrame,
     results: Sequence[FoldResult],
     normalisation: Mapping[str, np.ndarray] | None = None,
+    keep_weights: str = "all",
 ) -> Record:
-    """Write a record, whole or not at all; it replaces an older record of the same run."""
+    """Write a record, whole or not at all; it replaces an older record of the same run.
+
+    With ``keep_weights="none"`` the record has no weights, and a file that says so.
+    """
     with folder_written_whole(path) as folder:
         _write_json(folder / "run.json", {"format": FORMAT, **summary})
         _write_json(folder / "folds.json", folds)
@@ -135,7 +139,9 @@ def write_record(
             write_weights(folder / NORMALISATION, normalisation)
         (folder / "weights").mkdir()
         fold_names = list(folds)
-        for result in results:
+        if keep_weights == "none":
+            drop_weights(folder / "weights", keep_weights)
+        for result in results if keep_weights != "none" else ():
             name = fold_run_name(result.seed, fold_names.index(result.fold))
             write_weights(folder / "weights" / f"{name}.safetensors", result.weights)
         if path.exists():

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from sercli.errors import SercliError, one_line
-from sercli.files import why_denied
+from sercli.files import why_denied, write_text
 
 Shapes = Mapping[str, tuple[str, tuple[int, ...]]]
 """Name of a tensor → its dtype, as safetensors writes it ("F32"), and shape."""
@@ -82,6 +82,36 @@ def check_shapes(found: Shapes, expected: Shapes, path: Path) -> None:
 
 _REMEDY = "restore it or train again"
 
+NOT_KEPT = "not_kept.txt"
+"""File in a record's folder of weights that says why there are none."""
+
+
+def drop_weights(folder: Path, keep: str) -> None:
+    """Remove the weights of a record; a file that says why takes their place first.
+
+    Args:
+        folder: Its folder of weights.
+        keep: The value of ``trainer.keep_weights``.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    if not (folder / NOT_KEPT).exists():
+        text = f"The weights were not kept: trainer.keep_weights={keep}.\n"
+        write_text(folder / NOT_KEPT, text)
+    for path in folder.glob("*.safetensors"):
+        path.unlink(missing_ok=True)
+
+
+def why_not_kept(folder: Path) -> str | None:
+    """Return the reason why a record has no weights, with a remedy; None if it keeps them."""
+    try:
+        reason = (folder / NOT_KEPT).read_text(encoding="utf-8").strip().rstrip(".")
+    except OSError:
+        return None
+    remedy = "with trainer.keep_weights=all and --force, `sercli train` trains them again"
+    return f"{reason[0].lower()}{reason[1:]}; {remedy}"
+
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:  # its methods have no types
@@ -89,7 +119,7 @@ def _opened(path: Path) -> Iterator[Any]:  # its methods have no types
         with safe_open(path, framework="numpy") as file:
             yield file
     except (OSError, SafetensorError) as error:
-        reason = why_denied(path) or f"{one_line(error)}; {_REMEDY}"
+        reason = why_not_kept(path.parent) or why_denied(path) or f"{one_line(error)}; {_REMEDY}"
         raise SercliError(f"{path} cannot be read: {reason}") from error
 
 

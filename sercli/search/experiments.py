@@ -58,7 +58,7 @@ def rename_experiment(name: str, new: str, runs: Path, storage: str | None = Non
         OSError: The folder cannot be renamed.
     """
     folder = _folder(name, runs)
-    if not new or new.startswith(".") or "/" in new or "\0" in new:
+    if not new or new[0] in ".-" or set(new) & set("/\\\0\n"):
         raise RequestError(f"'{new}': an experiment's name is a folder's: no '/', no leading '.'")
     if (runs / new).exists():
         raise RequestError(f"{runs / new} exists; give another name")

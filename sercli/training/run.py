@@ -255,6 +255,7 @@ def _write(
         utterances=describe_utterances(data),
         results=results,
         normalisation=_normalisation(data, folds),
+        keep_weights=config.trainer.keep_weights,
     )
 
 

@@ -25,6 +25,7 @@ WITHOUT_INFLUENCE = (
     "dataset.root",
     "dataset.expected",
     "features.config",
+    "trainer.keep_weights",
     "optim.momentum",
     "schedule.warmup",  # of one step: the first step has the full rate
     "schedule.step_size",

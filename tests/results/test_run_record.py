@@ -18,6 +18,8 @@ from sercli.config.run_key import key_of, result_relevant
 from sercli.errors import SercliError
 from sercli.results.fold_result import FoldResult
 from sercli.results.run_record import FORMAT, Record, adopt, find_records, read_record, write_record
+from sercli.results.verify.record import verify_record
+from sercli.results.weights import NOT_KEPT, drop_weights, read_shapes
 
 KEY = "0123456789"
 SUMMARY: dict[str, Any] = {"key": KEY, "status": "complete", "metrics": {"ua": np.float64(0.5)}}
@@ -222,3 +224,17 @@ def test_a_damaged_run_of_another_experiment_is_not_taken_over(
 
 def test_a_run_that_is_nowhere_is_not_adopted(tmp_path: Path) -> None:
     assert adopt(tmp_path / "none", "own", KEY) is None
+
+
+def test_a_record_whose_weights_are_not_kept_says_so_and_is_whole(
+    record: Callable[..., Record],
+) -> None:
+    made = record()
+    weights = made.path / "weights"
+
+    drop_weights(weights, "winner")
+
+    assert [path.name for path in weights.iterdir()] == [NOT_KEPT]
+    with pytest.raises(SercliError, match=r"not kept: trainer\.keep_weights=winner; with trainer"):
+        read_shapes(weights / "seed0-fold0.safetensors")
+    assert not [fault for fault in verify_record(made.path) if "weights" in fault.file]

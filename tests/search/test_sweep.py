@@ -19,6 +19,7 @@ from sercli.progress import SILENT
 from sercli.results.run_record import Record
 from sercli.results.seal import hide_sealed, shows_test
 from sercli.results.sweep_summary import read_sweep, read_trials
+from sercli.results.verify.record import verify_record
 from sercli.search.plan.plan import Plan, make_plan
 from sercli.search.sweep import SweepOptions, SweepResult, default_workers, run_sweep
 from sercli.training.data import Data
@@ -507,3 +508,16 @@ def test_changed_code_is_noticed_and_named_in_the_record(
 
 def test_few_trials_have_one_worker_and_many_one_per_core() -> None:
     assert [default_workers(trials, cores=4) for trials in (1, 15, 16, 100)] == [1, 1, 4, 4]
+
+
+def test_weights_of_the_winner_alone_are_kept_where_asked(
+    plan: Callable[..., Plan], toy: Data
+) -> None:
+    result = sweep(plan("activation=tanh,relu,elu", "trainer.keep_weights=winner"))
+
+    kept = {each.key for each in result.records if any(each.path.rglob("*.safetensors"))}
+    assert kept == {result.summary.winner}
+    assert [fault for each in result.records for fault in verify_record(each.path)] == []
+    grown = sweep(plan("activation=tanh,relu,elu", "seeds=[1],[2]", "trainer.keep_weights=winner"))
+    kept = {each.key for each in grown.records if any(each.path.rglob("*.safetensors"))}
+    assert kept == {grown.summary.winner}

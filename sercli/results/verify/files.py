@@ -13,6 +13,7 @@ from safetensors import safe_open
 from sercli.errors import SercliError, one_line
 from sercli.files import why_denied
 from sercli.results.run_record import read_record
+from sercli.results.weights import NOT_KEPT
 from sercli.untrusted import read_json, read_parquet, read_yaml
 
 
@@ -51,7 +52,7 @@ class Contents:
         utterances: ``utterances.parquet``.
         predictions: ``predictions.parquet``.
         history: ``history.parquet``.
-        weights: File of weights → number of tensors.
+        weights: File of weights → number of tensors; `NOT_KEPT` alone where they are not kept.
     """
 
     name: str
@@ -130,6 +131,8 @@ def _mapping(content: Any) -> Mapping[str, Any]:
 
 def _count_tensors(folder: Path) -> dict[str, int]:
     """Open every file of weights; its header says how long the file must be."""
+    if (folder / NOT_KEPT).is_file():
+        return {NOT_KEPT: 0}
     found = {}
     for path in sorted(folder.iterdir()):
         with safe_open(path, framework="numpy") as file:

@@ -27,6 +27,7 @@ from sercli.results.run_record import fold_run_name
 from sercli.results.summary import best_evaluation, summarise
 from sercli.results.verify.files import Contents, Fault, Finding, read_whole
 from sercli.results.verify.predictions import labels, predicted_once, probabilities, sides
+from sercli.results.weights import NOT_KEPT
 
 TOLERANCE = 1e-9
 """Tolerance of a metric recomputed from predictions (our choice: rounding in another order moves
@@ -111,7 +112,8 @@ def _fold_runs(record: Contents) -> Iterator[Finding]:
             yield file, f"has nothing of seed {seed}, fold {fold}"
     order = list(record.folds)
     files = {f"{fold_run_name(seed, order.index(fold))}.safetensors" for seed, fold in trained}
-    for file in sorted(files ^ set(record.weights)):
+    kept = NOT_KEPT not in record.weights
+    for file in sorted(files ^ set(record.weights)) if kept else ():
         yield (
             f"weights/{file}",
             "is missing" if file in files else "belongs to no fold run",

@@ -27,6 +27,7 @@ from sercli.config.sources import own_runs_folder
 from sercli.errors import RequestError, SercliError, nearest
 from sercli.passwords import without_password
 from sercli.results.sweep_summary import SweepSummary, read_sweep, write_sweep
+from sercli.results.weights import drop_weights
 from sercli.search.plan.plan import Plan
 from sercli.search.study.attributes import StudyAttributes
 from sercli.search.study.failures import ALIKE, MAX_ATTEMPTS, WORKER_KILLED, Cause
@@ -42,6 +43,9 @@ from sercli.search.study.unfinished import finish
 
 MAX_EXCLUDED = 20
 """Excluded trials per wanted trial at which a search stops (our choice)."""
+
+TrialOutcome = tuple[str, float | None]
+"""Key of a trial's run, and its UA on dev; None if it diverged."""
 
 _COSTS = ("parameters", "seconds")
 
@@ -369,6 +373,44 @@ class Study:
         summary, trials = self.summarize()
         write_sweep(self.folder, summary, trials)
         return summary, trials
+
+    # ---- weights
+
+    def drop_if_beaten(self, config: Config, result: TrialOutcome) -> None:
+        """Drop the weights of a finished trial that another one beats on dev already.
+
+        Args:
+            config: Its configuration; only ``trainer.keep_weights=winner`` drops any.
+            result: Its run, and UA on dev; None if it diverged.
+        """
+        run, dev_ua = result
+        spec = self.attributes.spec
+        if config.trainer.keep_weights != "winner" or spec.comparison or len(spec.objectives) > 1:
+            return
+        best = self._queue.best_value()
+        if dev_ua is None or (best is not None and dev_ua < best):
+            self._drop(run)
+
+    def drop_losers(self) -> None:
+        """Drop the weights of all trials but the best on dev and the Pareto front."""
+        bases = self.attributes.space.bases
+        keep = thaw(next(iter(bases.values())), {}).trainer.keep_weights
+        summary, trials = self.summarize()
+        several = len(summary.objectives) > 1 and not summary.complete
+        complete = trials[trials["state"] == "complete"].sort_values("number")
+        if keep != "winner" or summary.comparison or several or complete.empty:
+            return
+        best = complete.iloc[int(complete["dev_ua"].argmax())]["run"]
+        stored = read_sweep(self.folder)
+        kept = {best, *summary.front, *(stored.apart if stored else ())}
+        for run in set(trials["run"].dropna()) - kept:
+            self._drop(str(run))
+
+    def _drop(self, run: str) -> None:
+        weights = self.folder / run / "weights"
+        if weights.is_dir():
+            with suppress(OSError):  # of a colleague, who lets nobody write
+                drop_weights(weights, "winner")
 
     def tracebacks(self) -> dict[str, str]:
         """Return the text of each cause of failures → its traceback."""

@@ -330,6 +330,17 @@ class TrialQueue:
         return {state.name: count for state, count in db.execute(counted).all()}
 
     @_transaction
+    def best_value(self, db: Connection) -> float | None:
+        """Return the largest first objective of the complete trials; None without one."""
+        values = (
+            select(func.max(_VALUES.c.value))
+            .join(_TRIALS, _VALUES.c.trial_id == _TRIALS.c.trial_id)
+            .where(self._ours, _TRIALS.c.state == TrialState.COMPLETE, _VALUES.c.objective == 0)
+        )
+        best: float | None = db.scalar(values)
+        return best
+
+    @_transaction
     def trials(self, db: Connection) -> list[TrialRow]:
         """Return all trials in the order of their numbers."""
         trials = db.execute(
