@@ -4,6 +4,7 @@
 #   make test      install, then the tests
 #   make test-all  install, then all tests, exhaustive products of parts included
 #   make check     install, then ruff, mypy, import-linter and codespell
+#   make docs      install mkdocs-material, then build the documentation as a site in build/site
 #   make tour      install, then run the commands of README.md and docs/tour.md and write their output
 #
 # PYTHON chooses the interpreter (3.11 or newer), as in: make demo PYTHON=python3.12
@@ -13,7 +14,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DONE   := $(VENV)/.installed
 
-.PHONY: install demo test test-all check tour clean
+.PHONY: install demo test test-all check docs tour clean
 .DELETE_ON_ERROR:
 
 install: $(DONE)
@@ -43,6 +44,10 @@ check: $(DONE)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell sercli benchmarks conf docs sweeps *.md
+
+docs: $(DONE)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt 'mkdocs-material<10'
+	$(BIN)/mkdocs build --strict --quiet
 
 tour: $(DONE)
 	$(BIN)/python docs/make_tour.py
