@@ -115,7 +115,7 @@ class Schedule:
         schedule: The configuration.
         steps: Steps of training.
 
-    >>> optimiser = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+    >>> optimiser = make_optimiser([nn.Parameter(torch.ones(1))], OptimConfig("sgd", lr=1.0))
     >>> schedule = Schedule(optimiser, ScheduleConfig(warmup=4), steps=10)
     >>> rates = []
     >>> for _ in range(5):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -78,12 +79,30 @@ def test_the_corpus_of_a_seed_has_a_folder_of_its_own() -> None:
     assert config.dataset.root == "here/synthetic-3"
 
 
+BY_GROUP = [[f"{p.parent.name}={p.stem}" for p in FILES if p.parent.name == g] for g in GROUPS]
+TOGETHER = list(zip_longest(*BY_GROUP))
+"""Every choice once, with one of each other group that still has one."""
+
+
+@pytest.mark.parametrize("together", range(len(TOGETHER)))
+def test_choices_of_all_groups_compose_together(together: int) -> None:
+    choices = [choice for choice in TOGETHER[together] if choice]
+    config = compose([*choices, *(each for choice in choices for each in NEEDED.get(choice, []))])
+    for choice in choices:
+        group, _, _ = choice.partition("=")
+        assert group == "trainer" or getattr(config, group)
+
+
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("choice", [f"{path.parent.name}={path.stem}" for path in FILES])
-def test_every_choice_of_every_group_composes(choice: str) -> None:
+def test_every_choice_of_every_group_composes_alone(choice: str) -> None:
     group = choice.partition("=")[0]
     config = compose([choice, *NEEDED.get(choice, [])])
-    assert group in GROUPS
     assert group == "trainer" or getattr(config, group)
+
+
+def test_every_file_belongs_to_a_group() -> None:
+    assert {path.parent.name for path in FILES} == set(GROUPS)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")

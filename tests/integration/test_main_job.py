@@ -134,13 +134,13 @@ def test_the_synthetic_corpus_is_generated_on_first_use_and_marked(
     sercli: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "sercli.corpora.synthetic.ensure", partial(ensure, size=SyntheticSize(4, 10))
+        "sercli.corpora.synthetic.ensure", partial(ensure, size=SyntheticSize(2, 10))
     )
     done = sercli("train", "model.hidden=4", "model.context_hidden=4", "trainer=smoke")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("SYNTHETIC") == 3  # above both tables and in the paragraph
     turns = list((sercli.folder / "data" / "synthetic-0").glob("Session?/sentences/wav/*/Ses*.wav"))
-    assert len(turns) == 200
+    assert len(turns) == 100
     audit = sercli.json("extract")
     assert audit["synthetic"] is True
     assert {"xxx", "fru", "sur"} <= set(audit["emotions"])

@@ -177,12 +177,12 @@ def test_a_fold_that_takes_longer_than_the_grace_time_is_discarded(
     numbers: tuple[signal.Signals, ...],
     grace: float,
 ) -> None:
-    runner = Runner(tmp_path, second=signalled(*numbers, seconds=30))
+    runner = Runner(tmp_path, second=signalled(*numbers, seconds=600))
     started = time.monotonic()
 
     assert do(runner, grace=grace) == 0
 
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 300
     assert runner.steps == [1, 2]
     assert runner.cancelled
     assert states(study) == {"waiting": 2, "complete": 1}
@@ -197,7 +197,7 @@ def test_a_worker_restores_the_signal_handlers(do: Callable[..., int], tmp_path:
     numbers = (signal.SIGTERM, signal.SIGUSR2, signal.SIGALRM)
     before = [signal.getsignal(number) for number in numbers]
 
-    do(Runner(tmp_path, first=signalled(signal.SIGTERM, seconds=30)), grace=0.05)
+    do(Runner(tmp_path, first=signalled(signal.SIGTERM, seconds=600)), grace=0.05)
 
     assert [signal.getsignal(number) for number in numbers] == before
 
