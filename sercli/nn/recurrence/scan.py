@@ -58,8 +58,11 @@ def _run(cell: Cell, recurrence: Recurrence, phi: Phi) -> Unrolled:
 def _separate(weights: StepWeights) -> StepWeights:
     """Return weights that share no memory, as a scan asks, with a bias (n,).
 
-    In an export, an axis of 1 of a tensor that is no parameter becomes one of any size, over which
-    nothing is broadcast.
+    In an export, an axis of 1 becomes one of any size, over which nothing is broadcast: a column
+    of scores is repeated for every unit.
     """
     hidden = tuple(part.clone() for part in weights.hidden)
-    return replace(weights, hidden=hidden, bias=weights.bias.squeeze(0))
+    extra = tuple(
+        part.repeat(1, len(part)) if part.shape[1] == 1 else part for part in weights.extra
+    )
+    return replace(weights, hidden=hidden, bias=weights.bias.squeeze(0), extra=extra)
