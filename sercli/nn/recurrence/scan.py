@@ -26,7 +26,8 @@ def unroll(cell: Cell, recurrences: Sequence[Recurrence]) -> list[Unrolled]:
 def _phi(recurrence: Recurrence) -> Phi:
     hidden, activation = recurrence.weights.hidden, recurrence.activation
     shape = torch.Size((recurrence.inputs.shape[1], hidden.shape[1]))
-    return formula(activation, [coefficients_of(activation, shape, hidden.dtype)])
+    numbers = coefficients_of(activation, shape, hidden.dtype)
+    return formula(activation, [tuple(number.clone() for number in numbers)])
 
 
 def _run(cell: Cell, recurrence: Recurrence, phi: Phi) -> Unrolled:
