@@ -10,7 +10,7 @@ import resource
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +30,11 @@ _AHEAD = 2
 
 _ADDRESS_SPACE = 24 << 30
 """Bytes of address space of a worker: the longest audio, some copies of it, and the libraries."""
+
+_CRASHES = "the process that decodes it crashes, or needs more memory than there is"
+
+_MOST_CRASHES = 16
+"""Utterances refused for that until the machine, and not the audio, is to blame (our choice)."""
 
 _WORTH_A_PROCESS = 128
 """Utterances that take about as long as a process takes to start (our measurement)."""
@@ -117,43 +122,73 @@ def run_in_pool(
     Because of the order, two extractions that fill one store at the same time are rarely at the
     same utterance, and each passes over what the other has stored.
 
+    If a worker dies, the jobs that were handed out are run one by one, each in a process of its
+    own; audio at which a decoder crashes is refused then, and the rest goes on.
+
     Raises:
-        SercliError: The store cannot be written, or a worker process died. Frames that were
+        SercliError: The store cannot be written, or workers die again and again. Frames that were
             stored before stay.
     """
     results = JobResults()
     hours = {job.key: expected_seconds(job.audio, job.start, job.end) / 3600 for job in jobs}
     batches = _batches(random.sample(jobs, len(jobs)))
-    with (
-        progress.task("extracting features", total=sum(hours.values()), unit="h") as bar,
-        _worker_pool(workers, len(jobs), progress) as pool,
-        closing(_completed(pool, run, batches, _AHEAD * workers)) as completed,
-    ):
-        for batch, result in completed:
-            results.update(result)
-            bar.advance(sum(hours[job.key] for job in batch))
-    return results
+    with progress.task("extracting features", total=sum(hours.values()), unit="h") as bar:
+        while True:
+            given: list[list[Job]] = []
+            with (
+                _worker_pool(workers, len(jobs), progress) as pool,
+                closing(_completed(pool, run, batches, _AHEAD * workers, given)) as completed,
+            ):
+                for batch, result in completed:
+                    results.update(result)
+                    bar.advance(sum(hours[job.key] for job in batch))
+            if not given:
+                return results
+            for job in itertools.chain(*given):
+                results.update(_run_alone(job, run, results))
+                bar.advance(hours[job.key])
 
 
 def _completed(
-    pool: Executor, run: Run, batches: Iterable[list[Job]], ahead: int
+    pool: Executor, run: Run, batches: Iterator[list[Job]], ahead: int, given: list[list[Job]]
 ) -> Generator[tuple[list[Job], JobResults]]:
-    """Yield batches with their results, with at most ``ahead`` batches handed out at a time."""
+    """Yield batches with their results, with at most ``ahead`` batches handed out at a time.
+
+    Args:
+        pool: The workers.
+        run: The work.
+        batches: The batches.
+        ahead: Maximum number of batches handed out.
+        given: Filled with the batches that are handed out; left over are those that a worker held
+            when one died.
+    """
     running: dict[Future[JobResults], list[Job]] = {}
-    waiting = iter(batches)
-    try:
+    with suppress(BrokenProcessPool):
         while True:
-            for batch in itertools.islice(waiting, ahead - len(running)):
+            for batch in itertools.islice(batches, ahead - len(running)):
+                given.append(batch)
                 running[pool.submit(run, batch)] = batch
             if not running:
                 return
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                yield running.pop(future), future.result()
-    except BrokenProcessPool as error:
-        raise SercliError(
-            "an extraction process was killed, often for want of memory; everything done so far is "
-            "in the store: run the command again, with fewer --workers"
-        ) from error
+                result = future.result()
+                given.remove(batch := running.pop(future))
+                yield batch, result
+
+
+def _run_alone(job: Job, run: Run, before: JobResults) -> JobResults:
+    """Run a job in a process of its own; refuse it if that dies."""
+    with worker_pool(1, _limit_memory) as pool:
+        try:
+            return pool.submit(run, [job]).result()
+        except BrokenProcessPool as error:
+            if sum(reason == _CRASHES for reason in before.refused.values()) >= _MOST_CRASHES:
+                raise SercliError(
+                    "extraction processes are killed again and again, often for want of memory; "
+                    "everything done so far is in the store: run the command again, with fewer "
+                    "--workers"
+                ) from error
+    return JobResults(refused={job.key: _CRASHES})
 
 
 @contextmanager

@@ -1,12 +1,9 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
 import os
 import shutil
 import signal
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -15,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import crashing
 from helpers.shell import Command
 from scipy.io import wavfile
 
@@ -22,6 +20,7 @@ from sercli.config.schema import FeaturesConfig
 from sercli.corpora.manifest import Manifest, build_manifest
 from sercli.errors import RequestError, SercliError
 from sercli.features.extract import extract
+from sercli.features.jobs import Job, run_in_pool
 from sercli.features.store import FeatureStore
 
 Corpus = Callable[..., Manifest]
@@ -193,23 +192,28 @@ def test_an_extraction_that_was_stopped_goes_on_and_extracts_nothing_twice(
     assert _stored(store) == count
 
 
-def test_a_worker_that_is_killed_ends_the_extraction_with_a_remedy(
-    tmp_path: Path, corpus: Corpus
-) -> None:
-    def kill_one() -> None:
-        while len(workers := multiprocessing.active_children()) < 2:
-            time.sleep(0.001)
-        time.sleep(0.1)  # all work is handed out by now
-        os.kill(workers[0].pid or 0, signal.SIGKILL)
+def _jobs(*audio: str) -> list[Job]:
+    return [Job(str(number), name, math.nan, math.nan) for number, name in enumerate(audio)]
 
-    manifest = corpus(tmp_path / "audio", 130)
-    killer = threading.Thread(target=kill_one)
-    killer.start()
+
+def test_audio_at_which_a_worker_dies_is_refused_and_the_rest_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sercli.features.jobs._WORTH_A_PROCESS", 1)
+    killed_once = str(tmp_path / "killed")  # from outside, as for want of memory
+    jobs = _jobs("good", "crash", killed_once, *["good"] * 60)
+    done = run_in_pool(jobs, crashing.run, workers=2)
+    assert {key: "crashes" in reason for key, reason in done.refused.items()} == {"1": True}
+    assert set(done.extracted) == {job.key for job in jobs} - {"1"}
+
+
+def test_workers_that_die_again_and_again_end_the_extraction_with_a_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sercli.features.jobs._WORTH_A_PROCESS", 1)
+    monkeypatch.setattr("sercli.features.jobs._MOST_CRASHES", 1)
     with pytest.raises(SercliError, match=r"want of memory.*fewer --workers"):
-        extract(manifest, IAAN45, tmp_path / "store", workers=2)
-    killer.join()
-    done = extract(manifest, IAAN45, tmp_path / "store")
-    assert done.extracted + done.reused == 130
+        run_in_pool(_jobs(*["crash"] * 16), crashing.run, workers=2)
 
 
 def test_an_empty_list_of_utterances_that_can_be_used_is_no_error(tmp_path: Path) -> None:
