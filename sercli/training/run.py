@@ -32,7 +32,7 @@ from sercli.training.data import Data, describe_utterances, read_data
 from sercli.training.device import choose_device, describe_device
 from sercli.training.fold_pool import FoldPool, pool_size
 from sercli.training.stacks import FoldJob, Outcome
-from sercli.training.validate import ValidatedRun, validate_run
+from sercli.training.validate import ValidatedRun, check_settings, validate_run
 
 OnFoldFinished = Callable[[Mapping[int, float], int], None]
 """Callback after each fold run: position in the order of seeds and folds → UA on dev of all that
@@ -50,6 +50,7 @@ def train_configuration(
 
     A search in the same experiment does not seal the run, unless it is one of its trials too.
     """
+    check_settings(config)
     size = pool_size(config, workers)
     data = read_data(config, workers=size, progress=progress)
     with FoldPool(data, size) as pool:

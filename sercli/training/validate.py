@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import NoReturn
 
 from torch import nn
 
@@ -16,6 +18,7 @@ from sercli.models import MODELS, build_model
 from sercli.models.interface import CorpusInfo
 from sercli.results.folds import Fold
 from sercli.training.data import Data
+from sercli.training.device import choose_device
 from sercli.training.folds import make_folds
 
 
@@ -57,6 +60,33 @@ def validate_run(config: Config, data: Data) -> ValidatedRun:
     return ValidatedRun(
         config, data, folds, new_model(config, data), run_key(config, data.fingerprint)
     )
+
+
+def check_settings(config: Config) -> None:
+    """Refuse settings of the model that are invalid with any corpus, before one is read.
+
+    A model is built for a corpus of which nothing is known. One that asks for facts of it is left
+    to `validate_run`.
+
+    Raises:
+        RequestError: The device is not available here, or the model, cell or activation, or one of
+            their settings, is unknown or out of range.
+    """
+    choose_device(config.device)
+    _check_level(config)
+    unread = CorpusInfo(values=_not_read, columns=_not_read)
+    with suppress(_NotReadError):
+        build_model(
+            config.model, config.cell, config.activation, inputs=4, classes=2, corpus=unread
+        )
+
+
+class _NotReadError(Exception):
+    """The model asks for facts of a corpus that has not been read."""
+
+
+def _not_read(*column: str) -> NoReturn:
+    raise _NotReadError
 
 
 def new_model(config: Config, data: Data) -> nn.Module:

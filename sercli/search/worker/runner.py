@@ -15,7 +15,7 @@ from sercli.progress import Progress
 from sercli.training.data import Data, read_data
 from sercli.training.fold_pool import FoldPool, pool_size
 from sercli.training.run import OnFoldFinished, train_run
-from sercli.training.validate import ValidatedRun, validate_run
+from sercli.training.validate import ValidatedRun, check_settings, validate_run
 
 _NOT_DATA = ("root", "expected")
 """Settings of a corpus that do not decide what is read."""
@@ -137,6 +137,7 @@ class TrialRunner:
         if settings != self._settings:
             self._pools.close()
             self._pool = None
+            check_settings(config)
             size = pool_size(config, self._workers)
             self._data = read_data(config, workers=size, progress=self._progress)
             self._settings = settings
