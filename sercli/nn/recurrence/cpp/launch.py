@@ -256,6 +256,8 @@ def _summed(grad: Tensor, shape: torch.Size) -> Tensor:
     """Sum the gradient of a coefficient to the coefficient's own shape."""
     if grad.shape == shape:
         return grad
+    if not shape:
+        return grad.sum()
     return grad.sum_to_size((1,) * (grad.dim() - len(shape)) + tuple(shape)).reshape(shape)
 
 

@@ -175,9 +175,10 @@ def make_problem(cell: str, recurrence: KernelRecurrence, tensors: Operands) -> 
     for name, each in zip(("h0", "c0"), tensors.initial, strict=False):
         setattr(problem, name, each.data_ptr())
     for i, each in enumerate(tensors.coefficients):
-        spread = each.expand(batch, hidden)
-        problem.coefficient[i] = spread.data_ptr()
-        problem.coefficient_row[i], problem.coefficient_unit[i] = spread.stride()
+        problem.coefficient[i] = each.data_ptr()
+        if each.dim():
+            strides = each.expand(batch, hidden).stride()
+            problem.coefficient_row[i], problem.coefficient_unit[i] = strides
     return problem
 
 
@@ -233,7 +234,7 @@ def alloc_grads(tensors: Operands) -> Operands:
         zeros(tensors.hidden_bias),
         tuple(torch.empty_like(each) for each in tensors.initial),
         tuple(
-            each.new_zeros(batch if each.expand(batch, hidden).stride(0) else 1, hidden)
+            each.new_zeros(batch if each.dim() == 2 and each.shape[0] > 1 else 1, hidden)
             for each in tensors.coefficients
         ),
     )
