@@ -39,9 +39,16 @@ app = typer.Typer(
     rich_markup_mode="markdown",  # joins the lines of a docstring's paragraph
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-config_app = typer.Typer(no_args_is_help=True, help="Show and compare configurations.")
+config_app = typer.Typer(no_args_is_help=True, help="Show, explain and compare configurations.")
 runs_app = typer.Typer(help="List, delete and rename experiments.")
 bench_app = typer.Typer(no_args_is_help=True, help="Measure speed against named references.")
+
+
+_MAIN = "From audio to tables"
+_SWEEPS = "Sweeps"
+_RECORDS = "Records"
+_MODELS = "Trained models"
+_MORE = "Configuration and speed"
 
 
 class Format(StrEnum):
@@ -246,7 +253,7 @@ def _main(
     pass
 
 
-@app.command()
+@app.command(rich_help_panel=_MAIN)
 def extract(
     overrides: Overrides = None,
     form: OutputFormat = Format.TABLE,
@@ -311,7 +318,7 @@ def _maintain_store(
     return bool(found.faults)
 
 
-@app.command()
+@app.command(rich_help_panel=_MAIN)
 def train(
     overrides: Overrides = None,
     form: OutputFormat = Format.TABLE,
@@ -338,7 +345,7 @@ def train(
     raise typer.Exit(record.status != "complete")
 
 
-@app.command()
+@app.command(rich_help_panel=_MAIN)
 def sweep(
     overrides: Overrides = None,
     plan: Annotated[
@@ -451,7 +458,7 @@ def _runs_of(result: SweepResult) -> str:
     return f" --runs {shlex.quote(folders.pop())}" if folders else ""
 
 
-@app.command()
+@app.command(rich_help_panel=_SWEEPS)
 def worker(
     experiment: Experiment,
     overrides: RunOverrides = None,
@@ -481,7 +488,7 @@ def worker(
     raise typer.Exit(run_worker(options))
 
 
-@app.command()
+@app.command(rich_help_panel=_SWEEPS)
 def status(
     experiment: Experiment,
     form: OutputFormat = Format.TABLE,
@@ -508,7 +515,7 @@ def status(
         time.sleep(WATCH_SECONDS)
 
 
-@app.command()
+@app.command(rich_help_panel=_SWEEPS)
 def stop(
     experiment: Experiment,
     runs: SweepRuns = None,
@@ -530,7 +537,7 @@ def stop(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=_MAIN)
 def report(
     names: Names = None,
     form: Annotated[
@@ -627,7 +634,7 @@ def report(
     raise typer.Exit(made.status)
 
 
-@app.command()
+@app.command(rich_help_panel=_MODELS)
 def attend(
     run: OneRun,
     utterance: Annotated[str, typer.Argument(metavar="UTTERANCE", help="A test utterance.")],
@@ -646,7 +653,7 @@ def attend(
         typer.echo(path)
 
 
-@app.command()
+@app.command(rich_help_panel=_MODELS)
 def predict(
     model: OneModel,
     audio: Annotated[
@@ -727,7 +734,7 @@ def predict(
     raise typer.Exit(bool(found.refused) and not allow_refused)
 
 
-@app.command()
+@app.command(rich_help_panel=_MODELS)
 def export(
     run: OneRun,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write.")],
@@ -753,7 +760,7 @@ def export(
     progress.note(f"{folder}: {len(source.members)} networks; README.md is its model card")
 
 
-@app.command()
+@app.command(rich_help_panel=_RECORDS)
 def verify(
     names: Names = None,
     form: OutputFormat = Format.TABLE,
@@ -776,7 +783,7 @@ def verify(
     raise typer.Exit(bool(found.faults))
 
 
-@app.command()
+@app.command(rich_help_panel=_RECORDS)
 def rerun(
     run: OneRun,
     overrides: RunOverrides = None,
@@ -1025,9 +1032,9 @@ def recurrent(
     _print(recurrent_view(made), form, output)
 
 
-app.add_typer(runs_app, name="runs")
-app.add_typer(config_app, name="config")
-app.add_typer(bench_app, name="bench")
+app.add_typer(runs_app, name="runs", rich_help_panel=_RECORDS)
+app.add_typer(config_app, name="config", rich_help_panel=_MORE)
+app.add_typer(bench_app, name="bench", rich_help_panel=_MORE)
 
 
 def _print(view: View, form: Format | PredictFormat, output: Path | None = None) -> None:

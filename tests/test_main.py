@@ -32,7 +32,7 @@ def test_an_error_of_usage_is_one_line(tmp_path: Path, line: str, message: str) 
 def test_without_a_verb_help_is_printed(tmp_path: Path) -> None:
     done = InProcessShell(tmp_path)("config")
     assert done.returncode == 2
-    assert "Show and compare configurations." in done.stdout
+    assert "Show, explain and compare configurations." in done.stdout
     assert not done.stderr
 
 
