@@ -40,6 +40,16 @@ REVISIONS = (
         "cell gru with reset=before has one bias now, not two",
     ),
     Revision(
+        "lstm_at 2",
+        {"cell.name": "lstm_at"},
+        "cell lstm_at has no input gate now, as published",
+    ),
+    Revision(
+        "lstm_tf_at 2",
+        {"model.system": "lstm_tf_at"},
+        "model lstm_tf_at has a dense layer before the classifier now",
+    ),
+    Revision(
         "context random_any 2",
         {"dataset.context.choose": "random_any"},
         "dataset.context.choose=random_any draws two different turns now",

@@ -154,13 +154,14 @@ def a_lstm(w: Weights, name: str, suffix: str, frames: Tensor) -> list[Tensor]:
 
 
 def lstm_at(w: Weights, name: str, suffix: str, frames: Tensor) -> list[Tensor]:
-    """Xie et al. (2019): f = σ(V tanh(W c)); V and W are kept transposed."""
+    """Xie et al. (2019): f = σ(V tanh(W c)) mixes; V and W are kept transposed."""
     W, V = (w[f"{name}.weight_{part}{suffix}"].T for part in "WV")
     h = c = torch.zeros(len(W), dtype=torch.float64)
     states = []
     for x in frames:
-        i, g, o = (_inputs(w, name, suffix, x) + _recurrent(w, name, suffix, h)).chunk(3)
-        c = sigmoid(V @ torch.tanh(W @ c)) * c + sigmoid(i) * torch.tanh(g)
+        g, o = (_inputs(w, name, suffix, x) + _recurrent(w, name, suffix, h)).chunk(2)
+        f = sigmoid(V @ torch.tanh(W @ c))
+        c = f * c + (1 - f) * torch.tanh(g)
         h = sigmoid(o) * torch.tanh(c)
         states.append(h)
     return states

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from sercli.errors import RequestError
 
-TINY = ("model=lstm_tf_at", "activation=tanh", "model.hidden=3")
+TINY = ("model=lstm_tf_at", "activation=tanh", "model.hidden=3", "model.dense=4")
 
 
 def over_time(w: Weights, states: list[Tensor]) -> Tensor:
@@ -48,7 +48,8 @@ def test_logits_are_those_of_the_equations_computed_step_by_step(
     expected = []
     for frames in sequences(batch.current):
         states = run(w, "recurrent", "_l0", frames)
-        expected.append(linear(w, "head", torch.cat([pool(w, states) for pool in pools])))
+        pooled = torch.cat([pool(w, states) for pool in pools])
+        expected.append(linear(w, "head.1", linear(w, "head.0", pooled)))
     torch.testing.assert_close(model(batch), torch.stack(expected), atol=1e-9, rtol=1e-9)
 
 

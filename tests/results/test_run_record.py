@@ -67,6 +67,8 @@ def test_what_is_written_is_read_again(write: Callable[..., Record]) -> None:
     ("choice", "change"),
     [
         ("cell=gru_tf", "cell gru with reset=before has one bias now"),
+        ("cell=lstm_at", "cell lstm_at has no input gate now"),
+        ("model=lstm_tf_at", "model lstm_tf_at has a dense layer before the classifier now"),
         ("model=iaan_random", "random_any draws two different turns now"),
     ],
 )

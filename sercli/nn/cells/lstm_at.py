@@ -1,4 +1,4 @@
-"""The LSTM of Xie et al., with an attention-based forget gate."""
+"""The LSTM of Xie et al., with an attention gate in place of its forget and input gates."""
 
 from __future__ import annotations
 
@@ -15,24 +15,28 @@ from sercli.nn.recurrence import Cell, Phi, State, StepWeights, affine, product
 def _step(x: tuple[Tensor, ...], state: State, weights: StepWeights, phi: Phi) -> State:
     h, c = state
     w, v = weights.extra
-    to_entered, to_candidate, to_output = affine(x[0], h, weights.hidden[0]).chunk(3, dim=-1)
-    forgotten = torch.sigmoid(product(torch.tanh(product(c, w)), v))
-    c = torch.addcmul(torch.sigmoid(to_entered) * phi(to_candidate), forgotten, c)
+    to_candidate, to_output = affine(x[0], h, weights.hidden[0]).chunk(2, dim=-1)
+    kept = torch.sigmoid(product(torch.tanh(product(c, w)), v))
+    c = torch.lerp(phi(to_candidate), c, kept)
     return torch.sigmoid(to_output) * torch.tanh(c), c
 
 
-CELL = Cell("lstm_at", (3,), (3,), states=2, step=_step)
+CELL = Cell("lstm_at", (2,), (2,), states=2, step=_step)
 
 
 @CELLS.register("lstm_at")
 class LSTMAT(RecurrentLayer):
-    """The LSTM of Xie et al. (2019, TASLP), whose forget gate depends on the cell state alone.
+    """The LSTM of Xie et al. (2019, TASLP), with one gate that depends on the cell state alone.
 
-        f_t = σ(V tanh(W c_{t−1}))
+    The attention gate f takes the place of both the forget and the input gate (their figure):
 
-    replaces the forget gate of an LSTM; the rest is as in `sercli.nn.cells.lstm`. V and W are
-    H × H without bias (our reading); the parameters ``weight_V`` and ``weight_W`` are their
-    transposes. The blocks of the other weights are in the order i, g, o.
+        f_t = σ(V tanh(W c_{t−1})),   g_t = φ(U x_t + R h_{t−1} + b),
+        c_t = f_t ∘ c_{t−1} + (1 − f_t) ∘ g_t,   h_t = o_t ∘ tanh(c_t)
+
+    with o_t as in `sercli.nn.cells.lstm`. So c is a mean of candidates, and |c| ≤ 1 with tanh. A
+    step has six products of matrices where an LSTM has eight. V and W are H × H without bias (our
+    reading); the parameters ``weight_V`` and ``weight_W`` are their transposes. The blocks of the
+    other weights are in the order g, o.
 
     The paper's attention over the outputs, along time and along features, is not part of the
     cell: see `sercli.nn.attention`.
@@ -50,7 +54,7 @@ class LSTMAT(RecurrentLayer):
     """
 
     num_states = 2
-    init_groups = (3,)
+    init_groups = (2,)
 
     def __init__(self, *layer: Any, **settings: Any) -> None:
         super().__init__(CELL, *layer, **settings)

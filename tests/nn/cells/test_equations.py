@@ -164,22 +164,37 @@ def test_lagged_lstm_refuses_invalid_lags(lags: list[int]) -> None:
         CELLS["a_lstm"](I, H, lags=lags)
 
 
-def test_lstm_at_forgets_by_its_cell_state() -> None:
+def test_lstm_at_keeps_and_renews_by_its_cell_state() -> None:
     layer, w, inputs = prepared("lstm_at")
 
     def run(xs: Tensor) -> list[Tensor]:
         (h, c), states = zeros(2), []
         for x in xs:
             f = SIGMOID(torch.tanh(c @ w["weight_W"]) @ w["weight_V"])
-            i, g, o = (w["weight_ih"] @ x + w["bias_ih"] + w["weight_hh"] @ h + w["bias_hh"]).chunk(
-                3
-            )
-            c = f * c + SIGMOID(i) * arelu(g)
+            g, o = (w["weight_ih"] @ x + w["bias_ih"] + w["weight_hh"] @ h + w["bias_hh"]).chunk(2)
+            c = f * c + (1 - f) * arelu(g)
             h = SIGMOID(o) * torch.tanh(c)
             states.append(h)
         return states
 
     check(layer, inputs, [run(xs) for xs in inputs.unbind(1)])
+
+
+def test_lstm_at_is_a_mean_of_candidates() -> None:
+    layer = CELLS["lstm_at"](I, H, dtype=torch.float64)
+    inputs = 50 * torch.randn(T, B, I, dtype=torch.float64)
+    sizes = {name: value.shape for name, value in layer.named_parameters()}
+    assert sum(value.numel() for value in layer.parameters()) == 2 * H * (I + H) + 2 * H * H + 4 * H
+    assert sizes["weight_ih_l0"] == (2 * H, I)
+
+    _, (_, c) = layer(inputs)
+    assert c.abs().max() <= 1
+    with torch.no_grad():
+        layer.get_parameter("weight_V_l0").zero_()  # f = 1/2
+        _, (_, half) = layer(inputs[:1])
+        w_g = layer.get_parameter("weight_ih_l0")[:H]
+        bias = layer.get_parameter("bias_ih_l0") + layer.get_parameter("bias_hh_l0")
+        torch.testing.assert_close(half[0], torch.tanh(inputs[0] @ w_g.t() + bias[:H]) / 2)
 
 
 def li_gru_states(projected: Tensor, recurrent: Tensor) -> list[Tensor]:
