@@ -121,7 +121,7 @@ def _files() -> Iterator[Path]:
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
     folders = [Path(home) / "sercli", *user_folders()]
     for file in (*(folder / _OF_FOLDER for folder in folders), _HERE):
-        if file.is_file():
+        if os.path.isfile(file):  # noqa: PTH113 - False in a home of another user, as after sudo -u
             yield file
 
 

@@ -30,7 +30,7 @@ from sqlalchemy.exc import (
 )
 
 from sercli.errors import RequestError, SercliError, one_line
-from sercli.files import permitted, user_name
+from sercli.files import permitted, user_name, why_denied
 from sercli.passwords import without_password
 
 T = TypeVar("T")
@@ -135,12 +135,14 @@ def _sqlite(path: Path, access: Access) -> RDBStorage | None:
     Otherwise two workers could read the same state and both act on it.
     """
     existing = access is not Access.CREATE
+    _check_access(path, access)
     if existing and not path.is_file():
         return None
     path.parent.mkdir(parents=True, exist_ok=True)
     making = FileLock(path.with_name(f".{path.name}.lock"))  # else two would create its tables
     with nullcontext() if existing else making, _one_line_errors(str(path), _RESTORE):
-        _check_access(path, access)
+        if not path.exists():  # SQLite's own mode would let no group write, whatever the umask
+            path.touch(mode=0o666)
         try:
             # not by URL: a "%" or "?" in the path would mean something else there
             storage = RDBStorage(
@@ -162,9 +164,11 @@ def _sqlite(path: Path, access: Access) -> RDBStorage | None:
 
 
 def _check_access(path: Path, access: Access) -> None:
-    """Make the file where it is to be created; refuse what this user may not read or write."""
-    if access is Access.CREATE and not path.exists():
-        path.touch(mode=0o666)  # SQLite's own mode would let no group write, whatever the umask
+    """Refuse a file that this user may not read or write, or in a folder that is private."""
+    if (denied := why_denied(path.parent)) is not None:
+        raise SercliError(f"{path} cannot be opened: {denied}")
+    if not path.exists():
+        return
     needed, verb = (os.R_OK, "read") if access is Access.READ else (os.R_OK | os.W_OK, "written")
     if not permitted(path, needed):
         owner = user_name(path.stat().st_uid)

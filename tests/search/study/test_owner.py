@@ -11,7 +11,7 @@ from helpers.shell import InProcessShell
 from helpers.study_factory import claim, complete, grid_plan, grid_study, states
 from helpers.users import as_colleague, needs_root, shared_folder
 
-from sercli.errors import RequestError
+from sercli.errors import RequestError, SercliError
 from sercli.files import user_name
 from sercli.search.study.study import Study
 from sercli.search.worker.options import WorkerOptions
@@ -141,7 +141,17 @@ def test_status_looks_without_permission_to_write(folder: Path) -> None:
         assert sercli.ok("sweep", "status", "lab") == sercli.ok("status", "lab")
         refused = sercli.refused("stop", "lab", status=1)
 
-    assert "study.db cannot be written: permission denied; ask its owner root" in refused
+        with pytest.raises(SercliError) as sweep:
+            grid_study(folder / "runs", 2, "lab")
+
+    (folder / "runs" / "lab").chmod(0o700)
+    with as_colleague():
+        private = sercli.refused("status", "lab", status=1)
+
+    assert "permission denied (drwx------); ask its owner root" in private
+    denied = "study.db cannot be written: permission denied; ask its owner root"
+    assert denied in refused
+    assert denied in str(sweep.value)
     assert sorted(folder.rglob("*")) == before
 
 
