@@ -7,6 +7,7 @@ which people complete most, are answered here (`answer`), everything else by Typ
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -118,6 +119,8 @@ def answer(environment: Mapping[str, str]) -> str | None:
         return None
     propose = _kind(words)
     typed = "" if words[-1] == "=" else words[-1]  # bash cuts --plan=x and key=x at =
+    if shell == "bash":
+        typed = re.sub(r"\\(.)", r"\1", typed)
     return None if propose is None else _FORMATS[shell](propose(typed), environment)
 
 
@@ -143,7 +146,7 @@ def _completed_words(environment: Mapping[str, str]) -> list[str]:
 
 
 def _bash(found: Sequence[str], environment: Mapping[str, str]) -> str:
-    return "\n".join(found)
+    return "\n".join(re.sub(r"([\s()'\"&;|<>$`\\*?#])", r"\\\1", each) for each in found)
 
 
 def _zsh(found: Sequence[str], environment: Mapping[str, str]) -> str:

@@ -87,6 +87,14 @@ def test_verbs_options_and_what_is_not_known_are_left_to_typer(
     assert proposed(line, monkeypatch) is None
 
 
+def test_bash_is_given_names_that_it_reads_as_one_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("runs/two words (v2)").mkdir()
+    monkeypatch.setenv("COMP_WORDS", "sercli\nreport\ntwo\\ w")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    monkeypatch.setenv("_SERCLI_COMPLETE", "complete_bash")
+    assert answer(os.environ) == r"two\ words\ \(v2\)"
+
+
 def test_runs_are_in_the_folder_of_ones_own_defaults(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -175,7 +175,11 @@ def _make_space(file: PlanFile, *, listed: bool) -> Space:
 def _read_point(file: PlanFile, name: str) -> list[str | Axis]:
     """Return the overrides and axes of one point of a plan file."""
     own = file.points.get(name, ())
-    for item in read_sweep(own):
+    try:
+        items = read_sweep(own)
+    except RequestError as error:
+        raise RequestError(f"point {name}: {error}") from error
+    for item in items:
         if isinstance(item, Axis):
             raise RequestError(
                 f"point {name}: '{item.override(item.text)}' has several values; move it to 'sweep'"

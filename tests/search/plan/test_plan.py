@@ -484,6 +484,8 @@ def test_a_point_of_a_file_has_one_value_of_each_key(file: Path) -> None:
 
     message = refusal(plan=str(file))
     assert message == "point one: 'activation=tanh,relu' has several values; move it to 'sweep'"
+    file.write_text("points: {one: 'lr=0.1'}\nsweep: {seeds: '[0],[1]'}")
+    assert refusal(plan=str(file)) == "point one: unknown key 'lr'; write optim.lr=0.1"
 
 
 @pytest.mark.parametrize(
