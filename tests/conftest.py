@@ -18,8 +18,14 @@ from sercli.training.data import Data
 
 pytest_plugins = ["helpers.record_fixtures"]
 
-hypothesis.settings.register_profile("unhurried", deadline=None)  # the machine may be busy
-hypothesis.settings.load_profile("unhurried")
+# The machine may be busy, so there is no deadline.
+hypothesis.settings.register_profile("by day", deadline=None, max_examples=25)
+hypothesis.settings.register_profile("exhaustive", deadline=None, max_examples=100)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    everything = not config.getoption("markexpr")
+    hypothesis.settings.load_profile("exhaustive" if everything else "by day")
 
 
 _IMPORTED_ONCE = "sercli.search.worker.worker"

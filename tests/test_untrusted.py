@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from helpers.shell import InProcessShell
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sercli.errors import visible
@@ -63,7 +63,6 @@ def test_aliases_in_number_are_read() -> None:
     }  # fmt: skip
 
 
-@settings(max_examples=200)
 @given(st.text(alphabet="&*a:[]{},-!<>|? \n\t'\"#%@1", max_size=40))
 def test_any_text_is_a_value_or_a_yaml_error(text: str) -> None:
     with suppress(yaml.YAMLError):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sercli.config.compose import compose, parse
@@ -38,7 +38,6 @@ def value(override: str) -> Any:
 @example("007")
 @example("True")
 @example("[a]")
-@settings(max_examples=60, deadline=None)
 def test_a_path_is_taken_as_it_is_written(path: str) -> None:
     for key in ("dataset.root", "paths.store", "features.config"):
         assert value(f"{key}={path}") == path

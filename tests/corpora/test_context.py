@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 import pytest
 from helpers.reference_context import Said, every_choice, reference_context
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sercli.config.schema import ContextConfig
@@ -216,7 +216,6 @@ def conversations(draw: st.DrawFn) -> list[Spoken]:
     ]
 
 
-@settings(max_examples=40, deadline=None)
 @given(conversations(), st.sampled_from(every_choice((*range(11), 1000))))
 def test_the_context_is_what_a_look_turn_by_turn_finds(
     turns: list[Spoken], config: ContextConfig

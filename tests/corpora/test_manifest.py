@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sercli.corpora.manifest import Refusal, build_manifest
@@ -133,7 +133,6 @@ def test_refusals_of_the_reader_come_first_and_the_others_in_the_order_of_the_ro
         max_size=6,
     )
 )
-@settings(max_examples=30)
 def test_whatever_a_reader_says_every_row_is_used_or_refused(rows: list[dict[str, Any]]) -> None:
     sound = row("sound", turn=0, start=0.0, gender="male", improvised=True)
     all_rows = [sound, *({"audio": "x.wav", "speaker": "S", "emotion": "e", **r} for r in rows)]

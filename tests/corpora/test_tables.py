@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sercli.corpora.tables import read_text, restore_windows_letters
@@ -49,7 +49,6 @@ def test_letters_that_have_become_control_codes_are_put_back() -> None:
     assert restore_windows_letters("You\x92re \x96 ok\x85") == "You’re – ok…"
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.binary())
 def test_any_bytes_are_text(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     text = read_text(written(tmp_path_factory.mktemp("any"), content))
@@ -57,7 +56,6 @@ def test_any_bytes_are_text(tmp_path_factory: pytest.TempPathFactory, content: b
     text.encode()
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\ufeff")))
 def test_utf_8_comes_back_unchanged(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     assert read_text(written(tmp_path_factory.mktemp("any"), text.encode())) == text

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 from helpers import bad_audio
 from helpers.bad_audio import CASES, RATE, READ, voice
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sercli.config.schema import FeaturesConfig
@@ -173,7 +173,6 @@ def test_a_signal_that_the_features_have_no_memory_for_is_refused_alone(
     }
 
 
-@settings(max_examples=80)
 @given(
     subtype=st.sampled_from(["PCM_16", "PCM_24", "FLOAT", "IMA_ADPCM"]),
     corrupted=st.lists(st.tuples(st.integers(0, 100), st.integers(0, 255)), max_size=4),

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from helpers.together import start_two
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sercli.corpora.audio_stats import AudioFacts
@@ -38,7 +38,6 @@ def _file(store: FeatureStore, key: str) -> Path:
     return store.folder / key[:2] / f"{key}.safetensors"
 
 
-@settings(max_examples=30)
 @given(
     bits=st.lists(
         st.lists(st.integers(0, 2**32 - 1), min_size=3, max_size=3), min_size=1, max_size=9
@@ -264,7 +263,6 @@ def test_damaged_frames_are_told_from_sound_ones_and_never_returned(tmp_path: Pa
         assert store.find(cut_short) is None
 
 
-@settings(max_examples=60)
 @given(st.binary(max_size=60), st.integers(0, 300))
 def test_no_header_is_bad_enough_for_another_error(junk: bytes, place: int) -> None:
     with tempfile.TemporaryDirectory() as folder:

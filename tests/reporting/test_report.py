@@ -142,7 +142,7 @@ def _pages(record: Make) -> tuple[Path, str]:
     return path, path.read_text(encoding="utf-8")
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_is_edited_nothing_breaks(
     pages: tuple[Path, str], runs: Path, data: st.DataObject

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sercli.config.compose import compose
@@ -48,7 +48,6 @@ def corpora(draw: st.DrawFn) -> Manifest:
     return manifest(rows)
 
 
-@settings(max_examples=40)
 @given(corpora(), st.sampled_from([SESSION, SPEAKER]))
 def test_every_target_is_tested_once_and_nothing_else_is(
     corpus: Manifest, protocol: ProtocolConfig
@@ -58,7 +57,6 @@ def test_every_target_is_tested_once_and_nothing_else_is(
     assert sorted(tested) == sorted(corpus.targets["utterance"])
 
 
-@settings(max_examples=40)
 @given(corpora(), st.sampled_from([SESSION, SPEAKER]))
 def test_train_dev_and_test_share_no_utterance_and_no_speaker(
     corpus: Manifest, protocol: ProtocolConfig
@@ -75,7 +73,6 @@ def test_train_dev_and_test_share_no_utterance_and_no_speaker(
         assert len(set.union(*speakers)) == sum(len(part) for part in speakers)
 
 
-@settings(max_examples=40)
 @given(corpora(), st.sampled_from([SESSION, SPEAKER]))
 def test_the_next_unit_chooses_the_step_and_the_first_follows_the_last(
     corpus: Manifest, protocol: ProtocolConfig
@@ -154,7 +151,6 @@ def dialogues(draw: st.DrawFn) -> Manifest:
     return manifest(rows)
 
 
-@settings(max_examples=60)
 @given(dialogues(), st.sampled_from(["session", "speaker"]), st.sampled_from(DEVS), st.integers(0))
 def test_whatever_chooses_the_step_the_sides_share_no_utterance_and_test_no_speaker(
     corpus: Manifest, unit: str, dev: str, seed: int
@@ -174,7 +170,6 @@ def test_whatever_chooses_the_step_the_sides_share_no_utterance_and_test_no_spea
             assert not chosen & train
 
 
-@settings(max_examples=40)
 @given(dialogues(), st.floats(0.05, 0.6), st.integers(0, 9))
 def test_dialogues_for_dev_are_whole_and_are_their_share(
     corpus: Manifest, share: float, seed: int
@@ -205,7 +200,6 @@ def test_what_is_drawn_depends_on_the_seed_and_the_fold_alone() -> None:
     assert devs(corpus, 0) != devs(corpus, 1)
 
 
-@settings(max_examples=30)
 @given(dialogues(), st.integers(0))
 def test_a_speaker_of_each_gender_tests_and_a_tenth_of_the_rest_is_dev(
     corpus: Manifest, seed: int

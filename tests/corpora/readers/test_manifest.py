@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sercli.config.schema import DatasetConfig
@@ -416,7 +416,6 @@ def test_an_option_of_the_wrong_type_is_told_the_right_one(tmp_path: Path) -> No
 cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n"))
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_text_after_the_header_is_rows_or_refused(
     tmp_path_factory: pytest.TempPathFactory, text: str
@@ -429,7 +428,6 @@ def test_any_text_after_the_header_is_rows_or_refused(
     assert all(set(record.cells) == {"a", "b"} for record in table.records)
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(cells, cells), min_size=1))
 def test_a_table_that_pandas_wrote_is_read(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]

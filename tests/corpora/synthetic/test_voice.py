@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sercli.corpora.synthetic.expression import express, perform
@@ -119,7 +119,6 @@ def test_the_voice_pauses_where_it_shall() -> None:
     assert silence(0.5) > silence(0.0) + 0.1
 
 
-@settings(max_examples=25, deadline=None)
 @given(
     seconds=st.floats(1, 4),
     cues=st.lists(st.floats(-5, 5), min_size=9, max_size=9),

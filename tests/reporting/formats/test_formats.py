@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
@@ -76,7 +76,6 @@ def test_markdown_takes_no_text_for_a_mark(text: str, escaped: str) -> None:
     assert f"| {escaped} | 65.1–74.9 |" in as_markdown([table_of(text)])
 
 
-@settings(max_examples=40)
 @given(st.text())
 def test_whatever_a_system_is_called_its_line_of_markdown_has_two_cells(system: str) -> None:
     line = as_markdown([table_of(system)]).split("\n")[4]

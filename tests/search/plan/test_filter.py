@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sercli.config.frozen import choices_of, freeze, leaves_of, thaw
@@ -59,7 +59,6 @@ def test_a_key_that_a_point_lacks_is_null() -> None:
 
 
 @given(st.floats(0.01, 0.99), st.integers(-9, 9))
-@settings(max_examples=50, deadline=None)
 def test_a_filter_agrees_with_python(alpha: float, beta: int) -> None:
     found = excluded(
         "arelu.alpha > 0.5 and arelu.beta < 3 or arelu.beta / 2 == -1",
