@@ -66,8 +66,8 @@ def without_common_words(names: Sequence[str]) -> tuple[str, list[str]]:
     ('iaan gru', ['tanh', 'arelu α=1'])
 
     Returns:
-        The words, and the names without them. A name keeps at least one word; names that are all
-        equal stay as they are.
+        The words, and the names without them. A name keeps at least one word, and not only one in
+        parentheses; names that are all equal stay as they are.
     """
     words = [name.split() for name in names]
     common = 0
@@ -75,6 +75,8 @@ def without_common_words(names: Sequence[str]) -> tuple[str, list[str]]:
     if len(set(names)) > 1:
         while common < shortest - 1 and len({each[common] for each in words}) == 1:
             common += 1
+    if any(each[common].startswith("(") for each in words if each[common:]):
+        common = 0  # "(I)" alone is no name
     return " ".join(words[0][:common]) if words else "", [" ".join(each[common:]) for each in words]
 
 

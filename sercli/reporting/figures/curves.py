@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 
-from sercli.reporting.figures.histories import FOLD_RUN, draw_histories, read_history
+from sercli.reporting.figures.histories import FOLD_RUN, draw_histories, label_steps, read_history
 from sercli.reporting.figures.plot import Plot
 from sercli.reporting.figures.style import (
     DOUBLE,
@@ -68,7 +68,7 @@ def draw_curves(
                 _draw_curve_panel(axes, history, name, _selected_steps(record))
         row[0].set_title(wrapped(systems[record.key], 60), loc="left")
     for axes in grid[-1]:
-        axes.set_xlabel("training step")
+        label_steps(axes)
     legend_below(figure, grid[0][1])
     return Plot("curves", "Learning curves", _curves_caption("test_ua" in panels), figure)
 

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.ticker import MaxNLocator
 
 from sercli.reporting.figures.style import BLUE, PALE
 from sercli.results.run_record import Record
@@ -45,6 +46,12 @@ def draw_histories(axes: Axes, history: pd.DataFrame, column: str, scale: float 
             axes.plot(*line[0], "o", color=PALE, markersize=2.5)
     draw_mean(axes, lines, color=BLUE, label="mean")
     axes.autoscale_view()
+
+
+def label_steps(axes: Axes) -> None:
+    """Label the axis of training steps, at whole numbers."""
+    axes.set_xlabel("training step")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def by_step(history: pd.DataFrame, column: str, scale: float = 1.0) -> pd.DataFrame:

@@ -10,7 +10,13 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 
-from sercli.reporting.figures.histories import by_step, draw_histories, draw_mean, read_history
+from sercli.reporting.figures.histories import (
+    by_step,
+    draw_histories,
+    draw_mean,
+    label_steps,
+    read_history,
+)
 from sercli.reporting.figures.plot import Plot
 from sercli.reporting.figures.style import (
     BLUE,
@@ -79,7 +85,7 @@ def draw_trajectories(
         row[0].set_ylabel(_letter(parameter))
     for layer, top, bottom in zip(columns, grid[0], grid[-1], strict=True):
         top.set_title(layer)
-        bottom.set_xlabel("training step")
+        label_steps(bottom)
     legend_below(figure, *grid.flat)
     left_out = [*layers[_LAYERS:], *parameters[_ROWS:]]
     what = systems[shown[0].key] if len(shown) == 1 else f"{len(shown)} systems"

@@ -39,6 +39,7 @@ def test_curves_show_every_fold_and_seed_and_their_mean(tmp_path: Path) -> None:
     assert line(dev, "mean")[:, 1] == pytest.approx([50, 75, 70])
     assert line(test, "mean")[:, 1] == pytest.approx([45, 35, 25])
     assert "gru tanh" in drawn_texts(drawn.figure)
+    assert all(float(tick).is_integer() for tick in loss.get_xticks())
 
 
 def test_the_parts_of_a_loss_have_curves_of_their_own(tmp_path: Path) -> None:

@@ -218,6 +218,8 @@ def test_the_words_that_all_names_share_are_said_once() -> None:
     assert without_common_words(["iaan gru", "iaan gru x"]) == ("iaan", ["gru", "gru x"])
     assert without_common_words(["same", "same"]) == ("", ["same", "same"])
     assert without_common_words([]) == ("", [])
+    rows = ["AR-GRU (I)", "AR-GRU (II)"]
+    assert without_common_words(rows) == ("", rows)
 
 
 def test_drawing_knows_no_window_and_no_torch() -> None:
