@@ -1,4 +1,4 @@
-"""What was read from files that have not changed since."""
+"""Facts about files as they were read, valid while the files have not changed."""
 
 from __future__ import annotations
 

@@ -193,7 +193,7 @@ class Training:
         Args:
             norm: Norm of the gradient before clipping.
             loss: The loss.
-            parts: What the loss is the sum of.
+            parts: The summands of the loss.
         """
         self._schedule.step()
         self.steps += 1
