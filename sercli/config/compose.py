@@ -216,7 +216,8 @@ def _check_shape(override: Override) -> None:
     value = None if override.is_sweep_override() else override.value()
     if kind in (int, float, bool, str) and isinstance(value, list):
         raise RequestError(hints.one_value(key, words))
-    if kind is list and not _are_lists(override):
+    without_commas = key == "seeds" and re.fullmatch(r"\[\s*\d+(\s+\d+)+\s*\]", words)
+    if kind is list and (without_commas or not _are_lists(override)):
         raise RequestError(hints.as_list(key, words))
 
 

@@ -34,6 +34,7 @@ _SYNONYMS = {
     "cell": "rnn rnn_type cell_type",
     "activation": "act act_fn activation_fn activation_function nonlinearity",
     "schedule": "scheduler lr_scheduler lr_schedule sched",
+    "schedule.factor": "schedule.gamma lr_decay decay_rate",
     "schedule.warmup": "warmup warm_up warmup_steps num_warmup_steps",
     "dataset": "data corpus database db",
     "dataset.root": "path data_dir data_path data_root dataset_path dataset_dir folder",
@@ -45,7 +46,7 @@ _SYNONYMS = {
     "experiment": "exp exp_name experiment_name run_name",
     "paths.runs": "output_dir out_dir save_dir log_dir results",
     "paths.store": "cache cache_dir feature_dir",
-    "device": "gpu cuda accelerator gpus",
+    "device": "gpu cuda use_cuda use_gpu accelerator gpus",
     "precision": "amp fp16 bf16 dtype mixed_precision",
     "recurrence.backend": "backend",
     "arelu.alpha": "alpha activation.alpha",
@@ -133,6 +134,8 @@ def with_key(key: str, words: str) -> str:
     kind = kind_of(key)
     if kind is list and not words.startswith("["):
         return f"{key}=[{words}]"
+    if key == "device" and (words.isdecimal() or words.casefold() in (*_YES, "gpu")):
+        return "device=cuda"
     if kind in (int, float) and words.casefold() in _YES:
         return f"{key}={schema_settings()[key].default}"
     return f"{key}={words.lower() if '.' not in key else words}"
@@ -145,15 +148,29 @@ def as_list(key: str, words: str) -> str:
     "seeds=0,1,2: must be a list; write 'seeds=[0,1,2]'"
     """
     inside = words.strip("\"'[]() ")
-    steps = re.fullmatch(r"range\((\d+)(?:,\s*(\d+))?", inside)
-    if steps:
-        ends = [int(end) for end in steps.groups() if end]
-        inside = ",".join(map(str, range(*ends)))
+    if "integer" in schema_settings()[key].type:
+        inside = integers(inside)
     start = f"{key}={words}: must be a list; write {shlex.quote(f'{key}=[{inside}]')}"
     if key == "seeds" and inside.isdecimal() and 1 < int(inside) <= 20:
         several = ",".join(map(str, range(int(inside))))
         return f"{start} for this seed, 'seeds=[{several}]' for {inside} seeds"
     return start
+
+
+def integers(words: str) -> str:
+    """Return integers, however they are listed, with commas; other text as it is.
+
+    >>> integers("0 1, 2"), integers("0-3"), integers("range(2)"), integers("range(1,3)")
+    ('0,1,2', '0,1,2,3', '0,1', '1,2')
+    """
+    found = [int(number) for number in re.findall(r"\d+", words)]
+    if words.startswith("range(") and len(found) in (1, 2):
+        found = list(range(*found))
+    elif re.fullmatch(r"\d+\s*(?:-|\.\.|:)\s*\d+", words):
+        found = list(range(found[0], found[1] + 1))
+    elif not re.fullmatch(r"[\d,\s]*", words):
+        return words
+    return ",".join(map(str, found))
 
 
 def decimal_comma(key: str, words: str) -> str | None:
@@ -249,7 +266,10 @@ def _proposals(words: Sequence[str], position: int) -> Iterator[tuple[str, str]]
         several = [text, *after[:end]]
         typed = " ".join(several)
         if "=" in typed:
-            yield typed, re.sub(r"\s*=\s*", "=", typed, count=1)
+            key, _, value = typed.partition("=")
+            listed = value.strip().startswith("[") and value.endswith("]")
+            value = f"[{integers(value.strip(' []'))}]" if listed else value.strip()
+            yield typed, f"{key.strip()}={value}"
         elif end == 1:
             yield typed, "=".join(several)
     bare = text.lstrip("-").rstrip(",;")
