@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ from sercli.features.load import load_features
 from sercli.features.preprocess import Statistics
 from sercli.inference.network import build_network
 from sercli.inference.normalisation import Heard, choose, describe, find_statistics, hear
-from sercli.inference.recordings import STANDARD_INPUT, Recordings, find_recordings
+from sercli.inference.recordings import STANDARD_INPUT, Recordings, find_recordings, shortened
 from sercli.inference.source import Member, Source
 from sercli.nn.attention import OverTime
 from sercli.nn.checks import check_one_of
@@ -30,6 +31,13 @@ from sercli.training.attention_weights import recorded_weights
 from sercli.training.data import Data
 from sercli.training.device import choose_device
 from sercli.training.trainer import predict
+
+_OF_ALL_FRAMES = ("file", "speaker")
+"""Statistics for which a recording is read to its end, beyond what the model reads."""
+
+_MARGIN = 2.0
+"""Seconds after the last frame that a model reads, on which that frame may depend (our choice:
+openSMILE smooths F0 over 0.3 s)."""
 
 FRAME_SECONDS = 0.01
 """Frame period of every feature set."""
@@ -160,6 +168,8 @@ class TrainedModel:
             self._check_dialogue(found, dialogue, progress)
             wanted = None if normalize is None else str(normalize)
             choice = choose(self.source, wanted, speakers=found.speakers)
+            if choice not in _OF_ALL_FRAMES:
+                found = shortened(found, self._read_seconds + _MARGIN)
             heard = hear(found, self.source, folder, workers, progress)
             self._mention_long(heard, progress)
 
@@ -217,11 +227,14 @@ class TrainedModel:
         if found.dialogues and self.uses_context and not dialogue:
             progress.note(f"model {model} reads context turns: --dialogue gives it the table's")
 
-    def _mention_long(self, heard: Heard, progress: Progress) -> None:
+    @property
+    def _read_seconds(self) -> float:
+        """Seconds of a recording that the model reads."""
         features = self.source.config.features
-        most = FRAME_SECONDS * features.max_frames
-        if features.level == "functionals":
-            return
+        return math.inf if features.level == "functionals" else FRAME_SECONDS * features.max_frames
+
+    def _mention_long(self, heard: Heard, progress: Progress) -> None:
+        most = self._read_seconds
         long = [name for name, seconds in heard.extraction.seconds.items() if seconds > most + 1]
         if long:
             progress.note(

@@ -99,6 +99,16 @@ def find_recordings(
     return Recordings(replace(manifest, classes=tuple(classes)), speakers, dialogues)
 
 
+def shortened(recordings: Recordings, seconds: float) -> Recordings:
+    """Return recordings of which no more than the first ``seconds`` are read."""
+    table = recordings.manifest.table.copy()
+    for row in table.index[table["audio_end"].isna()]:
+        start = table["audio_start"].fillna(0.0)[row]
+        if _seconds(table.at[row, "audio"]) > start + seconds:
+            table.loc[row, ["audio_start", "audio_end"]] = start, start + seconds
+    return replace(recordings, manifest=replace(recordings.manifest, table=table))
+
+
 def _rows(path: Path, refused: list[Refusal], progress: Progress) -> Iterator[Row]:
     if path.is_dir():
         found = find_audio(path, refused)

@@ -21,7 +21,6 @@ from sercli.config.schema import Config
 from sercli.errors import RequestError, SercliError, nearest, one_line
 from sercli.features.sets import BUILDERS, column_names
 from sercli.features.smile_sets import PACKAGED
-from sercli.results.find import find_run
 from sercli.results.run_record import NORMALISATION, Record, fold_run_name
 from sercli.untrusted import read_json, read_yaml
 from sercli.validation import StrictModel, validate, validate_settings
@@ -124,8 +123,12 @@ def open_source(
         SercliError: The model is damaged, or of another format.
     """
     folder = Path(name)
-    is_folder = (folder / FILE).is_file()
-    source = _read_folder(folder) if is_folder else _read_run(find_run(name, runs))
+    if (folder / FILE).is_file():
+        source = _read_folder(folder)
+    else:
+        from sercli.results.find import find_run  # a folder does without
+
+        source = _read_run(find_run(name, runs))
     return replace(source, members=_chosen(source, fold, seed))
 
 

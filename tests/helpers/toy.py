@@ -102,7 +102,7 @@ class RecordingProgress(Progress):
         return sum(count for task, count in self.counts.items() if task.endswith("steps"))
 
     @contextmanager
-    def task(self, description: str, total: float, result: str = "") -> Iterator[Task]:
+    def task(self, description: str, total: float, unit: str = "") -> Iterator[Task]:
         def advance(amount: float = 1) -> None:
             self.counts[description] = self.counts.get(description, 0) + amount
             self._at(description, self.counts[description])

@@ -113,6 +113,20 @@ def test_long_recordings_are_cut_and_attention_is_added(
     assert all(sum(row["p"].values()) == pytest.approx(1, abs=1e-5) for row in lines)
 
 
+def test_no_more_is_extracted_than_the_model_reads(
+    folder: Path, shell: InProcessShell, wav: Callable[..., Path], watching: type[Any]
+) -> None:
+    long, cut, progress = wav("hour.wav", 40), shell.folder / "cut.wav", watching()
+    soundfile.write(cut, soundfile.read(long)[0][: round(26.5 * 16000)], 16000)
+    model = sercli.load(folder)
+    whole = model.classify([long], progress=progress).table
+    assert whole["end"].tolist() == [27.0]
+    assert "longer than the 25 s that the model reads" in progress.notes[0]
+    columns = [f"p_{name}" for name in model.classes]
+    found, expected = (table[columns].to_numpy() for table in (whole, model.predict(cut)))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_a_file_is_normalised_as_asked(
     shell: InProcessShell, folder: Path, wav: Callable[..., Path]
 ) -> None:
