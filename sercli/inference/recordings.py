@@ -101,12 +101,19 @@ def find_recordings(
 
 def shortened(recordings: Recordings, seconds: float) -> Recordings:
     """Return recordings of which no more than the first ``seconds`` are read."""
-    table = recordings.manifest.table.copy()
-    for row in table.index[table["audio_end"].isna()]:
-        start = table["audio_start"].fillna(0.0)[row]
-        if _seconds(table.at[row, "audio"]) > start + seconds:
-            table.loc[row, ["audio_start", "audio_end"]] = start, start + seconds
-    return replace(recordings, manifest=replace(recordings.manifest, table=table))
+    table = recordings.manifest.table
+    stretches = zip(
+        table["audio"].tolist(),
+        table["audio_start"].fillna(0.0).tolist(),
+        table["audio_end"].tolist(),
+        strict=True,
+    )
+    ends = [
+        start + seconds if math.isnan(end) and _seconds(audio) > start + seconds else end
+        for audio, start, end in stretches
+    ]
+    shorter = replace(recordings.manifest, table=table.assign(audio_end=ends))
+    return replace(recordings, manifest=shorter)
 
 
 def _rows(path: Path, refused: list[Refusal], progress: Progress) -> Iterator[Row]:
