@@ -69,7 +69,7 @@ def main(overrides: list[str]) -> None:
     trainer.train_fold(
         config, data, fold, 1, lambda _: marks.append((time.thread_time(), dict(clock.seconds)))
     )
-    marks = marks[WARM_UP - 1 : many]
+    marks = marks[WARM_UP - 1 : many]  # the last call is after the evaluation
     each = np.sort(np.diff([at for at, _ in marks]))
     step = each[len(each) // 10 : -len(each) // 10].mean()
     (_, first), (_, last) = marks[0], marks[-1]
