@@ -395,10 +395,12 @@ class Study:
         """Drop the weights of all trials but the best on dev and the Pareto front."""
         bases = self.attributes.space.bases
         keep = thaw(next(iter(bases.values())), {}).trainer.keep_weights
+        if keep != "winner" or self.attributes.spec.comparison:
+            return
         summary, trials = self.summarize()
         several = len(summary.objectives) > 1 and not summary.complete
         complete = trials[trials["state"] == "complete"].sort_values("number")
-        if keep != "winner" or summary.comparison or several or complete.empty:
+        if several or complete.empty:
             return
         best = complete.iloc[int(complete["dev_ua"].argmax())]["run"]
         stored = read_sweep(self.folder)
