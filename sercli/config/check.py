@@ -120,7 +120,6 @@ _RANGES: list[tuple[str, Callable[[Any], bool], str]] = [
     ("trainer.batch_size", _positive, "1 or more"),
     ("trainer.eval_every", _positive, "1 or more"),
     ("trainer.patience", _positive, "1 or more, or null for no early stop"),
-    ("trainer.together", _positive, "1 or more, or null for the default"),
     ("trainer.label_smoothing", _share, "in [0, 1)"),
     ("trainer.focal_gamma", lambda value: 0 <= value < float("inf"), "0 or more"),
     ("optim.lr", _positive, "above 0"),

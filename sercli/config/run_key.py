@@ -60,19 +60,18 @@ REVISIONS = (
 def result_relevant(config: Config) -> dict[str, Any]:
     """Return the settings that can change a result.
 
-    Left out are: locations, the device, the backend of the recurrence, the launcher, the number of
-    trials trained together, the weights to keep and the name of the experiment; ``arelu``, because
-    the activation that uses it holds its values (α means nothing to tanh); the corpus' folder and
-    expected counts, and the path of a custom openSMILE configuration, because the data fingerprint
-    covers what was read; ``max_frames`` and ``pool`` of functionals, which have no frames; what the
-    optimiser or the schedule does not use, so that runs without a schedule have the key that they
-    had before there were any.
+    Left out are: locations, the device, the backend of the recurrence, the launcher, the weights to
+    keep and the name of the experiment; ``arelu``, because the activation that uses it holds its
+    values (α means nothing to tanh); the corpus' folder and expected counts, and the path of a
+    custom openSMILE configuration, because the data fingerprint covers what was read;
+    ``max_frames`` and ``pool`` of functionals, which have no frames; what the optimiser or the
+    schedule does not use, so that runs without a schedule have the key that they had before there
+    were any.
     """
     settings = asdict(config)
     for name in ("experiment", "paths", "device", "recurrence", "launcher", ARELU):
         del settings[name]
-    for name in ("together", "keep_weights"):
-        del settings["trainer"][name]
+    del settings["trainer"]["keep_weights"]
     for name in ("root", "expected", "expected_in"):
         del settings["dataset"][name]
     del settings["features"]["config"]

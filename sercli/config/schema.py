@@ -5,7 +5,7 @@ Hydra composes a configuration from ``conf/`` and checks it against these datacl
 its YAML file and checked by the class that it names (`sercli.config.component`).
 
 Every setting can change a result, except ``experiment``, ``paths``, ``device``, ``recurrence``,
-``launcher``, ``trainer.together`` and ``trainer.keep_weights`` (`sercli.config.run_key`).
+``launcher`` and ``trainer.keep_weights`` (`sercli.config.run_key`).
 """
 
 from __future__ import annotations
@@ -190,8 +190,6 @@ class TrainerConfig:
         label_smoothing: Probability mass spread over all classes (IAAN: 0.1).
         class_weights: ``none``, or ``balanced``: inverse frequency in the fold's training set.
         focal_gamma: Focusing parameter γ of the focal loss (Lin et al. 2017: 2); 0: off.
-        together: Maximum number of trials that a worker trains together on one core; null: 8 of
-            models up to 250 000 parameters, else 1. Never part of a run's key.
         keep_weights: Weights that a record keeps: ``all``; ``winner``: of a search those of the
             best trial on dev alone; ``none``. ``verify`` and ``rerun`` need no weights;
             ``predict``, ``export`` and ``attend`` do. Never part of a run's key.
@@ -205,7 +203,6 @@ class TrainerConfig:
     label_smoothing: float = 0.1
     class_weights: str = "none"
     focal_gamma: float = 0.0
-    together: int | None = None
     keep_weights: str = "all"
 
 

@@ -180,8 +180,6 @@ class PriorAdversary(nn.Module):
         units: Features of the judge's hidden layer.
     """
 
-    by_row = False  # sercli.nn.together
-
     def __init__(self, size: int, units: int) -> None:
         super().__init__()
         self.judge = nn.Sequential(nn.Linear(size, units), nn.ReLU(), nn.Linear(units, 1))

@@ -119,17 +119,6 @@ def _positions(offsets: np.ndarray, lengths: np.ndarray, longest: int) -> np.nda
     return np.where(steps < lengths[:, None], offsets[:, None] + steps, 0)
 
 
-def repeated(batch: Batch, count: int) -> Batch:
-    """Return a batch with its rows ``count`` times, for as many models (`sercli.nn.together`)."""
-    if count == 1:
-        return batch
-    turns = (
-        Turns(each.frames.repeat(count, 1, 1), each.lengths.repeat(count))
-        for each in (batch.current, batch.own, batch.interlocutor)
-    )
-    return Batch(*turns, criterion=batch.criterion)
-
-
 def targets(rows: np.ndarray, turns: PackedTurns, device: torch.device) -> Tensor:
     """Return the class indices of a batch, (B,)."""
     return torch.from_numpy(turns.labels[rows]).to(device)

@@ -13,7 +13,7 @@ from torch import nn
 
 from sercli.config.schema import TrainerConfig
 from sercli.models.interface import as_output
-from sercli.training.batches import CUT_TO_LAST, collate, evaluation_batches, repeated
+from sercli.training.batches import CUT_TO_LAST, collate, evaluation_batches
 from sercli.training.data import Data
 from sercli.training.device import autocast
 
@@ -93,19 +93,10 @@ class Evaluation:
             device: Device of the model.
             precision: ``float32`` or ``bf16``.
         """
-        return self.predict_together(model, 1, device, precision)[0]
-
-    def predict_together(
-        self, joint: nn.Module, count: int, device: torch.device, precision: str = "float32"
-    ) -> list[Predictions]:
-        """Classify all utterances with each of ``count`` models (`sercli.nn.together`)."""
         turns, parts = self.data.packed, []
         with torch.inference_mode(), autocast(device, precision):
             for rows in self.batches:
-                batch = repeated(collate(rows, turns, device, self.rule), count)
-                logits = as_output(joint(batch)).logits
-                shares = logits.float().softmax(dim=-1)
-                parts.append(shares.view(count, len(rows), shares.shape[-1]))
-            probabilities = torch.cat(parts, dim=1).cpu().numpy()
-        every = np.concatenate(self.batches)
-        return [Predictions(self.data, every, each) for each in probabilities]
+                logits = as_output(model(collate(rows, turns, device, self.rule))).logits
+                parts.append(logits.float().softmax(dim=-1))
+            probabilities = torch.cat(parts).cpu().numpy()
+        return Predictions(self.data, np.concatenate(self.batches), probabilities)

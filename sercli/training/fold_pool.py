@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from types import TracebackType
@@ -32,15 +32,35 @@ from sercli.processes import (
     worker_queue,
 )
 from sercli.progress import SILENT, Progress
-from sercli.results.fold_result import FoldResult, read_fold_result, write_fold_result
+from sercli.results.fold_result import write_fold_result
+from sercli.results.folds import Fold
 from sercli.training.data import Data
 from sercli.training.device import device_name
-from sercli.training.stacks import Failed, Finished, FoldJob, Outcome, Stacks, raise_error
 from sercli.training.svm_fit import fit_fold, is_fitted
-from sercli.training.together import train_together
 from sercli.training.trainer import train_fold
 
 _POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class FoldJob:
+    """A fold and seed to train, and the folder of the result."""
+
+    config: Config
+    fold: Fold
+    seed: int
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The outcome of a fold run: True if it diverged, and its UA on dev."""
+
+    diverged: bool
+    dev_ua: float
+
+
+Finished = Callable[[FoldJob, Outcome], None]
 
 
 def pool_size(config: Config, workers: int | None) -> int:
@@ -84,24 +104,17 @@ class FoldPool:
         jobs: Sequence[FoldJob],
         progress: Progress = SILENT,
         finished: Finished = lambda job, outcome: None,
-        *,
-        failed: Failed = raise_error,
-        wanted: Callable[[FoldJob], bool] = lambda job: True,
     ) -> None:
         """Train folds and write each result to its folder.
 
-        Fold runs of several configurations that read the same batches are trained together, if
-        their models have one structure (`sercli.training.together`). If one diverges, the other
-        folds of its seed are skipped, since the seed then has no result. Those of other seeds go
-        on.
+        If one diverges, the other folds of its seed are skipped, since the seed then has no
+        result. Those of other seeds go on.
 
         Args:
             jobs: The fold runs.
             progress: Progress bar.
             finished: Called in this process after each result is written. If it raises, no further
                 fold is begun.
-            failed: Called with the error of a fold run that cannot be trained; it may raise it.
-            wanted: Asked before a fold is begun; False: the fold is left out.
 
         Raises:
             SercliError: A worker was killed; finished folds are kept.
@@ -109,42 +122,41 @@ class FoldPool:
         total = sum(job.config.trainer.steps for job in jobs)
         if not jobs:
             return
-        stacks = Stacks(jobs, self._workers, finished, failed, wanted, progress)
         with progress.task(f"training {len(jobs)} folds × seeds, steps", total) as task:
-            workers = min(self._workers, len(stacks))
+            workers = min(self._workers, len(jobs))
             if possible_workers(workers, progress.note_once) == 1:
-                self._train_here(stacks, task.advance)
+                self._train_here(jobs, task.advance, finished)
             else:
-                self._train_in_workers(stacks, workers, task.advance)
+                self._train_in_workers(jobs, task.advance, finished)
 
-    def _train_here(self, stacks: Stacks, stepped: Callable[[int], None]) -> None:
+    def _train_here(
+        self, jobs: Sequence[FoldJob], stepped: Callable[[int], None], finished: Finished
+    ) -> None:
         torch.set_num_threads(1)
-        while stack := stacks.take():
-            try:
-                outcomes = _train_and_write(stack, self._data, stepped)
-            except Exception as error:
-                stacks.failed(stack, error)
-            else:
-                stacks.finished(stack, outcomes)
+        diverged: set[int] = set()
+        for job in jobs:
+            if job.seed not in diverged:
+                outcome = _train_and_write(job, self._data, stepped)
+                if outcome.diverged:
+                    diverged.add(job.seed)
+                finished(job, outcome)
 
     def _train_in_workers(
-        self, stacks: Stacks, workers: int, stepped: Callable[[int], None]
+        self, jobs: Sequence[FoldJob], stepped: Callable[[int], None], finished: Finished
     ) -> None:
-        pool = self._open(workers)
-        running: dict[Future[list[Outcome]], list[FoldJob]] = {}
+        pool = self._open(min(self._workers, len(jobs)))
         try:
             with _reporting_steps(self._steps, stepped):
+                futures = {pool.submit(_train_in_worker, job): job for job in jobs}
                 try:
-                    while True:
-                        while len(running) < workers and (stack := stacks.take()):
-                            running[pool.submit(_train_in_worker, stack)] = stack
-                        if not running:
-                            break
-                        for future in wait(running, return_when=FIRST_COMPLETED).done:
-                            stacks.receive(running.pop(future), future)
+                    for future in as_completed(futures):
+                        if not future.cancelled():
+                            _take(futures[future], future.result(), futures, finished)
                 except BaseException as error:
+                    for future in futures:
+                        future.cancel()
                     if isinstance(error, Exception):  # else there is no time: they are stopped
-                        wait(running)
+                        wait(futures)
                     raise
         except BrokenProcessPool:
             self._close()  # it takes no more work; the next orders start another
@@ -168,6 +180,19 @@ class FoldPool:
                 stop_workers(self._pool)
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
+
+
+def _take(
+    job: FoldJob,
+    outcome: Outcome,
+    futures: Mapping[Future[Outcome], FoldJob],
+    finished: Finished,
+) -> None:
+    if outcome.diverged:
+        for other, its in futures.items():
+            if its.seed == job.seed:
+                other.cancel()
+    finished(job, outcome)
 
 
 @contextmanager
@@ -198,43 +223,12 @@ def _drain(steps: SimpleQueue[int], stepped: Callable[[int], None]) -> None:
         stepped(steps.get())
 
 
-def _train_and_write(
-    stack: Sequence[FoldJob], data: Data, stepped: Callable[[int], None]
-) -> list[Outcome]:
-    """Train fold runs that read the same batches; those that have a result are not repeated."""
-    outcomes: dict[Path, Outcome] = {}
-
-    def write(job: FoldJob, result: FoldResult) -> None:
-        write_fold_result(job.folder, result)
-        outcomes[job.folder] = Outcome(result.diverged_at is not None, result.dev_ua, len(waiting))
-
-    waiting = [job for job in stack if not job.folder.is_dir()]
-    for job in stack:
-        if job not in waiting:  # it left a stack that failed afterwards
-            result = read_fold_result(job.folder)
-            outcomes[job.folder] = Outcome(
-                result.diverged_at is not None, result.dev_ua, len(stack)
-            )
-    if waiting and is_fitted(waiting[0].config):
-        for job in waiting:
-            write(job, _timed(fit_fold, job, data, stepped))
-    elif len(waiting) == 1:
-        write(waiting[0], _timed(train_fold, waiting[0], data, stepped))
-    elif waiting:
-        first = waiting[0]
-        configs = [job.config for job in waiting]
-        train_together(
-            configs, data, first.fold, first.seed, lambda i, made: write(waiting[i], made), stepped
-        )
-    return [outcomes[job.folder] for job in stack]
-
-
-def _timed(
-    train: Callable[..., FoldResult], job: FoldJob, data: Data, stepped: Callable[[int], None]
-) -> FoldResult:
+def _train_and_write(job: FoldJob, data: Data, stepped: Callable[[int], None]) -> Outcome:
+    make = fit_fold if is_fitted(job.config) else train_fold
     started = time.perf_counter()
-    result = train(job.config, data, job.fold, job.seed, stepped)
-    return replace(result, seconds=time.perf_counter() - started)
+    result = make(job.config, data, job.fold, job.seed, stepped)
+    write_fold_result(job.folder, replace(result, seconds=time.perf_counter() - started))
+    return Outcome(result.diverged_at is not None, result.dev_ua)
 
 
 _worker: tuple[Data, SimpleQueue[int]]
@@ -247,6 +241,6 @@ def _prepare_worker(data: Data, steps: SimpleQueue[int]) -> None:
     _worker = data, steps
 
 
-def _train_in_worker(stack: Sequence[FoldJob]) -> list[Outcome]:
+def _train_in_worker(job: FoldJob) -> Outcome:
     data, steps = _worker
-    return _train_and_write(stack, data, steps.put)
+    return _train_and_write(job, data, steps.put)

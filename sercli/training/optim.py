@@ -77,21 +77,13 @@ class VectorOptimiser:
         self.inner = make_optimiser([self._vector], optim)
 
     def step(self, loss: Tensor) -> Tensor:
-        """Take a step down the gradient of a loss; see `update`."""
-        self.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return self.update()
-
-    def zero_grad(self) -> None:
-        """Set the gradient to zero."""
-        self._gradient.zero_()
-
-    def update(self) -> Tensor:
-        """Take a step down the gradient; it waits for no device.
+        """Take a step down the gradient of a loss; it waits for no device.
 
         Returns:
             The norm of the gradient before clipping, in double precision, which does not overflow.
         """
+        self._gradient.zero_()
+        loss.backward()  # type: ignore[no-untyped-call]
         norm: Tensor = torch.linalg.vector_norm(self._gradient, dtype=torch.float64)
         if self._clip_norm is not None:
             self._gradient.mul_((self._clip_norm / (norm + 1e-6)).clamp(max=1.0).float())

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +29,7 @@ from sercli.training.card import protocol_card, with_caveats
 from sercli.training.caveats import context_caveat, frozen_caveat
 from sercli.training.data import Data, describe_utterances, read_data
 from sercli.training.device import choose_device, describe_device
-from sercli.training.fold_pool import FoldPool, pool_size
-from sercli.training.stacks import FoldJob, Outcome
+from sercli.training.fold_pool import FoldJob, FoldPool, Outcome, pool_size
 from sercli.training.validate import ValidatedRun, check_settings, validate_run
 
 OnFoldFinished = Callable[[Mapping[int, float], int], None]
@@ -95,102 +93,30 @@ def train_run(
         RequestError: The device or backend is not available here, or another process is at work
             on the same run.
     """
-    with open_run(run, force=force, progress=progress, finished=finished, origin=origin) as opened:
-        if opened.record is not None:
-            return opened.record, False
-        pool.train(opened.jobs, progress, opened.fold_finished)
-        return opened.write(), True
-
-
-@contextmanager
-def open_run(
-    run: ValidatedRun,
-    *,
-    force: bool = False,
-    progress: Progress = SILENT,
-    finished: OnFoldFinished = lambda dev_uas, fold_runs: None,
-    origin: Mapping[str, Any] | None = None,
-) -> Iterator[OpenRun]:
-    """Prepare a run, which no other process can train within the block; see `train_run`."""
-    path = Path(run.config.paths.runs) / run.config.experiment / run.key
+    config, data, folds, model, key = run.config, run.data, run.folds, run.model, run.key
+    runs = Path(config.paths.runs)
+    path = runs / config.experiment / key
+    partial = path.with_name(f".{key}.partial")
     busy = f"run {path} is being trained by another process"
-    with held_alone(path.with_name(f".{run.key}.lock"), busy):
-        yield OpenRun(run, path, force, progress, finished, origin)
-
-
-class OpenRun:
-    """A run that this process trains.
-
-    Attributes:
-        record: The record, where there is one already; then there are no jobs.
-        jobs: The fold runs that no earlier process has finished.
-    """
-
-    def __init__(
-        self,
-        run: ValidatedRun,
-        path: Path,
-        force: bool,
-        progress: Progress,
-        finished: OnFoldFinished,
-        origin: Mapping[str, Any] | None,
-    ) -> None:
-        self._run, self._path, self._progress, self._finished = run, path, progress, finished
-        self._origin = origin
-        self._partial = path.with_name(f".{path.name}.partial")
-        self._together = 1
-        self.jobs: list[FoldJob] = []
-        self.record = None if force else adopt(path.parent.parent, path.parent.name, path.name)
-        if self.record is not None:
-            shutil.rmtree(self._partial, ignore_errors=True)
-            return
-        config, model = run.config, run.model
-        self._backend = _announce_backend(config, model, progress)
-        self._card = protocol_card(config, run.data, run.folds, model)
-        for caveat in (*self._card["caveats"], context_caveat(config, run.data, model)):
-            if caveat is not None:
-                progress.note_once(caveat)
-        self._all = [
-            FoldJob(config, fold, seed, self._partial / fold_run_name(seed, number))
-            for seed in config.seeds
-            for number, fold in enumerate(run.folds)
-        ]
-        self._places = {job.folder: place for place, job in enumerate(self._all)}
-        self._resume()
-
-    def _resume(self) -> None:
-        """Find the fold runs of an earlier process; the others are the jobs."""
-        found = {job.folder: _finished(job.folder, self._progress) for job in self._all}
-        done = {folder: result for folder, result in found.items() if result is not None}
-        self._dev_uas = {self._places[folder]: result.dev_ua for folder, result in done.items()}
-        if done:
-            self._progress.note(
-                f"{len(done)} of {len(self._all)} folds × seeds were finished before: resuming"
-            )
-            self._finished(self._dev_uas, len(self._all))
-        lost = {result.seed for result in done.values() if result.diverged_at is not None}
-        self.jobs = [job for job in self._all if job.folder not in done and job.seed not in lost]
-
-    def fold_finished(self, job: FoldJob, outcome: Outcome) -> None:
-        """Take note of a fold run."""
-        self._together = max(self._together, outcome.together)
-        self._dev_uas[self._places[job.folder]] = outcome.dev_ua
-        self._finished(self._dev_uas, len(self._all))
-
-    def write(self) -> Record:
-        """Write the record, when its jobs are done."""
-        config = self._run.config
-        results = [read_fold_result(job.folder) for job in self._all if job.folder.is_dir()]
-        card = self._card
-        if (frozen := frozen_caveat(results)) is not None:
-            self._progress.note(frozen)
-            card = with_caveats(card, [frozen])
-        made = describe_environment(recurrence=self._backend, origin=self._origin)
-        made["device"] = describe_device(config.device)
-        made["together"] = self._together
-        record = _write(self._path, config, self._run.data, self._run.folds, results, card, made)
-        shutil.rmtree(self._partial, ignore_errors=True)
-        return record
+    with held_alone(path.with_name(f".{key}.lock"), busy):
+        record = None if force else adopt(runs, config.experiment, key)
+        if record is None:
+            backend = _announce_backend(config, model, progress)
+            card = protocol_card(config, data, folds, model)
+            for caveat in (*card["caveats"], context_caveat(config, data, model)):
+                if caveat is not None:
+                    progress.note_once(caveat)
+            results = _train_folds(config, folds, partial, pool, progress, finished)
+            if (frozen := frozen_caveat(results)) is not None:
+                progress.note(frozen)
+                card = with_caveats(card, [frozen])
+            made = describe_environment(recurrence=backend, origin=origin)
+            made["device"] = describe_device(config.device)
+            record = _write(path, config, data, folds, results, card, made)
+            shutil.rmtree(partial, ignore_errors=True)
+            return record, True
+        shutil.rmtree(partial, ignore_errors=True)
+    return record, False
 
 
 def _announce_backend(config: Config, model: nn.Module, progress: Progress) -> str:
@@ -199,6 +125,38 @@ def _announce_backend(config: Config, model: nn.Module, progress: Progress) -> s
     backend = describe_backend(model, choose_device(config.device).type)
     progress.note_once(f"recurrence: {backend}")
     return backend
+
+
+def _train_folds(
+    config: Config,
+    folds: Sequence[Fold],
+    partial: Path,
+    pool: FoldPool,
+    progress: Progress,
+    finished: OnFoldFinished,
+) -> list[FoldResult]:
+    """Train the folds that ``partial`` lacks, and return all in order of seed and fold."""
+    jobs = [
+        FoldJob(config, fold, seed, partial / fold_run_name(seed, number))
+        for seed in config.seeds
+        for number, fold in enumerate(folds)
+    ]
+    places = {job.folder: place for place, job in enumerate(jobs)}
+    found = {job.folder: _finished(job.folder, progress) for job in jobs}
+    done = {folder: result for folder, result in found.items() if result is not None}
+    known = {places[folder]: result.dev_ua for folder, result in done.items()}
+    if done:
+        progress.note(f"{len(done)} of {len(jobs)} folds × seeds were finished before: resuming")
+        finished(known, len(jobs))
+
+    def fold_finished(job: FoldJob, outcome: Outcome) -> None:
+        known[places[job.folder]] = outcome.dev_ua
+        finished(known, len(jobs))
+
+    diverged = {result.seed for result in done.values() if result.diverged_at is not None}
+    waiting = [each for each in jobs if each.folder not in done and each.seed not in diverged]
+    pool.train(waiting, progress, fold_finished)
+    return [read_fold_result(job.folder) for job in jobs if job.folder.is_dir()]
 
 
 def _finished(folder: Path, progress: Progress) -> FoldResult | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -60,36 +60,38 @@ def train_fold(
     Raises:
         RequestError: The device or the backend of the recurrence is not available here.
     """
-    training, batches = start(config, data, fold, seed)
-    training.evaluate_untrained(training.predictions())
-    while not training.done:
-        training.step(next(batches))
+    trainer = config.trainer
+    training, batches = _start(config, data, fold, seed)
+    training.evaluate_untrained()
+    selection = training.selection
+    for step in range(1, trainer.steps + 1):
+        finite = training.step(next(batches))
         stepped(1)
-        if training.evaluation_due:
-            training.evaluate(training.predictions)
-    stepped(training.steps_left)
-    return finish(training, config, data, fold, seed)
+        if finite and step % trainer.eval_every and step < trainer.steps:
+            continue
+        training.evaluate()
+        if training.diverged_at is not None:
+            break
+        if selection.out_of_patience:
+            stepped(trainer.steps - step)
+            break
+    diverged_at = training.diverged_at
+    if config.protocol.refit and diverged_at is None:
+        diverged_at = _refit(config, data, fold, seed, selection)
+    return selection.result(seed, fold.name, training.history, diverged_at)
 
 
-def start(
+def _start(
     config: Config, data: Data, fold: Fold, seed: int
-) -> tuple[Training, Iterator[np.ndarray]]:
+) -> tuple[_Training, Iterator[np.ndarray]]:
     """Build a model and its training batches; the same seed gives the same."""
     use_backend(config.recurrence.backend)
     random = np.random.default_rng([seed, *fold.name.encode()])
     torch.manual_seed(int(random.integers(2**62)))
-    training = Training(config, data, fold)
+    training = _Training(config, data, fold)
     trainer, turns = config.trainer, data.packed
     rows = turns.rows(fold.train)
     return training, training_batches(rows, turns, trainer.batch_size, random, trainer.batches)
-
-
-def finish(training: Training, config: Config, data: Data, fold: Fold, seed: int) -> FoldResult:
-    """Return the result of a training that is done, after the refit that the protocol asks for."""
-    selection, diverged_at = training.selection, training.diverged_at
-    if config.protocol.refit and diverged_at is None:
-        diverged_at = _refit(config, data, fold, seed, selection)
-    return selection.result(seed, fold.name, training.history, diverged_at)
 
 
 def _refit(config: Config, data: Data, fold: Fold, seed: int, selection: Selection) -> int | None:
@@ -100,34 +102,22 @@ def _refit(config: Config, data: Data, fold: Fold, seed: int, selection: Selecti
     """
     assert selection.selected_step is not None
     both = replace(fold, train=fold.train + fold.dev)
-    training, batches = start(config, data, both, seed)
-    while training.steps < selection.selected_step and training.finite:
-        training.step(next(batches))
-    test = training.predict_test()
+    training, batches = _start(config, data, both, seed)
+    for _ in range(selection.selected_step):
+        if not training.step(next(batches)):
+            break
+    test = training.test()
     if test is not None:
         selection.refitted(test, training.model)
     return training.diverged_at
 
 
-Found = tuple[Predictions, Predictions, dict[str, float]]
-"""Predictions of dev and test, and what else was measured on both: the largest state."""
-
-
-class Training:
+class _Training:
     """Training state: model, optimiser, best steps, history.
 
     Attributes:
         model: The model.
-        device: Its device.
-        precision: That of the configuration.
-        rule: Rule of the batches.
-        loss: The training loss.
-        optimiser: The optimiser.
-        dev: The dev set.
-        test: The test set.
         steps: Number of steps taken.
-        finite: False once a loss was not finite. On a GPU, where the host would have to wait for
-            it, a loss is first read by the next evaluation.
         selection: The best steps.
         history: A row for each evaluation.
         diverged_at: Step at which a loss or an output was not finite, if there was one.
@@ -135,93 +125,57 @@ class Training:
 
     def __init__(self, config: Config, data: Data, fold: Fold) -> None:
         self._config, self._data = config, data
-        self.device = choose_device(config.device)
-        self.precision, self.rule = config.precision, config.trainer.batches
-        self.model = new_model(config, data).to(self.device)
-        self.optimiser = VectorOptimiser(self.model, config.optim)
-        self._schedule = Schedule(self.optimiser.inner, config.schedule, config.trainer.steps)
-        self.loss = TrainingLoss(config.trainer, data, fold.train, self.device)
-        self.dev, self.test = (
+        self._device = choose_device(config.device)
+        self.model = new_model(config, data).to(self._device)
+        self._optimiser = VectorOptimiser(self.model, config.optim)
+        self._schedule = Schedule(self._optimiser.inner, config.schedule, config.trainer.steps)
+        self._loss = TrainingLoss(config.trainer, data, fold.train, self._device)
+        self._dev, self._test = (
             Evaluation(part, data, config.trainer) for part in (fold.dev, fold.test)
         )
         self._seen: list[dict[str, Tensor]] = []
         self.steps = 0
-        self.finite = True
         self.selection = Selection(config.trainer.patience)
         self.history: list[dict[str, float]] = []
         self.diverged_at: int | None = None
 
-    @property
-    def evaluation_due(self) -> bool:
-        """True if the last step asks for an evaluation."""
-        trainer = self._config.trainer
-        last = self.steps == trainer.steps
-        return not self.finite or last or self.steps % trainer.eval_every == 0
+    def step(self, rows: np.ndarray) -> bool:
+        """Take one step, and return True if its loss was finite.
 
-    @property
-    def done(self) -> bool:
-        """True if training has ended: by its last step, early stopping or a divergence."""
-        ended = self.diverged_at is not None or self.selection.out_of_patience
-        return ended or self.steps >= self._config.trainer.steps
-
-    @property
-    def steps_left(self) -> int:
-        """Steps that an early end saves; 0 after a divergence, as it may come back."""
-        return 0 if self.diverged_at is not None else self._config.trainer.steps - self.steps
-
-    def train_mode(self) -> None:
-        """Set the model to training mode."""
+        On a GPU, where the host would have to wait for it, a loss is first read by the next
+        evaluation.
+        """
         if not self.model.training:  # to say so takes a while
             self.model.train()
-
-    def step(self, rows: np.ndarray) -> None:
-        """Take one step."""
-        self.train_mode()
-        loss, parts = self.loss_on(rows)
-        self.learned(self.optimiser.step(loss), loss, parts)
-
-    def loss_on(self, rows: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss of a batch, and the parts that it is the sum of."""
-        with autocast(self.device, self.precision):
-            criterion = self.loss.criterion(rows)
-            batch = collate(rows, self._data.packed, self.device, self.rule, criterion)
-            return self.loss.total(as_output(self.model(batch)), criterion)
-
-    def learned(self, norm: Tensor, loss: Tensor, parts: Mapping[str, Tensor]) -> None:
-        """Take note of a step.
-
-        Args:
-            norm: Norm of the gradient before clipping.
-            loss: The loss.
-            parts: The summands of the loss.
-        """
+        with autocast(self._device, self._config.precision):
+            criterion = self._loss.criterion(rows)
+            rule = self._config.trainer.batches
+            batch = collate(rows, self._data.packed, self._device, rule, criterion)
+            loss, parts = self._loss.total(as_output(self.model(batch)), criterion)
+        norm = self._optimiser.step(loss)
         self._schedule.step()
         self.steps += 1
         named = {f"loss/{name}": part for name, part in parts.items()} if len(parts) > 1 else {}
         seen = {"loss": loss, "grad_norm": norm} | named
         self._seen.append({name: value.detach() for name, value in seen.items()})
-        self.finite = self.device.type != "cpu" or math.isfinite(loss.item())
+        return self._device.type != "cpu" or math.isfinite(loss.item())
 
-    def evaluate_untrained(self, found: Found) -> None:
+    def evaluate_untrained(self) -> None:
         """Record dev and test of the untrained model as step 0, which is never selected."""
-        dev, test, measured = found
+        dev, test, measured = self._predictions()
         if dev.finite and test.finite:
-            measured = measured | scores("dev", dev) | scores("test", test)
+            measured |= scores("dev", dev) | scores("test", test)
         self._record(0, measured)
 
-    def evaluate(self, predictions: Callable[[], Found]) -> None:
-        """Evaluate dev and test, unless a loss since the last evaluation was not finite.
-
-        Args:
-            predictions: Predicts both.
-        """
+    def evaluate(self) -> None:
+        """Evaluate dev and test, unless a loss since the last evaluation was not finite."""
         measured = self._measured()
         step = self.diverged_at or self.steps
-        measured["frozen_weights"] = self.optimiser.frozen_weights()
+        measured["frozen_weights"] = self._optimiser.frozen_weights()
         if not self._schedule.constant:
             measured["lr"] = self._schedule.lr
         if self.diverged_at is None:
-            dev, test, largest = predictions()
+            dev, test, largest = self._predictions()
             measured |= largest
             if dev.finite and test.finite:
                 measured |= self.selection.update(step, dev, test, self.model)
@@ -230,18 +184,12 @@ class Training:
                 self.diverged_at = step
         self._record(step, measured)
 
-    def predictions(self) -> Found:
-        """Predict dev and test."""
-        with watched_states(self.model) as states:
-            dev, test = self._predict(self.dev), self._predict(self.test)
-        return dev, test, {"max_state": states.value}
-
-    def predict_test(self) -> Predictions | None:
+    def test(self) -> Predictions | None:
         """Predict test; None if a loss or an output is not finite."""
         self._measured()
         if self.diverged_at is not None:
             return None
-        test = self._predict(self.test)
+        test = self._predict(self._test)
         self.diverged_at = None if test.finite else self.steps
         return test if test.finite else None
 
@@ -261,8 +209,14 @@ class Training:
         means = {name: float(np.mean(values)) for name, values in seen.items()}
         return means | {"grad_norm": float(norms[-1]), "max_grad_norm": float(norms.max())}
 
+    def _predictions(self) -> tuple[Predictions, Predictions, dict[str, float]]:
+        """Predictions of dev and test, and the largest state on both."""
+        with watched_states(self.model) as states:
+            dev, test = self._predict(self._dev), self._predict(self._test)
+        return dev, test, {"max_state": states.value}
+
     def _predict(self, part: Evaluation) -> Predictions:
-        return part.predict(self.model.eval(), self.device, self.precision)
+        return part.predict(self.model.eval(), self._device, self._config.precision)
 
     def _record(self, step: int, measured: dict[str, float]) -> None:
         per_unit = bool(self._config.activation.get("per_unit"))

@@ -18,7 +18,6 @@ WITHOUT_INFLUENCE = (
     "experiment",
     "device",
     "recurrence.",
-    "trainer.together",
     "launcher.",
     "paths.",
     "arelu.",

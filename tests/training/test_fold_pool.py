@@ -19,9 +19,8 @@ from sercli.config.schema import Config
 from sercli.errors import Interrupted, SercliError
 from sercli.results.fold_result import read_fold_result
 from sercli.training.data import Data
-from sercli.training.fold_pool import FoldPool, pool_size
+from sercli.training.fold_pool import FoldJob, FoldPool, pool_size
 from sercli.training.folds import make_folds
-from sercli.training.stacks import FoldJob
 
 ENDLESS = "trainer.steps=1000000"
 
@@ -119,7 +118,7 @@ def test_after_a_divergence_no_further_unit_is_trained(
     toy: Data, order: Callable[..., FoldJob], watching: Any
 ) -> None:
     good, diverging = order("good"), order("diverging", "activation=relu", "optim.lr=1e20")
-    after = order("after", fold=1)
+    after = order("after")
 
     with FoldPool(toy) as pool:
         pool.train([good, diverging, after])
