@@ -160,7 +160,13 @@ def _compare(graph: Graph, other: OnnxNetwork, features: int) -> None:
         turns = [Turns(*tensors[i : i + 2]) for i in range(0, len(tensors), 2)]
         with torch.no_grad():
             expected = graph(*tensors)
-            found = other(Batch(*(turns if graph.turns == 3 else turns * 3))).exp()
+            try:
+                found = other(Batch(*(turns if graph.turns == 3 else turns * 3))).exp()
+            except Exception as error:  # onnxruntime's own types
+                raise SercliError(
+                    f"{type(graph.network).__name__} has no ONNX graph of any size: it does not "
+                    f"run with {batch} × {steps} steps: {one_line(error):.200}"
+                ) from error
         if not (away := (found - expected).abs().max().item()) <= TOLERANCE:
             raise SercliError(
                 f"{type(graph.network).__name__} in ONNX differs from torch: max |Δp| {away:.1g} "
