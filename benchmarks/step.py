@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from sercli.config.compose import compose
+from sercli.models import MODELS
 from sercli.nn.recurrence.cpp import launch
 from sercli.training import trainer
 from sercli.training.data import read_data
@@ -61,7 +62,7 @@ def main(overrides: list[str]) -> None:
     clock = Clock()
     clock.around(trainer, "collate", "collate")
     clock.around(launch, "_launch", "kernel")
-    clock.around(trainer.Training, "loss_on", "forward")
+    clock.around(MODELS[config.model["system"]], "forward", "forward")
     clock.around(TrainingLoss, "total", "loss")
     clock.around(torch.Tensor, "backward", "backward")
     clock.around(VectorOptimiser, "step", "optimiser")
@@ -69,13 +70,12 @@ def main(overrides: list[str]) -> None:
     trainer.train_fold(
         config, data, fold, 1, lambda _: marks.append((time.thread_time(), dict(clock.seconds)))
     )
-    marks = marks[WARM_UP - 1 : many]  # the last call is after the evaluation
+    marks = marks[WARM_UP - 1 : many]
     each = np.sort(np.diff([at for at, _ in marks]))
     step = each[len(each) // 10 : -len(each) // 10].mean()
     (_, first), (_, last) = marks[0], marks[-1]
     parts = {name: (last[name] - first.get(name, 0.0)) / (len(marks) - 1) for name in last}
     parts["optimiser"] -= parts["backward"]
-    parts["forward"] -= parts["collate"] + parts["loss"]
     print(f"{1000 * step:8.2f} step")
     for name, seconds in sorted(parts.items(), key=lambda item: -item[1]):
         print(f"{1000 * seconds:8.2f} {name}{' (in forward and backward)' * (name == 'kernel')}")
