@@ -14,6 +14,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DONE   := $(VENV)/.installed
 
+# Each process of a command or a test loads compiled modules, also where the shell forbids them.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: install demo test test-all check docs tour clean
 .DELETE_ON_ERROR:
 

@@ -48,9 +48,9 @@ def load(
         RequestError: There is no such model, fold, seed or device.
         SercliError: The model is damaged, or of another format.
 
-    >>> load("no-such-model")
+    >>> load("no-such-model", runs="nowhere")
     Traceback (most recent call last):
-    sercli.errors.RequestError: no experiment or run 'no-such-model'. There is none in runs.
+    sercli.errors.RequestError: no experiment or run 'no-such-model'. There is none in nowhere.
     """
     return TrainedModel(open_source(str(model), Path(runs), fold=fold, seed=seed), device)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import cache
+from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
@@ -153,6 +154,7 @@ def _starting(module: str | None) -> Iterator[None]:
             It may start no thread.
     """
     multiprocessing.set_forkserver_preload([module] if module else [])
+    resource_tracker.ensure_running()  # its start, else within the block, would unblock them
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)
     try:
         yield

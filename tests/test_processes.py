@@ -267,3 +267,15 @@ def test_a_long_folder_for_temporary_files_is_no_obstacle(tmp_path: Path) -> Non
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
     )
     assert done.stdout == "0\n", done.stderr
+
+
+def test_no_request_reaches_a_worker_that_is_the_first_process_of_all() -> None:
+    script = (
+        "import os, signal\n"
+        "from sercli.processes import start_worker, _starting\n"
+        "with _starting(None):\n"
+        "    from multiprocessing import forkserver\n"
+        "    forkserver.ensure_running()\n"
+        "    assert signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, [])\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -168,12 +168,14 @@ def classification_loss(
         A scalar, in float32 at least.
     """
     exact = torch.promote_types(logits.dtype, torch.float32)
+    if weights is not None:
+        weights = weights.to(exact)
     if not gamma:
         return F.cross_entropy(logits.to(exact), targets, weights, label_smoothing=smoothing)
     log_p = logits.to(exact).log_softmax(dim=-1)
     classes = logits.shape[-1]
     q = F.one_hot(targets, classes).to(exact) * (1 - smoothing) + smoothing / classes
-    w = torch.ones_like(log_p[0]) if weights is None else weights.to(log_p)
+    w = torch.ones_like(log_p[0]) if weights is None else weights
     missing = -torch.expm1(log_p)  # 1 − p, where p is near 1 as well
     smallest = torch.finfo(exact).tiny  # the slope of x^γ at 0 is infinite for γ < 1
     terms = q * w * -log_p * missing.clamp(min=smallest) ** gamma

@@ -108,7 +108,7 @@ def test_a_comparison_and_its_report_tell_the_same_in_every_form(
     sercli.ok("report", "both", "--format", "markdown", "--output", "made/report.md")
     markdown = (sercli.folder / "made" / "report.md").read_text(encoding="utf-8")
     assert f"| {percent} |" in markdown
-    assert "AR-GRU (V) | 68.3 | 66.9" in markdown
+    assert "AR-GRU (V)" not in markdown  # no published result is comparable
 
 
 def test_a_run_of_another_experiment_is_taken_over(sercli: Shell, small: list[str]) -> None:

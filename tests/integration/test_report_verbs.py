@@ -328,7 +328,7 @@ def test_the_attention_over_an_utterance_is_drawn_for_who_may_see_it(
 
     paths = searched.sercli.ok(*attend).split()
 
-    assert [Path(path).suffix for path in paths] == [".svg", ".png"]
+    assert [Path(path).suffix for path in paths] == [".svg", ".png", ".pdf"]
     assert all(Path(path).stat().st_size > 1000 for path in paths)
     line = searched.sercli.refused("attend", searched.loser, utterance)
     assert "is sealed" in line

@@ -31,7 +31,7 @@ def sweep_name(items: Sequence[str | Axis], options: Sequence[Any]) -> str:
 
     >>> from sercli.config.grammar import read_sweep
     >>> sweep_name(read_sweep(["arelu.alpha=0.01,0.9", "arelu.beta=-1,1"]), ["grid"])
-    'alpha-beta-8e8f0b'
+    'alpha-beta-833335'
 
     Args:
         items: Overrides and axes of the sweep (`sercli.config.grammar.read_sweep`).
