@@ -48,16 +48,17 @@ def as_json_lines(view: View) -> str:
 def as_csv(view: View) -> str:
     """Return the lines of the view.
 
-    An interval becomes two columns, ``…_low`` and ``…_high``; a mapping one column per name. The
-    protocol card is left out. Texts that a spreadsheet would run are marked (`spreadsheet_text`).
+    An interval becomes two columns, ``…_low`` and ``…_high``; a mapping one column per name.
+    Numbers have 15 significant digits: without the noise of binary fractions. The protocol card is
+    left out. Texts that a spreadsheet would run are marked (`spreadsheet_text`).
 
-    >>> print(as_csv(View((), {"rows": [{"ua": 0.7, "ua_ci": [0.6, 0.8]}]})))
+    >>> print(as_csv(View((), {"rows": [{"ua": 0.1 + 0.2, "ua_ci": [0.6, 0.8]}]})))
     ua,ua_ci_low,ua_ci_high
-    0.7,0.6,0.8
+    0.3,0.6,0.8
     <BLANKLINE>
     """
     lines = [
-        {spreadsheet_text(name): spreadsheet_text(value) for name, value in _fields(_plain(line))}
+        {spreadsheet_text(name): _field(value) for name, value in _fields(_plain(line))}
         for line in _lines(view)
     ]
     text = io.StringIO()
@@ -66,6 +67,10 @@ def as_csv(view: View) -> str:
     writer.writeheader()
     writer.writerows(lines)
     return text.getvalue()
+
+
+def _field(value: Any) -> Any:
+    return float(f"{value:.15g}") if isinstance(value, float) else spreadsheet_text(value)
 
 
 def _dumps(data: Any, **layout: Any) -> str:

@@ -8,6 +8,7 @@ Those of other samplers are a budget: their settings are suggested when they are
 from __future__ import annotations
 
 import socket
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -446,9 +447,12 @@ def _find(
             for objective in create
         ]
         with suppress(optuna.exceptions.DuplicatedStudyError):  # another process was faster
-            optuna.create_study(
+            study = optuna.create_study(
                 storage=storage, study_name=name, directions=directions, load_if_exists=True
             )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                study.set_metric_names(list(create))  # as dashboards show them
     try:
         return storage.get_study_id_from_name(name), name
     except KeyError:
