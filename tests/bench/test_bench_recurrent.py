@@ -16,19 +16,14 @@ from sercli.nn.recurrence.backend import chosen_backend
 
 def test_every_cell_and_activation_is_compared_with_its_namesake() -> None:
     before = chosen_backend()
-    benchmark = bench_recurrent([(3, 2, 4)], repeats=1)
+    rows = bench_recurrent([(3, 2, 4)], repeats=1).rows
     assert chosen_backend() == before
-    rows = benchmark.rows
     assert {row.activation for row in rows if row.cell == "gru"} == set(ACTIVATIONS.names())
     assert {row.cell for row in rows} == set(CELLS.names())
     assert {row.what for row in rows} == {"layer", "together", "iaan"}
     assert {row.reference for row in rows if row.cell == "lstm"} == {"torch.nn.LSTM"}
     assert all(row.ratio == pytest.approx(row.ms / row.reference_ms) for row in rows)
     assert all(row.ms > 0 and row.gflops > 0 for row in rows)
-
-
-def test_the_work_of_four_recurrences_is_four_times_that_of_one() -> None:
-    rows = bench_recurrent([(3, 2, 4)], ["tanh"], repeats=1).rows
     (one,) = (
         row
         for row in rows
@@ -37,7 +32,9 @@ def test_the_work_of_four_recurrences_is_four_times_that_of_one() -> None:
         and row.activation == "tanh"
         and row.cell == "gru"
     )
-    four = next(row for row in rows if row.what == "together")
+    four = next(
+        row for row in rows if row.what == "together"
+    )  # four layers have four times the work
     assert four.gflops * four.ms == pytest.approx(4 * one.gflops * one.ms)
 
 

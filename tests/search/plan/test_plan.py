@@ -22,11 +22,13 @@ from sercli.search.plan.plan_file import read_plan_file
 
 PLANS = sorted(path.stem for path in packaged("sweeps").glob("*.yaml"))
 SEARCHES = {"alpha_beta_grid", "alpha_beta_tpe"}
+NARROWED = {"activations": "activation=tanh,relu", "cells": "activation=tanh"}
+"""Large plan → an override that leaves a few of its points to compose."""
 
 
 @cache
-def shipped(name: str) -> tuple[Plan, list[Config]]:
-    plan = make_plan([], plan=name)
+def shipped(name: str, *overrides: str) -> tuple[Plan, list[Config]]:
+    plan = make_plan(overrides, plan=name)
     return plan, thawed(plan)
 
 
@@ -238,16 +240,29 @@ def test_an_invalid_plan_is_refused_in_one_line(
     assert message in refusal(*overrides, **options)
 
 
-@pytest.mark.parametrize("name", PLANS)
-def test_every_plan_that_is_shipped_can_be_made(name: str) -> None:
-    plan, configs = shipped(name)
+@pytest.mark.parametrize(
+    ("name", "overrides"),
+    [
+        *((name, ()) for name in PLANS if name not in NARROWED),
+        *((name, (override,)) for name, override in NARROWED.items()),
+        *(pytest.param(name, (), marks=pytest.mark.exhaustive) for name in NARROWED),
+    ],
+)
+def test_every_plan_that_is_shipped_can_be_made(name: str, overrides: tuple[str, ...]) -> None:
+    plan, configs = shipped(name, *overrides)
 
     assert plan.experiment == name
     assert plan.comparison is (name not in SEARCHES)
     assert len(configs) > 1 or plan.trials
 
 
-@pytest.mark.parametrize("name", PLANS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.exhaustive] if name in NARROWED else [])
+        for name in PLANS
+    ],
+)
 def test_every_plan_that_is_shipped_begins_with_its_question_and_its_cost(name: str) -> None:
     text = (packaged("sweeps") / f"{name}.yaml").read_text(encoding="utf-8")
     comment = [line for line in text.splitlines() if line.startswith("#")]

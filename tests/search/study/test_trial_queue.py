@@ -85,7 +85,7 @@ def _server() -> Iterator[Postgres]:
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 @pytest.mark.parametrize(
-    ("trials", "workers"), [(60, 3), pytest.param(200, 4, marks=pytest.mark.exhaustive)]
+    ("trials", "workers"), [(30, 3), pytest.param(200, 4, marks=pytest.mark.exhaustive)]
 )
 def test_processes_finish_each_instant_trial_exactly_once(
     tmp_path: Path, kind: str, trials: int, workers: int, request: pytest.FixtureRequest
