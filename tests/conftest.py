@@ -19,7 +19,7 @@ from sercli.training.data import Data
 pytest_plugins = ["helpers.record_fixtures"]
 
 # The machine may be busy, so there is no deadline.
-hypothesis.settings.register_profile("by day", deadline=None, max_examples=25)
+hypothesis.settings.register_profile("by day", deadline=None, max_examples=15)
 hypothesis.settings.register_profile("exhaustive", deadline=None, max_examples=100)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sercli.config.keys import ABSENT, Difference, differences, flatten
 
 LEAVES: st.SearchStrategy[Any] = (
-    st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.just([])
+    st.none() | st.booleans() | st.integers() | st.text("ab1", max_size=3) | st.just([])
 )
 NAMES = st.text(alphabet="abc", min_size=1, max_size=2)
 NESTED = st.recursive(LEAVES, lambda inner: st.dictionaries(NAMES, inner, max_size=3), max_leaves=8)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,19 @@ def choices(group: str) -> list[Path]:
     return sorted((packaged("conf") / group).glob("*.yaml"))
 
 
+ACTIVATIONS_AND_CELLS = [
+    [f"activation={activation.stem}", f"cell={cell.stem}"]
+    for activation, cell in zip(choices("activation"), cycle(choices("cell")), strict=False)
+]
+
+
 @pytest.mark.parametrize(
-    "choice",
-    [
-        f"{group}={path.stem}"
-        for group in ("model", "cell", "activation")
-        for path in choices(group)
-    ],
+    "overrides",
+    [*([f"model={path.stem}"] for path in choices("model")), *ACTIVATIONS_AND_CELLS],
+    ids=" ".join,
 )
-def test_every_choice_builds_and_classifies(choice: str) -> None:
-    config = compose([choice])
+def test_every_choice_builds_and_classifies(overrides: list[str]) -> None:
+    config = compose(overrides)
     corpus = CorpusInfo(
         values=lambda column: ["one", "two"], columns=lambda: column_names(features)
     )

@@ -49,38 +49,22 @@ def corpora(draw: st.DrawFn) -> Manifest:
 
 
 @given(corpora(), st.sampled_from([SESSION, SPEAKER]))
-def test_every_target_is_tested_once_and_nothing_else_is(
-    corpus: Manifest, protocol: ProtocolConfig
-) -> None:
-    tested = [name for fold in make_folds(corpus, protocol) for name in fold.test]
-
-    assert sorted(tested) == sorted(corpus.targets["utterance"])
-
-
-@given(corpora(), st.sampled_from([SESSION, SPEAKER]))
-def test_train_dev_and_test_share_no_utterance_and_no_speaker(
-    corpus: Manifest, protocol: ProtocolConfig
-) -> None:
-    speaker = dict(zip(corpus.table["utterance"], corpus.table["speaker"], strict=True))
-
-    for fold in make_folds(corpus, protocol):
-        parts = [fold.train, fold.dev, fold.test]
-        assert all(parts)
-        assert sorted(name for part in parts for name in part) == sorted(
-            corpus.targets["utterance"]
-        )
-        speakers = [{speaker[name] for name in part} for part in parts]
-        assert len(set.union(*speakers)) == sum(len(part) for part in speakers)
-
-
-@given(corpora(), st.sampled_from([SESSION, SPEAKER]))
-def test_the_next_unit_chooses_the_step_and_the_first_follows_the_last(
+def test_every_target_is_tested_once_by_folds_that_share_no_speaker_and_follow_each_other(
     corpus: Manifest, protocol: ProtocolConfig
 ) -> None:
     folds = make_folds(corpus, protocol)
+    targets = sorted(corpus.targets["utterance"])
+    speaker = speakers(corpus)
 
     assert [fold.name for fold in folds] == sorted(corpus.targets[protocol.unit].unique())
     assert [fold.dev for fold in folds] == [fold.test for fold in [*folds[1:], folds[0]]]
+    assert sorted(name for fold in folds for name in fold.test) == targets
+    for fold in folds:
+        parts = [fold.train, fold.dev, fold.test]
+        assert all(parts)
+        assert sorted(name for part in parts for name in part) == targets
+        sides = [{speaker[name] for name in part} for part in parts]
+        assert len(set.union(*sides)) == sum(len(side) for side in sides)
 
 
 def test_a_corpus_that_does_not_state_the_unit_is_refused_with_another_protocol() -> None:
@@ -163,7 +147,8 @@ def test_whatever_chooses_the_step_the_sides_share_no_utterance_and_test_no_spea
         assert sorted(name for side in sides for name in side) == sorted(
             corpus.targets["utterance"]
         )
-        train, chosen, test = (speakers_of(corpus, side) for side in sides)
+        speaker = speakers(corpus)
+        train, chosen, test = ({speaker[name] for name in side} for side in sides)
         assert not test & (train | chosen)
         if dev == "speaker":
             assert len(chosen) == 1

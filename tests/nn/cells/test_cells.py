@@ -28,20 +28,22 @@ CELLS_AND_BACKENDS = [
     if backend == "eager" or cell not in EAGER_ONLY
 ]
 EVERY_CELL = pytest.mark.parametrize(("cell", "backend"), CELLS_AND_BACKENDS, indirect=["backend"])
-FEW = ("tanh", "arelu", "square")
+FEW = ("arelu", "square")
 CELLS_BY_ACTIVATIONS = pytest.mark.parametrize(
     ("cell", "activation", "backend"),
     [
         pytest.param(
             *(cell, activation, backend),
-            marks=[] if cell == "gru" or activation in FEW else pytest.mark.exhaustive,
+            marks=[]
+            if activation in FEW or (cell, backend) == ("gru", "eager")
+            else pytest.mark.exhaustive,
         )
         for cell, backend in CELLS_AND_BACKENDS
         for activation in (*ACTIVATIONS.names(), "square")
     ],
     indirect=["backend"],
 )
-"""Every activation in a GRU, a few in the other cells; the full product is exhaustive."""
+"""Every activation in an eager GRU, a few in the other cells; the full product is exhaustive."""
 
 LENGTHS = torch.tensor([5, 1, 3])
 STEPS = 7
@@ -122,7 +124,7 @@ def test_batch_equals_each_sequence_alone_whatever_the_padding_holds(
     bidirectional=st.booleans(),
 )
 @settings(
-    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_batch_of_any_lengths_in_any_stack_equals_each_sequence_alone(
     cell: str, lengths: list[int], padding: int, num_layers: int, bidirectional: bool

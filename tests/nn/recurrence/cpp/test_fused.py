@@ -82,7 +82,7 @@ def test_every_activation_equals_the_eager_loop(
     single=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
 )
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=6)
 def test_any_shape_and_lengths_equal_the_eager_loop(
     cell: str,
     options: dict[str, str],
