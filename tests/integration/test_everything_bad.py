@@ -111,25 +111,34 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(place)], check=True)
 
 
-def test_verify_and_prune_from_the_shell(sercli: Shell, small: list[str]) -> None:
-    corpus = [*small[:2], "paths.store=store"]
+def few_turns(sercli: Shell, tree: Path, count: int) -> list[str]:
+    """Return overrides for a table of that many recordings."""
+    lines = ["utterance,audio,speaker,emotion"]
+    for number, wav in enumerate(sorted(tree.glob("Session1/sentences/wav/*/Ses*.wav"))[:count]):
+        lines.append(f"u{number},{wav},s,A")
+    (sercli.folder / "mine.csv").write_text("\n".join(lines), encoding="utf-8")
+    return ["dataset=manifest", "dataset.root=mine.csv", "dataset.classes={A: a}"]
+
+
+def test_verify_and_prune_from_the_shell(sercli: Shell, tree: Path) -> None:
+    corpus = [*few_turns(sercli, tree, 6), "paths.store=store", "--workers", "1"]
     missing = sercli.refused("extract", *corpus, "--verify", status=1)
     assert "store cannot be opened: No such file" in missing
     sercli.ok("extract", *corpus)
     found = sercli.json("extract", *corpus, "--verify")
-    assert (found["utterances"], found["stored"], found["faults"]) == (100, 100, [])
+    assert (found["utterances"], found["stored"], found["faults"]) == (6, 6, [])
 
     other = [*corpus, "features.sampling_rate=8000"]
     done = sercli("extract", *other, "--verify", "--format", "json")
     assert done.returncode == 1
     reasons = [fault["reason"] for fault in json.loads(done.stdout)["faults"]]
-    assert reasons == 100 * ["missing: run `sercli extract`"]
-    assert " 100 faults " in sercli("extract", *other, "--verify").stdout
+    assert reasons == 6 * ["missing: run `sercli extract`"]
+    assert " 6 faults " in sercli("extract", *other, "--verify").stdout
 
     sercli.ok("extract", *other)
     pruned = sercli.json("extract", "paths.store=store", "--prune")
-    assert (pruned["unused"], pruned["freed"], pruned["kept"]) == (0, 0, 200)
-    assert list(pruned["uses"].values()) == [100, 100]
+    assert (pruned["unused"], pruned["freed"], pruned["kept"]) == (0, 0, 12)
+    assert list(pruned["uses"].values()) == [6, 6]
     assert "one of the two" in sercli.refused("extract", *corpus, "--verify", "--prune")
 
 
@@ -137,13 +146,9 @@ def test_the_benchmark_of_extraction_is_one_json_document(
     sercli: Shell, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sercli.bench.extract._MOST_COPIES", 2)
-    lines = ["utterance,audio,speaker,emotion"]
-    for number, wav in enumerate(sorted(tree.glob("Session1/sentences/wav/*/Ses*.wav"))[:8]):
-        lines.append(f"u{number},{wav},s,A")
-    (sercli.folder / "mine.csv").write_text("\n".join(lines), encoding="utf-8")
-    corpus = ["dataset=manifest", "dataset.root=mine.csv", "dataset.classes={A: a}"]
-    made = sercli.json("bench", "extract", *corpus)
-    assert made["utterances"] == 8
+    monkeypatch.setattr("sercli.bench.extract.available_cores", lambda: 2)
+    made = sercli.json("bench", "extract", *few_turns(sercli, tree, 2))
+    assert made["utterances"] == 2
     assert made["ratio_to_alone"] > 0
     assert made["ratio_to_package"] > 0
     assert [pool["workers"] for pool in made["pools"]][:2] == [1, 2]

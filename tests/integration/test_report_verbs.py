@@ -21,6 +21,9 @@ from helpers.shell import InProcessShell, Shell
 MARK = 0.98765
 """A figure that no report shows by chance."""
 
+SHORT = "trainer.steps=4"
+"""Enough for a curve."""
+
 
 @dataclass(frozen=True)
 class Search:
@@ -45,8 +48,8 @@ class Search:
 def _searched(small: list[str], tmp_path_factory: pytest.TempPathFactory) -> Search:
     """A search of two points, which all tests of this file only read."""
     shell = InProcessShell(tmp_path_factory.mktemp("searched"))
-    sweep = ["sweep", "--fold-workers", "1", *small, "activation=tanh,arelu", "experiment=search"]
-    found = shell.json(*sweep)
+    space = ["activation=tanh,arelu", "experiment=search"]
+    found = shell.json("sweep", "--fold-workers", "1", *small, SHORT, *space)
     (loser,) = (run["key"] for run in found["runs"] if run["key"] != found["winner"])
     return Search(shell, found["winner"], loser)
 
@@ -103,7 +106,7 @@ def gives_away(text: str) -> bool:
 
 
 def test_a_loser_shows_no_test_figure_in_any_form_until_the_seal_is_broken(
-    searched: Search, small: list[str], tmp_path: Path
+    searched: Search, small: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     search = searched.copied(tmp_path)
     for key in (search.winner, search.loser):
@@ -114,16 +117,31 @@ def test_a_loser_shows_no_test_figure_in_any_form_until_the_seal_is_broken(
     search.sercli.ok(*report, "html", "--output", "loser.html")
     assert not gives_away((tmp_path / "loser.html").read_text(encoding="utf-8"))
     for activation in ("tanh", "arelu"):
-        finished = ["train", *small, f"activation={activation}", "experiment=search"]
+        finished = ["train", *small, SHORT, f"activation={activation}", "experiment=search"]
         page = search.sercli.json(*finished)
         wins = page["key"] == search.winner
         assert ("ua" in page["metrics"], gives_away(json.dumps(page))) == (wins, wins)
         assert "dev_ua" in page["metrics"]
 
+    monkeypatch.setattr("sercli.reporting.formats.html.document.draw_report", lambda data: [])
     search.sercli.ok(*report, "html", "--output", "opened.html", "--unseal")
     assert gives_away((tmp_path / "opened.html").read_text(encoding="utf-8"))
     opened = json.loads((search.folder / "sweep.json").read_text())["opened"]
     assert [each["how"] for each in opened] == ["report --unseal"]
+
+
+def test_a_damaged_record_does_not_hide_the_others(searched: Search, tmp_path: Path) -> None:
+    search = searched.copied(tmp_path)
+    damaged, good = search.loser, search.winner
+    (search.folder / damaged / "run.json").write_text("{", encoding="utf-8")
+    done = search.sercli("report", "search", "--format", "csv")
+    assert done.returncode == 1
+    assert damaged in done.stderr
+    assert good in done.stdout
+
+
+def test_an_unknown_experiment_names_the_nearest(searched: Search) -> None:
+    assert "Did you mean 'search'?" in searched.sercli.refused("report", "serch")
 
 
 def test_a_page_opens_anywhere_and_shows_all_there_is(searched: Search, tmp_path: Path) -> None:
@@ -145,7 +163,10 @@ def test_a_page_opens_anywhere_and_shows_all_there_is(searched: Search, tmp_path
         assert words in page.text
 
 
-def test_figures_are_drawn_beside_any_report(searched: Search, tmp_path: Path) -> None:
+def test_figures_are_drawn_beside_any_report(
+    searched: Search, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sercli.reporting.figures.plot._PRINT", 50)
     folder = tmp_path / "figures"
     done = searched.sercli("report", "search", "--format", "csv", "--figures", folder)
 

@@ -52,6 +52,18 @@ def _figures(run: Record) -> list[Plot]:
     return list(drawn_of(run, swept=True))
 
 
+@pytest.fixture(name="svgs", scope="module")
+def _svgs(figures: list[Plot]) -> list[str]:
+    """The figures as they stand on a page."""
+    return [as_svg(drawn) for drawn in figures]
+
+
+@pytest.fixture(name="coarse")
+def _coarse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Save few pixels."""
+    monkeypatch.setattr("sercli.reporting.figures.plot._PRINT", 50)
+
+
 EVERY = ["forest", "confusion", "surface-first", "history-first", "curves", "trajectories"]
 
 
@@ -105,16 +117,18 @@ def test_curves_of_many_runs_are_those_of_the_best_on_dev(
     assert all("Shown: the 5 of 7 runs that are best on dev." in drawn.caption for drawn in figures)
 
 
+@pytest.mark.usefixtures("coarse")
 def test_the_same_figure_gives_the_same_bytes(
-    run: Record, figures: list[Plot], tmp_path: Path
+    run: Record, figures: list[Plot], svgs: list[str], tmp_path: Path
 ) -> None:
-    for first, second in zip(figures, drawn_of(run, swept=True), strict=True):
-        assert as_svg(first) == as_svg(second)
-    one, two = save(figures[0], tmp_path / "one"), save(next(drawn_of(run)), tmp_path / "two")
+    again = list(drawn_of(run, swept=True))
+    assert [as_svg(drawn) for drawn in again] == svgs
+    one, two = save(figures[0], tmp_path / "one"), save(again[0], tmp_path / "two")
     assert [path.name for path in one] == ["forest.svg", "forest.png", "forest.pdf"]
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
 
 
+@pytest.mark.usefixtures("coarse")
 def test_captions_lie_beside_the_figures(figures: list[Plot], tmp_path: Path) -> None:
     paths = save_all(figures[:2], tmp_path)
 
@@ -133,6 +147,7 @@ def test_the_winner_of_a_search_alone_has_no_forest(tmp_path: Path) -> None:
     assert "confusion" in names
 
 
+@pytest.mark.usefixtures("coarse")
 def test_characters_that_no_font_has_are_spelled_out_and_named_once(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
@@ -167,10 +182,13 @@ def test_a_font_that_has_a_character_is_found() -> None:
     assert found == (("small", "large"), frozenset("文"))
 
 
-def test_an_svg_is_whole_and_refers_to_nothing_outside(figures: list[Plot], tmp_path: Path) -> None:
+@pytest.mark.usefixtures("coarse")
+def test_an_svg_is_whole_and_refers_to_nothing_outside(
+    figures: list[Plot], svgs: list[str], tmp_path: Path
+) -> None:
     identifiers: list[str] = []
-    for drawn in figures:
-        texts = [as_svg(drawn)]
+    for drawn, page in zip(figures, svgs, strict=True):
+        texts = [page]
         if drawn.name in ("forest", "surface-first"):
             texts.insert(0, save(drawn, tmp_path)[0].read_text(encoding="utf-8"))
         for text in texts:
@@ -192,19 +210,17 @@ def test_an_svg_is_whole_and_refers_to_nothing_outside(figures: list[Plot], tmp_
     assert len(set(identifiers)) == len(identifiers), "a page holds them all"
 
 
+@pytest.mark.usefixtures("coarse")
 def test_in_a_page_letters_are_letters_and_for_print_outlines(
-    figures: list[Plot], tmp_path: Path
+    figures: list[Plot], svgs: list[str], tmp_path: Path
 ) -> None:
-    forest = figures[0]
-    assert '&lt;made&gt; $x$ &amp; "y"' in as_svg(forest)
-    assert "<text" not in save(forest, tmp_path)[0].read_text(encoding="utf-8")
+    assert '&lt;made&gt; $x$ &amp; "y"' in svgs[0]
+    assert "<text" not in save(figures[0], tmp_path)[0].read_text(encoding="utf-8")
 
 
-def test_the_style_of_the_user_is_not_asked_and_not_changed(
-    run: Record, figures: list[Plot]
-) -> None:
+def test_the_style_of_the_user_is_not_asked_and_not_changed(run: Record, svgs: list[str]) -> None:
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red"}):
-        assert as_svg(next(drawn_of(run))) == as_svg(figures[0])
+        assert as_svg(next(drawn_of(run))) == svgs[0]
         assert matplotlib.rcParams["font.size"] == 30
 
 

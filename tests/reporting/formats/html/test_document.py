@@ -238,7 +238,11 @@ def test_only_a_published_figure_that_compares_is_drawn_beside_a_run(run: Make, 
     assert diamond not in words(report_text(runs, "html", ["other"]))
 
 
-def test_the_figures_of_a_page_are_also_files(run: Make, runs: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("unrendered")
+def test_the_figures_of_a_page_are_also_files(
+    run: Make, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sercli.reporting.figures.plot._PRINT", 50)
     run("activation=tanh")
     data = load(ReportRequest([], runs))
 
