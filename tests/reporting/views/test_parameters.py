@@ -24,7 +24,7 @@ from sercli.training.validate import validate_run
 @pytest.fixture(name="train")
 def _train(toy: Data, toy_config: Callable[..., Config], tmp_path: Path) -> Callable[..., Record]:
     def train(*overrides: str) -> Record:
-        fixed = ("trainer.steps=4", "trainer.eval_every=2", f"paths.runs={tmp_path}")
+        fixed = ("trainer.steps=2", "trainer.eval_every=1", f"paths.runs={tmp_path}")
         with FoldPool(toy) as pool:
             return train_run(
                 validate_run(toy_config(*fixed, "experiment=one", *overrides), toy), pool

@@ -15,6 +15,8 @@ from sercli.reporting.views.significance import BEST_NOTE, TOO_MANY
 from sercli.results.fold_result import FoldResult
 from sercli.results.run_record import Record
 
+pytestmark = pytest.mark.usefixtures("few_resamples")
+
 Make = Callable[..., Record]
 Run = Callable[..., Record]
 

@@ -101,7 +101,7 @@ def test_no_protocol_makes_faults(
     toy: Data, toy_config: Callable[..., Config], tmp_path: Path, protocol: tuple[str, ...]
 ) -> None:
     config = toy_config(
-        *protocol, "trainer.steps=2", "trainer.eval_every=1", f"paths.runs={tmp_path}"
+        *protocol, "trainer.steps=1", "trainer.eval_every=1", f"paths.runs={tmp_path}"
     )
     assert verify_record(train(config, toy).path) == []
 
