@@ -25,30 +25,34 @@ def choices(group: str) -> list[Path]:
     return sorted((packaged("conf") / group).glob("*.yaml"))
 
 
-ACTIVATIONS_AND_CELLS = [
-    [f"activation={activation.stem}", f"cell={cell.stem}"]
-    for activation, cell in zip(choices("activation"), cycle(choices("cell")), strict=False)
-]
-
-
-@pytest.mark.parametrize(
-    "overrides",
-    [*([f"model={path.stem}"] for path in choices("model")), *ACTIVATIONS_AND_CELLS],
-    ids=" ".join,
-)
-def test_every_choice_builds_and_classifies(overrides: list[str]) -> None:
-    config = compose(overrides)
-    corpus = CorpusInfo(
-        values=lambda column: ["one", "two"], columns=lambda: column_names(features)
+TOGETHER = [
+    [f"activation={activation.stem}", f"cell={cell.stem}", f"model={model.stem}"]
+    for activation, cell, model in zip(
+        choices("activation"), cycle(choices("cell")), cycle(choices("model")), strict=False
     )
-    features = config.features
-    model = build_model(
-        config.model, config.cell, config.activation, inputs=45, classes=4, corpus=corpus
+]
+"""Every activation once, each with a cell and a model; there are fewer of these."""
+
+
+def test_every_cell_and_every_model_is_with_an_activation() -> None:
+    chosen = {choice for together in TOGETHER for choice in together}
+    assert len(chosen) == sum(len(choices(g)) for g in ("activation", "cell", "model"))
+
+
+@pytest.mark.parametrize("together", TOGETHER, ids=" ".join)
+def test_every_choice_builds_and_classifies(together: list[str]) -> None:
+    config = compose(together)
+    corpus = CorpusInfo(
+        values=lambda column: ["one", "two"], columns=lambda: column_names(config.features)
     )
     turns = Turns(torch.randn(2, 3, 45), torch.tensor([3, 1]))
-    logits = as_output(model(Batch(turns, turns, turns))).logits
-    assert logits.shape == (2, 4)
-    assert logits.isfinite().all()
+    for model_config in (config.model, compose([]).model):  # the latter has recurrent layers
+        model = build_model(
+            model_config, config.cell, config.activation, inputs=45, classes=4, corpus=corpus
+        )
+        logits = as_output(model(Batch(turns, turns, turns))).logits
+        assert logits.shape == (2, 4)
+        assert logits.isfinite().all()
 
 
 @pytest.mark.parametrize(
@@ -75,15 +79,15 @@ def test_every_part_has_a_file_in_conf(group: str, key: str, parts: Registry[Any
 def test_a_file_in_conf_lists_every_setting_of_its_part(
     group: str, key: str, parts: Registry[Any], given: set[str], common: set[str]
 ) -> None:
-    for path in choices(group):
-        node = getattr(compose([f"{group}={path.stem}"]), group)
+    for together in TOGETHER:
+        node = getattr(compose(together), group)
         settings = {
             name
             for name, parameter in inspect.signature(parts[node[key]]).parameters.items()
             if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         }
         shared = set() if group == "activation" and "units" not in settings else common
-        assert set(node) - {"name", key} == (settings - given) | shared, path.name
+        assert set(node) - {"name", key} == (settings - given) | shared, together
 
 
 def test_the_settings_reach_the_parts() -> None:

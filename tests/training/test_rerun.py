@@ -71,9 +71,16 @@ def on_another_machine(record: Record) -> Record:
     return edit(record, lambda summary: summary.update(processor="another"), "environment.json")
 
 
-def test_on_the_same_machine_every_digit_is_the_same(toy: Data, record: Record) -> None:
+def test_on_the_same_machine_every_digit_is_the_same_and_the_record_is_left_alone(
+    toy: Data, record: Record
+) -> None:
+    before = contents(record.path)
+
     made = repeat(record, toy)
 
+    assert contents(record.path) == before
+    assert made.again.path == record.path.parent / ".rerun" / record.key
+    assert list(find_records(record.path.parent)) == [record.path]  # the rerun is no run
     assert made.exact
     assert made.agrees
     assert made.changed == ()
@@ -85,28 +92,17 @@ def test_on_the_same_machine_every_digit_is_the_same(toy: Data, record: Record) 
     )
 
 
-def test_the_record_itself_is_left_alone_and_the_rerun_is_no_run_of_the_experiment(
-    toy: Data, record: Record
-) -> None:
-    before = contents(record.path)
-
-    made = repeat(record, toy)
-
-    assert contents(record.path) == before
-    assert made.again.path == record.path.parent / ".rerun" / record.key
-    assert list(find_records(record.path.parent)) == [record.path]
-
-
-def test_another_rerun_takes_nothing_over(toy: Data, record: Record) -> None:
-    first = repeat(record, toy)
-    (first.again.path / "mark").touch()
-    left = first.again.path.with_name(f".{record.key}.partial") / "seed0-fold0"
+def test_another_rerun_takes_nothing_over(toy: Data, again: Record, record: Record) -> None:
+    first = record.path.parent / ".rerun" / record.key
+    shutil.copytree(again.path, first)
+    (first / "mark").touch()
+    left = first.with_name(f".{record.key}.partial") / "seed0-fold0"
     left.mkdir(parents=True)
     (left / "fold.json").write_text("of another machine")
 
     assert repeat(record, toy).agrees
 
-    assert not (first.again.path / "mark").exists()
+    assert not (first / "mark").exists()
 
 
 def test_a_record_with_another_prediction_does_not_agree(again: Record, record: Record) -> None:

@@ -21,7 +21,7 @@ from sercli.config.compose import to_yaml
 from sercli.config.schema import Config
 from sercli.errors import Interrupted, RequestError
 from sercli.processes import start_worker
-from sercli.results.run_record import Record, find_records
+from sercli.results.run_record import Record, find_records, read_record
 from sercli.results.verify.record import verify_record
 from sercli.training.data import Data
 from sercli.training.fold_pool import FoldPool
@@ -34,21 +34,36 @@ FOLD_RUNS = 4
 DIVERGING = ("activation=relu", "optim.lr=1e20")
 
 
+def short(*overrides: str) -> Config:
+    """Compose a short run of four folds."""
+    return toy_config(f"trainer.steps={STEPS}", "trainer.eval_every=2", *overrides)
+
+
 @pytest.fixture(name="config")
 def _config(tmp_path: Path) -> Callable[..., Config]:
-    """Compose a short run of four folds; its record goes below ``tmp_path``."""
-    return lambda *overrides: toy_config(
-        f"trainer.steps={STEPS}",
-        "trainer.eval_every=2",
-        "experiment=first",
-        f"paths.runs={tmp_path}",
-        *overrides,
-    )
+    """Compose a short run whose record goes below ``tmp_path``."""
+    return lambda *overrides: short("experiment=first", f"paths.runs={tmp_path}", *overrides)
 
 
 def train(config: Config, data: Data, **options: Any) -> tuple[Record, bool]:
     with FoldPool(data) as pool:
         return train_run(validate_run(config, data), pool, **options)
+
+
+@pytest.fixture(name="trained", scope="module")
+def _trained(toy: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The runs folder of a finished run."""
+    runs = tmp_path_factory.mktemp("trained")
+    train(short("experiment=first", f"paths.runs={runs}"), toy)
+    return runs
+
+
+@pytest.fixture(name="finished")
+def _finished(trained: Path, tmp_path: Path) -> Record:
+    """Its record below ``tmp_path``, where a test may change it."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    (record,) = find_records(tmp_path / "first")
+    return read_record(record)
 
 
 def assert_same_results(one: Record, other: Record) -> None:
@@ -84,6 +99,12 @@ def test_a_record_holds_everything_that_a_reader_needs(
     assert record.summary["card"]["folds"] == 4
     assert record.summary["configuration"]["trainer"]["steps"] == STEPS
     assert record.summary["diverged"] == []
+    predictions = record.predictions()
+    for (part, _, _), group in predictions.groupby(["part", "selection", "seed"]):
+        assert part in ("dev", "test")
+        assert sorted(group["utterance"]) == sorted(toy.labels)
+    assert len(predictions) == 2 * 2 * 2 * len(toy.labels)
+    assert record.metrics["n"] == len(toy.labels)
 
 
 def test_the_backend_is_said_once_and_recorded(
@@ -91,7 +112,7 @@ def test_the_backend_is_said_once_and_recorded(
 ) -> None:
     progress = watching()
 
-    for settings in (("seeds=[1]",), ("seeds=[2]",), ("seeds=[2]", "precision=bf16")):
+    for settings in (("seeds=[1]",), ("seeds=[2]", "precision=bf16")):
         record, new = train(config("recurrence.backend=eager", *settings), toy, progress=progress)
         assert new
         environment = json.loads((record.path / "environment.json").read_text())
@@ -101,15 +122,15 @@ def test_the_backend_is_said_once_and_recorded(
 
 
 def test_a_run_that_another_backend_finished_is_known(
-    toy: Data, config: Callable[..., Config], watching: Any
+    toy: Data, config: Callable[..., Config], watching: Any, finished: Record
 ) -> None:
-    record, _ = train(config("recurrence.backend=auto"), toy)
+    assert config().recurrence.backend == "auto"
     progress = watching()
 
     again, new = train(config("recurrence.backend=eager"), toy, progress=progress)
 
     assert not new
-    assert again.key == record.key
+    assert again.key == finished.key
     assert progress.notes == []  # nothing runs
 
 
@@ -122,45 +143,30 @@ def test_a_device_that_is_not_there_is_refused_before_any_work(
     assert progress.steps == 0
 
 
-def test_every_target_is_predicted_once_under_each_seed_and_selection(
-    toy: Data, config: Callable[..., Config]
-) -> None:
-    record, _ = train(config("seeds=[0,1]"), toy)
-    predictions = record.predictions()
-
-    for (part, _, _), group in predictions.groupby(["part", "selection", "seed"]):
-        assert part in ("dev", "test")
-        assert sorted(group["utterance"]) == sorted(toy.labels)
-    assert len(predictions) == 2 * 2 * 2 * len(toy.labels)
-    assert record.metrics["n"] == len(toy.labels)
-
-
 def test_a_finished_run_is_not_trained_again(
-    toy: Data, config: Callable[..., Config], watching: Any
+    toy: Data, config: Callable[..., Config], watching: Any, finished: Record
 ) -> None:
-    record, _ = train(config(), toy)
     progress = watching()
 
     again, new = train(config(), toy, progress=progress)
 
     assert not new
     assert progress.steps == 0
-    assert_same_results(again, record)
+    assert_same_results(again, finished)
 
 
-def test_other_data_make_another_run(toy: Data, config: Callable[..., Config]) -> None:
-    record, _ = train(config(), toy)
+def test_other_data_make_another_run(
+    toy: Data, config: Callable[..., Config], finished: Record
+) -> None:
     other, new = train(config(), replace(toy, fingerprint="other"))
 
     assert new
-    assert other.key != record.key
+    assert other.key != finished.key
 
 
 def test_a_stopped_run_resumes_with_the_folds_that_it_lacks(
-    toy: Data, config: Callable[..., Config], tmp_path: Path, watching: Any
+    toy: Data, config: Callable[..., Config], tmp_path: Path, watching: Any, trained: Path
 ) -> None:
-    whole, _ = train(config(f"paths.runs={tmp_path / 'undisturbed'}"), toy)
-
     def stop_in_the_third_fold(task: str, count: float) -> None:
         if count == 2 * STEPS + 2:
             raise Interrupted
@@ -174,7 +180,8 @@ def test_a_stopped_run_resumes_with_the_folds_that_it_lacks(
     assert new
     assert progress.steps == (FOLD_RUNS - 2) * STEPS
     assert progress.notes[1:] == [f"2 of {FOLD_RUNS} folds × seeds were finished before: resuming"]
-    assert_same_results(record, whole)
+    (whole,) = find_records(trained / "first")
+    assert_same_results(record, read_record(whole))
     assert not list((tmp_path / "first").glob("*.partial"))
 
 
@@ -226,9 +233,8 @@ def test_a_killed_process_leaves_folds_and_no_lock(
 
 
 def test_a_run_of_another_experiment_is_taken_over_by_links(
-    toy: Data, config: Callable[..., Config], watching: Any
+    toy: Data, config: Callable[..., Config], watching: Any, finished: Record
 ) -> None:
-    record, _ = train(config(), toy)
     progress = watching()
 
     adopted, new = train(config("experiment=second"), toy, progress=progress)
@@ -237,27 +243,26 @@ def test_a_run_of_another_experiment_is_taken_over_by_links(
     assert progress.steps == 0
     assert adopted.experiment == "second"
     for name in ("run.json", "weights/seed0-fold0.safetensors"):
-        assert (adopted.path / name).samefile(record.path / name)
-    shutil.rmtree(record.path.parent)
+        assert (adopted.path / name).samefile(finished.path / name)
+    shutil.rmtree(finished.path.parent)
     assert not adopted.predictions().empty
 
 
 def test_force_trains_again_and_replaces_the_record(
-    toy: Data, config: Callable[..., Config], tmp_path: Path, watching: Any
+    toy: Data, config: Callable[..., Config], tmp_path: Path, watching: Any, finished: Record
 ) -> None:
-    record, _ = train(config(), toy)
-    (record.path / "mark").touch()
+    (finished.path / "mark").touch()
     progress = watching()
 
     again, new = train(config(), toy, force=True, progress=progress)
 
     assert new
     assert progress.steps == FOLD_RUNS * STEPS
-    assert again.path == record.path
+    assert again.path == finished.path
     assert not (again.path / "mark").exists()
-    assert_same_results(again, record)
-    remains = [path.name for path in (tmp_path / "first").iterdir() if path != record.path]
-    assert remains == [f".{record.key}.lock"]
+    assert_same_results(again, finished)
+    remains = [path.name for path in (tmp_path / "first").iterdir() if path != finished.path]
+    assert remains == [f".{finished.key}.lock"]
 
 
 def test_a_run_that_another_process_trains_is_refused(
@@ -349,15 +354,14 @@ def test_a_seed_that_diverges_leaves_the_figures_of_the_others(
 
 
 def test_a_refit_is_trained_on_train_and_dev_for_the_chosen_steps(
-    toy: Data, config: Callable[..., Config]
+    toy: Data, config: Callable[..., Config], finished: Record
 ) -> None:
-    plain, _ = train(config(), toy)
     record, _ = train(config("protocol.refit=true"), toy)
 
     assert [row["selected_step"] for row in record.metrics["by_fold"]] == [
-        row["selected_step"] for row in plain.metrics["by_fold"]
+        row["selected_step"] for row in finished.metrics["by_fold"]
     ]
-    tables = [each.predictions() for each in (plain, record)]
+    tables = [each.predictions() for each in (finished, record)]
     for part, selection, same in (
         ("dev", "dev", True),
         ("test", "oracle", True),
@@ -367,7 +371,7 @@ def test_a_refit_is_trained_on_train_and_dev_for_the_chosen_steps(
             table[(table["part"] == part) & (table["selection"] == selection)] for table in tables
         )
         assert one.reset_index(drop=True).equals(other.reset_index(drop=True)) is same
-    assert record.metrics["dev_ua"] == plain.metrics["dev_ua"]
+    assert record.metrics["dev_ua"] == finished.metrics["dev_ua"]
 
 
 def test_a_context_model_on_a_corpus_without_dialogues_trains_with_one_warning(
