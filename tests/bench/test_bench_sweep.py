@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from sercli.bench.sweep import TRIAL_SECONDS, SweepBenchmark, _grid, sweep_view
+from sercli.bench.sweep import TRIAL_SECONDS, SweepBenchmark, _grid, bench_sweep, sweep_view
 from sercli.cli import app
 from sercli.reporting.formats import to_text
 from sercli.search.plan.plan import Plan
@@ -19,7 +20,10 @@ BENCH = ("bench", "sweep")
 
 @pytest.fixture(name="few", autouse=True)
 def _few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four trials of half a second each are enough here, and one worker."""
+    """A small grid, four trials of half a second each and one worker are enough here."""
+
+    def bench(trials: int, *arguments: Any) -> SweepBenchmark:
+        return bench_sweep({400: 64}[trials], *arguments)
 
     def grid(trials: int, experiment: str) -> Plan:
         return _grid(4 if trials == 36 else trials, experiment)
@@ -27,6 +31,7 @@ def _few(monkeypatch: pytest.MonkeyPatch) -> None:
     def run_here(target: Callable[[WorkerOptions], int], workers: Sequence[WorkerOptions]) -> None:
         target(workers[0])
 
+    monkeypatch.setattr("sercli.bench.sweep.bench_sweep", bench)
     monkeypatch.setattr("sercli.bench.sweep._grid", grid)
     monkeypatch.setattr("sercli.bench.sweep.run_workers", run_here)
 
@@ -36,7 +41,7 @@ def test_the_command_prints_one_json_document() -> None:
 
     assert done.exit_code == 0, done.output
     made = json.loads(done.stdout)
-    assert (made["planned"], made["claimed"]) == (400, 200)
+    assert (made["planned"], made["claimed"]) == (64, 64)
     assert made["planning_seconds"] > 0
     share = made["milliseconds_per_trial"] / 1000 / TRIAL_SECONDS
     assert made["share_of_training"] == pytest.approx(share)

@@ -36,13 +36,13 @@ TINY = (
 """A model that learns the toy corpus in half a second."""
 
 
-def toy_data(*, synthetic: bool = False) -> Data:
-    """Four sessions of two dialogues; each class lifts a feature of its own out of the noise.
+def toy_data(*, sessions: int = 4, synthetic: bool = False) -> Data:
+    """Sessions of two dialogues; each class lifts a feature of its own out of the noise.
 
     Every fifth turn is of an emotion that the task leaves out.
     """
     rows = []
-    for session in range(1, 5):
+    for session in range(1, sessions + 1):
         for dialogue in ("a", "b"):
             for turn in range(10):
                 sex = "FM"[turn % 2]

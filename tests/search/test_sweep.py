@@ -12,6 +12,7 @@ from typing import Any
 
 import optuna
 import pytest
+from helpers.toy import toy_data
 
 from sercli.config.schema import Config
 from sercli.errors import Interrupted, RequestError, SercliError
@@ -28,8 +29,13 @@ from sercli.training.run import train_configuration, train_run
 from sercli.training.validate import ValidatedRun, validate_run
 
 STEPS = 2
-FOLDS = 4
+FOLDS = 3
 RUN_STEPS = FOLDS * STEPS
+
+
+@pytest.fixture(name="toy", scope="module")
+def _toy() -> Data:
+    return toy_data(sessions=FOLDS)
 
 
 @pytest.fixture(name="reads", autouse=True)
@@ -459,13 +465,14 @@ def test_invalid_suggestions_of_a_sampler_are_excluded(
 def test_a_poor_trial_is_pruned_between_its_folds(
     plan: Callable[..., Plan], watching: Any, tmp_path: Path
 ) -> None:
-    planned = plan("seeds=[0,1]", "optim.lr=0.02,0.0000001", "trainer.steps=20", pruner="wilcoxon")
+    fast = ("trainer.steps=10", "trainer.eval_every=10")
+    planned = plan("seeds=[0,1]", "optim.lr=0.05,0.0000001", *fast, pruner="wilcoxon")
     progress = watching()
 
     result = sweep(planned, progress)
 
     assert states(result) == {"complete": 1, "pruned": 1}
-    assert progress.steps < 2 * 2 * FOLDS * 20
+    assert progress.steps < 2 * 2 * FOLDS * 10
     assert list((tmp_path / "study").glob(".*.partial/seed0-fold0"))  # its folds are kept
     assert result.succeeded
 

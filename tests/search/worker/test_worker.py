@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.study_factory import grid_study
 
 from sercli.bench.sweep import IdleRunner
 from sercli.config.schema import Config
 from sercli.errors import BusyError, Interrupted, RequestError, SercliError
 from sercli.results.sweep_summary import read_sweep, read_trials
-from sercli.search.plan.plan import make_plan
 from sercli.search.study.liveness import register_worker
 from sercli.search.study.study import Study
 from sercli.search.worker.options import WorkerOptions
@@ -60,10 +60,7 @@ class Runner(IdleRunner):
 @pytest.fixture(name="study")
 def _study(tmp_path: Path) -> Study:
     """A grid of three trials, of 1, 2 and 3 steps."""
-    plan = make_plan(["trainer.steps=1,2,3", "experiment=grid", f"paths.runs={tmp_path}"])
-    study = Study("grid", tmp_path, create=plan.objectives)
-    study.plan(plan)
-    return study
+    return grid_study(tmp_path, 3)
 
 
 @pytest.fixture(name="notes")
