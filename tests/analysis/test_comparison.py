@@ -20,6 +20,8 @@ from sercli.analysis.statistics.tests import holm
 from sercli.errors import RequestError
 from sercli.results.run_record import Record
 
+pytestmark = pytest.mark.usefixtures("few_resamples")
+
 SMALL = Design(counts=(60, 80, 80, 60), seeds=2)
 
 
@@ -198,7 +200,6 @@ def test_nothing_to_compare_is_an_empty_table() -> None:
     assert not best_is_real(frame)
 
 
-@pytest.mark.usefixtures("few_resamples")
 def test_a_table_says_when_its_speakers_are_too_few_for_so_many_tests(
     records: list[Record],
 ) -> None:

@@ -63,6 +63,12 @@ def _opened(searched: Search, tmp_path_factory: pytest.TempPathFactory) -> Searc
     return opened
 
 
+@pytest.fixture(autouse=True)
+def _coarse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Save figures of few pixels."""
+    monkeypatch.setattr("sercli.reporting.figures.plot._PRINT", 50)
+
+
 class Page(HTMLParser):
     """What a browser would load, and what it would show."""
 
@@ -163,10 +169,7 @@ def test_a_page_opens_anywhere_and_shows_all_there_is(searched: Search, tmp_path
         assert words in page.text
 
 
-def test_figures_are_drawn_beside_any_report(
-    searched: Search, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sercli.reporting.figures.plot._PRINT", 50)
+def test_figures_are_drawn_beside_any_report(searched: Search, tmp_path: Path) -> None:
     folder = tmp_path / "figures"
     done = searched.sercli("report", "search", "--format", "csv", "--figures", folder)
 

@@ -46,7 +46,13 @@ def test_the_interval_of_a_mean_over_speakers_is_that_of_student() -> None:
 
 
 @pytest.mark.parametrize(
-    "design", [Design(), Design(folds=1), Design(speakers=9, folds=9, seeds=1)], ids=str
+    "design",
+    [
+        Design(),
+        pytest.param(Design(folds=1), marks=pytest.mark.exhaustive),
+        Design(speakers=9, folds=9, seeds=1),
+    ],
+    ids=str,
 )
 @pytest.mark.usefixtures("few_resamples")
 def test_intervals_hold_the_truth_as_often_as_they_say(design: Design) -> None:

@@ -119,7 +119,7 @@ def _rates(design: Design, better: float, repetitions: int) -> tuple[float, floa
     return float(swaps), float(mcnemar)
 
 
-@pytest.mark.parametrize("folds", [1, 5, 10])
+@pytest.mark.parametrize("folds", [1, pytest.param(5, marks=pytest.mark.exhaustive), 10])
 def test_equal_systems_are_seldom_found_different_except_by_mcnemar(folds: int) -> None:
     swaps, mcnemar = _rates(Design(folds=folds), better=0.0, repetitions=300)
 

@@ -22,6 +22,8 @@ from sercli.results.fold_result import FoldResult
 from sercli.results.run_record import Record
 from sercli.results.sweep_summary import SweepSummary
 
+pytestmark = pytest.mark.usefixtures("few_resamples")
+
 Make = Callable[..., Record]
 Search = Callable[..., SweepSummary]
 
@@ -254,6 +256,7 @@ def test_the_figures_of_a_page_are_also_files(
     assert [path.stem for path in saved if path.suffix == ".png"] == names
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_a_page_made_again_is_the_same_but_for_the_time(run: Make, runs: Path) -> None:
     run("activation=tanh")
     data = load(ReportRequest([], runs))
