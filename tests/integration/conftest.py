@@ -30,26 +30,42 @@ def nemo() -> str:
 
 @pytest.fixture(scope="session")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small synthetic corpus in IEMOCAP's layout: five sessions, 100 turns."""
+    """A small synthetic corpus in IEMOCAP's layout: five sessions, 60 turns."""
     from sercli.corpora.synthetic import SyntheticSize, generate
 
-    make = partial(generate, seed=1, size=SyntheticSize(2, 10), workers=1)
+    make = partial(generate, seed=1, size=SyntheticSize(2, 6), workers=1)
     return made_once(tmp_path_factory, "iemocap", make)
 
 
 @pytest.fixture(scope="session")
-def small(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Arguments for a run of seconds: the small corpus, a shared store, a tiny model.
+def store(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the frames of the small corpus."""
+
+    def fill(root: Path) -> None:
+        root.mkdir()
+        InProcessShell(root).ok(
+            *("extract", "dataset=iemocap", f"dataset.root={tree}"),
+            *("paths.store=.", f"paths.data={tmp_path_factory.mktemp('data')}", "--workers", "1"),
+        )
+
+    return made_once(tmp_path_factory, "frames", fill)
+
+
+@pytest.fixture(scope="session")
+def small(tree: Path, store: Path) -> list[str]:
+    """Arguments for a run of a second: the small corpus, its frames, a tiny model, few steps.
 
     One worker, because starting a second takes longer than the work.
     """
     return [
         "dataset=iemocap",
         f"dataset.root={tree}",
-        f"paths.store={tmp_path_factory.mktemp('store')}",
+        f"paths.store={store}",
         "model.hidden=4",
         "model.context_hidden=4",
         "trainer=smoke",
+        "trainer.steps=6",
+        "trainer.eval_every=3",
         "trainer.batch_size=8",
         "--workers",
         "1",

@@ -31,24 +31,24 @@ def test_a_killed_sweep_goes_on_and_finishes_each_point_once(
         "--fold-workers",
         "1",
         *small,
-        "arelu.alpha=0.01,0.9",
-        "arelu.beta=1,2",
+        "trainer.steps=12",
+        "arelu.alpha=0.01,0.5,0.9",
         "experiment=grid",
     ]
     sercli.killed(lambda: any(runs.glob("[!.]*/run.json")) and bool(finished_folds(runs)), *sweep)
     finished = {page: page.stat().st_mtime_ns for page in runs.glob("[!.]*/run.json")}
-    assert 1 <= len(finished) < 4
+    assert 1 <= len(finished) < 3
     kept = {fold: fold.stat().st_mtime_ns for fold in finished_folds(runs)}
     assert kept
 
     done = sercli(*sweep)
     assert done.returncode == 0, done.stderr
     assert "of 5 folds × seeds were finished before" in done.stderr
-    assert len(list(runs.glob("[!.]*/run.json"))) == 4
+    assert len(list(runs.glob("[!.]*/run.json"))) == 3
     assert all(page.stat().st_mtime_ns == when for page, when in finished.items())
     study = optuna.load_study(storage=f"sqlite:///{runs / 'study.db'}", study_name="grid")
     complete = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
-    assert len(complete) == len({trial.user_attrs["run"] for trial in complete}) == 4
+    assert len(complete) == len({trial.user_attrs["run"] for trial in complete}) == 3
     assert not [trial for trial in study.trials if trial.state.name in ("RUNNING", "WAITING")]
     assert not list(runs.glob(".*.partial"))
 
@@ -81,7 +81,7 @@ def test_ctrl_c_while_workers_start_stops_the_program_and_interrupts_no_worker(
     train = ["train", *small, "trainer.steps=100000", "trainer.patience=null", "--workers", "2"]
     process = sercli.start(*train, leads=True)
     while len(workers_of(process.pid)) < 2 and process.poll() is None:
-        time.sleep(0.001)
+        time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130

@@ -17,7 +17,7 @@ from sercli.search.study.study import Study
 
 @pytest.fixture(name="sweep")
 def _sweep(small: list[str]) -> list[str]:
-    """A sweep of three trials; a fold takes about a fifth of a second."""
+    """A sweep of three trials; a fold takes about a tenth of a second."""
     return [
         "sweep",
         "--fold-workers",
@@ -25,7 +25,7 @@ def _sweep(small: list[str]) -> list[str]:
         *small[:-2],
         "activation=arelu",
         "arelu.alpha=0.1,0.2,0.3",
-        "trainer.steps=20",
+        "trainer.steps=8",
         "experiment=s",
     ]
 
@@ -114,7 +114,7 @@ def test_a_stopped_sweep_claims_nothing_more_until_it_is_resumed(
 def test_an_outage_of_the_database_is_waited_for(
     sercli: Shell, sweep: list[str], server: Postgres
 ) -> None:
-    process = sercli.start(*sweep, "--workers", "1", "--storage", server.url)
+    process = sercli.start(*sweep, "trainer.steps=20", "--workers", "1", "--storage", server.url)
     until(lambda: bool(folds(sercli)))
     server.stop()
     assert any("the storage of the study does not answer" in line for line in process.stderr)

@@ -23,7 +23,7 @@ from sercli.progress import Progress, Task
 
 Sound = npt.NDArray[np.float64]
 
-SMALL = SyntheticSize(dialogues_per_session=2, turns_per_dialogue=16)
+SMALL = SyntheticSize(dialogues_per_session=2, turns_per_dialogue=10)
 TINY = SyntheticSize(dialogues_per_session=1, turns_per_dialogue=2)
 TASK = {"ang": "anger", "hap": "happiness", "exc": "happiness", "neu": "neutral", "sad": "sadness"}
 
@@ -72,7 +72,7 @@ def test_the_same_seed_gives_the_same_bytes_for_one_worker_and_two(
 
 def test_the_reader_of_iemocap_reads_every_turn(manifest: Manifest) -> None:
     table = manifest.table
-    assert len(table) == 5 * 2 * 16
+    assert len(table) == 5 * 2 * 10
     assert manifest.refused == ()
     assert list(table["session"].unique()) == [f"Session{number}" for number in range(1, 6)]
     assert table.groupby("session")["gender"].agg(set).map(len).eq(2).all()
