@@ -120,8 +120,6 @@ def test_the_installed_command_completes_in_bash(tmp_path: Path) -> None:
             echo "${{COMPREPLY[*]}}"
         }}
         propose sercli tra
-        propose sercli train arelu.alpha_m
-        propose sercli train dataset = ne
         propose sercli sweep model=iaan optim =
         propose sercli config show seeds = '[0]' protocol = loso_s
         """,
@@ -129,8 +127,6 @@ def test_the_installed_command_completes_in_bash(tmp_path: Path) -> None:
     )
     assert run(str(BASH), "--norc", str(script)) == [
         "train",
-        "arelu.alpha_min=0.01 arelu.alpha_max=0.99",
-        "nemo",
         "adam adam_iaan adam_iaan_small adamw rmsprop sgd",
         "loso_session loso_speaker",
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,14 +30,22 @@ def toy_corpus(inputs: int = INPUTS) -> CorpusInfo:
     return CorpusInfo("toy", "tiny", lambda column: VALUES.get(column, ()), lambda: names)
 
 
-def tiny(*overrides: str, inputs: int = INPUTS) -> nn.Module:
-    """A model in double precision, ready to predict, whose weights are all of some size."""
+def tiny(
+    *overrides: str,
+    inputs: int = INPUTS,
+    cell: Mapping[str, Any] | None = None,
+    activation: Mapping[str, Any] | None = None,
+) -> nn.Module:
+    """A model in double precision, ready to predict, whose weights are all of some size.
+
+    ``cell`` and ``activation`` replace the nodes of the configuration.
+    """
     config = compose(overrides)
     torch.manual_seed(0)
     model = build_model(
         config.model,
-        config.cell,
-        config.activation,
+        cell or config.cell,
+        activation or config.activation,
         inputs=inputs,
         classes=CLASSES,
         corpus=toy_corpus(inputs),

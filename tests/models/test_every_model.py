@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from helpers.nodes import node_of
 from helpers.reference_models import random_batch, run_with_criterion, select, tiny
 from torch import Tensor, nn
 
+from sercli.config.compose import compose
 from sercli.models.interface import as_output
 from sercli.nn.cells import CELLS
 from sercli.nn.layer import RecurrentLayer
@@ -25,9 +28,11 @@ def choices() -> list[str]:
     return [path.stem for path in files if "svm" not in path.stem]
 
 
-def small(choice: str, *overrides: str) -> nn.Module:
+def small(
+    choice: str, cell: dict[str, Any] | None = None, activation: dict[str, Any] | None = None
+) -> nn.Module:
     own = [text for name, text in OF_SIX_FEATURES.items() if choice.startswith(name)]
-    return tiny(f"model={choice}", *own, *overrides)
+    return tiny(f"model={choice}", *own, cell=cell, activation=activation)
 
 
 def everything(model: nn.Module, padding: int = 0, filler: float = 0.0) -> list[Tensor]:
@@ -72,7 +77,7 @@ def test_a_model_hears_the_turns_before_if_it_says_so(choice: str) -> None:
 
 @pytest.mark.parametrize("choice", choices())
 def test_every_parameter_learns(choice: str) -> None:
-    model = small(choice, "activation=arelu", "arelu.alpha=0.3")
+    model = small(choice, activation=node_of("activation", "arelu") | {"alpha": 0.3})
     model.train()
     torch.manual_seed(0)
     output, _ = run_with_criterion(model, random_batch())
@@ -94,7 +99,9 @@ def test_every_parameter_learns(choice: str) -> None:
     ],
 )
 def test_every_recurrent_model_takes_every_cell(choice: str, cell: str) -> None:
-    model = small(choice, f"cell={cell}", "activation=relu")
+    model = small(
+        choice, cell=compose([f"cell={cell}"]).cell, activation=node_of("activation", "relu")
+    )
     layers = [module for module in model.modules() if isinstance(module, RecurrentLayer)]
     assert {type(layer) for layer in layers} <= {CELLS[cell]}
     assert bool(layers) == (not choice.startswith("mdnn"))
@@ -103,7 +110,7 @@ def test_every_recurrent_model_takes_every_cell(choice: str, cell: str) -> None:
 
 @pytest.mark.parametrize("choice", choices())
 def test_the_activation_reaches_every_recurrent_layer(choice: str) -> None:
-    model = small(choice, "activation=softsign")
+    model = small(choice, activation=node_of("activation", "softsign"))
     for module in model.modules():
         if isinstance(module, RecurrentLayer):
             kinds = {type(each).__name__.casefold() for each in module.activations.values()}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
+from helpers.nodes import node_of
 
 from sercli.config.compose import list_choices
 from sercli.config.schema import Config
@@ -40,12 +42,12 @@ def test_a_short_run_trains_and_is_finite(
 ) -> None:
     config = toy_config(
         f"cell={cell}",
-        f"activation={activation}",
         f"recurrence.backend={backend}",
         "trainer.steps=2",
         "trainer.eval_every=1",
         "optim.lr=0.003",
     )
+    config = replace(config, activation=node_of("activation", activation))
     result = train_fold(config, toy, make_folds(toy.manifest, config.protocol)[0], seed=0)
     assert result.diverged_at is None
     assert list(result.history["step"]) == [0, 1, 2]

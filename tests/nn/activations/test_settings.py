@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from functools import cache
 from typing import Any
 
 import pytest
 import torch
+from helpers.nodes import node_of
 
 from sercli.config.component import build
-from sercli.config.compose import compose
 from sercli.errors import RequestError
 from sercli.nn.activations import ACTIVATIONS
 from sercli.resources import packaged
@@ -18,12 +17,6 @@ from sercli.resources import packaged
 INFINITE, NOTHING = float("inf"), float("nan")
 OF_THE_MODEL = {"share", "per_unit"}
 """Settings of learned activations that decide who shares one; models read them."""
-
-
-@cache
-def node(name: str) -> dict[str, Any]:
-    """The node of an activation in a configuration that chooses it."""
-    return dict(compose([f"activation={name}"]).activation)
 
 
 def takes_units(name: str) -> bool:
@@ -67,7 +60,7 @@ def test_invalid_setting_is_refused_with_the_remedy(
     "path", sorted((packaged("conf") / "activation").glob("*.yaml")), ids=lambda p: p.stem
 )
 def test_every_file_builds_the_activation_that_it_names_with_its_defaults(path: Any) -> None:
-    own = node(path.stem)
+    own = node_of("activation", path.stem)
     settings = {key: value for key, value in own.items() if key not in OF_THE_MODEL}
     given = {"units": None} if takes_units(own["name"]) else {}
     built = build("activation", ACTIVATIONS[own["name"]], settings, **given)
@@ -82,7 +75,7 @@ def test_every_file_builds_the_activation_that_it_names_with_its_defaults(path: 
 
 @pytest.mark.parametrize("name", ACTIVATIONS.names())
 def test_every_activation_has_a_file_and_learned_ones_can_be_shared(name: str) -> None:
-    own = node(name)
+    own = node_of("activation", name)
     assert own["name"] == name
     found = {key: own[key] for key in OF_THE_MODEL & own.keys()}
     assert found == ({"share": "layer", "per_unit": False} if takes_units(name) else {})

@@ -1,0 +1,20 @@
+"""Nodes of a configuration, for tests that need no other file of their choice."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import cache
+from typing import Any, cast
+
+from omegaconf import OmegaConf
+
+from sercli.config.compose import compose
+from sercli.resources import packaged
+
+
+@cache
+def node_of(group: str, choice: str) -> dict[str, Any]:
+    """Return the node of a choice among the defaults; composing all groups takes far longer."""
+    whole = OmegaConf.create(asdict(compose([])))
+    whole[group] = OmegaConf.load(packaged("conf") / group / f"{choice}.yaml")
+    return cast("dict[str, Any]", OmegaConf.to_container(whole[group], resolve=True))
