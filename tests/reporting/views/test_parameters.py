@@ -21,10 +21,13 @@ from sercli.training.run import train_run
 from sercli.training.validate import validate_run
 
 
-@pytest.fixture(name="train")
-def _train(toy: Data, toy_config: Callable[..., Config], tmp_path: Path) -> Callable[..., Record]:
+@pytest.fixture(name="train", scope="module")
+def _train(
+    toy: Data, toy_config: Callable[..., Config], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Record]:
     def train(*overrides: str) -> Record:
-        fixed = ("trainer.steps=2", "trainer.eval_every=1", f"paths.runs={tmp_path}")
+        runs = tmp_path_factory.mktemp("runs")
+        fixed = ("trainer.steps=2", "trainer.eval_every=1", f"paths.runs={runs}")
         with FoldPool(toy) as pool:
             return train_run(
                 validate_run(toy_config(*fixed, "experiment=one", *overrides), toy), pool
@@ -33,15 +36,18 @@ def _train(toy: Data, toy_config: Callable[..., Config], tmp_path: Path) -> Call
     return train
 
 
+@pytest.fixture(name="run", scope="module")
+def _run(train: Callable[..., Record]) -> Record:
+    return train("activation=arelu", "arelu.alpha=0.5", "arelu.share=direction", "seeds=[0,1]")
+
+
 def report(runs: Path, form: str) -> str:
     return report_text(runs, form, ["one"], parameters=True)
 
 
 def test_each_layer_and_direction_has_a_row_with_its_start_and_where_it_went(
-    train: Callable[..., Record], record: Callable[..., Record]
+    run: Record, record: Callable[..., Record]
 ) -> None:
-    run = train("activation=arelu", "arelu.alpha=0.5", "arelu.share=direction", "seeds=[0,1]")
-
     rows = parameter_rows([run, record("activation=tanh")])
 
     assert {row["run"] for row in rows} == {run.key}
@@ -78,16 +84,16 @@ def test_a_diverged_unit_shows_where_it_was_last(train: Callable[..., Record]) -
     assert rows[0]["fold_runs"] == 1
 
 
-def test_a_report_has_every_form(train: Callable[..., Record], tmp_path: Path) -> None:
-    train("activation=arelu")
+def test_a_report_has_every_form(run: Record) -> None:
+    runs = run.path.parents[1]
 
-    made = {form: report(tmp_path, form) for form in ("csv", "json")}
+    made = {form: report(runs, form) for form in ("csv", "json")}
 
     lines = list(csv.DictReader(io.StringIO(made["csv"])))
     rows = json.loads(made["json"])["parameters"]
     assert [line["parameter"] for line in lines] == [row["parameter"] for row in rows]
-    assert {row["system"] for row in rows} == {"iaan_small gru arelu α=0.01 β=1"}
-    assert "| current.l0.alpha | 0.01 |" in report(tmp_path, "markdown")
+    assert {row["system"] for row in rows} == {"iaan_small gru arelu α=0.5 β=1"}
+    assert "| current.l0.alpha | 0.5 |" in report(runs, "markdown")
 
 
 def test_runs_that_learn_nothing_of_the_kind_are_refused(record: Callable[..., Record]) -> None:
