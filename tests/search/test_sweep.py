@@ -293,9 +293,9 @@ def test_a_sweep_whose_first_trials_all_fail_alike_stops_and_says_so(
 ) -> None:
     monkeypatch.setattr("sercli.search.worker.runner.train_run", a_bug)
 
-    result = sweep(plan("seeds=" + ",".join(f"[{n}]" for n in range(8))))
+    result = sweep(plan("seeds=" + ",".join(f"[{n}]" for n in range(5))))
 
-    assert states(result) == {"waiting": 8}  # what failed waits to be tried again, too
+    assert states(result) == {"waiting": 5}  # what failed waits to be tried again, too
     assert result.stopped == (
         "the first 3 trials failed alike: ZeroDivisionError: division of 0 by zero"
     )
