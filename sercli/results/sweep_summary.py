@@ -144,6 +144,14 @@ def read_sweep(folder: Path) -> SweepSummary | None:
         raise SercliError(f"{error}; remove or restore it") from error
 
 
+def find_sweep(folder: Path) -> SweepSummary | None:
+    """Read the summary of a sweep; None if there is none or it cannot be read."""
+    try:
+        return read_sweep(folder)
+    except SercliError:
+        return None
+
+
 def read_trials(folder: Path) -> pd.DataFrame:
     """Read the trials of the sweep in an experiment's folder (see `write_sweep`)."""
     return read_parquet(folder / "trials.parquet")

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from sercli.errors import SercliError
-from sercli.results.sweep_summary import SweepSummary, read_sweep, settings_of
+from sercli.results.sweep_summary import SweepSummary, find_sweep, settings_of
 from sercli.search.plan.plan import GRID, Plan
 from sercli.search.study.study import Study
 
@@ -49,10 +48,7 @@ def _addition(study: Study, before: pd.DataFrame, added: int) -> Iterator[str]:
         f"{added} trials are added to experiment {study.name}{whose}, which has {len(before)}, "
         f"{complete} of them complete"
     )
-    try:
-        summary = read_sweep(study.folder)
-    except SercliError:
-        return
+    summary = find_sweep(study.folder)
     if summary is not None and summary.opened:
         yield f"test results of all trials of {study.name} have been seen (--unseal)"
     elif summary is not None and summary.shown:

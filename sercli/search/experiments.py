@@ -10,11 +10,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from sercli.errors import BusyError, RequestError, SercliError, nearest
+from sercli.errors import BusyError, RequestError, nearest
+from sercli.files import held_alone
 from sercli.results.experiments import experiment_folders
-from sercli.results.sweep_summary import read_sweep
+from sercli.results.sweep_summary import find_sweep
 from sercli.search.study.study import Study
 from sercli.search.study.unfinished import hidden_name
 
@@ -81,10 +80,7 @@ def _folder(name: str, runs: Path) -> Path:
 
 def _study(folder: Path, storage: str | None) -> Study | None:
     """Open the study of an experiment; None if it has none."""
-    try:
-        summary = read_sweep(folder)
-    except SercliError:
-        summary = None
+    summary = find_sweep(folder)
     if summary is not None and summary.storage:
         if storage is None:
             raise RequestError(
@@ -97,11 +93,12 @@ def _study(folder: Path, storage: str | None) -> Study | None:
 def _refuse_at_work(folder: Path, study: Study | None) -> None:
     """Refuse an experiment on which a process is at work, here or on another machine."""
     for lock in _locks(folder):
-        if _is_held(lock):
-            raise BusyError(
-                f"a process is at work on '{folder.name}' ({lock.name}); stop it first, a sweep by "
-                f"`sercli stop {folder.name}`"
-            )
+        busy = (
+            f"a process is at work on '{folder.name}' ({lock.name}); stop it first, a sweep by "
+            f"`sercli stop {folder.name}`"
+        )
+        with held_alone(lock, busy):
+            pass
     if study is None:
         return
     for worker, seconds in study.living_workers():
@@ -114,11 +111,3 @@ def _refuse_at_work(folder: Path, study: Study | None) -> None:
 def _locks(folder: Path) -> Iterator[Path]:
     yield from (folder / ".workers").glob("*.lock")
     yield from folder.glob(".*.lock")
-
-
-def _is_held(lock: Path) -> bool:
-    try:
-        with FileLock(lock).acquire(timeout=0):
-            return False
-    except Timeout:
-        return True

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from sercli.errors import RequestError, SercliError
+from sercli.errors import RequestError
 from sercli.files import user_name
-from sercli.results.sweep_summary import read_sweep
+from sercli.results.sweep_summary import find_sweep
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,7 @@ class Owner:
         The folder may have been moved, or have another path on this machine: its ``sweep.json``
         has the id. Without one, path and user must be the same.
         """
-        try:
-            summary = read_sweep(runs / name)
-        except SercliError:
-            summary = None
+        summary = find_sweep(runs / name)
         if summary is not None and summary.study == self.study:
             return True
         return str(runs.resolve()) == self.runs and user_name() == self.user

@@ -25,9 +25,9 @@ from sercli.config.frozen import thaw
 from sercli.config.keys import flatten
 from sercli.config.schema import Config
 from sercli.config.sources import own_runs_folder
-from sercli.errors import RequestError, SercliError, nearest
+from sercli.errors import RequestError, nearest
 from sercli.passwords import without_password
-from sercli.results.sweep_summary import SweepSummary, read_sweep, write_sweep
+from sercli.results.sweep_summary import SweepSummary, find_sweep, read_sweep, write_sweep
 from sercli.results.weights import drop_weights
 from sercli.search.plan.plan import Plan
 from sercli.search.study.attributes import StudyAttributes
@@ -466,14 +466,7 @@ def _no_study(name: str, runs: Path, url: str | None) -> str:
     known = [path.parent.name for path in runs.glob("*/study.db")] if runs.is_dir() else []
     known = [other for other in known if other != name]
     hint = nearest(name, known) or f" There is none in {runs}."
-    summary = _summary(runs / name)
+    summary = find_sweep(runs / name)
     if summary is not None and summary.storage:
         return f"the study of '{name}' is in a database: give --storage {summary.storage}"
     return f"no study '{name}'.{hint} {more}"
-
-
-def _summary(folder: Path) -> SweepSummary | None:
-    try:
-        return read_sweep(folder)
-    except SercliError:
-        return None

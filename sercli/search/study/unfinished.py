@@ -12,8 +12,7 @@ from pathlib import Path
 
 from optuna.storages import RDBStorage
 
-from sercli.errors import SercliError
-from sercli.results.sweep_summary import read_sweep
+from sercli.results.sweep_summary import find_sweep
 from sercli.search.study.storage import StorageRetry
 from sercli.search.study.trial_queue import TrialQueue
 
@@ -51,10 +50,7 @@ def finish(storage: RDBStorage, name: str, runs: Path, with_retry: StorageRetry)
 
 def _study_of(folder: Path) -> str:
     """Return the id of the study of an experiment; empty if it has none."""
-    try:
-        summary = read_sweep(folder)
-    except SercliError:
-        return ""
+    summary = find_sweep(folder)
     return summary.study if summary else ""
 
 
