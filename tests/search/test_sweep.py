@@ -210,6 +210,8 @@ def test_named_systems_are_offered_a_comparison_that_trains_nothing_again(
     result = sweep(plan("activation=tanh,relu", "experiment=open", comparison=True), again)
 
     assert (again.steps, result.finished_now) == (0, 2)
+    assert sum(note.endswith("3 fold runs, recorded earlier") for note in again.notes) == 2
+    assert not [note for note in finished.notes if "recorded earlier" in note]
     assert not [note for note in again.notes if "--comparison" in note]
     records, _ = hide_sealed(result.records)
     assert all(map(shows_test, records))

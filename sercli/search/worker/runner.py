@@ -30,12 +30,14 @@ class TrialResult:
         dev_ua: UA on dev; None if a seed diverged.
         seconds: Training time.
         fold_runs: Number of fold runs.
+        new: False if a record was found and nothing was trained.
     """
 
     run: str
     dev_ua: float | None
     seconds: float
     fold_runs: int = 0
+    new: bool = True
 
 
 class Runner(Protocol):
@@ -116,14 +118,14 @@ class TrialRunner:
         if self._pool is None:
             size = pool_size(config, self._workers)
             self._pool = self._pools.enter_context(FoldPool(run.data, size))
-        record, _ = train_run(
+        record, new = train_run(
             run, self._pool, progress=self._progress, finished=finished, origin=origin
         )
         converged = record.status == "complete"  # the mean of the other seeds is no result
         seconds = float(record.environment().get("seconds", 0.0))
         dev_ua = record.metrics["dev_ua"] if converged else None
         fold_runs = len(run.folds) * len(config.seeds)
-        return TrialResult(record.key, dev_ua, seconds, fold_runs)
+        return TrialResult(record.key, dev_ua, seconds, fold_runs, new)
 
     def _validated(self, config: Config) -> ValidatedRun:
         """Validate a configuration once for all that is done with it."""

@@ -255,8 +255,9 @@ def trial_line(trial: ClaimedTrial, swept: str, result: TrialResult) -> str:
     """
     dev = "diverged" if result.dev_ua is None else f"{100 * result.dev_ua:.1f} % dev UA"
     folds = f"{result.fold_runs} fold run{'s' * (result.fold_runs != 1)}"
+    time_taken = f"{result.seconds:.0f} s" if result.new else "recorded earlier"
     now = time.strftime("%H:%M:%S")
-    return f"{now} trial {trial.number} ({swept}): {dev}, {folds}, {result.seconds:.0f} s"
+    return f"{now} trial {trial.number} ({swept}): {dev}, {folds}, {time_taken}"
 
 
 def local_config(config: Config, overrides: Sequence[str], folder: Path) -> Config:
