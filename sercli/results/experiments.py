@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -48,7 +48,7 @@ class Experiment:
 class _Files:
     size: int = 0
     weights: int = 0
-    changed: float = field(default=0.0)
+    changed: float = 0.0
 
 
 def list_experiments(runs: Path) -> list[Experiment]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sercli.errors import RequestError, SercliError, nearest
+from sercli.results.experiments import experiment_folders
 from sercli.results.run_record import Record, find_records, is_record, read_record
 from sercli.results.verify.schema import why_unreadable
 
@@ -37,8 +38,7 @@ def find_runs(names: Sequence[str], runs: Path) -> tuple[list[Record], list[str]
 
 def find_run_folders(names: Sequence[str], runs: Path) -> list[Path]:
     """Return the folders of records, each once, without reading them; see `find_runs`."""
-    there = sorted(runs.iterdir()) if runs.is_dir() else []
-    experiments = [path.name for path in there if not path.name.startswith(".")]
+    experiments = [path.name for path in experiment_folders(runs)]
     folders = [path for name in names or experiments for path in _resolve(name, runs, experiments)]
     return list({path.resolve(): path for path in folders}.values())
 

@@ -141,9 +141,10 @@ def write_record(
         fold_names = list(folds)
         if keep_weights == "none":
             drop_weights(folder / "weights", keep_weights)
-        for result in results if keep_weights != "none" else ():
-            name = fold_run_name(result.seed, fold_names.index(result.fold))
-            write_weights(folder / "weights" / f"{name}.safetensors", result.weights)
+        else:
+            for result in results:
+                name = fold_run_name(result.seed, fold_names.index(result.fold))
+                write_weights(folder / "weights" / f"{name}.safetensors", result.weights)
         if path.exists():
             remove_at_once(path)
     return read_record(path)

@@ -8,6 +8,7 @@ import pytest
 from helpers.shell import InProcessShell
 from helpers.study_factory import claim, complete, grid_study
 
+from sercli.config.compose import compose
 from sercli.corpora.manifest import Manifest
 from sercli.results.run_record import find_records
 from sercli.training.data import Data
@@ -22,8 +23,6 @@ def test_a_dry_run_lists_trials_and_writes_nothing(
 
     monkeypatch.setattr("sercli.search.preview.read_corpus", manifest)
     monkeypatch.setattr("sercli.training.run.read_data", lambda *given, **options: toy)
-    from sercli.config.compose import compose
-
     monkeypatch.chdir(tmp_path)
     tiny = [f"model.{name}=4" for name in ("hidden", "context_hidden", "attention", "head")]
     fixed = [*tiny, "trainer.steps=2", "trainer.eval_every=2"]

@@ -134,14 +134,8 @@ _RULES = (("selected_step", "dev_ua", "dev_ua"), ("oracle_step", "test_ua", "ua_
 def _selection(record: Contents) -> Iterator[Finding]:
     history = dict(iter(record.history.groupby(["seed", "fold"])))
     for fold_run in record.summary["metrics"].get("by_fold", ()):
-        evaluations = (
-            history[fold_run["seed"], fold_run["fold"]]
-            .set_index("step")
-            .drop(
-                index=0,
-                errors="ignore",  # the untrained model is not selected
-            )
-        )
+        steps = history[fold_run["seed"], fold_run["fold"]].set_index("step")
+        evaluations = steps.drop(index=0, errors="ignore")  # the untrained model is not selected
         for rule, column, metric in _RULES:
             best = evaluations[column].idxmax()
             where = f"seed {fold_run['seed']}, fold {fold_run['fold']}"
