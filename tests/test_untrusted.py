@@ -122,7 +122,7 @@ def test_labels_are_only_text_in_every_format() -> None:
     from sercli.reporting.formats import FORMATS, to_text
     from sercli.reporting.table import Cell, Column, Table, View
 
-    table = Table(HOSTILE, (Column(HOSTILE),), ((Cell(HOSTILE),),), (HOSTILE,), HOSTILE)
+    table = Table(HOSTILE, (Column(HOSTILE),), ((Cell(HOSTILE),),), (HOSTILE,), HOSTILE, (HOSTILE,))
     rows: list[dict[str, Any]] = [{HOSTILE: HOSTILE, "gain": -0.5, "text": "-0.5", "none": None}]
     texts = {name: to_text(View((table,), {"rows": rows}), name) for name in FORMATS}
     for text in texts.values():

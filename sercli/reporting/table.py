@@ -58,7 +58,7 @@ class Table:
         rows: Table cells, as many per row as there are columns.
         notes: Footnotes, each a sentence.
         warning: The text to read before any number, such as SYNTHETIC; empty for none.
-        verdicts: Sentences above the table that sum it up.
+        verdicts: Sentences above the table that summarise it.
     """
 
     title: str
@@ -147,6 +147,7 @@ def without_controls(table: Table) -> Table:
         ),
         notes=tuple(map(visible, table.notes)),
         warning=visible(table.warning),
+        verdicts=tuple(map(visible, table.verdicts)),
     )
 
 
