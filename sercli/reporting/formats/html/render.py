@@ -15,7 +15,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from sercli.reporting.formats.html.content import PageContent
-from sercli.reporting.table import Table
 
 _HERE = Path(__file__).resolve().parent
 
@@ -23,7 +22,7 @@ _HERE = Path(__file__).resolve().parent
 def render_page(content: PageContent) -> str:
     """Return the HTML document of a page."""
     script = _read("page.js")
-    return _template("page.html.jinja").render(
+    return _page_template().render(
         page=content,
         policy=_policy(script),
         style=Markup(_read("page.css")),  # noqa: S704 - ours
@@ -31,13 +30,8 @@ def render_page(content: PageContent) -> str:
     )
 
 
-def render_table(table: Table) -> str:
-    """Return the ``<table>`` element of a table, with its sort values."""
-    return _template("table.html.jinja").render(table=table)
-
-
 @cache
-def _template(name: str) -> Template:
+def _page_template() -> Template:
     templates = Environment(
         loader=FileSystemLoader(_HERE),
         autoescape=True,
@@ -45,7 +39,7 @@ def _template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return templates.get_template(name)
+    return templates.get_template("page.html.jinja")
 
 
 def _read(name: str) -> str:

@@ -30,7 +30,7 @@ from sercli.reporting.formats.html.content import (
     PageWarning,
     Section,
 )
-from sercli.reporting.formats.html.render import render_page, render_table
+from sercli.reporting.formats.html.render import render_page
 from sercli.reporting.table import Cell, Column, Table
 from sercli.results.run_record import Record
 from sercli.results.sweep_summary import SweepSummary
@@ -73,6 +73,13 @@ class Page(HTMLParser):
 
     def text(self, tag: str) -> str:
         return "\n".join(self.texts.get(tag, []))
+
+
+def rendered(table: Table, element: str = "table") -> Page:
+    """The first table of a page, or an element of it."""
+    html = render_page(make_content(sections=(Section("Results", (table,)),)))
+    start, end = f"<{element}>", f"</{element}>"
+    return Page(start + html.partition(start)[2].partition(end)[0] + end)
 
 
 def sweep(points: dict[str, int], causes: list[str | None]) -> tuple[SweepSummary, pd.DataFrame]:
@@ -180,8 +187,7 @@ def test_the_policy_lets_the_script_of_the_page_run_and_no_other() -> None:
 
 
 def test_tables_have_captions_and_headings_of_rows_and_columns() -> None:
-    html = render_table(make_table(3))
-    page = Page(html)
+    page = rendered(make_table(3))
 
     assert len(page.all("caption")) == 1
     assert [a.get("scope") for a in page.all("th")] == ["col"] * 10 + ["row"] * 3
@@ -198,7 +204,7 @@ def test_figures_carry_the_value_that_they_are_sorted_by_and_a_missing_one_carri
     )
     columns = (Column("system"), *(Column(name, numeric=True) for name in "xyz"))
 
-    page = Page(render_table(Table("t", columns, (cells,))))
+    page = rendered(Table("t", columns, (cells,)), "tbody")
 
     assert [a.get("data-sort") for a in page.all("td")] == ["61.25", None, None]
     assert page.text("b") == "61.3 ± 0.4"
