@@ -36,9 +36,9 @@ _LISTED = 220
 """Characters of known names that a message lists: three lines with the rest of it."""
 
 
-_CONTROLS = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\t\n"}
-_CONTROLS |= {0x7F: "\u2421", **dict.fromkeys(range(0x80, 0xA0), "\ufffd")}
-_CONTROLS |= dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd")
+CONTROLS = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\t\n"}
+CONTROLS |= {0x7F: "\u2421", **dict.fromkeys(range(0x80, 0xA0), "\ufffd")}
+CONTROLS |= dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd")
 """Control code → a letter that is shown for it. The last ones reverse the direction of text."""
 
 
@@ -57,7 +57,7 @@ def visible(text: str) -> str:
     >>> visible("happy\x1b[2J")
     'happy␛[2J'
     """
-    return text.translate(_CONTROLS)
+    return text.translate(CONTROLS)
 
 
 def close(wrong: str, known: Iterable[str]) -> str | None:

@@ -10,17 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from sercli.errors import visible
+from sercli.errors import CONTROLS, visible
 from sercli.reporting.table import View
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """First letters that a spreadsheet takes for a formula, the last four in full width."""
 
-_JSON_ESCAPES = {
-    code: f"\\u{code:04x}"
-    for code in (*range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-}
-"""Control code that JSON may hold as it is → its escape."""
+_JSON_ESCAPES = {code: f"\\u{code:04x}" for code in CONTROLS if code >= 0x7F}
+"""Control code that `json.dumps` leaves as it is → its escape."""
 
 
 def as_json(view: View) -> str:
@@ -41,8 +38,7 @@ def as_json(view: View) -> str:
 
 def as_json_lines(view: View) -> str:
     """Return each line of the view as a JSON document on a line of its own."""
-    lines = (_plain(line) for line in _lines(view))
-    return "".join(f"{_dumps(x)}\n" for x in lines)
+    return "".join(f"{_dumps(_plain(line))}\n" for line in _lines(view))
 
 
 def as_csv(view: View) -> str:
