@@ -161,11 +161,8 @@ def _width(table: Table, block: _Block) -> float:
 
 def _column_width(table: Table, place: int) -> float:
     heading = max(map(_text_width, _heading_lines(table.columns[place])))
-    bold = 1.18  # letters of Computer Modern Bold, rounded up
-    cells = (
-        _text_width(row[place].text) * (bold if row[place].strong else 1) for row in table.rows
-    )
-    return max(heading, *cells, 0.0)
+    cells = [row[place] for row in table.rows]
+    return max([heading, *(_text_width(x.text) * (_BOLD if x.strong else 1) for x in cells)])
 
 
 def _text_width(text: str) -> float:
