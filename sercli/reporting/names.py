@@ -118,19 +118,18 @@ def _named_points(folder: Path) -> dict[str, str]:
         if str(name).startswith(PARAMETER) and name != _POINT and trials[name].nunique() > 1
     ]
     return {
-        str(trial["run"]): ", ".join(
-            [
-                str(trial[_POINT]),
-                *(
-                    f"{name.removeprefix(PARAMETER)}={_value_text(trial[name])}"
-                    for name in further
-                    if pd.notna(trial[name])
-                ),
-            ]
-        )
-        for trial in trials.to_dict("records")
-        if pd.notna(trial["run"]) and pd.notna(trial[_POINT])
+        str(trial["run"]): _point_name(trial, further)
+        for trial in trials.dropna(subset=["run", _POINT]).to_dict("records")
     }
+
+
+def _point_name(trial: Mapping[Any, Any], further: Sequence[str]) -> str:
+    settings = [
+        f"{name.removeprefix(PARAMETER)}={_value_text(trial[name])}"
+        for name in further
+        if pd.notna(trial[name])
+    ]
+    return ", ".join([str(trial[_POINT]), *settings])
 
 
 def _value_text(value: Any) -> str:

@@ -18,8 +18,6 @@ from sercli.reporting.table import (
 )
 from sercli.results.experiments import Experiment
 
-_UNITS = ("kB", "MB", "GB", "TB")
-
 
 def experiments_view(experiments: Sequence[Experiment]) -> View:
     """Show experiments: trials, states, best UA on dev, size, last change.
@@ -53,17 +51,17 @@ def experiments_view(experiments: Sequence[Experiment]) -> View:
 
 
 def size_text(size: int) -> str:
-    """Return a number of bytes with three digits.
+    """Return a number of bytes, rounded, in kB, MB, GB or TB.
 
     >>> size_text(999), size_text(1_234_567)
     ('1.0 kB', '1.2 MB')
     """
-    amount = size / 1000
-    for unit in _UNITS:
-        if amount < 999.5 or unit == _UNITS[-1]:
-            return f"{amount:.1f} {unit}" if amount < 99.5 else f"{amount:.0f} {unit}"
-        amount /= 1000
-    raise AssertionError
+    amount, unit = size / 1000, "kB"
+    for larger in ("MB", "GB", "TB"):
+        if amount < 999.5:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.1f} {unit}" if amount < 99.5 else f"{amount:.0f} {unit}"
 
 
 def _states(each: Experiment) -> str:

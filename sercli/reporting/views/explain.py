@@ -1,4 +1,4 @@
-"""Settings explained: default, type, allowed values and meaning.
+"""Descriptions of settings: default, type, allowed values and meaning.
 
 Meanings come from the schema, from comments in the files of ``conf/``, and, for models, cells and
 activations, from the docstrings of their classes.
@@ -18,6 +18,9 @@ from sercli.config.settings import described, schema_settings
 from sercli.errors import RequestError
 from sercli.reporting.table import Columns, Table, View, make_table, text_column
 
+_PARTS = ("model", "cell", "activation")
+"""Groups whose settings are documented by classes."""
+
 _OF_TYPE = {bool: "true or false", int: "integer", float: "number", str: "text", list: "list"}
 
 _OF_EVERY_PART = {
@@ -35,7 +38,7 @@ _OF_EVERY_PART = {
 
 @dataclass(frozen=True)
 class Explanation:
-    """A setting explained.
+    """The description of a setting.
 
     Attributes:
         key: Dotted key.
@@ -53,7 +56,7 @@ class Explanation:
 
 
 def explain_view(names: Sequence[str] = ()) -> View:
-    """Explain settings.
+    """Describe settings.
 
     Args:
         names: Keys and groups, and choices whose settings are meant (``cell=a_lstm``); none: all
@@ -101,7 +104,7 @@ def _explain(key: str, value: Any, meanings: Mapping[str, str]) -> Explanation:
 
 
 def _of_node(key: str) -> str:
-    """Return the meaning of the node of the schema that a key of the user's own is below."""
+    """Return the meaning of the closest node of the schema above a key."""
     while "." in key:
         key = key.rpartition(".")[0]
         if key in schema_settings():
@@ -112,9 +115,9 @@ def _of_node(key: str) -> str:
 def _of_parts(values: Mapping[str, Any], wanted: Sequence[str]) -> dict[str, str]:
     """Return the meanings of the settings of model, cell and activation, if they are wanted."""
     found: dict[str, str] = {}
-    groups = [name.partition(".")[0] for name in wanted] or ["model", "cell", "activation"]
-    for group in groups:
-        if group in ("model", "cell", "activation"):
+    groups = {name.partition(".")[0] for name in wanted} or _PARTS
+    for group in _PARTS:
+        if group in groups:
             for part in _classes(group, str(values[f"{group}.{_naming(group)}"])):
                 found |= {f"{group}.{name}": text for name, text in described(part).items()}
     return {**_OF_EVERY_PART, **found}

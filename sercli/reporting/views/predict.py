@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sercli.inference.model import Predictions
 from sercli.reporting.table import (
+    Cell,
     Columns,
     View,
     counted,
@@ -21,7 +22,7 @@ Row = dict[str, Any]
 
 
 def predictions_view(found: Predictions, model: str) -> View:
-    """Show predictions; JSON and CSV have fractions, the attention weights, and every file.
+    """Show predictions in per cent; JSON and CSV have fractions and attention weights.
 
     Args:
         found: The predictions.
@@ -74,12 +75,12 @@ def _has(rows: Sequence[Row], key: str) -> bool:
     return any(key in row for row in rows)
 
 
-def _probability(name: str) -> Any:
+def _probability(name: str) -> Callable[[Row], Cell]:
     return lambda row: percent_cell(row["p"][name])
 
 
-def _peak(step: float) -> Any:
-    def cell(row: Row) -> Any:
+def _peak(step: float) -> Callable[[Row], Cell]:
+    def cell(row: Row) -> Cell:
         weights = row["attention"]
         return number_cell(row["start"] + step * (weights.index(max(weights)) + 0.5), ".2f")
 

@@ -126,8 +126,8 @@ def _recall_table(task: Sequence[RunRow]) -> Table:
     columns: Columns[RunRow] = [text_column("system", lambda row: labels.of[row.system])]
     columns += [number_column(label, _recall_cell(label)) for label in task[0].card["classes"]]
     title = f"{task[0].task_title}: recall per class (%)"
-    common = f"All systems: {labels.common}." if labels.common and not labels.settings else ""
-    return make_table(title, columns, task, notes=[common], warnings=task_warnings(task[0]))
+    notes = [] if labels.settings else [labels.note]  # settings stand below the table of results
+    return make_table(title, columns, task, notes=notes, warnings=task_warnings(task[0]))
 
 
 def _ua_cell(row: RunRow, differences: Differences) -> Cell:

@@ -1,4 +1,4 @@
-"""Settings explained."""
+"""Descriptions of settings."""
 
 from __future__ import annotations
 
