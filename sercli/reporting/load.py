@@ -63,7 +63,7 @@ class ReportData:
         sweeps: Summary and trials of the sweeps that were asked for as a whole.
         baselines: Published results.
         damaged: A line about each record or sweep that cannot be read.
-        unsealed: True if test results were asked for wherever there are some.
+        unsealed: True if sealed test results were requested (``--unseal``).
     """
 
     records: tuple[Record, ...]

@@ -1,4 +1,4 @@
-"""Learning curves: loss, dev UA, and test UA where that was asked for."""
+"""Learning curves: loss, dev UA, and test UA on request."""
 
 from __future__ import annotations
 
@@ -52,8 +52,7 @@ def draw_curves(
         records: At most `ROWS` runs for which `has_curves` is true.
         systems: Key of a run → its name.
         warning: A warning above the figure.
-        test: Draw test UA too, of runs that are not sealed: who sees it before the last choice is
-            made selects on test.
+        test: Draw test UA of unsealed runs too. Choices made after seeing it are selection on test.
     """
     seen = [test and shows_test(record) for record in records]
     panels = [name for name in _PANELS if name != "test_ua" or any(seen)]

@@ -1,4 +1,4 @@
-"""Fonts for names in any script: DejaVu Sans, then whatever this machine has for the rest."""
+"""Fonts for names in any script: DejaVu Sans, then other fonts of this machine."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def fonts_for(characters: frozenset[str]) -> tuple[tuple[str, ...], frozenset[st
         characters: The characters.
 
     Returns:
-        Names of fonts, each for what those before it lack, and the characters that no font has.
+        Names of fonts, in order of use, and the characters that no font has.
     """
     left = {each for each in characters if each.isprintable() and not each.isspace()}
     families: list[str] = []

@@ -155,9 +155,8 @@ def find_differences(
         rows: The rows of the runs (`sercli.reporting.views.rows.run_rows`).
         records: The runs.
         against: Key or name of the run to test all others of its task against, or a part of it
-            that no other has. None: tasks of up
-            to `MOST_UNASKED` runs are tested, against the references that
-            `sercli.analysis.comparison.compare` chooses.
+            that no other has. None: tasks of up to `MOST_UNASKED` runs are tested, against the
+            references that `sercli.analysis.comparison.compare` chooses.
 
     Raises:
         RequestError: ``against`` is none of the runs, or is sealed.

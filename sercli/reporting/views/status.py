@@ -35,7 +35,7 @@ def status_view(
         summary: The sweep in short.
         trials: Its trials (`sercli.results.sweep_summary.write_sweep`), with their finished
             ``fold_runs``.
-        stopped: Reason for which no more trials are claimed, if so.
+        stopped: Reason to claim no more trials; None while they are claimed.
         tracebacks: Cause of a failure → its traceback.
     """
     running = _in_state(trials, "running")

@@ -75,6 +75,7 @@ def verify_runs(
     folders = find_run_folders(names, runs)
     experiments = [path for path in sorted(runs.glob("*")) if not names or path.name in names]
     partial = [path for experiment in experiments for path in _incomplete_records(experiment)]
+    # by os.path: Path.is_file raises in a folder of another user
     sweeps = [path for path in experiments if os.path.isfile(path / "sweep.json")]  # noqa: PTH113
     if not (folders or partial or sweeps):
         raise RequestError(f"no finished run in {runs}; start with `sercli train`")
