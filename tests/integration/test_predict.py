@@ -1,4 +1,4 @@
-"""A trained model in use: predict, export, by the real command and from Python."""
+"""Inference: predict and export, by the real command and from Python."""
 
 from __future__ import annotations
 
