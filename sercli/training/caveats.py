@@ -21,9 +21,8 @@ _LISTED = 5
 
 def caveats(config: Config, data: Data, folds: Sequence[Fold]) -> list[str]:
     """Return the caveats of a run's folds, one line each."""
-    protocol, table = config.protocol, data.manifest.table
-    speakers = dict(zip(table["utterance"], table["speaker"], strict=True))
-    shared = {name for fold in folds for name in shared_speakers(fold, speakers, protocol)}
+    protocol = config.protocol
+    shared = {name for fold in folds for name in shared_speakers(fold, data.speakers, protocol)}
     found = []
     if protocol.dev == "test":
         found.append("the training step is selected on test: results are TEST-SELECTED")

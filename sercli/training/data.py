@@ -54,6 +54,12 @@ class Data:
         return dict(zip(targets["utterance"], targets["label"], strict=True))
 
     @cached_property
+    def speakers(self) -> dict[str, str]:
+        """Utterance id → speaker."""
+        table = self.manifest.table
+        return dict(zip(table["utterance"], table["speaker"], strict=True))
+
+    @cached_property
     def lengths(self) -> Mapping[str, int]:
         """Utterance id → number of steps; of a corpus in the store, without reading them."""
         if isinstance(self.steps, StoredSteps):
@@ -62,7 +68,7 @@ class Data:
 
     @cached_property
     def packed(self) -> PackedTurns:
-        """All turns in one array."""
+        """The turns of the corpus, packed for batches."""
         from sercli.training.packed import PackedTurns
 
         return PackedTurns(self.steps, self.lengths, self.manifest, self.context)

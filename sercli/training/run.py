@@ -192,8 +192,6 @@ def _write(
     ]
     lost = {where["seed"] for where in diverged}
     whole = [result for result in results if result.seed not in lost]
-    table = data.manifest.table
-    speakers = dict(zip(table["utterance"], table["speaker"], strict=True))
     summary: dict[str, Any] = {
         "key": path.name,
         "status": "diverged" if diverged else "complete",
@@ -201,7 +199,7 @@ def _write(
         "configuration": result_relevant(config),
         "fingerprint": data.fingerprint,
         "card": card,
-        "metrics": summarise(whole, speakers) if whole else {},
+        "metrics": summarise(whole, data.speakers) if whole else {},
     }
     return write_record(
         path,
@@ -226,8 +224,6 @@ def _normalisation(data: Data, folds: Sequence[Fold]) -> dict[str, np.ndarray] |
     of_utterance = data.steps.statistics if isinstance(data.steps, StoredSteps) else None
     if of_utterance is None:
         return None
-    table = data.manifest.table
-    speakers = dict(zip(table["utterance"], table["speaker"], strict=True))
-    of_speaker = {speakers[name]: found for name, found in of_utterance.items()}
-    trained = [sorted({speakers[name] for name in fold.train}) for fold in folds]
+    of_speaker = {data.speakers[name]: found for name, found in of_utterance.items()}
+    trained = [sorted({data.speakers[name] for name in fold.train}) for fold in folds]
     return stack_statistics([pooled_statistics(map(of_speaker.__getitem__, x)) for x in trained])
