@@ -123,11 +123,11 @@ class FoldPool:
         if not jobs:
             return
         with progress.task(f"training {len(jobs)} folds × seeds, steps", total) as task:
-            workers = min(self._workers, len(jobs))
-            if possible_workers(workers, progress.note_once) == 1:
+            workers = possible_workers(min(self._workers, len(jobs)), progress.note_once)
+            if workers == 1:
                 self._train_here(jobs, task.advance, finished)
             else:
-                self._train_in_workers(jobs, task.advance, finished)
+                self._train_in_workers(jobs, workers, task.advance, finished)
 
     def _train_here(
         self, jobs: Sequence[FoldJob], stepped: Callable[[int], None], finished: Finished
@@ -142,9 +142,13 @@ class FoldPool:
                 finished(job, outcome)
 
     def _train_in_workers(
-        self, jobs: Sequence[FoldJob], stepped: Callable[[int], None], finished: Finished
+        self,
+        jobs: Sequence[FoldJob],
+        workers: int,
+        stepped: Callable[[int], None],
+        finished: Finished,
     ) -> None:
-        pool = self._open(min(self._workers, len(jobs)))
+        pool = self._open(workers)
         try:
             with _reporting_steps(self._steps, stepped):
                 futures = {pool.submit(_train_in_worker, job): job for job in jobs}
