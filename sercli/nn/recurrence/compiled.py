@@ -1,4 +1,4 @@
-"""Compiled code of activations, and failures to compile it, each found once."""
+"""A cache of compiled activations and of failures to compile them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
+import torch
 from torch import nn
 
+from sercli.nn.activations import Activation
 from sercli.nn.recurrence.cpp.build import NoKernelError
 
 Code = TypeVar("Code")
 
 
 class CompiledActivations(Generic[Code]):
-    """The compiled code of every activation that a backend has met.
+    """The compiled activations of a backend; each is compiled once.
 
     Args:
         compile_one: Compilation of an activation with a number of coefficients.
@@ -40,6 +42,16 @@ class CompiledActivations(Generic[Code]):
         if isinstance(found, NoKernelError):
             raise found.again()
         return found
+
+    def prepare(self, activation: nn.Module) -> None:
+        """Compile an activation before it is needed.
+
+        Raises:
+            NoKernelError: It cannot be compiled, or could not be before.
+        """
+        shape = torch.Size((1, 1))
+        given = activation.coefficients(shape) if isinstance(activation, Activation) else ()
+        self.get(activation, len(given))
 
     def raise_if_failed(self, activation: nn.Module) -> None:
         """Raise the error of an earlier attempt to compile an activation."""

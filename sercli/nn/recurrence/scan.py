@@ -57,7 +57,7 @@ def _run(cell: Cell, recurrence: Recurrence, phi: Phi) -> Unrolled:
 
 
 def _separate(weights: StepWeights) -> StepWeights:
-    """Return weights that share no memory, as a scan asks, with a bias (n,).
+    """Return weights that share no memory, as `scan` requires, with a bias (n,).
 
     In an export, an axis of 1 becomes one of any size, over which nothing is broadcast: a column
     of scores is repeated for every unit.

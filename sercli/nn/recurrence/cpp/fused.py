@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sercli.nn.activations import Activation
 from sercli.nn.recurrence.coefficients import coefficients
 from sercli.nn.recurrence.compiled import CompiledActivations
 from sercli.nn.recurrence.cpp.build import NoKernelError, library
@@ -68,9 +67,7 @@ def prepare(cell: Cell, activation: nn.Module, device: str) -> None:
     """
     _check(cell, device)
     kernel()
-    shape = torch.Size((1, 1))
-    given = activation.coefficients(shape) if isinstance(activation, Activation) else ()
-    _compiled.get(activation, len(given))
+    _compiled.prepare(activation)
 
 
 def _check(cell: Cell, device: str) -> None:

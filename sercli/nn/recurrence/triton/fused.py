@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sercli.nn.activations import Activation
 from sercli.nn.pooling import valid_steps
 from sercli.nn.recurrence.coefficients import coefficients
 from sercli.nn.recurrence.compiled import CompiledActivations
@@ -69,9 +68,7 @@ def prepare(cell: Cell, activation: nn.Module, device: str) -> None:
         NoKernelError: It cannot run on the device.
     """
     _check(cell, torch.device(device))
-    shape = torch.Size((1, 1))
-    given = activation.coefficients(shape) if isinstance(activation, Activation) else ()
-    _loaded.get(activation, len(given))
+    _loaded.prepare(activation)
 
 
 def _check(cell: Cell, device: torch.device) -> None:
