@@ -31,10 +31,10 @@ TOGETHER = [
         choices("activation"), cycle(choices("cell")), cycle(choices("model")), strict=False
     )
 ]
-"""Every activation once, each with a cell and a model; there are fewer of these."""
+"""Every activation with a cell and a model, both in rotation."""
 
 
-def test_every_cell_and_every_model_is_with_an_activation() -> None:
+def test_every_cell_and_every_model_is_built_with_an_activation() -> None:
     chosen = {choice for together in TOGETHER for choice in together}
     assert len(chosen) == sum(len(choices(g)) for g in ("activation", "cell", "model"))
 

@@ -140,6 +140,7 @@ def test_whatever_chooses_the_step_the_sides_share_no_utterance_and_test_no_spea
     corpus: Manifest, unit: str, dev: str, seed: int
 ) -> None:
     protocol = ProtocolConfig(name="any", unit=unit, dev=dev, dev_share=0.2, seed=seed)
+    speaker = speakers(corpus)
 
     for fold in make_folds(corpus, protocol):
         sides = [fold.train, fold.dev, fold.test]
@@ -147,7 +148,6 @@ def test_whatever_chooses_the_step_the_sides_share_no_utterance_and_test_no_spea
         assert sorted(name for side in sides for name in side) == sorted(
             corpus.targets["utterance"]
         )
-        speaker = speakers(corpus)
         train, chosen, test = ({speaker[name] for name in side} for side in sides)
         assert not test & (train | chosen)
         if dev == "speaker":

@@ -50,6 +50,17 @@ def train(config: Config, data: Data, **options: Any) -> tuple[Record, bool]:
         return train_run(validate_run(config, data), pool, **options)
 
 
+def train_until_the_third_fold(config: Config, data: Data) -> None:
+    """Interrupt training when two folds are finished."""
+
+    def stop(task: str, count: float) -> None:
+        if count == 2 * STEPS + 2:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        train(config, data, progress=RecordingProgress(stop))
+
+
 @pytest.fixture(name="trained", scope="module")
 def _trained(toy: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The runs folder of a finished run."""
@@ -60,7 +71,7 @@ def _trained(toy: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(name="finished")
 def _finished(trained: Path, tmp_path: Path) -> Record:
-    """Its record below ``tmp_path``, where a test may change it."""
+    """A copy of its record below ``tmp_path``, which a test may change."""
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     (record,) = find_records(tmp_path / "first")
     return read_record(record)
@@ -167,12 +178,7 @@ def test_other_data_make_another_run(
 def test_a_stopped_run_resumes_with_the_folds_that_it_lacks(
     toy: Data, config: Callable[..., Config], tmp_path: Path, watching: Any, trained: Path
 ) -> None:
-    def stop_in_the_third_fold(task: str, count: float) -> None:
-        if count == 2 * STEPS + 2:
-            raise Interrupted
-
-    with pytest.raises(Interrupted):
-        train(config(), toy, progress=watching(stop_in_the_third_fold))
+    train_until_the_third_fold(config(), toy)
     assert list(find_records(tmp_path / "first")) == []
 
     progress = watching()
@@ -188,12 +194,7 @@ def test_a_stopped_run_resumes_with_the_folds_that_it_lacks(
 def test_a_fold_result_that_cannot_be_read_is_trained_again(
     toy: Data, config: Callable[..., Config], tmp_path: Path, watching: Any
 ) -> None:
-    def stop_in_the_third_fold(task: str, count: float) -> None:
-        if count == 2 * STEPS + 2:
-            raise Interrupted
-
-    with pytest.raises(Interrupted):
-        train(config(), toy, progress=watching(stop_in_the_third_fold))
+    train_until_the_third_fold(config(), toy)
     first, _ = sorted((tmp_path / "first").glob(".*.partial/seed*/weights.safetensors"))
     first.write_bytes(b"cut off")
 
@@ -212,15 +213,14 @@ def killed_in_the_fourth_fold(settings: list[str]) -> int:
         if count == 3 * STEPS + 1:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    train(toy_config(*settings), toy_data(), progress=RecordingProgress(kill))
+    train(short(*settings), toy_data(), progress=RecordingProgress(kill))
     return 0
 
 
 def test_a_killed_process_leaves_folds_and_no_lock(
     toy: Data, config: Callable[..., Config], tmp_path: Path, watching: Any
 ) -> None:
-    settings = [f"trainer.steps={STEPS}", "trainer.eval_every=2"]
-    settings += ["experiment=first", f"paths.runs={tmp_path}"]
+    settings = ["experiment=first", f"paths.runs={tmp_path}"]
     killed = start_worker(killed_in_the_fourth_fold, settings)
     killed.join(timeout=60)
     assert killed.exitcode == -signal.SIGKILL
@@ -299,7 +299,7 @@ def test_a_diverged_run_is_a_record_without_metrics_and_is_not_trained_again(
 
 @pytest.fixture(name="reread")
 def _reread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep no steps, so that one that is changed is seen by the next batch."""
+    """Keep no steps in memory, so that the next batch reads changed ones."""
     monkeypatch.setattr("sercli.training.packed._KEPT_BYTES", 0)
 
 

@@ -281,7 +281,7 @@ def test_a_loss_that_only_the_next_evaluation_reads_ends_training_at_the_same_st
     assert at_once.diverged_at is not None
     assert at_once.diverged_at % 5
 
-    unread = SimpleNamespace(isfinite=lambda loss: True)  # as on a GPU, where nobody waits for it
+    unread = SimpleNamespace(isfinite=lambda loss: True)  # as on a GPU
     monkeypatch.setattr("sercli.training.trainer.math", unread)
     late = train_fold(config, poisoned, fold, seed=0)
 
