@@ -1,4 +1,4 @@
-r"""Where the time of a training step goes, in CPU milliseconds of its thread.
+r"""CPU time of each part of a training step, in milliseconds.
 
     .venv/bin/python benchmarks/step.py model=iaan_small activation=arelu
     .venv/bin/python benchmarks/step.py model=bigru_att_small dataset=nemo dataset.root=NEMO \

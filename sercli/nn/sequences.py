@@ -77,8 +77,8 @@ def _check_no_lengths(lengths: object, what: str) -> None:
 def _checked(lengths: Tensor | Sequence[int] | None, steps: Tensor) -> tuple[Tensor, bool]:
     """Return the lengths on the device of the steps, and True if a sequence may be padded.
 
-    The values of a tensor on a GPU are not looked at, since the host would wait for them; nor are
-    those of an export, which are only an example.
+    The values of a tensor on a GPU are not read, since the host would wait for them; nor are those
+    in an export, which are only an example.
     """
     count, batch = steps.shape[:2]
     if count == 0:

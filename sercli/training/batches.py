@@ -41,7 +41,7 @@ def training_batches(
         rows: The rows of the training utterances.
         turns: The corpus.
         batch_size: Utterances of a batch.
-        random: Source of the order.
+        random: Random generator of the order.
         rule: ``similar`` or ``cut_to_last``.
     """
     pool = batch_size * POOL_BATCHES
@@ -81,7 +81,7 @@ def collate(
     rule: str = "similar",
     criterion: Criterion | None = None,
 ) -> Batch:
-    """Gather the turns of a batch and the turns of their context, all at once.
+    """Gather the turns of a batch and of their context.
 
     ``similar``: each of the three is padded to its own longest turn. ``cut_to_last``: all three
     are padded, and cut, to the longest of the three turns of the last example. So in training
@@ -106,15 +106,15 @@ def collate(
         part.view(len(rows), -1, part.shape[1])
         for part in gathered.split_with_sizes([len(each) for each in index])
     ]
-    for place in zip(*np.nonzero(offsets < 0), strict=True):
-        steps = torch.from_numpy(other[beside[place]][: lengths[place]])
-        frames[place[0]][place[1], : len(steps)] = steps.to(device)
+    for part, turn in np.argwhere(offsets < 0):
+        steps = torch.from_numpy(other[beside[part, turn]][: lengths[part, turn]])
+        frames[part][turn, : len(steps)] = steps.to(device)
     counts = torch.from_numpy(lengths).to(device)
     return Batch(*map(Turns, frames, counts.unbind()), criterion=criterion)
 
 
 def _positions(offsets: np.ndarray, lengths: np.ndarray, longest: int) -> np.ndarray:
-    """The position of every step of padded turns, (B, longest): 0, that of zeros, after the end."""
+    """Index of each step of padded turns, (B, longest); after the end 0, a step of zeros."""
     steps = np.arange(longest)
     return np.where(steps < lengths[:, None], offsets[:, None] + steps, 0)
 

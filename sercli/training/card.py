@@ -50,7 +50,7 @@ def protocol_card(
 
 
 def with_caveats(card: Mapping[str, Any], found: Sequence[str]) -> dict[str, Any]:
-    """Return a protocol card with further caveats, those that only training shows."""
+    """Return a protocol card with further caveats, found in training."""
     facts = {**card, "caveats": [*card["caveats"], *found]}
     return {**facts, "paragraph": _paragraph(facts)}
 

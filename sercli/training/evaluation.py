@@ -69,12 +69,12 @@ class Predictions:
 
 
 class Evaluation:
-    """Dev or test, in the batches in which every evaluation reads it.
+    """Dev or test, divided once into batches for all evaluations.
 
     Args:
         utterances: Their ids.
         data: The corpus.
-        trainer: Its rule of batches is followed.
+        trainer: The training settings, whose rule of batches applies.
     """
 
     def __init__(self, utterances: Sequence[str], data: Data, trainer: TrainerConfig) -> None:

@@ -13,7 +13,7 @@ from torch.optim import lr_scheduler
 from sercli.config.schema import OptimConfig, ScheduleConfig
 
 _ALIGNED = 16
-"""Numbers that a parameter's place in the vector is a multiple of: 64 bytes, as torch allocates."""
+"""Alignment of parameters in the vector, in float32 elements: 64 bytes, as torch allocates."""
 
 
 def make_optimiser(parameters: Iterable[nn.Parameter], optim: OptimConfig) -> torch.optim.Optimizer:
@@ -29,9 +29,9 @@ def make_optimiser(parameters: Iterable[nn.Parameter], optim: OptimConfig) -> to
 
 
 def _plain(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
-    """Take the decorators for ``torch.compile`` from an optimiser.
+    """Return an optimiser class without its decorators for ``torch.compile``.
 
-    They import ``torch._dynamo``: 2 CPU seconds and 70 MB in a process, for nothing here.
+    They import ``torch._dynamo``, which costs a process 2 CPU seconds and 70 MB.
     """
     bare: dict[str, Any] = {
         name: unwrap(getattr(kind, name)) for name in ("add_param_group", "zero_grad")
@@ -42,9 +42,9 @@ def _plain(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optim
 class VectorOptimiser:
     """The optimiser of a model, with clipping, in one pass over one vector of all parameters.
 
-    The parameters of the model become views of the vector. The results are those of one pass over
-    each parameter to the rounding of single precision. A parameter that a loss does not depend on
-    has the gradient zero.
+    The parameters of the model become views of the vector. The results equal those of one pass
+    over each parameter up to rounding in single precision. A parameter that a loss does not depend
+    on has a gradient of zero.
 
     >>> model = nn.Linear(2, 1)
     >>> optimiser = VectorOptimiser(model, OptimConfig("adam", lr=0.1, clip_norm=None))
@@ -77,7 +77,7 @@ class VectorOptimiser:
         self.inner = make_optimiser([self._vector], optim)
 
     def step(self, loss: Tensor) -> Tensor:
-        """Take a step down the gradient of a loss; it waits for no device.
+        """Take a step down the gradient of a loss, without waiting for the device.
 
         Returns:
             The norm of the gradient before clipping, in double precision, which does not overflow.
@@ -91,9 +91,9 @@ class VectorOptimiser:
         return norm
 
     def frozen_weights(self) -> float:
-        """Return the share of weights that never move again: their second moment is infinite.
+        """Return the share of weights with an infinite second moment, which never move again.
 
-        It is 0 for an optimiser without the second moment of Adam.
+        It is 0 for an optimiser without second moments.
         """
         moment = self.inner.state[self._vector].get("exp_avg_sq")
         return 0.0 if moment is None else float(moment.isinf().sum().item() / self._weights)
@@ -141,7 +141,7 @@ class Schedule:
         return self._main is None and self._warmup is None
 
     def step(self) -> None:
-        """Proceed after a step of the optimiser."""
+        """Update the learning rate after a step of the optimiser."""
         if self._warmup is not None and self._warming:
             self._warming -= 1
             self._warmup.step()
@@ -149,13 +149,13 @@ class Schedule:
             self._main.step()
 
     def evaluated(self, dev_ua: float) -> None:
-        """Proceed after an evaluation: ``plateau`` follows UA on dev, once warm-up is over."""
+        """Update the learning rate after an evaluation: only ``plateau``, after warm-up."""
         if _follows_dev(self._main) and not self._warming:
             self._main.step(dev_ua)
 
 
 def _main(optimiser: torch.optim.Optimizer, schedule: ScheduleConfig, steps: int) -> Any:
-    """Return the scheduler that follows the warm-up, for so many steps; None for a constant."""
+    """Return the scheduler of the ``steps`` after warm-up; None for a constant rate."""
     if schedule.name == "step":
         return lr_scheduler.StepLR(optimiser, schedule.step_size, schedule.factor)
     if schedule.name == "cosine":

@@ -1,4 +1,4 @@
-"""The turns of a corpus in one array, and what a batch looks up of them by row."""
+"""The turns of a corpus in one array, with lengths, context and labels by row."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class PackedTurns:
         context: Indexed by target utterance, columns ``own`` and ``interlocutor``.
 
     Attributes:
-        names: Utterance id of each row; of the pad turn none.
+        names: Utterance id of each row; None for the pad turn.
         lengths: Number of steps of each row.
         beside: (3, rows): for each row itself, the row of the previous turn of the same speaker,
             and that of the interlocutor; 0 where there is none.
-        labels: Class index of each row; −1 without a label that is a class.
-        offsets: The position of the first step of each row (`frames_on`); −1 where it is not kept.
+        labels: Class index of each row; −1 where there is no label among the classes.
+        offsets: Index of the first step of each row in `frames_on`; −1 if its steps are not kept.
     """
 
     def __init__(
@@ -52,8 +52,8 @@ class PackedTurns:
         self._rows = {name: row for row, name in enumerate(steps, start=1)}
         self.names = np.array([None, *steps], dtype=object)
         self.lengths = np.array([PAD_STEPS, *(lengths[name] for name in steps)])
-        self.beside = np.tile(np.arange(len(self.names)), (3, 1))
-        self.beside[1:] = 0
+        self.beside = np.zeros((3, len(self.names)), dtype=np.int64)
+        self.beside[0] = np.arange(len(self.names))
         targets = self.rows(context.index)
         for row, column in enumerate(("own", "interlocutor"), start=1):
             self.beside[row, targets] = [self._rows.get(name, 0) for name in context[column]]
@@ -85,7 +85,7 @@ class PackedTurns:
         """Read the steps of rows that are not kept, and keep them while there is room.
 
         Returns:
-            Row → steps, of those for which there is no room.
+            Row → steps, of the rows for which there is no room.
         """
         other = {}
         for row in set(rows[self.offsets[rows] < 0].tolist()):
@@ -101,12 +101,12 @@ class PackedTurns:
     def frames_on(self, device: torch.device) -> Tensor:
         """Return all kept steps on a device, float32 (steps, features); the first is zero.
 
-        On the CPU it is the array itself, whose rows are filled by `read`. To another device it is
-        copied once, after everything that it has room for was read.
+        On the CPU it is the array itself, which `read` fills. Another device gets one copy, made
+        after all rows that fit have been read.
         """
         if device not in self._on:
             if device.type != "cpu":
                 self.read(np.flatnonzero(self.lengths.cumsum() <= len(self._frames)))
-                self._used = len(self._frames)  # the copy would lack what is read later
+                self._used = len(self._frames)  # rows read later would be missing from the copy
             self._on[device] = torch.from_numpy(self._frames).to(device)
         return self._on[device]

@@ -142,10 +142,10 @@ class _Training:
     def step(self, rows: np.ndarray) -> bool:
         """Take one step, and return True if its loss was finite.
 
-        On a GPU, where the host would have to wait for it, a loss is first read by the next
-        evaluation.
+        On a GPU it returns True without reading the loss, since the host would wait for it; the
+        next evaluation checks it.
         """
-        if not self.model.training:  # to say so takes a while
+        if not self.model.training:  # train() visits every module
             self.model.train()
         with autocast(self._device, self._config.precision):
             criterion = self._loss.criterion(rows)
@@ -195,10 +195,9 @@ class _Training:
 
     def _measured(self) -> dict[str, float]:
         """Mean losses and gradient norms since the last evaluation, up to a divergence."""
-        names = self._seen[0]
         seen = {
             name: torch.stack([each[name] for each in self._seen]).double().numpy(force=True)
-            for name in names
+            for name in self._seen[0]
         }
         bad = np.flatnonzero(~np.isfinite(seen["loss"]))
         if bad.size:
@@ -240,7 +239,7 @@ def predict(
         data: The corpus.
         device: Device of the model.
         precision: ``float32`` or ``bf16``.
-        trainer: Its rule of batches is followed.
+        trainer: The training settings, whose rule of batches applies.
 
     Returns:
         The table of `sercli.training.evaluation.Predictions`.
