@@ -32,11 +32,20 @@ def find_audio(root: Path, refused: list[Refusal]) -> list[Path]:
             file = Path(folder, name)
             if name.startswith(".") or file.suffix.lower() not in _AUDIO:
                 continue
-            if _is_text(file):
+            if is_utf8(file):
                 found.append(file)
             else:
                 refused.append(Refusal(_shown(file, root), "its name is not UTF-8; rename it"))
     return sorted(found)
+
+
+def is_utf8(path: Path) -> bool:
+    """Return True if the path is valid UTF-8; on disk, a name may hold any bytes."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class AudioIndex:
@@ -211,15 +220,6 @@ def _folders(root: Path, refused: list[Refusal]) -> Iterator[tuple[str, list[str
         entered.add(real)
         folders[:] = [name for name in folders if not name.startswith(".")]
         yield folder, names
-
-
-def _is_text(path: Path) -> bool:
-    """Return True if the path is valid UTF-8; on disk, a name may hold any bytes."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _shown(path: Path, root: Path) -> str:

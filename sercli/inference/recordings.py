@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sercli.corpora.audio_files import find_audio
+from sercli.corpora.audio_files import find_audio, is_utf8
 from sercli.corpora.manifest import Manifest, Refusal, Row, build_manifest
 from sercli.corpora.readers.manifest import is_table, read_unlabelled
 from sercli.errors import RequestError
@@ -126,7 +126,7 @@ def _rows(path: Path, refused: list[Refusal], progress: Progress) -> Iterator[Ro
         rows, lines = read_unlabelled(path, progress)
         refused += lines
         yield from map(_named, rows)
-    elif not _is_text(path):
+    elif not is_utf8(path):
         refused.append(Refusal(repr(str(path)), "its name is not UTF-8; rename it"))
     else:
         yield _whole(path)
@@ -160,14 +160,6 @@ _SNIFFED = 4096
 def _decodes(begin: bytes) -> bool:
     """Return True for UTF-8, of which the last letter may be cut off."""
     return len(begin) - len(begin.decode("utf-8", errors="ignore").encode()) < 4
-
-
-def _is_text(path: Path) -> bool:
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _named(row: Row) -> Row:
