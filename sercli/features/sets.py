@@ -15,6 +15,9 @@ from sercli.features.smile_probe import probe_config
 from sercli.features.smile_sets import PACKAGED, own_set, packaged_set
 from sercli.features.spectral import log_mel, mfcc
 
+FRAME_SECONDS = 0.01
+"""Frame period of every feature set."""
+
 
 class Extractor(Protocol):
     """Compute the features of one signal after the other.

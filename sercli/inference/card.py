@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from sercli.features.sets import BUILDERS
+from sercli.features.sets import BUILDERS, FRAME_SECONDS
 from sercli.inference.source import Source
 
 _OPENSMILE = (
@@ -154,7 +154,7 @@ def _limits(source: Source) -> str:
             "included. A single recording of an unknown speaker is recognised worse."
         )
     if features.level != "functionals":
-        seconds = features.max_frames / 100
+        seconds = FRAME_SECONDS * features.max_frames
         limits.append(f"It reads the first {seconds:g} s of a recording.")
     limits += [_text(f"{caveat}.") for caveat in card.get("caveats", ())]
     return "\n".join(f"- {limit}" for limit in limits)

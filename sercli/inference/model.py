@@ -19,6 +19,7 @@ from sercli.corpora.manifest import Refusal
 from sercli.errors import RequestError
 from sercli.features.load import load_features
 from sercli.features.preprocess import Statistics
+from sercli.features.sets import FRAME_SECONDS
 from sercli.inference.network import build_network
 from sercli.inference.normalisation import Heard, choose, describe, find_statistics, hear
 from sercli.inference.recordings import STANDARD_INPUT, Recordings, find_recordings, shortened
@@ -38,9 +39,6 @@ _OF_ALL_FRAMES = ("file", "speaker")
 _MARGIN = 2.0
 """Seconds after the last frame that a model reads, on which that frame may depend (our choice:
 openSMILE smooths F0 over 0.3 s)."""
-
-FRAME_SECONDS = 0.01
-"""Frame period of every feature set."""
 
 
 @dataclass(frozen=True)

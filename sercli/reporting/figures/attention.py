@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from sercli.config.schema import Config
 from sercli.errors import RequestError
-from sercli.features.sets import column_names
+from sercli.features.sets import FRAME_SECONDS, column_names
 from sercli.progress import Progress
 from sercli.reporting.figures.plot import Plot, file_name, save
 from sercli.reporting.figures.style import (
@@ -30,9 +30,6 @@ from sercli.results.seal import hide_sealed, shows_test
 from sercli.training.attention_weights import UtteranceAttention, attention_for
 from sercli.training.data import Data, read_data
 from sercli.training.rerun import configuration_of
-
-FRAME_SECONDS = 0.01
-"""Frame period of every feature set."""
 
 _LOUDNESS = ("pcm_loudness_sma", "Loudness_sma3", "pcm_RMSenergy_sma", "log_energy")
 """Loudness columns; the first that a feature set has is drawn."""
