@@ -22,10 +22,8 @@ from typing import Any
 
 from sercli import __version__
 from sercli.errors import RequestError
-from sercli.features.sets import BUILDERS
 from sercli.features.smile_config import read_configuration, write_text
-from sercli.features.smile_sets import PACKAGED
-from sercli.files import folder_written_whole
+from sercli.files import absolute, folder_written_whole
 from sercli.inference.card import model_card
 from sercli.inference.network import build_network
 from sercli.inference.source import FEATURES_FILE, FILE, GRAPHS, Source, describe
@@ -63,9 +61,9 @@ def export_model(
             shutil.copyfile(path, written / "weights" / path.name)
         if source.normalisation.is_file():
             shutil.copyfile(source.normalisation, written / NORMALISATION)
-        if source.config.features.name not in (*PACKAGED, *BUILDERS):
-            own = Path(str(source.config.features.config)).expanduser().resolve()
-            write_text(written / FEATURES_FILE, read_configuration(own))
+        if (own := source.config.features.config) is not None:
+            text = read_configuration(absolute(own).resolve())
+            write_text(written / FEATURES_FILE, text)
         if onnx:
             _write_graphs(source, written, progress)
         _write(written / "README.md", model_card(source, folder.name))
