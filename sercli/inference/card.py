@@ -81,7 +81,9 @@ def _summary(source: Source) -> str:
         if networks > 1
         else f"One network: fold {_text(source.members[0].fold)}, seed {source.members[0].seed}."
     )
-    speech = " SYNTHETIC speech, of no use outside of tests:" if card["synthetic"] else ""
+    speech = (
+        "Trained on SYNTHETIC speech: of no use outside of tests. " if card["synthetic"] else ""
+    )
     return (
         f"{speech}Recognises {', '.join(map(_text, source.classes))} in speech: "
         f"{_text(config.model['name'])} with {_text(config.cell['name'])} and "

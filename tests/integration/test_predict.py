@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import sercli
 from sercli.config.compose import compose
 from sercli.corpora.read import read_corpus
 from sercli.errors import RequestError, SercliError
+from sercli.inference.card import model_card
 from sercli.results.run_record import Record, find_records, read_record
 
 NOTEBOOK = Path(__file__).parents[2] / "docs" / "inference.ipynb"
@@ -190,6 +192,13 @@ def test_the_model_card_states_results_and_licences(folder: Path, record: Record
     assert "University of Southern California" in card
     everything = "".join(path.read_text() for path in (folder / "README.md", folder / "model.json"))
     assert str(record.path.parents[2]) not in everything, "no path of this machine is exported"
+
+
+def test_the_model_card_warns_of_synthetic_speech(folder: Path) -> None:
+    source = sercli.load(folder).source
+    synthetic = {**source.summary, "card": {**source.summary["card"], "synthetic": True}}
+    card = model_card(replace(source, summary=synthetic), "model")
+    assert "\n\nTrained on SYNTHETIC speech: of no use outside of tests. Recognises " in card
 
 
 def edited(folder: Path, **changes: Any) -> None:
