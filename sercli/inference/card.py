@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -107,10 +107,11 @@ def _results(source: Source) -> str:
             "The run is a trial of a search, whose test results are sealed. "
             f"UA on dev, on which it was selected: {_percent(metrics.get('dev_ua'))} %."
         )
+    recalls = metrics.get("recall", {})
     rows = [
         ("UA", metrics["ua"], metrics.get("ua_ci")),
         ("WA", metrics["wa"], metrics.get("wa_ci")),
-        *((f"recall of {_text(label)}", value, None) for label, value in _recall(metrics)),
+        *((f"recall of {_text(label)}", recall, None) for label, recall in recalls.items()),
     ]
     table = ["| test | % | 95 % CI |", "| --- | ---: | ---: |"]
     table += [f"| {label} | {_percent(value)} | {_interval(ci)} |" for label, value, ci in rows]
@@ -127,10 +128,6 @@ def _results(source: Source) -> str:
             "corpus trained some of them."
         )
     return "\n".join([*table, "", note])
-
-
-def _recall(metrics: Mapping[str, Any]) -> list[tuple[str, float]]:
-    return list(metrics.get("recall", {}).items())
 
 
 def _intended() -> str:

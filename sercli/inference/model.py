@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -179,12 +179,10 @@ class TrainedModel:
             context = _context(self.source, heard, dialogue)
             table = _described(heard)
             if not table.empty:
-                of_networks = [
-                    self._run(
-                        network, _data(self.source, heard, statistics(fold), context), attention
-                    )
-                    for fold, network in self._by_fold()
-                ]
+                of_networks = []
+                for member, network in self._networks.items():
+                    data = _data(self.source, heard, statistics(member.number), context)
+                    of_networks.append(self._run(network, data, attention))
                 table = table.join(_mean(of_networks, self.classes))
         return Predictions(
             table=table,
@@ -194,10 +192,6 @@ class TrainedModel:
             networks=len(self._networks),
             step_seconds=FRAME_SECONDS * self.source.config.features.pool,
         )
-
-    def _by_fold(self) -> Iterator[tuple[int, nn.Module]]:
-        for member, network in self._networks.items():
-            yield member.number, network
 
     def _run(self, network: nn.Module, data: Data, attention: bool) -> pd.DataFrame:
         """Return probabilities, and attention weights, by utterance."""

@@ -2,7 +2,7 @@
 
 Both are data from others. Configurations are JSON and checked against the schema, parts are chosen
 by their registered names, paths are never read from a file, and weights are compared with the
-model before memory is allocated for either (`sercli.inference.member`).
+model before memory is allocated for either (`sercli.inference.network`).
 """
 
 from __future__ import annotations
@@ -241,7 +241,7 @@ def _read_description(path: Path) -> _Description:
             raise SercliError(f"{path} is larger than {_LARGEST // 2**20} MB: not a model's")
         content = read_json(path)
         version = content["format"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise SercliError(f"{path} cannot be read: {one_line(error)}; export it again") from error
     if version != FORMAT:
         raise SercliError(
