@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -45,9 +47,7 @@ class Graph(nn.Module):
 
     def forward(self, *tensors: Tensor) -> Tensor:
         """Classify: frames (B, T, features) and lengths (B,) of each turn → (B, classes)."""
-        given = [Turns(*tensors[i : i + 2]) for i in range(0, len(tensors), 2)]
-        batch = Batch(*(given if self.turns == 3 else given * 3))
-        return as_output(self.network(batch)).logits.softmax(dim=-1)
+        return as_output(self.network(_batch(tensors))).logits.softmax(dim=-1)
 
 
 def export_onnx(network: nn.Module, features: int, path: Path) -> None:
@@ -62,7 +62,8 @@ def export_onnx(network: nn.Module, features: int, path: Path) -> None:
         RequestError: The packages of the extra ``onnx`` are missing.
         SercliError: The network cannot be exported, or the graph computes something else.
     """
-    runtime = _packages()
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        _import(package)
     graph = Graph(network).eval()
     names = input_names(graph.turns)
     batch = torch.export.Dim("batch", min=1)
@@ -90,7 +91,7 @@ def export_onnx(network: nn.Module, features: int, path: Path) -> None:
         raise SercliError(
             f"{type(network).__name__} cannot be exported to ONNX: {one_line(error):.200}"
         ) from error
-    _compare(graph, OnnxNetwork(path, runtime), features)
+    _compare(graph, OnnxNetwork(path), features)
 
 
 class OnnxNetwork(nn.Module):
@@ -98,7 +99,6 @@ class OnnxNetwork(nn.Module):
 
     Args:
         path: The graph.
-        runtime: The package onnxruntime; None: import it.
 
     Attributes:
         uses_context: True if the graph reads context turns.
@@ -108,9 +108,9 @@ class OnnxNetwork(nn.Module):
         SercliError: The graph cannot be read, or its inputs are others.
     """
 
-    def __init__(self, path: Path, runtime: ModuleType | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         super().__init__()
-        runtime = runtime or _import("onnxruntime")
+        runtime = _import("onnxruntime")
         options = runtime.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
         try:
@@ -143,6 +143,12 @@ def input_names(turns: int) -> list[str]:
     return [name for turn in _NAMES[:turns] for name in (turn, f"{turn}_lengths")]
 
 
+def _batch(tensors: tuple[Tensor, ...]) -> Batch:
+    """Return the batch of the inputs of a graph: frames and lengths of one turn or three."""
+    turns = [Turns(*tensors[i : i + 2]) for i in range(0, len(tensors), 2)]
+    return Batch(*(turns if len(turns) == 3 else turns * 3))
+
+
 def _example(batch: int, steps: int, features: int, turns: int) -> tuple[Tensor, ...]:
     random = torch.Generator().manual_seed(0)
     tensors: list[Tensor] = []
@@ -157,11 +163,10 @@ def _example(batch: int, steps: int, features: int, turns: int) -> tuple[Tensor,
 def _compare(graph: Graph, other: OnnxNetwork, features: int) -> None:
     for batch, steps in _SHAPES:
         tensors = _example(batch, steps, features, graph.turns)
-        turns = [Turns(*tensors[i : i + 2]) for i in range(0, len(tensors), 2)]
         with torch.no_grad():
             expected = graph(*tensors)
             try:
-                found = other(Batch(*(turns if graph.turns == 3 else turns * 3))).exp()
+                found = other(_batch(tensors)).exp()
             except Exception as error:  # onnxruntime's own types
                 raise SercliError(
                     f"{type(graph.network).__name__} has no ONNX graph of any size: it does not "
@@ -174,12 +179,6 @@ def _compare(graph: Graph, other: OnnxNetwork, features: int) -> None:
             )
 
 
-def _packages() -> ModuleType:
-    for name in ("onnx", "onnxscript"):
-        _import(name)
-    return _import("onnxruntime")
-
-
 def _import(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
@@ -187,12 +186,12 @@ def _import(name: str) -> ModuleType:
         raise RequestError(f"ONNX needs {name}: pip install 'sercli[onnx]'") from error
 
 
-class _silent:  # noqa: N801 - a context manager
+@contextmanager
+def _silent() -> Iterator[None]:
     """Silence the exporter, which reports every stage."""
-
-    def __enter__(self) -> None:
-        self._level = logging.root.manager.disable
-        logging.disable(logging.WARNING)
-
-    def __exit__(self, *_: object) -> None:
-        logging.disable(self._level)
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(level)
