@@ -161,7 +161,7 @@ def _decode(path: Path, start: float, end: float) -> tuple[np.ndarray, int]:
         raise AudioError(f"{path.suffix or 'this format'} is read by ffmpeg only") from None
     except MemoryError:
         raise AudioError("longer than the memory of this machine, or damaged") from None
-    except Exception as error:  # decoders raise what they like; one file must not end the rest
+    except Exception as error:  # decoders raise any type; the other files go on
         message = str(error).strip().partition("\n")[0] or type(error).__name__
         raise AudioError(f"not audio, or damaged: {message}") from None
     return channels, rate

@@ -145,7 +145,7 @@ def _mp3_bytes(file: BinaryIO, size: int) -> Bytes:
 
 
 def _after_id3(file: BinaryIO) -> int:
-    """Return the position after the ID3v2 tags at the beginning."""
+    """Return the offset of the first byte after the leading ID3v2 tags."""
     position = 0
     while True:
         file.seek(position)

@@ -34,7 +34,7 @@ _ADDRESS_SPACE = 24 << 30
 _CRASHES = "the process that decodes it crashes, or needs more memory than there is"
 
 _MOST_CRASHES = 16
-"""Utterances refused for that until the machine, and not the audio, is to blame (our choice)."""
+"""Crashes after which the machine, not the audio, is taken for the cause (our choice)."""
 
 _WORTH_A_PROCESS = 128
 """Utterances that take about as long as a process takes to start (our measurement)."""
@@ -159,8 +159,8 @@ def _completed(
         run: The work.
         batches: The batches.
         ahead: Maximum number of batches handed out.
-        given: Filled with the batches that are handed out; left over are those that a worker held
-            when one died.
+        given: Filled with the batches that are handed out, without those that are yielded: the
+            unfinished ones, if a worker died.
     """
     running: dict[Future[JobResults], list[Job]] = {}
     with suppress(BrokenProcessPool):

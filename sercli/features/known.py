@@ -14,14 +14,14 @@ from sercli.files import write_text
 from sercli.untrusted import parse_json
 
 _SETTLED = 2 * 10**9
-"""Age in ns from which another write would give a file another time (FAT counts two seconds)."""
+"""Age of a file's times, in ns, from which a later write changes them (FAT resolves 2 s)."""
 
 
 class KnownFiles:
-    """Facts that were read from files, by path, valid as long as nobody wrote to the file.
+    """Facts that were read from files, by path, valid until the file is written to.
 
-    That is told by its size, inode, time of modification, and time of change, which no program can
-    set: a file that is replaced by one of equal size and time is read again.
+    A file is unchanged if its size, inode, mtime and ctime are. No program can set ctime, so a
+    file that is replaced by one of equal size and mtime is read again.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -1,1 +1,1 @@
-"""Trained models in use: classify recordings, export a model."""
+"""Prediction and export with trained models."""

@@ -12,8 +12,8 @@ from sercli.inference.source import Source
 
 _OPENSMILE = (
     "openSMILE computes the features. Its licence (audEERING) allows research, teaching and "
-    "personal use. Its use in a product, also indirectly by a model of its features, needs a "
-    "commercial licence."
+    "personal use. A product that uses it, or a model trained on its features, needs a commercial "
+    "licence."
 )
 _KALDI = "kaldi-native-fbank computes the features (Apache License 2.0)."
 
@@ -26,7 +26,7 @@ _CORPORA = {
     "msp_improv": "an agreement with the MSP lab, for academic research",
     "msp_podcast": "an agreement with the MSP lab, for academic research",
 }
-"""Corpus → its licence, by its publishers."""
+"""Corpus → licence under which its publishers release it."""
 
 _ESCAPES = str.maketrans({"<": "&lt;", "|": "\\|", "*": "\\*", "`": "\\`", "_": "\\_", "\n": " "})
 
@@ -36,7 +36,7 @@ def model_card(source: Source, name: str) -> str:
 
     Args:
         source: The model.
-        name: Its name: that of the folder.
+        name: Name of its folder.
     """
     head = yaml.safe_dump(_head(source, name), sort_keys=False, allow_unicode=True)
     parts = [
@@ -124,8 +124,8 @@ def _results(source: Source) -> str:
     )
     if len(source.members) > 1 and len(source.folds) > 1:
         note += (
-            " The mean of the networks of all folds has no test figure: every utterance of the "
-            "corpus trained some of them."
+            " There is no test figure for the mean of these networks: every utterance of the "
+            "corpus is in the training set of some of them."
         )
     return "\n".join([*table, "", note])
 
@@ -142,15 +142,15 @@ def _intended() -> str:
 def _limits(source: Source) -> str:
     card, features = source.summary["card"], source.config.features
     limits = [
-        f"It knows the speakers, language and recording conditions of {_text(card['dataset'])}; "
-        "on other speech it is usually worse.",
-        f"It always answers with one of {len(source.classes)} classes. Its probabilities are not "
+        f"It was trained on the speakers, language and recording conditions of "
+        f"{_text(card['dataset'])} only. Expect lower accuracy on other speech.",
+        f"It always predicts one of {len(source.classes)} classes. Its probabilities are not "
         "calibrated.",
     ]
     if features.normalise == "speaker":
         limits.append(
             "It was trained and tested with features normalised per speaker, test speakers "
-            "included. A single recording of an unknown speaker is recognised worse."
+            "included. Expect lower accuracy on a single recording of an unknown speaker."
         )
     if features.level != "functionals":
         seconds = FRAME_SECONDS * features.max_frames

@@ -1,4 +1,4 @@
-"""Export a trained model to a folder that holds all that it needs.
+"""Export a trained model to a self-contained folder.
 
     DIR/
       README.md                   the model card
@@ -35,16 +35,16 @@ from sercli.results.seal import hide_sealed
 def export_model(
     source: Source, folder: Path, *, onnx: bool = False, progress: Progress = SILENT
 ) -> None:
-    """Write a model folder, whole or not at all; every network is loaded once before.
+    """Load every network of a run, and write its model folder, whole or not at all.
 
     Args:
         source: A run (`sercli.inference.source.open_source`).
         folder: The folder to write, new or empty.
-        onnx: True for ONNX graphs, too.
+        onnx: True to write ONNX graphs, too.
         progress: Progress bars.
 
     Raises:
-        RequestError: The model is no run, the folder holds files, or packages for ONNX are missing.
+        RequestError: It is not a run, the folder holds files, or packages for ONNX are missing.
         SercliError: The run is damaged.
     """
     if (source.path / FILE).is_file():
@@ -74,7 +74,7 @@ def export_model(
 
 
 def _load_all(source: Source) -> dict[str, int]:
-    """Load each network, and return the number of values of the columns that they ask for."""
+    """Load each network; return column → number of its values, of those that a network asks for."""
     counts: dict[str, int] = {}
 
     def values(column: str) -> Sequence[Any]:

@@ -1,4 +1,4 @@
-"""A trained model in memory, which classifies recordings."""
+"""Classification of recordings by a trained model."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ class TrainedModel:
                 path of reference recordings; default: ``speaker`` where every recording has one,
                 else ``training``.
             segment: Length of the windows to classify, in seconds; None: whole utterances.
-            dialogue: Give the model the context turns, of a table with speakers and dialogues.
+            dialogue: Give the model the context turns; needs a table with speakers and dialogues.
             attention: Add the attention weight of every time step.
             workers: Number of processes that extract features.
             progress: Progress bars and notes.

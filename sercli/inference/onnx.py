@@ -60,7 +60,7 @@ def export_onnx(network: nn.Module, features: int, path: Path) -> None:
 
     Raises:
         RequestError: The packages of the extra ``onnx`` are missing.
-        SercliError: The network cannot be exported, or the graph computes something else.
+        SercliError: The network cannot be exported, or its graph gives other probabilities.
     """
     for package in ("onnx", "onnxscript", "onnxruntime"):
         _import(package)
@@ -95,7 +95,7 @@ def export_onnx(network: nn.Module, features: int, path: Path) -> None:
 
 
 class OnnxNetwork(nn.Module):
-    """A network that onnxruntime runs, in place of that of torch.
+    """A network as an ONNX graph, run by onnxruntime.
 
     Args:
         path: The graph.
@@ -105,7 +105,7 @@ class OnnxNetwork(nn.Module):
 
     Raises:
         RequestError: onnxruntime or the graph is missing.
-        SercliError: The graph cannot be read, or its inputs are others.
+        SercliError: The graph cannot be read, or has other inputs.
     """
 
     def __init__(self, path: Path) -> None:
@@ -127,7 +127,9 @@ class OnnxNetwork(nn.Module):
             raise SercliError(f"{path} cannot be read: {one_line(error):.200}") from error
         self._names = [each.name for each in self._session.get_inputs()]
         if self._names not in (input_names(1), input_names(3)):
-            raise SercliError(f"{path} has the inputs {', '.join(self._names)}: not one of ours")
+            raise SercliError(
+                f"{path} has the inputs {', '.join(self._names)}: not a graph of sercli"
+            )
         self.uses_context = len(self._names) > 2
 
     def forward(self, batch: Batch) -> Tensor:
@@ -169,8 +171,8 @@ def _compare(graph: Graph, other: OnnxNetwork, features: int) -> None:
                 found = other(_batch(tensors)).exp()
             except Exception as error:  # onnxruntime's own types
                 raise SercliError(
-                    f"{type(graph.network).__name__} has no ONNX graph of any size: it does not "
-                    f"run with {batch} × {steps} steps: {one_line(error):.200}"
+                    f"{type(graph.network).__name__} cannot be exported to ONNX: its graph does "
+                    f"not run with {batch} × {steps} steps: {one_line(error):.200}"
                 ) from error
         if not (away := (found - expected).abs().max().item()) <= TOLERANCE:
             raise SercliError(

@@ -51,7 +51,7 @@ def find_recordings(
     segment: float | None = None,
     progress: Progress = SILENT,
 ) -> Recordings:
-    """Find the recordings that are named.
+    """Find the recordings of files, folders, tables and standard input.
 
     Args:
         audio: Audio files, folders (all audio below them) and tables of recordings
@@ -100,7 +100,7 @@ def find_recordings(
 
 
 def shortened(recordings: Recordings, seconds: float) -> Recordings:
-    """Return recordings of which no more than the first ``seconds`` are read."""
+    """Limit whole recordings to their first ``seconds``."""
     table = recordings.manifest.table
     stretches = zip(
         table["audio"].tolist(),
@@ -154,7 +154,7 @@ def _read_standard_input(
 
 
 _SNIFFED = 4096
-"""First bytes of standard input that tell a list of paths from audio."""
+"""Number of first bytes by which a list of paths is told from audio."""
 
 
 def _decodes(begin: bytes) -> bool:

@@ -26,7 +26,7 @@ from sercli.untrusted import read_json, read_yaml
 from sercli.validation import StrictModel, validate, validate_settings
 
 FORMAT = 1
-"""Version of the model folder; one of another version is refused by name."""
+"""Version of the model folder; other versions are refused."""
 
 FILE = "model.json"
 """The description of a model in its folder."""
@@ -266,7 +266,7 @@ def _config(settings: dict[str, Any], place: str) -> Config:
 
 
 def _check_sizes(config: Config, folder: Path) -> None:
-    """Refuse settings of the features that would take all memory."""
+    """Refuse feature settings that could exhaust the memory."""
     features = config.features
     wrong = f"{folder / FILE}: configuration.features"
     if features.sampling_rate not in _RATES:

@@ -36,7 +36,7 @@ from sercli.results.weights import drop_weights, write_weights
 from sercli.untrusted import read_json, read_parquet
 
 FORMAT = 3
-"""Version of the record; one of another version is refused by name."""
+"""Version of the record; other versions are refused."""
 
 NORMALISATION = "normalisation.safetensors"
 

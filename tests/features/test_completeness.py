@@ -1,4 +1,4 @@
-"""Truncation of containers that no decoder on this machine has to read."""
+"""Truncated MP4 and MP3 files, whose decoder (ffmpeg) need not be installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work of extraction workers, some of which die of it."""
+"""An extraction that crashes or kills its worker process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ FACTS = AudioFacts(1.0, 16000, 1, peak=0.5, clipped_share=0.0, content="")
 
 
 def run(jobs: Sequence[Job]) -> JobResults:
-    """Finish jobs; die at one whose audio is called as a crash, and at a kill the first time."""
+    """Return facts for every job.
+
+    Audio "crash" raises SIGSEGV in this process. Audio that is a missing path is created, and
+    then SIGKILL sent to this process: once per path.
+    """
     for job in jobs:
         if job.audio == "crash":
             os.kill(os.getpid(), signal.SIGSEGV)

@@ -25,7 +25,7 @@ def _eager() -> None:
 
 
 def export(path: Path, *overrides: str) -> None:
-    """Export a network with random weights; the export compares it with torch."""
+    """Export a network with random weights; raises if the graph differs from torch."""
     from sercli.inference.onnx import export_onnx
 
     torch.manual_seed(0)
