@@ -93,8 +93,8 @@ def _load_or_compile(path: Path, source: str) -> ctypes.CDLL:
 def cache_folder() -> Path:
     """Return the folder of compiled libraries: ``sercli/kernels`` in the user's cache.
 
-    Where there is no home or it cannot be written, as in containers, it is a folder for temporary
-    files that no other user can write: what lies in it is run.
+    Without a home that can be written, as in containers, it is a folder for temporary files that
+    no other user can write, since its libraries are executed.
 
     Raises:
         OSError: There is no folder that can be written.
@@ -173,7 +173,7 @@ def _compile(source: str, target: Path) -> None:
         input=source.encode(),
         capture_output=True,
         check=False,
-        env=os.environ | {"LC_ALL": "C"},  # the word "error" is looked for
+        env=os.environ | {"LC_ALL": "C"},  # `_reason` looks for "error"
     )
     if done.returncode:
         reason = _reason(
@@ -183,11 +183,11 @@ def _compile(source: str, target: Path) -> None:
 
 
 def _reason(status: int, output: str) -> str:
-    """Return the reason why a compiler failed: its first error, or how it ended."""
+    """Return the reason why a compiler failed: its first error message, else its exit status."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    said = next((line for line in lines if "error" in line.lower()), None) or next(iter(lines), "")
+    said = next((line for line in lines if "error" in line.lower()), lines[0] if lines else "")
     if status < 0:
         name = signal.Signals(-status).name if -status in list(signal.Signals) else str(-status)
-        killed = f"killed by {name}, often for want of memory"
+        killed = f"killed ({name}; out of memory?)"
         return f"{killed}: {said}" if said else killed
     return said or f"exit status {status} without a message"
