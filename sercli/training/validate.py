@@ -65,8 +65,8 @@ def validate_run(config: Config, data: Data) -> ValidatedRun:
 def check_settings(config: Config) -> None:
     """Refuse settings of the model that are invalid with any corpus, before one is read.
 
-    A model is built for a corpus of which nothing is known. One that asks for facts of it is left
-    to `validate_run`.
+    The model is built for an unknown corpus. One that needs facts of its corpus is left to
+    `validate_run`.
 
     Raises:
         RequestError: The device is not available here, or the model, cell or activation, or one of

@@ -85,5 +85,6 @@ class GRU(RecurrentLayer):
 
     def parameter_shapes(self, inputs: int) -> dict[str, tuple[int, ...]]:
         shapes = super().parameter_shapes(inputs)
-        unused = {"bias_hh"} if self.cell is BEFORE else set()
-        return {name: shape for name, shape in shapes.items() if name not in unused}
+        if self.cell is BEFORE:
+            shapes.pop("bias_hh", None)
+        return shapes
