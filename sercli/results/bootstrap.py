@@ -32,7 +32,7 @@ as many are drawn as fit the memory, a tenth at least: ends then move by 1 to 3 
 error."""
 
 _NODES = 1024
-"""Points that stand for a distribution while it is convolved (our choice: errors are far below
+"""Grid points of a distribution that is convolved (our choice: errors are far below
 1/1000 of its range)."""
 
 COVERAGE = 0.95
@@ -124,7 +124,7 @@ def _quantiles(values: Floats, weights: Floats, deviation: float, levels: Floats
         values: (n,).
         weights: (n,), with sum 1.
         deviation: Standard deviation of the noise.
-        levels: Their levels.
+        levels: Levels of the quantiles.
     """
     if not deviation:
         found = np.quantile(values, levels, weights=weights, method="inverted_cdf")
@@ -180,7 +180,7 @@ def _resamples(speakers: int) -> tuple[Floats, Floats]:
 
 
 def _all_resamples(speakers: int) -> tuple[Floats, Floats]:
-    """Enumerate the multisets of speakers: stars divided by bars."""
+    """Enumerate the multisets of speakers by stars and bars."""
     places = 2 * speakers - 1
     bars = np.array(list(combinations(range(places), speakers - 1)))
     counts = np.diff(bars, axis=1, prepend=-1, append=places) - 1

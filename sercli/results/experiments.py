@@ -60,7 +60,7 @@ def list_experiments(runs: Path) -> list[Experiment]:
 
 
 def experiment_folders(runs: Path) -> list[Path]:
-    """Return the folders of the experiments, by name; hidden ones are none."""
+    """Return the folders of the experiments, sorted by name; hidden folders are left out."""
     if not runs.is_dir():
         return []
     return [each for each in sorted(runs.iterdir()) if each.name[0] != "." and os.path.isdir(each)]  # noqa: PTH112
@@ -107,7 +107,7 @@ def _measure(folder: Path) -> _Files:
 
 
 def _statuses(folder: Path) -> Iterator[tuple[os.stat_result, bool]]:
-    """Yield every file; those that vanish meanwhile, as of a worker, are left out."""
+    """Yield the status of every file, and True for weights; files removed meanwhile are skipped."""
     for parent, _, names in os.walk(folder):
         for name in names:
             try:

@@ -30,8 +30,8 @@ class FoldResult:
         diverged_at: Step at which the loss or an output was not finite, if there was one.
         selected_step: Step with the best dev UA, the first of equals.
         oracle_step: Step with the best test UA, as much of the literature selects.
-        history: One row for the untrained model (step 0, which is never selected; NaN in what
-            only a step has); one per evaluation; and one for a divergence. Columns beside
+        history: One row for the untrained model (step 0, which is never selected; NaN in columns
+            of training); one per evaluation; and one for a divergence. Columns beside
             ``seed``, ``fold`` and ``step``:
 
             - ``loss``, the mean since the row before, and ``loss/<name>``, its parts, where a

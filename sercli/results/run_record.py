@@ -154,8 +154,8 @@ def read_record(path: Path) -> Record:
     """Read the summary of a record.
 
     Raises:
-        SercliError: It is not a record, is damaged, has another format, or is of a part that
-            computes something else now (`sercli.config.run_key`).
+        SercliError: It is not a record, is damaged, has another format, or used a part
+            that was revised since (`sercli.config.run_key`).
     """
     try:
         summary = read_json(path / "run.json")

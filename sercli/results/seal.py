@@ -34,9 +34,9 @@ def hide_sealed(
 ) -> tuple[list[Record], list[str]]:
     """Take the test results out of sealed runs.
 
-    Runs that were trained for themselves have no seal. Showing a winner is recorded in the sweep's
-    summary; a winner whose showing cannot be recorded stays sealed, and so do the runs of a sweep
-    whose summary is damaged.
+    Runs of the folder that are not trials are not sealed. Showing a winner is recorded in the
+    sweep's summary; a winner whose showing cannot be recorded stays sealed, and so do the runs of a
+    sweep whose summary is damaged.
 
     Args:
         records: The runs.

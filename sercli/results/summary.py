@@ -68,8 +68,8 @@ def summarise(results: Sequence[FoldResult], speakers: Mapping[str, str]) -> dic
 def best_evaluation(history: pd.DataFrame) -> dict[str, Any]:
     """Return the best evaluation of a fold run, by both selections; empty if there was none.
 
-    Shown of a fold run that diverged later. Published results are often those of such a step: code
-    that goes on after a divergence reports the best step before it.
+    Shown for fold runs that diverged later. Published results may be of such a step: code that
+    continues after a divergence reports the best step before it.
 
     Args:
         history: That of one fold run (`sercli.results.fold_result.FoldResult`).

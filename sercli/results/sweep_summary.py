@@ -54,7 +54,7 @@ class SweepSummary:
         opened: Times at which test was unsealed for all trials, and by which command: ``time``,
             ``how``.
         shown: Keys of the winners whose test results were shown.
-        apart: Keys of runs in the folder that were trained for themselves, not as trials.
+        apart: Keys of runs in the folder that were not trained as trials of the sweep.
         code: Version, commit and hash of the code that planned the trials.
         study: Id of the study, the same in its storage (`sercli.search.study.owner`).
         user: Name of the user who planned it first.
@@ -135,7 +135,7 @@ def read_sweep(folder: Path) -> SweepSummary | None:
             f"{path} has format {version}; this sercli reads {FORMAT}: run the sweep again in "
             "another experiment, or read it with the sercli that wrote it"
         )
-    content["experiment"] = folder.name  # whose folder may have been renamed
+    content["experiment"] = folder.name  # the folder may have been renamed
     try:
         return validate(
             SweepSummary, {name: _frozen(value) for name, value in content.items()}, f"{path}: "
@@ -195,9 +195,9 @@ def record_shown_winner(folder: Path, summary: SweepSummary) -> None:
 
 
 def set_apart(folder: Path, keys: Iterable[str]) -> None:
-    """Record that runs were trained for themselves: the seal of the search is not theirs.
+    """Record that runs were not trained as trials of the sweep, so that they are not sealed.
 
-    A run that is a trial as well stays sealed.
+    A run that is also a trial stays sealed.
 
     Args:
         folder: Folder of the experiment; without a sweep, nothing is recorded.
@@ -210,7 +210,7 @@ def set_apart(folder: Path, keys: Iterable[str]) -> None:
 
 
 def runs_apart(folder: Path, summary: SweepSummary) -> set[str]:
-    """Return the keys of the runs that were trained for themselves and are no trials."""
+    """Return the keys that `set_apart` recorded, without those of trials."""
     if not summary.apart:
         return set()
     return set(summary.apart) - set(read_trials(folder)["run"].dropna())

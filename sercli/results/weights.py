@@ -134,7 +134,7 @@ def _difference(found: Shapes, expected: Shapes) -> str | None:
         if name not in found:
             return f"it has no tensor '{name}'"
         if name not in expected:
-            return f"it has a tensor '{name:.60}', which the model does not"
+            return f"it has a tensor '{name:.60}', which the model lacks"
         if found[name] != expected[name]:
             return f"'{name}' is {_text(found[name])} instead of {_text(expected[name])}"
     return None

@@ -1,4 +1,4 @@
-"""Lines before a sweep starts: its name, the experiment that it adds to, the seal on test."""
+"""Notes before a sweep starts: its name, the experiment that it adds to, the seal on test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FEW_SYSTEMS = 12
 
 
 def announce(plan: Plan, study: Study, before: pd.DataFrame) -> Iterator[str]:
-    """Yield the lines that the user of a sweep should read before hours are spent.
+    """Yield the notes on a sweep, to be read before anything is trained.
 
     Args:
         plan: The plan.

@@ -1,7 +1,7 @@
 """Deletion and renaming of experiments: folder and study together, never half.
 
-The folder decides. It is renamed at once, which a crash cannot halve; the study in a database
-follows, now or when it is opened next (`sercli.search.study.unfinished`).
+The folder is renamed first, which is atomic; the study in a database follows, now or when it is
+opened next (`sercli.search.study.unfinished`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A sweep before it is run: its trials, and the fold runs that no record has."""
+"""Preview of a sweep: its trials, and the fold runs that are not recorded yet."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Preview:
         experiment: Name of the experiment.
         sampler: Name of the sampler.
         trials: Number of trials.
-        new_trials: Number of trials without a record; of a sampler, beyond those that it has.
+        new_trials: Number of trials without a record; with a sampler, of trials not finished yet.
         fold_runs: Number of fold runs of all trials.
         new_fold_runs: Number of fold runs to train.
         listed: The trials of a grid; none of a sampler, which proposes them one by one.
@@ -59,9 +59,8 @@ class Preview:
 def preview(plan: Plan, storage: str | None = None) -> Preview:
     """Return the trials of a plan and the work that is left.
 
-    The corpus is read, its features are not: a record of the same settings counts as that of the
-    trial, which it is unless the data have changed. Finished folds of stopped trials are not
-    counted.
+    The corpus is read, its features are not: a record of the same settings counts as the trial's
+    even if the data have changed since. Finished folds of stopped trials count as new.
 
     Args:
         plan: The plan.
@@ -93,7 +92,7 @@ def preview(plan: Plan, storage: str | None = None) -> Preview:
 
 
 class _Folds:
-    """Counts the folds of configurations; those of one corpus and protocol once."""
+    """Counts fold runs; the folds of a corpus and protocol are made once."""
 
     def __init__(self) -> None:
         self._known: dict[str, int] = {}

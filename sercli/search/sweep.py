@@ -185,7 +185,7 @@ def run_sweep(
 
 
 def _set_others_apart(study: Study, plan: Plan) -> None:
-    """Write the summary; of a new sweep, with the runs in its folder that are no trials."""
+    """Write the summary; for a new sweep, with the runs in its folder that are not its trials."""
     new = read_sweep(study.folder) is None
     study.write_summary()
     runs = list(find_records(study.folder)) if new else []

@@ -1,4 +1,4 @@
-"""Nodes of a configuration, for tests that need no other file of their choice."""
+"""Configuration nodes of single choices, without composing all groups."""
 
 from __future__ import annotations
 

@@ -28,9 +28,9 @@ class Command:
 
     Args:
         folder: Its working directory.
-        arguments: Its arguments, or the function to call with them.
+        arguments: Its arguments.
         leads: True for a process group of its own, which a terminal could interrupt.
-        run: Function that is called with the arguments instead of the command.
+        run: Function to call instead of the command.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Command:
             os.kill(self.pid, number)
 
     def stop_when(self, condition: Callable[[], bool]) -> None:
-        """Stop it (SIGSTOP) as soon as a condition holds, which is then as it was seen."""
+        """Stop it (SIGSTOP) as soon as a condition holds, and leave it stopped."""
         deadline = time.monotonic() + 120
         self.send_signal(signal.SIGSTOP)
         while not condition() and self.poll() is None:

@@ -1,4 +1,4 @@
-"""Experiments as things: listed, deleted, renamed, and never half."""
+"""Listing, deletion and renaming of experiments."""
 
 from __future__ import annotations
 

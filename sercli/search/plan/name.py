@@ -1,7 +1,7 @@
-"""The name of a sweep that the user gave none: from its axes and a digest of all it asks for.
+"""Default name of a sweep: its axes and a digest of its overrides and options.
 
-Two searches of the same axes over other values would else share an experiment, and the winner of
-the first would be the winner of both.
+Without the digest, two searches of the same axes over different values would share an experiment,
+and have one winner.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from sercli.config.grammar import Axis
 
 _HOW_TO_RUN = ("experiment", "device", "paths.", "recurrence.", "launcher", "trainer.keep_weights")
-"""Overrides that change no result."""
+"""Prefixes of overrides that change no result."""
 
 _NAMED_AXES = 3
 _LONGEST = 40
@@ -35,7 +35,7 @@ def sweep_name(items: Sequence[str | Axis], options: Sequence[Any]) -> str:
 
     Args:
         items: Overrides and axes of the sweep (`sercli.config.grammar.read_sweep`).
-        options: Options that make another search: sampler, objectives, …
+        options: Options that change the search: sampler, objectives, …
     """
     axes = [item for item in items if isinstance(item, Axis)]
     words = [re.sub(r"\W+", "_", _key(axis).rpartition(".")[2]) for axis in axes[:_NAMED_AXES]]

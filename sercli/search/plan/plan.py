@@ -38,7 +38,7 @@ class Plan:
         space: The space of the search.
         points: All points of a grid, in order, no two of which give the same result; none of a
             search.
-        unnamed: True if the user named no experiment, so that its name is from what it sweeps.
+        unnamed: True if the user named no experiment (`sercli.search.plan.name`).
     """
 
     experiment: str

@@ -1,7 +1,6 @@
 """The owner of a study: its user and its runs folder.
 
-A database may serve many users. A study whose records were divided between two folders would be
-whole in neither, so that each belongs to one.
+A database may serve many users. Each study belongs to one runs folder with all its records.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Settings of earlier trials of a study that differ from those of a plan, beside the swept ones."""
+"""Comparison of the fixed settings of a plan with those of earlier trials of its study."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sercli.search.study.trial_queue import PLANNED, TrialRow
 def trials_of_other_settings(
     plan: Plan, trials: Iterable[TrialRow], attributes: StudyAttributes
 ) -> tuple[int, tuple[str, ...]]:
-    """Return the number of trials with other settings than a plan's, and those settings.
+    """Return the number of trials whose fixed settings differ from a plan's, and those keys.
 
     Args:
         plan: The plan.

@@ -164,7 +164,7 @@ def _sqlite(path: Path, access: Access) -> RDBStorage | None:
 
 
 def _check_access(path: Path, access: Access) -> None:
-    """Refuse a file that this user may not read or write, or in a folder that is private."""
+    """Refuse a file that this user may not read or write, or whose folder is private."""
     if (denied := why_denied(path.parent)) is not None:
         raise SercliError(f"{path} cannot be opened: {denied}")
     if not path.exists():
@@ -197,7 +197,7 @@ def _read_only(path: Path) -> str:
 
 @contextmanager
 def _one_line_errors(name: str, remedy: str) -> Iterator[None]:
-    """Turn whatever SQLAlchemy, Optuna and Alembic raise on opening a storage into one line."""
+    """Convert errors of SQLAlchemy, Optuna and Alembic while a storage is opened to one line."""
     try:
         yield
     except SercliError:

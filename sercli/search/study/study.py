@@ -60,8 +60,8 @@ class Study:
 
     Args:
         name: Name of the experiment.
-        runs: Folder of the experiments; None: as the storage says, without a URL that of one's
-            own defaults, else ``runs``.
+        runs: Folder of the experiments; None: with a URL the owner's, without one that of the
+            user's defaults, else ``runs``.
         url: URL of the storage; None: ``study.db`` in the experiment's folder.
         note: Called with a message for the user, as when the storage stops answering.
         create: Objectives of the study, which is created if it does not exist.
@@ -116,7 +116,7 @@ class Study:
         self.folder = here / name
 
     def _find_owner(self, runs: Path, *, create: bool) -> Owner | None:
-        """Return the owner; planning makes one, and notes the new place of a moved folder."""
+        """Return the owner. Planning stores one, and the new path of a moved folder."""
         if not create:
             return self.attributes.owner
         owner = self.attributes.claim(new_owner(runs))
@@ -139,7 +139,7 @@ class Study:
         self._queue.rename(name)
 
     def delete(self) -> None:
-        """Delete the study and its trials from its storage."""
+        """Delete the study from its storage, with its trials."""
         self.with_retry(lambda: self._storage.delete_study(self._id))
 
     def is_taken(self, name: str) -> bool:
@@ -150,8 +150,8 @@ class Study:
     def living_workers(self) -> list[tuple[str, float]]:
         """Return the workers of running trials, with the seconds since their last heartbeat.
 
-        A worker of this machine is alive if it holds its lock, which is for the caller to look at;
-        one of another machine if its heartbeat is recent.
+        Workers of this machine are left out: they are alive if they hold their lock, which the
+        caller checks. Those of other machines are alive if their heartbeat is recent.
         """
         return [
             (f"{worker['name']} on {worker['host']}", seconds)
@@ -176,7 +176,7 @@ class Study:
         self.attributes.stop_reason = None
 
     def trials_of_other_settings(self, plan: Plan) -> tuple[int, tuple[str, ...]]:
-        """Return the number of trials with other settings than a plan's, and those settings."""
+        """Return the number of trials whose fixed settings differ from a plan's, and those keys."""
         return trials_of_other_settings(plan, self._queue.trials(), self.attributes)
 
     def stop(self, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""Deletions and renamings of experiments that were killed in the middle.
+"""Completion of deletions and renamings of experiments that were killed.
 
 The folder of an experiment is renamed first. What is left to do on its study in a database follows
 from the ids of the studies in ``sweep.json``, and is done when the study is opened next.
@@ -20,12 +20,12 @@ _DELETED = ".deleted"
 
 
 def hidden_name(folder: Path) -> Path:
-    """Return the name of an experiment's folder that is being deleted."""
+    """Return a hidden name for an experiment's folder during its deletion."""
     return folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}{_DELETED}")
 
 
 def finish(storage: RDBStorage, name: str, runs: Path, with_retry: StorageRetry) -> None:
-    """Finish what was begun on the study of an experiment in a database.
+    """Finish a killed deletion or renaming of a study in a database.
 
     Args:
         storage: The database.
