@@ -1,4 +1,4 @@
-"""Completion of a command line: what can stand in each place, and an answer without Typer.
+"""Completion of a command line: proposals for arguments and options, without Typer if possible.
 
 Typer takes half a second to import, Hydra a whole one. Overrides, names and values of options,
 which people complete most, are answered here (`answer`), everything else by Typer.
@@ -14,19 +14,18 @@ from contextlib import suppress
 from pathlib import Path
 
 from sercli.config.completion import complete, complete_settings, key_cut_off
-from sercli.config.sources import own_runs_folder, user_folders
-from sercli.resources import packaged
+from sercli.config.sources import own_runs_folder, plan_files
 
 Propose = Callable[[str], list[str]]
 
 
 def overrides(incomplete: str) -> list[str]:
-    """Return the overrides that start with ``incomplete``; of a word that bash cut, the values."""
+    """Return the overrides that start with ``incomplete``; only values where bash cut at ``=``."""
     return complete(incomplete, key_cut_off(os.environ))
 
 
 def experiments(incomplete: str) -> list[str]:
-    """Return the experiments in the folder of the records that start with ``incomplete``."""
+    """Return the experiments in the runs folder that start with ``incomplete``."""
     return [name for name in _folders(runs_folder()) if name.startswith(incomplete)]
 
 
@@ -42,23 +41,17 @@ def runs(incomplete: str) -> list[str]:
 
 def plans(incomplete: str) -> list[str]:
     """Return the plans that start with ``incomplete``."""
-    folders = [packaged("sweeps"), *(folder / "sweeps" for folder in user_folders())]
-    names = {path.stem for folder in folders for path in folder.glob("*.yaml")}
-    return sorted(name for name in names if name.startswith(incomplete))
+    return sorted(name for name in plan_files() if name.startswith(incomplete))
 
 
 def one_of(*values: str) -> Propose:
-    """Return the function that proposes some values."""
+    """Return a function that proposes from a fixed list of values."""
     return lambda incomplete: [value for value in values if value.startswith(incomplete)]
 
 
-def runs_folder(words: Sequence[str] | None = None) -> Path:
-    """Return the folder of the records: that of ``--runs``, of one's own defaults, or ``runs``.
-
-    Args:
-        words: The command line; default: the one that a shell completes.
-    """
-    line = _completed_words(os.environ) if words is None else list(words)
+def runs_folder() -> Path:
+    """Return the runs folder: that of ``--runs``, of the user's own defaults, or ``runs``."""
+    line = _completed_words(os.environ)
     for position, word in enumerate(line[:-1]):
         if word == "--runs":
             return Path(line[position + 1]).expanduser()
@@ -68,7 +61,7 @@ def runs_folder(words: Sequence[str] | None = None) -> Path:
 
 
 def safely(propose: Propose) -> Propose:
-    """Return a function that proposes nothing where the other one fails."""
+    """Return a function that proposes as ``propose``, and nothing if it raises."""
 
     def proposals(incomplete: str) -> list[str]:
         with suppress(Exception):  # a broken folder or file must not print into a command line

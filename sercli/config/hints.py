@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from sercli.config.settings import kind_of, schema_settings
+from sercli.config.sources import plan_files
 from sercli.errors import close, most_alike, nearest
-from sercli.resources import packaged
 
 Mend = Callable[[str], str | None]
 """Return a valid override for one that is nearly so; None if there is none."""
@@ -227,7 +227,7 @@ def not_an_override(words: Sequence[str], position: int, mend: Mend) -> str:
         mended = mend(line)
         if mended is not None:
             return f"'{typed}' is not an override; write {shlex.quote(mended)}"
-    if text in _plans():
+    if text in plan_files():
         return plan
     return f"'{text}' is not an override; write KEY=VALUE, as in trainer.steps=500"
 
@@ -280,10 +280,6 @@ def _proposals(words: Sequence[str], position: int) -> Iterator[tuple[str, str]]
         yield f"{last} {text}", f"{last} {text}"
     if "/" in text or Path(text).exists():
         yield text, f"dataset.root={text}"
-
-
-def _plans() -> set[str]:
-    return {path.stem for path in packaged("sweeps").glob("*.yaml")}
 
 
 def _plain(key: str) -> str:

@@ -98,6 +98,12 @@ def user_folders() -> list[Path]:
     return list(_given) or ([Path(named).expanduser()] if named else [])
 
 
+def plan_files() -> dict[str, Path]:
+    """Return the plans by name; one of the user's own replaces one of ``sweeps/``."""
+    folders = [packaged("sweeps"), *(folder / "sweeps" for folder in user_folders())]
+    return {path.stem: path for folder in folders for path in folder.glob("*.yaml")}
+
+
 def own_defaults() -> tuple[OwnDefault, ...]:
     """Return the defaults of the user's own, one per key; of a later file the value counts.
 

@@ -11,9 +11,8 @@ from typing import Annotated, Any
 import yaml
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from sercli.config.sources import user_folders
+from sercli.config.sources import plan_files
 from sercli.errors import RequestError, nearest, one_line
-from sercli.resources import packaged
 from sercli.untrusted import read_yaml
 from sercli.validation import StrictModel, validate
 
@@ -159,8 +158,7 @@ def _texts_of_variables(
 def _find(name: str) -> Path:
     if name.endswith((".yaml", ".yml")):
         return Path(name)
-    folders = [packaged("sweeps"), *(folder / "sweeps" for folder in user_folders())]
-    known = {path.stem: path for folder in folders for path in folder.glob("*.yaml")}
+    known = plan_files()
     if name not in known:
         raise RequestError(f"unknown plan '{name}'.{nearest(name, known)}")
     return known[name]
