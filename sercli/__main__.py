@@ -102,7 +102,7 @@ def _usage(error: Any, words: list[str]) -> str:
         hint = hints.unknown_option(option, words, mend)
         if hint is not None:
             return hint
-    if error.ctx.parent is None and words and mend(words[0]) == words[0]:
+    if context.parent is None and words and mend(words[0]) == words[0]:
         line = shlex.join(["sercli", "train", *words])
         return f"{words[0]} is an override, and no command; write {line}"
     return f"{text} ({context.command_path} --help)"

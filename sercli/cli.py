@@ -208,7 +208,7 @@ Experiment = Annotated[
     str,
     typer.Argument(
         metavar="EXPERIMENT",
-        help="Name of the sweep.",
+        help="Name of the experiment.",
         autocompletion=_proposals("EXPERIMENTS"),
     ),
 ]
@@ -828,12 +828,7 @@ def list_runs(
 
 @runs_app.command("delete")
 def delete_runs(
-    experiment: Annotated[
-        str,
-        typer.Argument(
-            metavar="EXPERIMENT", help="Its name.", autocompletion=_proposals("EXPERIMENTS")
-        ),
-    ],
+    experiment: Experiment,
     yes: Yes = False,
     runs: Runs = Path("runs"),
     storage: Storage = None,
@@ -852,12 +847,7 @@ def delete_runs(
 
 @runs_app.command("rename")
 def rename_runs(
-    experiment: Annotated[
-        str,
-        typer.Argument(
-            metavar="EXPERIMENT", help="Its name.", autocompletion=_proposals("EXPERIMENTS")
-        ),
-    ],
+    experiment: Experiment,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The new name.")],
     yes: Yes = False,
     runs: Runs = Path("runs"),

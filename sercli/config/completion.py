@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from sercli.config.check import allowed_values
 from sercli.config.outline import outline_choices, outline_settings
@@ -22,11 +23,9 @@ def complete(incomplete: str, key: str | None = None) -> list[str]:
     """
     before = "" if key is None else f"{key}="
     typed = before + incomplete
-    return [
-        text.removeprefix(before)
-        for text in dict.fromkeys([*_values(typed.partition("=")[0], typed), *_overrides()])
-        if text.startswith(typed)
-    ]
+    settings = outline_settings()
+    proposals = dict.fromkeys([*_values(typed, settings), *_overrides(settings)])
+    return [text.removeprefix(before) for text in proposals if text.startswith(typed)]
 
 
 def key_cut_off(environment: Mapping[str, str]) -> str | None:
@@ -57,15 +56,16 @@ def written(value: object) -> str:
     return str(value).replace(" ", "")
 
 
-def _values(key: str, typed: str) -> list[str]:
-    if "=" not in typed:
+def _values(typed: str, settings: Mapping[str, Any]) -> list[str]:
+    key, given, _ = typed.partition("=")
+    if not given:
         return []
     values = allowed_values(key)
-    if not values and isinstance(outline_settings().get(key), bool):
+    if not values and isinstance(settings.get(key), bool):
         values = ("true", "false")
     return [f"{key}={value}" for value in values]
 
 
-def _overrides() -> list[str]:
+def _overrides(settings: Mapping[str, Any]) -> list[str]:
     choices = [f"{group}={name}" for group in GROUPS for name in outline_choices(group)]
-    return choices + [f"{key}={written(value)}" for key, value in outline_settings().items()]
+    return choices + [f"{key}={written(value)}" for key, value in settings.items()]

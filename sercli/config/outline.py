@@ -60,8 +60,8 @@ def _default_choices() -> dict[str, Any]:
 
 def _settings(group: str, choice: str) -> Iterator[tuple[str, Any]]:
     """Yield the leaves of a choice, after those of the choices that it is based on."""
-    path = next((folder / group / f"{choice}.yaml" for folder in _folders()
-                 if (folder / group / f"{choice}.yaml").is_file()), None)  # fmt: skip
+    paths = (folder / group / f"{choice}.yaml" for folder in _folders())
+    path = next(filter(Path.is_file, paths), None)
     content = _load(path) if path else {}
     for base in content.pop("defaults", []):
         if isinstance(base, str) and base != "_self_":

@@ -99,11 +99,11 @@ def _settings(schema: type, prefix: str) -> Iterator[Setting]:
 
 def _describe(hint: Any) -> tuple[Any, str]:
     """Return the kind of a type, and its words."""
-    if typing.get_origin(hint) in (types.UnionType, typing.Union):
-        (inner,) = [each for each in typing.get_args(hint) if each is not type(None)]
-        kind, words = _describe(inner)
-        return kind, f"{words} or null"
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        (given,) = [each for each in inner if each is not type(None)]
+        kind, words = _describe(given)
+        return kind, f"{words} or null"
     if origin is list:
         return list, f"list of {_NAMES[inner[0]]}s"
     if origin is dict:
