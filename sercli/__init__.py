@@ -18,10 +18,10 @@ __all__ = ["__version__", "load", "read_runs", "sweep", "train"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the interface on first use: ``import sercli`` alone imports nothing (PEP 562)."""
+    """Import the Python interface on first use (PEP 562)."""
     if name in __all__:
         return getattr(importlib.import_module("sercli.api"), name)
-    raise AttributeError(f"module 'sercli' has no attribute '{name}'")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def _leave_unforeseen(error: Exception) -> NoReturn:
-    """Leave at an error that is not ours, with the remedy for a failure of the machine."""
+    """Exit after an error of Python or a library, with a remedy if the machine is the cause."""
     if isinstance(error, BrokenPipeError) and reader_has_left():  # such as `| head`
         sys.exit(0)
     foreseen = isinstance(error, OSError)
@@ -69,7 +69,7 @@ def _leave_unforeseen(error: Exception) -> NoReturn:
 
 
 def _complete() -> None:
-    """Answer a shell that completes a word, and exit, unless Typer must do it."""
+    """Answer a completion request of the shell and exit, unless it is left to Typer."""
     if "_SERCLI_COMPLETE" in os.environ:
         from sercli.completion import answer
 
@@ -80,7 +80,7 @@ def _complete() -> None:
 
 
 def _with_home(word: str) -> str:
-    """Expand the ~ of --runs=~/x, which a shell expands in a word of its own only."""
+    """Expand the ~ of --runs=~/x; shells expand it only at the start of a word."""
     option, given, value = word.partition("=")
     if given and option.startswith("--") and value.startswith("~"):
         return f"{option}={os.path.expanduser(value)}"  # noqa: PTH111 - the rest as it is written
@@ -88,7 +88,7 @@ def _with_home(word: str) -> str:
 
 
 def _usage(error: Any, words: list[str]) -> str:
-    """Return an error of the command line on one line, with the line that would have worked."""
+    """Return a usage error as one line, with the corrected command where there is one."""
     from sercli.config import hints
     from sercli.config.compose import mend
 
@@ -104,7 +104,7 @@ def _usage(error: Any, words: list[str]) -> str:
             return hint
     if context.parent is None and words and mend(words[0]) == words[0]:
         line = shlex.join(["sercli", "train", *words])
-        return f"{words[0]} is an override, and no command; write {line}"
+        return f"{words[0]} is an override, not a command; write {line}"
     return f"{text} ({context.command_path} --help)"
 
 

@@ -1,4 +1,4 @@
-"""The Python interface: what ``import sercli`` offers, for notebooks and other programs."""
+"""Python interface, for notebooks and other programs."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def load(
     seed: int | None = None,
     device: str = "auto",
 ) -> TrainedModel:
-    """Load a trained model, to classify recordings with it.
+    """Load a trained model for the classification of recordings.
 
-    Of a run with several folds and seeds, the probabilities of all its networks are averaged.
+    Probabilities are averaged over all networks (folds and seeds) of a run.
 
     Args:
-        model: A model folder, or a run: its key, its folder, or its experiment, where that has no
-            other run.
+        model: A model folder, or a run: its key, its folder, or the name of an experiment with
+            a single run.
         runs: Folder of the run records.
         fold: Only the networks of this fold.
         seed: Only the networks of this seed.
@@ -46,7 +46,7 @@ def load(
 
     Raises:
         RequestError: There is no such model, fold, seed or device.
-        SercliError: The model is damaged, or of another format.
+        SercliError: The model is damaged or has an unknown format.
 
     >>> load("no-such-model", runs="nowhere")
     Traceback (most recent call last):
@@ -90,7 +90,7 @@ def train(
 ) -> Record:
     """Train all folds and seeds of a configuration, as ``sercli train``.
 
-    Processes are started, so that a script needs ``if __name__ == "__main__":`` around the call.
+    Worker processes are started: a script must guard the call by ``if __name__ == "__main__":``.
 
     Args:
         overrides: Settings, such as ``"dataset=nemo"``.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sercli.search.sweep import SweepResult
 
 WATCH_SECONDS = 5
-"""Time between two looks of ``status --watch`` (our choice)."""
+"""Interval between updates of ``status --watch`` (our choice)."""
 
 app = typer.Typer(
     name="sercli",
@@ -96,7 +96,7 @@ def _proposals(name: str) -> Any:
 
 
 def _own_runs(context: typer.Context, folder: Path) -> Path:
-    """Return the folder of the records; where none is given, that of the user's own defaults."""
+    """Return the runs folder: that of ``--runs``, else of the user's own defaults."""
     from sercli.config.sources import own_runs_folder
 
     source = context.get_parameter_source("runs")
@@ -190,7 +190,7 @@ OneFold = Annotated[
 OneSeed = Annotated[
     int | None, typer.Option("--seed", metavar="N", help="Only the networks of this seed.")
 ]
-Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the model runs.")]
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Device of the model.")]
 Runs = Annotated[
     Path,
     typer.Option(
@@ -453,7 +453,7 @@ def sweep(
 
 
 def _runs_of(result: SweepResult) -> str:
-    """Return the option that names a runs folder which is not the default one."""
+    """Return the option ``--runs`` for a folder other than the default; else empty."""
     folders = {str(record.path.parents[1]) for record in result.records} - {"runs"}
     return f" --runs {shlex.quote(folders.pop())}" if folders else ""
 
@@ -579,7 +579,7 @@ def report(
     ] = False,
     unseal: Annotated[
         bool,
-        _flag("--unseal", "Show test of all trials of a search, and in curves; reports say so."),
+        _flag("--unseal", "Show test results of all trials, and test curves; reports say so."),
     ] = False,
     baselines: Annotated[
         Path | None,
@@ -670,9 +670,9 @@ def predict(
         str | None,
         typer.Option(
             metavar="training|file|speaker|PATH",
-            help="Mean and deviation to normalise by: of the training speakers, of each file, of "
-            "all recordings of the speaker, or of reference recordings (default: speaker where a "
-            "table names it, else training).",
+            help="Source of the mean and standard deviation: training speakers, each file, all "
+            "recordings of the speaker, or reference recordings (default: speaker if a table names "
+            "it, else training).",
         ),
     ] = None,
     segment: Annotated[
@@ -697,7 +697,7 @@ def predict(
     device: Device = "auto",
     runtime: Annotated[
         str,
-        typer.Option(metavar="torch|onnx", help="What runs the model; onnx needs `export --onnx`."),
+        typer.Option(metavar="torch|onnx", help="Inference runtime; onnx needs `export --onnx`."),
     ] = "torch",
     allow_refused: Annotated[
         bool,
@@ -709,7 +709,7 @@ def predict(
 ) -> None:
     """Classify recordings with a trained model.
 
-    Of a run with several folds and seeds, the probabilities of all its networks are averaged.
+    Probabilities are averaged over all networks (folds and seeds) of a run.
     Exit status 1 if recordings were refused (one line each on standard error).
     """
     from sercli.inference.model import TrainedModel
@@ -737,7 +737,7 @@ def predict(
 @app.command(rich_help_panel=_MODELS)
 def export(
     run: OneRun,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Output folder.")],
     fold: OneFold = None,
     seed: OneSeed = None,
     onnx: Annotated[bool, _flag("--onnx", "Add an ONNX graph of each network.")] = False,
@@ -747,8 +747,8 @@ def export(
 ) -> None:
     """Export a trained model: weights, configuration, normalisation, classes, model card.
 
-    `sercli predict DIR` uses it, on any machine. README.md is a model card in the form of the
-    Hugging Face Hub.
+    `sercli predict DIR` classifies recordings with it on any machine. README.md is a model card
+    in the format of the Hugging Face Hub.
     """
     from sercli.inference.export import export_model
     from sercli.inference.source import open_source
@@ -871,7 +871,7 @@ def _confirm(question: str, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise RequestError(f"{question} Confirm by --yes")
+        raise RequestError(f"{question} Confirm with --yes")
     if not typer.confirm(question, err=True):
         raise typer.Exit(1)
 
@@ -884,7 +884,7 @@ def show(
 ) -> None:
     """Print a composed configuration as YAML.
 
-    Comments on top name the files of your own that set something.
+    Comments at the top list the settings from your own configuration files.
     """
     from sercli.config.compose import compose, effective_defaults, to_yaml
 
@@ -908,7 +908,7 @@ def explain(
     config_dir: ConfigDir = None,
     debug: Debug = False,
 ) -> None:
-    """Explain settings: default, type, allowed values, meaning; of a group its choices too."""
+    """Explain settings (default, type, allowed values, meaning) and the choices of groups."""
     from sercli.reporting.views.explain import explain_view
 
     _print(explain_view(names or []), form)
@@ -1036,7 +1036,7 @@ def _print(view: View, form: Format | PredictFormat, output: Path | None = None)
 
 def _write(text: str, form: Format | PredictFormat | ReportFormat, output: Path | None) -> None:
     if output is None:
-        if form.value != "table":  # data for a program, not for the eye
+        if form.value != "table":  # read by programs
             write_data_in_utf8()
         typer.echo(text, nl=False)
     else:

@@ -33,13 +33,13 @@ class BusyError(RequestError):
 
 
 _LISTED = 220
-"""Characters of known names that a message lists: three lines with the rest of it."""
+"""Characters of known names that a message lists: three lines with the rest of the message."""
 
 
 CONTROLS = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\t\n"}
 CONTROLS |= {0x7F: "\u2421", **dict.fromkeys(range(0x80, 0xA0), "\ufffd")}
 CONTROLS |= dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd")
-"""Control code → a letter that is shown for it. The last ones reverse the direction of text."""
+"""Control code → visible replacement. The last ones control the direction of text."""
 
 
 def one_line(error: object) -> str:
@@ -52,7 +52,7 @@ def one_line(error: object) -> str:
 
 
 def visible(text: str) -> str:
-    r"""Return a text whose control codes cannot move the cursor or change the colours.
+    r"""Return a text with control codes replaced, so that they cannot affect the terminal.
 
     >>> visible("happy\x1b[2J")
     'happy␛[2J'

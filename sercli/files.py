@@ -48,7 +48,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def absolute(path: str) -> Path:
-    """Return a path that the user wrote as an absolute one; ``~`` is a home.
+    """Return the absolute path of a path given by the user; ``~`` is expanded.
 
     Raises:
         RequestError: The home is unknown.
@@ -104,9 +104,9 @@ def held_alone(lock: Path, busy: str) -> Iterator[None]:
 
 
 def remove_at_once(folder: Path) -> None:
-    """Rename a folder before it is deleted: removed file by file, half of it could be left.
+    """Delete a folder after renaming it, so that it is never seen half deleted.
 
-    What cannot be deleted is left to the next `folder_written_whole`.
+    Files that cannot be deleted are left to the next `folder_written_whole`.
 
     Raises:
         OSError: It cannot be renamed.
@@ -117,9 +117,9 @@ def remove_at_once(folder: Path) -> None:
 
 
 def why_denied(path: Path) -> str | None:
-    """Return the reason why this user may not read a file or folder, with its owner; else None.
+    """Return the reason for a denied read of a file or folder, with its owner; None if permitted.
 
-    The folders above it count: those of another user may not be entered.
+    Parent folders are checked too.
     """
     for each in (path, *path.absolute().parents):
         if os.path.exists(each):  # noqa: PTH110 - Path.exists raises in a folder of another user

@@ -17,8 +17,8 @@ from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-# Libraries of macOS do not survive a fork. A server of forks listens at a path in TMPDIR, to which
-# the system allows 107 bytes; 32 of them are its name.
+# Libraries of macOS do not survive a fork. The fork server listens on a socket in TMPDIR; a path
+# of a socket has at most 107 bytes, of which its name takes 32.
 if TYPE_CHECKING or sys.platform != "linux" or len(os.environ.get("TMPDIR", "")) > 107 - 32:
     from multiprocessing.context import SpawnContext as _Context
     from multiprocessing.context import SpawnProcess as _Process
@@ -80,10 +80,10 @@ def worker_pool(
 ) -> ProcessPoolExecutor:
     """Start a pool of processes.
 
-    They are forked from a server, not from this process: a fork copies the locks of torch's threads
-    but not the threads. They ignore SIGINT and SIGTERM, which a terminal or Slurm sends to all
-    processes of a job, and leave the decision what to keep to the parent. They exit when the parent
-    dies.
+    They are forked from the fork server, not from this process: a fork copies the locks of torch's
+    threads but not the threads. They ignore SIGINT and SIGTERM, which a terminal or Slurm sends to
+    all processes of a job, and leave the decision what to keep to the parent. They exit when the
+    parent dies.
 
     Args:
         workers: Number of processes.
@@ -147,11 +147,11 @@ def start_worker(
 
 @contextmanager
 def _starting(module: str | None) -> Iterator[None]:
-    """Block the requests until the block ends; a process started in it inherits that.
+    """Block SIGINT and SIGTERM in this block; a process started in it inherits the mask.
 
     Args:
-        module: Imported by the server of forks, if this block starts it; what it forks has it then.
-            It may start no thread.
+        module: Module that the fork server imports for all its processes, if this block starts it.
+            It must not start threads.
     """
     multiprocessing.set_forkserver_preload([module] if module else [])
     resource_tracker.ensure_running()  # its start, else within the block, would unblock them
@@ -177,7 +177,7 @@ def _start(
 
 def _follow_parent(environment: dict[str, str], *ignored: signal.Signals) -> None:
     os.environ.clear()
-    os.environ.update(environment)  # a fork has that of the server, as it was at its start
+    os.environ.update(environment)  # a fork has the environment of the server at its start
     for number in ignored:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _REQUESTS)

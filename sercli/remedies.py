@@ -1,7 +1,6 @@
 """Remedies for failures of the machine: a full disk, no permission, too little memory.
 
-Libraries report them in exceptions of their own, so that the message has to be read where an error
-number is missing.
+Libraries report them in exceptions of their own; without an error number, the message is searched.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ MORE_MEMORY = (
     "out of memory or address space (`ulimit -v`, a limit of the cluster or of a container): ask "
     "for more, or use fewer --workers"
 )
-_LOCKS = "the disk has no file locks; choose a folder on another one (paths.runs, paths.data)"
-_TEMPORARY = "set TMPDIR to a folder that can be written"
+_LOCKS = "the file system has no locks; choose a folder on another one (paths.runs, paths.data)"
+_TEMPORARY = "set TMPDIR to a writable folder"
 
 _BY_NUMBER = {
     errno.ENOSPC: MORE_SPACE,
@@ -53,7 +52,7 @@ _BY_TEXT = {
 
 
 def remedy_for(error: BaseException) -> str | None:
-    """Return the remedy for a failure of the machine; None if the error is no such failure.
+    """Return the remedy for a failure of the machine; None for other errors.
 
     >>> remedy_for(RuntimeError("I/O error: No space left on device (os error 28)"))
     'free some space and run the same command again'
@@ -73,7 +72,7 @@ def remedy_for(error: BaseException) -> str | None:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what it was raised from."""
+    """Yield an error and its causes."""
     seen: set[int] = set()
     each: BaseException | None = error
     while each is not None and id(each) not in seen:

@@ -13,7 +13,7 @@ import sys
 import unicodedata
 
 NARROWEST = 20
-"""Least width of a terminal that is believed; containers state 0 (our choice)."""
+"""Minimum plausible width of a terminal; containers report 0 (our choice)."""
 
 _PLAIN = {
     **dict.fromkeys("─━╌╍═╸╺╴╶‐‑‒–—−", "-"),
@@ -23,11 +23,11 @@ _PLAIN = {
     **dict(zip("×·•≈ßłŁø", ("x", ".", "*", "~", "ss", "l", "L", "o"), strict=True)),
     **dict(zip("±…→≤≥✓", ("+/-", "...", "->", "<=", ">=", "ok"), strict=True)),
 }
-"""Letter → letters of ASCII, where Unicode states none."""
+"""Letter → ASCII letters, where Unicode defines no decomposition."""
 
 
 def prepare_streams() -> None:
-    """Make standard input, output and error usable, and ignore a width that no terminal has."""
+    """Make standard input, output and error usable, and ignore an implausible terminal width."""
     _open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -44,7 +44,7 @@ def write_data_in_utf8() -> None:
 
 
 def reader_has_left() -> bool:
-    """Return True if nobody reads standard output any more; what is left is dropped then."""
+    """Return True if the reader of standard output has closed it; further output is dropped."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -54,7 +54,7 @@ def reader_has_left() -> bool:
 
 
 def plain_letters(text: str) -> str:
-    r"""Return a text in ASCII: the nearest letters, else ``?``; a byte of no letter as ``\xNN``.
+    r"""Return a text in ASCII: the nearest letters, else ``?``; an undecodable byte as ``\xNN``.
 
     >>> plain_letters("α = 0.9 ± 0.1 → żółć 喜")
     'alpha = 0.9 +/- 0.1 -> zolc ?'
@@ -65,8 +65,8 @@ def plain_letters(text: str) -> str:
 def _open_missing_streams() -> None:
     """Open the null device in place of closed streams.
 
-    The next file that is opened would otherwise get the number of standard output or error, and
-    with it what is printed.
+    Otherwise the next opened file would get the descriptor of standard output or error, and
+    printed text would be written into it.
     """
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(number, True)

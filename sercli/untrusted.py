@@ -1,8 +1,8 @@
-"""Reading of documents and tables that somebody else may have written.
+"""Read documents and tables from untrusted sources.
 
-YAML and Parquet can be small on disk and enormous in memory: an alias or an index repeats what it
-points at. Both are measured before they are expanded, so that a hostile file is only an error. No
-format here can name code to run.
+YAML and Parquet can be small on disk and enormous in memory: an alias or an index repeats its
+target. Both are measured before they are expanded, and a hostile file is refused. No format here
+can execute code.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 _NODES = 200_000
-"""Values of a YAML document, aliases expanded; ours have some hundred (our choice)."""
+"""Maximum values of a YAML document, aliases expanded; ours have some hundred (our choice)."""
 
 _VALUES = 200_000_000
-"""Table cells of a Parquet table, 20 bytes or more each in memory (our choice)."""
+"""Maximum table cells of a Parquet file, 20 bytes or more each in memory (our choice)."""
 
 _BYTES = 4 << 30
-"""Bytes of a Parquet table in memory (our choice)."""
+"""Maximum bytes of a Parquet table in memory (our choice)."""
 
 
 class EnormousError(yaml.YAMLError):
@@ -93,7 +93,7 @@ def read_parquet(path: Path) -> pd.DataFrame:
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: It is no Parquet, or larger than a table of ours can be.
+        ValueError: It is no Parquet, or exceeds the limits.
     """
     import pandas as pd
     import pyarrow as pa
@@ -118,7 +118,7 @@ def _size(node: yaml.Node, known: dict[int, int | None]) -> int:
     if id(node) in known:
         size = known[id(node)]
         if size is None:
-            raise EnormousError("an alias inside of what it points at")
+            raise EnormousError("an alias inside its own target")
         return size
     known[id(node)] = None
     children = node.value

@@ -66,9 +66,9 @@ def validate(schema: type[Validated], data: Any, place: str) -> Validated:
 
 
 def validate_settings(schema: type[Validated], data: Any, place: str) -> Validated:
-    """Return settings that a file holds as an instance of a dataclass; see `validate`.
+    """Validate settings read from a file as a dataclass; see `validate`.
 
-    Nothing is converted, and unknown keys are refused, at any depth.
+    Types are not converted, and unknown keys are refused at any depth.
     """
     try:
         return TypeAdapter(schema).validate_json(json.dumps(data), strict=True, extra="forbid")

@@ -21,7 +21,7 @@ from sercli.search.samplers.pruners import PRUNERS
 
 @pytest.fixture(autouse=True)
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two experiments, one run, and what is neither."""
+    """Two experiments, one run, and other files and folders."""
     for path in ("runs/alpha/abc", "runs/alpha/.abd.partial", "runs/beta", "runs/.cache", "mine/x"):
         (tmp_path / path).mkdir(parents=True)
     (tmp_path / "runs/alpha/abc/run.json").touch()
@@ -30,7 +30,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def proposed(line: str, monkeypatch: pytest.MonkeyPatch) -> list[str] | None:
-    """What bash is told."""
+    """Return the proposals for a line, as bash receives them."""
     words = shlex.split(line) + ([""] if line.endswith(" ") else [])
     monkeypatch.setenv("COMP_WORDS", "\n".join(words))
     monkeypatch.setenv("COMP_CWORD", str(len(words) - 1))

@@ -1,4 +1,4 @@
-"""Links, the site and the container name files that are there."""
+"""Links, the site and the container refer to existing files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors of the command line: one line, with the line that would have worked."""
+"""Usage errors: one line, with the corrected command."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from helpers.shell import InProcessShell
         ("sweep --seeds 5", "write 'seeds=[5]'"),
         ("train -m activation=tanh,relu x=1", "write sercli sweep activation=tanh,relu x=1"),
         ("train --cfg job", "write sercli config show"),
-        ("activation=tanh", "is an override, and no command; write sercli train activation=tanh"),
+        ("activation=tanh", "is an override, not a command; write sercli train activation=tanh"),
         ("train --fold 3", "No such option: --fold"),
         ("report --lr 3", "No such option: --lr"),
         ("tarin", "No such command 'tarin'. Did you mean 'train'? (sercli --help)"),

@@ -1,4 +1,4 @@
-"""Failures of the machine, in whatever exception a library reports them."""
+"""Remedies for failures of the machine, also as reported by libraries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SPACE = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 class SafetensorError(Exception):
-    """As safetensors names it, which has no error number."""
+    """An exception without an error number, as of safetensors."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Results on streams that are closed, narrow or in an encoding without their letters."""
+"""Output to closed or narrow streams, and in limited encodings."""
 
 from __future__ import annotations
 

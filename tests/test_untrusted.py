@@ -1,4 +1,4 @@
-"""Documents and tables of strangers: hostile ones are errors, and nothing they say is run."""
+"""Untrusted documents and tables: hostile ones are refused, and no code is executed."""
 
 from __future__ import annotations
 

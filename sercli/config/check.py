@@ -28,7 +28,7 @@ def check(config: Config) -> None:
 
 
 def allowed_values(key: str) -> tuple[str, ...]:
-    """Return the values of a setting that has a closed list; nothing for others.
+    """Return the allowed values of a setting; empty if they are not a fixed list.
 
     >>> allowed_values("trainer.class_weights")
     ('none', 'balanced')
@@ -37,7 +37,7 @@ def allowed_values(key: str) -> tuple[str, ...]:
 
 
 def allowed_range(key: str) -> str:
-    """Return the range of a setting in words ("above 0"); nothing if there is none."""
+    """Return the allowed range of a setting, such as "above 0"; empty if it has none."""
     return next((words for name, _, words in _RANGES if name == key), "")
 
 
@@ -46,7 +46,7 @@ def _check_learning_rate(config: Config) -> None:
     optim, schedule, steps = config.optim, config.schedule, config.trainer.steps
     if optim.momentum and optim.name.startswith("adam"):
         raise RequestError(
-            f"optim.momentum={optim.momentum:g}: {optim.name} has no such setting; "
+            f"optim.momentum={optim.momentum:g}: {optim.name} has no momentum; "
             "use optim=sgd or rmsprop, or optim.momentum=0"
         )
     if schedule.warmup > steps:
@@ -171,4 +171,4 @@ _USUAL: dict[str, tuple[str, ...]] = {
     "device": ("auto", "cpu", "cuda"),
     "activation.share": ("direction", "layer", "model"),
 }
-"""Values that are proposed; the parts that use them check them."""
+"""Values that completion proposes; they are checked where they are used."""

@@ -13,8 +13,8 @@ from sercli.config.settings import GROUPS
 def complete(incomplete: str, key: str | None = None) -> list[str]:
     """Return the overrides that start with ``incomplete``.
 
-    They are each group with each of its choices, and each key with its default value; once ``=``
-    is typed, a setting with a closed list with each of its values.
+    These are all groups with their choices, and all keys with their defaults; after ``=``, also
+    the allowed values of a setting, if they are a fixed list.
 
     Args:
         incomplete: The typed part of the last word.
@@ -48,7 +48,7 @@ def complete_settings(incomplete: str) -> list[str]:
 
 
 def written(value: object) -> str:
-    """Return a default as an override writes it."""
+    """Return a default in the syntax of an override."""
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -115,16 +115,16 @@ def compose_unresolved(overrides: Sequence[str]) -> tuple[DictConfig, dict[str, 
 
 
 def effective_defaults(overrides: Sequence[str]) -> list[OwnDefault]:
-    """Return the defaults of the user's own that a configuration takes its settings from."""
+    """Return the user's own defaults that are in force in a configuration."""
     parsed = parse(overrides)
     return _effective(parsed, _compose_choices(_chosen(parsed)).choices["dataset"])
 
 
 def _effective(parsed: Sequence[Override], dataset: str | None = None) -> list[OwnDefault]:
-    """Return the defaults of the user's own that overrides leave in force.
+    """Return the user's own defaults that remain in force under overrides.
 
-    A choice on the command line replaces what the files say of its group, but for the machine's
-    own: the launcher and the corpus' folder.
+    A choice on the command line replaces the files' settings of its group, except those of the
+    machine: the launcher and the folder of the corpus.
 
     Args:
         parsed: The overrides.
@@ -184,7 +184,7 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     """Parse overrides by Hydra's grammar, text as it is written (`sercli.config.parse`).
 
     Raises:
-        RequestError: One cannot be parsed; the message has the line that would have worked.
+        RequestError: One cannot be parsed; the message has the corrected line.
     """
     parsed: list[Override] = []
     for position, text in enumerate(overrides):
@@ -203,16 +203,16 @@ def _parse_one(text: str) -> Override | None:
 
 
 def _check_shape(override: Override) -> None:
-    """Refuse a decimal comma, none for null, and one value where a list is meant or the reverse."""
+    """Refuse a decimal comma, none for null, a single value for a list, and a list for one."""
     key, text = override.key_or_group, str(override.input_line)
     words, kind = text.partition("=")[2].strip(), kind_of(key)
     number = hints.decimal_comma(key, words)
     if number is not None:
-        raise RequestError(f"'{text}': decimals follow a point; write {number}")
+        raise RequestError(f"'{text}': use a decimal point; write {number}")
     if override.is_delete():
         return
     if kind in (int, float) and words.casefold() in ("none", "off", "never"):
-        raise RequestError(f"'{text}' is no number; write {key}=null")
+        raise RequestError(f"'{text}' is not a number; write {key}=null")
     value = None if override.is_sweep_override() else override.value()
     if kind in (int, float, bool, str) and isinstance(value, list):
         raise RequestError(hints.one_value(key, words))
@@ -229,7 +229,7 @@ def _are_lists(override: Override) -> bool:
 
 
 def mend(text: str) -> str | None:
-    """Return a valid override for one that is nearly so; None if there is none.
+    """Return the valid override that is probably meant; None if there is none.
 
     >>> mend("lr=0.1"), mend("trainer.steps=5"), mend("what=5")
     ('optim.lr=0.1', 'trainer.steps=5', None)

@@ -1,4 +1,4 @@
-"""Hints for overrides that are none: the line that would have worked."""
+"""Messages for invalid overrides, with the corrected line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sercli.config.sources import plan_files
 from sercli.errors import close, most_alike, nearest
 
 Mend = Callable[[str], str | None]
-"""Return a valid override for one that is nearly so; None if there is none."""
+"""Return the valid override that is probably meant; None if there is none."""
 
 _SYNONYMS = {
     "optim.lr": "lr learning_rate learningrate rate eta",
@@ -52,7 +52,7 @@ _SYNONYMS = {
     "arelu.alpha": "alpha activation.alpha",
     "arelu.beta": "beta activation.beta",
 }
-"""Setting → names by which other programs know it."""
+"""Setting → its names in other programs."""
 
 _OPTIONS = {
     "--workers": "workers num_workers n_workers n_jobs jobs",
@@ -65,7 +65,7 @@ _OPTIONS = {
     "--format": "format",
     "--config-dir": "config_dir",
 }
-"""Option of a verb → names under which people look for a setting."""
+"""Option of a verb → names of it that are typed as settings."""
 
 _YES = ("true", "yes", "on", "")
 """Values that ask for the default of a number."""
@@ -81,7 +81,7 @@ _MEANT, _OPTION = _by_name(_SYNONYMS), _by_name(_OPTIONS)
 
 
 def unknown_key(key: str, words: str, keys: Collection[str]) -> str:
-    """Return the message for a key that there is none of.
+    """Return the message for an unknown key.
 
     Args:
         key: The key.
@@ -109,14 +109,14 @@ def unknown_key(key: str, words: str, keys: Collection[str]) -> str:
 
 
 def unknown_choice(group: str, value: str, names: Collection[str]) -> str:
-    """Return the message for a choice that a group does not have."""
+    """Return the message for an unknown choice of a group."""
     if group == "dataset" and "/" in value:
         return f"unknown dataset '{value}'; a folder is given by dataset.root={value}"
     return f"unknown {group} '{value}'.{nearest(value, names)}"
 
 
 def meant_key(key: str, keys: Collection[str]) -> str | None:
-    """Return the key that is meant by another name, or without its group; None if none is."""
+    """Return the key for a synonym or a name without its group; None if there is none."""
     last = _plain(key)
     for name in (key.casefold(), last):
         if _MEANT.get(name) in keys:
@@ -176,7 +176,7 @@ def integers(words: str) -> str:
 def decimal_comma(key: str, words: str) -> str | None:
     """Return the numbers that were written with a decimal comma; None for other values.
 
-    The second of two integers has no leading zero, so that this is no list.
+    The part after the comma begins with 0; otherwise it may be a list of integers.
 
     >>> decimal_comma("optim.lr", "0,001"), decimal_comma("arelu.beta", "0,1")
     ('optim.lr=0.001', None)
@@ -198,7 +198,7 @@ def several_values(text: str) -> str:
     """Return the message for an override with several values where one is needed.
 
     >>> several_values("optim.lr=0,5")
-    "'optim.lr=0,5' gives several values; decimals follow a point: optim.lr=0.5; \
+    "'optim.lr=0,5' gives several values; with a decimal point: optim.lr=0.5; \
 to try each, write sercli sweep optim.lr=0,5"
     """
     key, _, words = text.partition("=")
@@ -207,12 +207,12 @@ to try each, write sercli sweep optim.lr=0,5"
         quoted = f'{key}="{words}"'
         hint = f"; a comma in it is quoted: {shlex.quote(quoted)}"
     elif re.fullmatch(r"[+-]?\d+,\d+", words):
-        hint = f"; decimals follow a point: {key}={words.replace(',', '.')}"
+        hint = f"; with a decimal point: {key}={words.replace(',', '.')}"
     return f"{start}{hint}; to try each, write sercli sweep {shlex.quote(text)}"
 
 
 def not_an_override(words: Sequence[str], position: int, mend: Mend) -> str:
-    """Return the message for a word that is no override.
+    """Return the message for a word that is not an override.
 
     Args:
         words: All words on the command line.
@@ -233,7 +233,7 @@ def not_an_override(words: Sequence[str], position: int, mend: Mend) -> str:
 
 
 def unknown_option(option: str, words: Sequence[str], mend: Mend) -> str | None:
-    """Return the message for an option that is a setting; None if it is none.
+    """Return the message for an option that is meant as a setting; None for others.
 
     Args:
         option: The option as the parser names it.
@@ -257,7 +257,7 @@ def unknown_option(option: str, words: Sequence[str], mend: Mend) -> str | None:
 
 
 def _proposals(words: Sequence[str], position: int) -> Iterator[tuple[str, str]]:
-    """Yield what may have been meant: the typed text, and an override."""
+    """Yield possible corrections: the typed text and an override."""
     before, text, after = words[:position], words[position], words[position + 1 :]
     last = before[-1] if before else ""
     if last.endswith("="):

@@ -1,4 +1,4 @@
-"""The default configuration read without Hydra, which takes a second to import: for completion."""
+"""Default configuration for completion, read without Hydra, whose import takes a second."""
 
 from __future__ import annotations
 

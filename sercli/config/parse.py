@@ -1,8 +1,8 @@
-"""One override: Hydra's grammar, and what people type beside it.
+"""Parse one override: Hydra's grammar, extended to free text.
 
-The grammar knows ASCII letters, digits and a few signs. Here a setting that is text takes what is
-written, ``dataset.root=/srv/Möbius (v2)``: only quotes, null, ``${…}`` and a list of several values
-keep their meaning. A path expands ``~``. Keys of mappings are text, whatever they look like.
+The grammar accepts ASCII letters, digits and a few signs. Here the value of a text setting is taken
+literally, ``dataset.root=/srv/Möbius (v2)``: only quotes, null, ``${…}`` and a list of several
+values keep their meaning. A path expands ``~``. Keys of mappings are always text.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ def parse_one(parser: OverridesParser, text: str, open_keys: tuple[str, ...]) ->
     Args:
         parser: Hydra's parser.
         text: The override.
-        open_keys: Beginnings of keys that the user may add; what follows may be any text.
+        open_keys: Beginnings of keys that the user may add; the rest of the key may be any text.
 
     Returns:
-        The override; None if the text is none.
+        The override; None if the text is not one.
     """
     parts = _PARTS.fullmatch(text)
     if parts is None:
@@ -55,7 +55,7 @@ def parse_one(parser: OverridesParser, text: str, open_keys: tuple[str, ...]) ->
 
 
 def from_yaml(key: str, value: Any) -> Override:
-    """Return the override of a setting in a YAML file, where text is taken as it is written."""
+    """Return the override for a setting of a YAML file, whose text is taken literally."""
     written = "null" if value is None else str(value)
     written = written.lower() if isinstance(value, bool) else written
     if kind_of(key) is str and value is not None and not isinstance(value, list | dict):
@@ -73,7 +73,7 @@ def _by_hydra(parser: OverridesParser, text: str) -> Override | None:
 
 
 def _as_meant(parsed: Override, words: str) -> Any:
-    """Return the value that people mean: text where the setting is text, 1e3 and true included."""
+    """Return the intended value: text for a text setting, even for 1e3 and true."""
     key, raw, value = parsed.key_or_group, parsed._value, parsed.value()
     if isinstance(value, dict) and not is_path(key):
         return (key == CLASSES and _classes(words)) or _with_text_keys(value)

@@ -20,11 +20,11 @@ KEY_LENGTH = 10
 
 @dataclass(frozen=True)
 class Revision:
-    """A change of what a part computes.
+    """A change in the equations of a part.
 
     Attributes:
         name: Its name in the key: the part and a number.
-        settings: The settings of the runs that it changes, by their dotted keys.
+        settings: Settings of the affected runs, by dotted key.
         change: The change, a clause for messages.
     """
 
@@ -64,9 +64,9 @@ def result_relevant(config: Config) -> dict[str, Any]:
     keep and the name of the experiment; ``arelu``, because the activation that uses it holds its
     values (α means nothing to tanh); the corpus' folder and expected counts, and the path of a
     custom openSMILE configuration, because the data fingerprint covers what was read;
-    ``max_frames`` and ``pool`` of functionals, which have no frames; what the optimiser or the
-    schedule does not use, so that runs without a schedule have the key that they had before there
-    were any.
+    ``max_frames`` and ``pool`` of functionals, which have no frames; settings that
+    the optimiser or the schedule does not use, so that the key of a run without a schedule is the
+    same as before schedules existed.
     """
     settings = asdict(config)
     for name in ("experiment", "paths", "device", "recurrence", "launcher", ARELU):
@@ -91,7 +91,7 @@ _OF_SCHEDULE = {
     "cosine": ("min_lr",),
     "plateau": ("factor", "patience", "min_lr"),
 }
-"""Schedule → its settings, beside the warm-up that each can have."""
+"""Schedule → its settings, without ``warmup``, which each has."""
 
 
 def _used(schedule: ScheduleConfig) -> dict[str, Any]:
@@ -120,11 +120,11 @@ def revisions(settings: Mapping[str, Any]) -> list[str]:
 
 
 def outdated(settings: Mapping[str, Any], fingerprint: str, key: str) -> str | None:
-    """Return the change that a record was made before; None if it is of the parts as they are.
+    """Return the change of parts since a record was made; None if it is current.
 
     Args:
         settings: Its result-relevant settings.
-        fingerprint: That of its data.
+        fingerprint: Fingerprint of its data.
         key: Its key.
     """
     changes = _revisions(settings)

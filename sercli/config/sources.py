@@ -1,6 +1,6 @@
 """Sources of a configuration: ``conf/``, and a folder and files of the user's own.
 
-Files of defaults, of which the later wins: ``~/.config/sercli/config.yaml`` (``XDG_CONFIG_HOME``),
+Files of defaults, in ascending precedence: ``~/.config/sercli/config.yaml`` (``XDG_CONFIG_HOME``),
 ``config.yaml`` in the user's folder (``--config-dir`` or ``SERCLI_CONFIG_DIR``), and
 ``./sercli.yaml``. Each holds settings as on the command line, nested or dotted.
 """
@@ -105,7 +105,7 @@ def plan_files() -> dict[str, Path]:
 
 
 def own_defaults() -> tuple[OwnDefault, ...]:
-    """Return the defaults of the user's own, one per key; of a later file the value counts.
+    """Return the user's own defaults, one per key; later files take precedence.
 
     Raises:
         RequestError: A file cannot be read, or is no mapping.
@@ -157,7 +157,7 @@ def _hydra_choices(defaults: Any) -> dict[str, Any]:
 
 
 def _plain(content: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return mappings with text keys; 0 and null name things too."""
+    """Return nested mappings with text keys: 0 and null can be names."""
     return {
         "null" if key is None else str(key): _plain(value) if isinstance(value, dict) else value
         for key, value in content.items()

@@ -1,4 +1,4 @@
-"""Overrides that are none are answered with the line that would have worked."""
+"""Errors of invalid overrides give the corrected line."""
 
 from __future__ import annotations
 

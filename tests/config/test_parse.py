@@ -1,4 +1,4 @@
-"""Values as they are written: paths, text and the keys of mappings."""
+"""Literal values: paths, text and the keys of mappings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Defaults of one's own: files and a folder, in their order, and what they cannot do."""
+"""The user's own defaults: precedence of files and folder, and errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sercli.errors import RequestError
 
 @pytest.fixture(name="home")
 def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file of defaults for every folder, to be written; the working folder is empty."""
+    """Path of the user-wide file of defaults, not yet written; the working folder is empty."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "config" / "sercli" / "config.yaml"
@@ -101,7 +101,7 @@ def test_a_file_in_the_manner_of_hydra_chooses_too(home: Path) -> None:
         ("trainer.steps: many", "trainer.steps: Value 'many' of type 'str' could not be"),
         ("trainer.steps: 0", "trainer.steps=0: must be 1 or more"),
         ("seeds: 5", "seeds=5: must be a list; write 'seeds=[5]'"),
-        ("optim.lr: 0,001", "decimals follow a point; write optim.lr=0.001"),
+        ("optim.lr: 0,001", "use a decimal point; write optim.lr=0.001"),
     ],
 )
 def test_a_bad_file_is_named_in_one_line(home: Path, text: str, message: str) -> None:

@@ -62,7 +62,7 @@ def test_an_experiment_is_deleted_and_renamed_by_the_command(runs: Path) -> None
     finished(runs, "gone")
     sercli = InProcessShell(runs.parent)
 
-    assert "Confirm by --yes" in sercli.refused("runs", "delete", "gone")
+    assert "Confirm with --yes" in sercli.refused("runs", "delete", "gone")
     assert "Did you mean 'gone'?" in sercli.refused("runs", "delete", "gon", "--yes")
     assert "gone exists; give another name" in sercli.refused("runs", "rename", "old", "gone", "-y")
     sercli.ok("runs", "delete", "gone", "--yes")

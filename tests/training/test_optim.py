@@ -106,7 +106,7 @@ def test_a_fold_is_trained_alike_twice_and_its_history_has_the_rate(
     [
         ("optim=sgd optim.lr=-1", "optim.lr=-1.0: must be above 0"),
         ("optim=sgd optim.momentum=1", r"optim.momentum=1.0: must be in \[0, 1\)"),
-        ("optim.momentum=0.9", "optim.momentum=0.9: adam has no such setting; use optim=sgd"),
+        ("optim.momentum=0.9", "optim.momentum=0.9: adam has no momentum; use optim=sgd"),
         ("schedule=cosine schedule.warmup=9 trainer.steps=8", "must not be above trainer.steps=8"),
         ("schedule=cosine schedule.min_lr=1", "schedule.min_lr=1: must not be above"),
         ("schedule=step schedule.factor=1", "schedule.factor=1.0: must be between 0 and 1"),
