@@ -45,9 +45,6 @@ from sercli.search.study.unfinished import finish
 MAX_EXCLUDED = 20
 """Excluded trials per wanted trial at which a search stops (our choice)."""
 
-TrialOutcome = tuple[str, float | None]
-"""Key of a trial's run, and its UA on dev; None if it diverged."""
-
 _COSTS = ("parameters", "seconds")
 
 
@@ -377,14 +374,14 @@ class Study:
 
     # ---- weights
 
-    def drop_if_beaten(self, config: Config, result: TrialOutcome) -> None:
+    def drop_if_beaten(self, config: Config, run: str, dev_ua: float | None) -> None:
         """Drop the weights of a finished trial that another one beats on dev already.
 
         Args:
             config: Its configuration; only ``trainer.keep_weights=winner`` drops any.
-            result: Its run, and UA on dev; None if it diverged.
+            run: Key of its run.
+            dev_ua: Its UA on dev; None if it diverged.
         """
-        run, dev_ua = result
         spec = self.attributes.spec
         if config.trainer.keep_weights != "winner" or spec.comparison or len(spec.objectives) > 1:
             return

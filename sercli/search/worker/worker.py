@@ -241,7 +241,7 @@ class _WorkerLoop:
             values["parameters"] = self._runner.parameters(config)
         stored = {"run": result.run, "seconds": result.seconds, "diverged": diverged}
         self._study.complete(trial, stored, [values[name] for name in objectives])
-        self._study.drop_if_beaten(config, (result.run, result.dev_ua))
+        self._study.drop_if_beaten(config, result.run, result.dev_ua)
         self._progress.note(trial_line(trial, self._study.swept(trial, config), result))
 
 
