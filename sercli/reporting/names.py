@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from sercli.config.keys import ARELU, flatten
 from sercli.results.run_record import Record
-from sercli.results.sweep_summary import PARAMETER, read_trials
+from sercli.results.sweep_summary import PARAMETER, read_trials, swept_settings
 
 _POINT = f"{PARAMETER}point"
 """Column of the trials with the names of a plan's points."""
@@ -118,22 +116,11 @@ def _named_points(folder: Path) -> dict[str, str]:
         if str(name).startswith(PARAMETER) and name != _POINT and trials[name].nunique() > 1
     ]
     return {
-        str(trial["run"]): _point_name(trial, further)
+        str(trial["run"]): ", ".join(
+            [str(trial[_POINT]), *swept_settings({name: trial[name] for name in further})]
+        )
         for trial in trials.dropna(subset=["run", _POINT]).to_dict("records")
     }
-
-
-def _point_name(trial: Mapping[Any, Any], further: Sequence[str]) -> str:
-    settings = [
-        f"{name.removeprefix(PARAMETER)}={_value_text(trial[name])}"
-        for name in further
-        if pd.notna(trial[name])
-    ]
-    return ", ".join([str(trial[_POINT]), *settings])
-
-
-def _value_text(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _settings(record: Record) -> dict[str, Any]:

@@ -163,14 +163,27 @@ def settings_of(trial: Mapping[Any, Any]) -> str:
     Args:
         trial: A row of `read_trials` by the names of its columns.
     """
+    return " ".join(swept_settings(trial)) or str(trial["overrides"])
+
+
+def swept_settings(trial: Mapping[Any, Any]) -> list[str]:
+    """Return the swept settings of a trial as ``key=value``, without those that it lacks.
+
+    Args:
+        trial: A row of `read_trials` by the names of its columns.
+
+    >>> swept_settings({"number": 0, "param/arelu.alpha": 0.1, "param/cell": None})
+    ['arelu.alpha=0.1']
+    """
     swept = {
         str(name).removeprefix(PARAMETER): value
         for name, value in trial.items()
         if str(name).startswith(PARAMETER) and pd.notna(value)
     }
-    words = (f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"
-             for key, value in swept.items())  # fmt: skip
-    return " ".join(words) or str(trial["overrides"])
+    return [
+        f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"
+        for key, value in swept.items()
+    ]
 
 
 def unseal_sweep(folder: Path, how: str) -> SweepSummary | None:
