@@ -947,7 +947,8 @@ def groups(
     debug: Debug = False,
 ) -> None:
     """List the configuration groups and their choices; * marks the default."""
-    from sercli.config.compose import GROUPS, list_choices
+    from sercli.config.compose import list_choices
+    from sercli.config.settings import GROUPS
     from sercli.reporting.views.config import groups_view
 
     choices = [choice for group in GROUPS for choice in list_choices(group)]

@@ -34,7 +34,7 @@ def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
 
 
 def is_gone(process: int) -> bool:
-    """Whether a process does not run any more; one that only waits to be buried does not."""
+    """Return True if a process has exited, a zombie included."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -32,8 +32,7 @@ from sercli.config.check import check
 from sercli.config.keys import flatten
 from sercli.config.parse import CLASSES, from_yaml, parse_one
 from sercli.config.schema import Config
-from sercli.config.settings import GROUPS as GROUPS
-from sercli.config.settings import kind_of
+from sercli.config.settings import GROUPS, kind_of
 from sercli.config.sources import PRIMARY, ROOTS, OwnDefault, own_defaults, start
 from sercli.errors import RequestError, one_line
 

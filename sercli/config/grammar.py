@@ -12,7 +12,8 @@ from typing import Any, cast
 from hydra.core.override_parser.types import IntervalSweep, Override, OverrideType, RangeSweep
 from hydra.errors import HydraException
 
-from sercli.config.compose import GROUPS, OPEN_KEYS, check_names, parse
+from sercli.config.compose import OPEN_KEYS, check_names, parse
+from sercli.config.settings import GROUPS
 from sercli.errors import RequestError, nearest
 
 MOST_VALUES = 100_000

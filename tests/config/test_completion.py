@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from sercli.config.completion import complete, key_cut_off
-from sercli.config.compose import GROUPS, compose, default_settings, names_of_choices
+from sercli.config.compose import compose, default_settings, names_of_choices
 from sercli.config.outline import outline_choices, outline_settings
+from sercli.config.settings import GROUPS
 
 COMMAND = Path(sys.executable).with_name("sercli")
 INSTALLED = pytest.mark.skipif(not COMMAND.exists(), reason="sercli is not installed here")

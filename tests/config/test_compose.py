@@ -9,8 +9,9 @@ import yaml
 from hydra import compose as hydra_compose
 from omegaconf import OmegaConf
 
-from sercli.config.compose import GROUPS, compose, list_choices, to_yaml
+from sercli.config.compose import compose, list_choices, to_yaml
 from sercli.config.schema import Config
+from sercli.config.settings import GROUPS
 from sercli.config.sources import PRIMARY
 from sercli.errors import RequestError
 from sercli.resources import packaged

@@ -13,8 +13,8 @@ from typing import Any
 from sercli.config import hints
 from sercli.config.check import allowed_range, allowed_values
 from sercli.config.completion import written
-from sercli.config.compose import GROUPS, Choice, comments, default_settings, list_choices
-from sercli.config.settings import described, schema_settings
+from sercli.config.compose import Choice, comments, default_settings, list_choices
+from sercli.config.settings import GROUPS, described, schema_settings
 from sercli.errors import RequestError
 from sercli.reporting.table import Columns, Table, View, make_table, text_column
 

@@ -8,8 +8,8 @@ from typing import Any, cast
 
 from simpleeval import DEFAULT_OPERATORS, EvalWithCompoundTypes, InvalidExpression
 
-from sercli.config.compose import GROUPS
 from sercli.config.schema import Config
+from sercli.config.settings import GROUPS
 from sercli.errors import RequestError, nearest
 
 _OPERATORS = {

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from sercli.config.compose import GROUPS, default_settings
+from sercli.config.compose import default_settings
+from sercli.config.settings import GROUPS
 from sercli.errors import RequestError
 from sercli.reporting.formats import to_text
 from sercli.reporting.views.explain import explain_view
