@@ -65,8 +65,8 @@ def result_relevant(config: Config) -> dict[str, Any]:
     values (α means nothing to tanh); the corpus' folder and expected counts, and the path of a
     custom openSMILE configuration, because the data fingerprint covers what was read;
     ``max_frames`` and ``pool`` of functionals, which have no frames; settings that
-    the optimiser or the schedule does not use, so that the key of a run without a schedule is the
-    same as before schedules existed.
+    the optimiser or the schedule does not use, and a ``cell.start`` of zeros, so that the keys of
+    runs from before there were these settings stay the same.
     """
     settings = asdict(config)
     for name in ("experiment", "paths", "device", "recurrence", "launcher", ARELU):
@@ -80,6 +80,8 @@ def result_relevant(config: Config) -> dict[str, Any]:
             del settings["features"][name]
     if config.optim.name.startswith("adam"):
         del settings["optim"]["momentum"]
+    if settings["cell"].get("start") == "zeros":  # as before it could be chosen
+        del settings["cell"]["start"]
     settings["schedule"] = _used(config.schedule)
     if not settings["schedule"]:
         del settings["schedule"]

@@ -19,7 +19,15 @@ class WeightedPooling(nn.Module):
     output; attention α_t = softmax_t(u·y_t) pools it; three softmax layers classify the emotion,
     the speaker and the gender. It is their A-LSTM with ``cell=a_lstm activation=tanh``, and
     their baselines are ``cell=lstm`` and ``cell=mean_lstm``. They normalise each utterance and
-    read 36 descriptors; this reads any.
+    read 36 descriptors: zero crossings, energy, its entropy, spectral centroid, spread, entropy,
+    flux and roll-off, 13 MFCCs, 12 chroma values and their deviation, harmonic ratio, F0. No
+    packaged set has them all; this reads any. (Spread, entropy and the 13 complete the list of
+    our source to 36: our reading.)
+
+    They classify 4 490 utterances of IEMOCAP, those of happiness without excitement
+    (``dataset=iemocap_happy protocol=tao2018``), and claim 5.5 % relative over the LSTM. Second
+    hand, for this network with the A-LSTM: macro F1 46.2, accuracy 55.3 %, on one split with two
+    test speakers.
 
     They do not mention dropout: ours is 0 unless asked for. The other tasks learn with plain
     cross entropy (our choice).

@@ -34,6 +34,7 @@ class Baseline(StrictModel):
         ua: Per cent.
         wa: Per cent.
         selection: Split that chose the checkpoint: ``dev``, ``test`` or ``unknown``.
+        note: Other differences from the protocols of this program, a clause.
         alpha: Initial α, where AReLU is used.
         beta: Initial β.
         models: Names of our models that reimplement the system.
@@ -50,6 +51,7 @@ class Baseline(StrictModel):
     ua: Percent
     wa: Percent
     selection: Literal["dev", "test", "unknown"]
+    note: str = ""
     alpha: float | None = None
     beta: float | None = None
     models: Sequence[str] = ()

@@ -144,6 +144,11 @@ def test_without_a_schedule_the_key_is_that_of_before_there_were_any() -> None:
     assert (key(), key("model=mdnn", "optim=adam_iaan")) == ("f28f3337fe", "76721496df")
 
 
+def test_a_lagged_lstm_that_starts_from_zeros_has_the_key_of_before_this_was_a_choice() -> None:
+    assert (key("cell=a_lstm"), key("cell=mean_lstm")) == ("93f3ac6454", "89d633f9df")
+    assert key("cell=a_lstm", "cell.start=exclude") != key("cell=a_lstm")
+
+
 @pytest.mark.parametrize(
     ("schedule", "used"),
     [

@@ -12,6 +12,7 @@ from torch import Tensor
 from sercli.errors import RequestError
 from sercli.nn.cells import CELLS
 from sercli.nn.cells.lstm import lstm_step
+from sercli.nn.checks import check_one_of
 from sercli.nn.layer import RecurrentLayer
 from sercli.nn.recurrence import Cell, Phi, State, StepWeights, product
 
@@ -24,28 +25,38 @@ class LaggedStep:
     """One step over a shift register h_{t−1}, c_{t−1}, h_{t−2}, c_{t−2} and so on.
 
     Attributes:
-        lags: The lags of the states that are combined.
+        lags: The lags of the states that are combined, ascending.
         scored: True if their weights are a softmax of learned scores; else they are equal.
+        exclude: True if lags from before the first step are left out. The number of steps so far
+            is then the last tensor of the state.
     """
 
     lags: tuple[int, ...]
     scored: bool
+    exclude: bool
 
     def __call__(
         self, x: tuple[Tensor, ...], state: State, weights: StepWeights, phi: Phi
     ) -> State:
         """Combine the earlier states, then do the step of an LSTM."""
-        h = self._combined([state[2 * (lag - 1)] for lag in self.lags], weights)
-        c = self._combined([state[2 * (lag - 1) + 1] for lag in self.lags], weights)
-        return *lstm_step(x, (h, c), weights, phi), *state[:-2]
+        register, counter = (state[:-1], state[-1:]) if self.exclude else (state, ())
+        h, c = (self._combined(register[part::2], counter, weights) for part in (0, 1))
+        moved = lstm_step(x, (h, c), weights, phi)
+        return *moved, *register[:-2], *(steps + 1 for steps in counter)
 
-    def _combined(self, earlier: Sequence[Tensor], weights: StepWeights) -> Tensor:
-        states = torch.stack(list(earlier))
-        if not self.scored:
+    def _combined(self, register: State, counter: State, weights: StepWeights) -> Tensor:
+        earlier = [register[lag - 1] for lag in self.lags]
+        states = torch.stack(earlier)
+        if not self.scored and not counter:
             return states.mean(0)
-        (score,) = weights.extra
-        scores = torch.stack([product(each, score) for each in earlier])
-        return (scores.softmax(0) * states).sum(0)
+        scores = [self._score(each, weights) for each in earlier]
+        for steps in counter:  # the shortest lag is never left out: its state may be given
+            for i, lag in enumerate(self.lags[1:], 1):
+                scores[i] = scores[i].masked_fill(steps[..., :1] < lag, -torch.inf)
+        return (torch.stack(scores).softmax(0) * states).sum(0)
+
+    def _score(self, state: Tensor, weights: StepWeights) -> Tensor:
+        return product(state, weights.extra[0]) if self.scored else torch.zeros_like(state[..., :1])
 
 
 class _LaggedLSTM(RecurrentLayer):
@@ -55,15 +66,23 @@ class _LaggedLSTM(RecurrentLayer):
     scored: bool
 
     def __init__(
-        self, *layer: Any, lags: list[int] | tuple[int, ...] = LAGS, **settings: Any
+        self,
+        *layer: Any,
+        lags: list[int] | tuple[int, ...] = LAGS,
+        start: str = "zeros",
+        **settings: Any,
     ) -> None:
         given: Sequence[object] = lags  # a configuration may contain anything
         real = {lag for lag in given if isinstance(lag, int) and lag > 0}
         if not real or len(real) < len(lags):
             raise RequestError(f"lags={list(lags)}: must be different integers from 1 up")
-        step = LaggedStep(tuple(sorted(real)), self.scored)
-        cell = Cell("a_lstm" if self.scored else "mean_lstm", (4,), (4,), 2 * max(real), step)
-        super().__init__(cell, *layer, **settings)
+        check_one_of("start", start, ("zeros", "exclude"))
+        exclude = start == "exclude"
+        step = LaggedStep(tuple(sorted(real)), self.scored, exclude)
+        name = "a_lstm" if self.scored else "mean_lstm"
+        super().__init__(
+            Cell(name, (4,), (4,), 2 * max(real) + exclude, step), *layer, **settings
+        )
 
 
 @CELLS.register("a_lstm")
@@ -73,15 +92,18 @@ class ALSTM(_LaggedLSTM):
     C'(t) = Σ_T w_T C(t−T) and h'(t) = Σ_T w_T h(t−T) replace c_{t−1} and h_{t−1} in an LSTM.
     The weights w are a softmax over the lags T of a learned linear score of the states that they
     weight. One vector of H numbers scores both h and C; each direction has its own, the column
-    ``weight_score``. States before the first step are zero and are included (our choice).
+    ``weight_score``: our reading, since the formulas of our source were pictures. At the first
+    steps the longer lags reach back before the beginning. Our choice is to include zeros there,
+    or with ``start="exclude"`` to leave these lags out.
 
     Args:
         layer: Arguments of `RecurrentLayer`.
         lags: The lags T.
+        start: States before the first step: ``zeros``, or ``exclude``.
         settings: Keyword arguments of `RecurrentLayer`.
 
     Raises:
-        RequestError: There is no lag, one is below 1, or one is repeated.
+        RequestError: There is no lag, one is below 1 or repeated, or the start is unknown.
 
     >>> import torch
     >>> from sercli.nn.cells import CELLS
@@ -104,10 +126,11 @@ class MeanLSTM(_LaggedLSTM):
     Args:
         layer: Arguments of `RecurrentLayer`.
         lags: The lags T.
+        start: States before the first step: ``zeros``, or ``exclude``.
         settings: Keyword arguments of `RecurrentLayer`.
 
     Raises:
-        RequestError: There is no lag, one is below 1, or one is repeated.
+        RequestError: There is no lag, one is below 1 or repeated, or the start is unknown.
 
     >>> import torch
     >>> from sercli.nn.cells import CELLS

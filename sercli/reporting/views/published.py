@@ -66,6 +66,7 @@ class PublishedComparison:
         status: Status of the run, or ``not run``.
         warnings: Sentences to read before any number.
         caveat: A limit of a published result that compares.
+        note: Other differences of the published result.
     """
 
     kind: str
@@ -91,6 +92,7 @@ class PublishedComparison:
     status: str
     warnings: Sequence[str]
     caveat: str
+    note: str
 
     @property
     def remarks(self) -> list[str]:
@@ -167,6 +169,7 @@ def compare_with(row: RunRow | None, baseline: Baseline) -> PublishedComparison:
         status=row.status if row else "not run",
         warnings=[*task_warnings(row), *_corpus_warning(row, baseline)] if row else [],
         caveat=caveat(baseline),
+        note=baseline.note,
     )
 
 
@@ -313,5 +316,7 @@ def _remarks(each: PublishedComparison) -> Iterator[str]:
         yield "selected on test, and so compared with the run's oracle"
     elif each.caveat:
         yield each.caveat
+    if each.note:
+        yield f"{each.published}: {each.note}"
     if each.status == "diverged":
         yield "diverged"

@@ -118,13 +118,23 @@ def test_lstm_keeps_the_tanh_of_its_output() -> None:
 
 
 @pytest.mark.parametrize("cell", ["a_lstm", "mean_lstm"])
-@pytest.mark.parametrize("lags", [[1, 3, 5], [2], [1], [4, 1]])
-def test_lagged_lstm_combines_the_states_at_its_lags(cell: str, lags: list[int]) -> None:
-    layer, w, inputs = prepared(cell, lags=lags)
+@pytest.mark.parametrize(
+    ("lags", "start"),
+    [
+        *(([1, 3, 5], "zeros"), ([2], "zeros"), ([1], "zeros"), ([4, 1], "zeros")),
+        *(([1, 3, 5], "exclude"), ([3, 2], "exclude")),
+    ],
+)
+def test_lagged_lstm_combines_the_states_at_its_lags(
+    cell: str, lags: list[int], start: str
+) -> None:
+    layer, w, inputs = prepared(cell, lags=lags, start=start)
 
     def combined(states: list[Tensor]) -> Tensor:
-        """Σ_T w_T s(t−T), where states before the first are zero."""
-        earlier = [states[-lag] if lag <= len(states) else zeros(1)[0] for lag in lags]
+        """Σ_T w_T s(t−T), where states before the first are zero or left out."""
+        real = [states[-lag] for lag in lags if lag <= len(states)]
+        missing = [] if start == "exclude" and real else [zeros(1)[0]] * (len(lags) - len(real))
+        earlier = real + missing
         if cell == "mean_lstm":
             return torch.stack(earlier).mean(0)
         scores = torch.stack([torch.dot(s, w["weight_score"][:, 0]) for s in earlier]).exp()

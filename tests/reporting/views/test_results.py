@@ -208,7 +208,7 @@ def test_the_data_hold_every_row_and_every_comparison(record: Make, runs: Path) 
 
     document = report_json(runs)
 
-    assert [row["source"] for row in document["rows"]] == ["run"] + ["published"] * 14
+    assert [row["source"] for row in document["rows"]] == ["run"] + ["published"] * 16
     promised = {
         *("system", "source", "experiment", "dataset", "protocol", "model", "cell", "activation"),
         *("alpha", "beta", "seeds", "folds", "n", "ua", "wa", "ua_ci", "wa_ci", "ua_oracle"),

@@ -201,6 +201,9 @@ def test_a_dev_selected_or_unknown_result_is_compared_with_the_result(record: Ma
     assert difference.delta_wa == pytest.approx(0.68 - 0.669)
     assert difference.selection == "dev"
     assert difference.caveat == "selection not stated"
+    (noted,) = (each.model_copy(update={"note": "no dev fold"}) for each in named("AR-GRU (V)"))
+    (difference,) = compare_all(run_rows([run], []), [noted])
+    assert difference.remarks == ["selection not stated", "AR-GRU (V): no dev fold"]
     assert (difference.published, difference.runs) == ("AR-GRU (V)", [run.key])
 
 
