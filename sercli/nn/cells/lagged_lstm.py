@@ -80,9 +80,7 @@ class _LaggedLSTM(RecurrentLayer):
         exclude = start == "exclude"
         step = LaggedStep(tuple(sorted(real)), self.scored, exclude)
         name = "a_lstm" if self.scored else "mean_lstm"
-        super().__init__(
-            Cell(name, (4,), (4,), 2 * max(real) + exclude, step), *layer, **settings
-        )
+        super().__init__(Cell(name, (4,), (4,), 2 * max(real) + exclude, step), *layer, **settings)
 
 
 @CELLS.register("a_lstm")
