@@ -738,26 +738,50 @@ def predict(
 def export(
     run: OneRun,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Output folder.")],
+    overrides: RunOverrides = None,
     fold: OneFold = None,
     seed: OneSeed = None,
     onnx: Annotated[bool, _flag("--onnx", "Add an ONNX graph of each network.")] = False,
+    refit: Annotated[
+        bool,
+        _flag("--refit", "Train one network per seed on all utterances, and export those instead."),
+    ] = False,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Training steps of --refit (default: median of the selected steps of the run).",
+        ),
+    ] = None,
+    workers: Workers = None,
     runs: Runs = Path("runs"),
+    config_dir: ConfigDir = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Export a trained model: weights, configuration, normalisation, classes, model card.
 
     `sercli predict DIR` classifies recordings with it on any machine. README.md is a model card
-    in the format of the Hugging Face Hub.
+    in the format of the Hugging Face Hub. A model of --refit has no test figure; its corpus is
+    read again, from where OVERRIDES say.
     """
-    from sercli.inference.export import export_model
+    from sercli.errors import RequestError
+    from sercli.inference.export import RefitOptions, export_model
     from sercli.inference.source import open_source
     from sercli.progress import Progress
 
+    if not refit and (overrides or steps is not None):
+        raise RequestError("overrides and --steps apply to --refit")
+    if refit and fold is not None:
+        raise RequestError("--refit trains on all folds: leave out --fold")
     source = open_source(run, runs, fold=fold, seed=seed)
     progress = Progress(quiet=quiet)
-    export_model(source, folder, onnx=onnx, progress=progress)
-    progress.note(f"{folder}: {len(source.members)} networks; README.md is its model card")
+    options = RefitOptions(steps, overrides or (), workers) if refit else None
+    made = export_model(source, folder, onnx=onnx, refit=options, progress=progress)
+    progress.note(f"{folder}: {len(made.members)} networks; README.md is its model card")
+    if made.no_test_figure:
+        progress.note(f"{folder} has no test figure: {made.no_test_figure}")
 
 
 @app.command(rich_help_panel=_RECORDS)

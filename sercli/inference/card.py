@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -75,11 +75,13 @@ def _head(source: Source, name: str) -> dict[str, Any]:
 
 def _summary(source: Source) -> str:
     config, card = source.config, source.summary["card"]
-    networks = len(source.members)
+    networks, first = len(source.members), source.members[0]
+    trained_on = "all utterances" if source.refit else f"fold {_text(first.fold)}"
     several = (
-        f"The probabilities of {networks} networks (folds × seeds) are averaged."
+        f"The probabilities of {networks} networks ({'' if source.refit else 'folds × '}seeds) "
+        "are averaged."
         if networks > 1
-        else f"One network: fold {_text(source.members[0].fold)}, seed {source.members[0].seed}."
+        else f"One network: {trained_on}, seed {first.seed}."
     )
     speech = (
         "Trained on SYNTHETIC speech: of no use outside of tests. " if card["synthetic"] else ""
@@ -101,7 +103,23 @@ def _use(name: str) -> str:
 
 
 def _results(source: Source) -> str:
-    metrics = source.summary["metrics"]
+    if source.refit is not None:
+        return _of_refit(source, source.refit)
+    return _figures(source, source.summary["metrics"])
+
+
+def _of_refit(source: Source, refit: Mapping[str, Any]) -> str:
+    """State that networks trained on all utterances have no test figure."""
+    return (
+        f"**This model has no test figure.** It was {source.no_test_figure} "
+        f"({refit['utterances']} utterances), for {refit['steps']} steps "
+        f"({refit['steps_from']}), without evaluation.\n\n"
+        "The run that it was refitted from, whose networks are others, trained on less:\n\n"
+        f"{_figures(source, refit['cross_validation'])}"
+    )
+
+
+def _figures(source: Source, metrics: Mapping[str, Any]) -> str:
     if "ua" not in metrics:
         return (
             "The run is a trial of a search, whose test results are sealed. "
@@ -115,18 +133,14 @@ def _results(source: Source) -> str:
     ]
     table = ["| test | % | 95 % CI |", "| --- | ---: | ---: |"]
     table += [f"| {label} | {_percent(value)} | {_interval(ci)} |" for label, value, ci in rows]
-    networks = (
-        "of one network" if len(source.folds) == 1 else "of networks, each tested on its fold"
-    )
+    several = len({each["fold"] for each in metrics.get("by_fold", ())}) > 1
+    networks = "of networks, each tested on its fold" if several else "of one network"
     note = (
         f"The figures are those {networks}, pooled over {metrics['n']} utterances. "
         "Intervals: bootstrap over speakers and seeds."
     )
-    if len(source.members) > 1 and len(source.folds) > 1:
-        note += (
-            " There is no test figure for the mean of these networks: every utterance of the "
-            "corpus is in the training set of some of them."
-        )
+    if source.refit is None and source.no_test_figure:
+        note += f" There is no test figure for the mean of these networks: {source.no_test_figure}."
     return "\n".join([*table, "", note])
 
 

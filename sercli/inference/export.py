@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,35 +26,116 @@ from sercli.errors import RequestError
 from sercli.features.smile_config import read_configuration, write_text
 from sercli.files import absolute, folder_written_whole
 from sercli.inference.card import model_card
-from sercli.inference.network import build_network
-from sercli.inference.source import FEATURES_FILE, FILE, GRAPHS, Source, describe
+from sercli.inference.network import build_network, new_network
+from sercli.inference.source import FEATURES_FILE, FILE, GRAPHS, Member, Source, describe
 from sercli.progress import SILENT, Progress
 from sercli.results.run_record import NORMALISATION, read_record
 from sercli.results.seal import hide_sealed
+from sercli.results.weights import write_weights
+
+
+@dataclass(frozen=True)
+class RefitOptions:
+    """Training of new networks on all utterances of a run.
+
+    Attributes:
+        steps: Number of steps; None: the lower median of the selected steps.
+        overrides: Settings of this machine (`sercli.training.rerun.HOW_TO_RUN`).
+        workers: Number of processes; None: one per core.
+    """
+
+    steps: int | None = None
+    overrides: Sequence[str] = ()
+    workers: int | None = None
 
 
 def export_model(
-    source: Source, folder: Path, *, onnx: bool = False, progress: Progress = SILENT
-) -> None:
+    source: Source,
+    folder: Path,
+    *,
+    onnx: bool = False,
+    refit: RefitOptions | None = None,
+    progress: Progress = SILENT,
+) -> Source:
     """Load every network of a run, and write its model folder, whole or not at all.
 
     Args:
         source: A run (`sercli.inference.source.open_source`).
         folder: The folder to write, new or empty.
         onnx: True to write ONNX graphs, too.
+        refit: Train one network per seed on all utterances, and export those instead; None:
+            export the networks of the run.
         progress: Progress bars.
 
+    Returns:
+        The exported model.
+
     Raises:
-        RequestError: It is not a run, the folder holds files, or packages for ONNX are missing.
+        RequestError: It is not a run, the folder holds files, packages for ONNX are missing, or
+            the run cannot be refitted (`sercli.training.refit.refit`).
         SercliError: The run is damaged.
     """
     if (source.path / FILE).is_file():
         raise RequestError(f"{source.path} is a model folder already: copy it")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RequestError(f"{folder} exists already: name a new folder, or remove it")
-    counts = _load_all(source)
     (visible,), _ = hide_sealed([read_record(source.path)])
     source = replace(source, summary=visible.summary)
+    with tempfile.TemporaryDirectory() as place:
+        if refit is not None:
+            if onnx:
+                _try_graph(source, Path(place))
+            source = _refitted(source, refit, Path(place), progress)
+        _write_folder(source, folder, onnx, progress)
+    return source
+
+
+def _try_graph(source: Source, folder: Path) -> None:
+    """Export an untrained network, so that a model without a graph is refused before training."""
+    from sercli.inference.onnx import export_onnx
+
+    export_onnx(new_network(source), len(source.columns), folder / "untrained.onnx")
+
+
+def _refitted(source: Source, options: RefitOptions, folder: Path, progress: Progress) -> Source:
+    """Train networks on all utterances, and write their weights below a folder."""
+    from sercli.training.refit import ALL, refit
+
+    seeds = list(dict.fromkeys(member.seed for member in source.members))
+    made = refit(
+        read_record(source.path),
+        seeds,
+        steps=options.steps,
+        overrides=options.overrides,
+        workers=options.workers,
+        progress=progress,
+    )
+    facts = {
+        "utterances": made.utterances,
+        "steps": made.steps,
+        "steps_from": "median of the selected steps" if options.steps is None else "given",
+        "test_figure": None,
+        "cross_validation": source.summary["metrics"],
+    }
+    features = replace(source.config.features, config=made.config.features.config)
+    refitted = replace(
+        source,
+        path=folder,
+        config=replace(source.config, features=features),
+        folds=(ALL,),
+        members=tuple(Member(seed, ALL, 0) for seed in seeds),
+        summary={"card": source.summary["card"], "metrics": {}, "refit": facts},
+    )
+    (folder / "weights").mkdir()
+    for member, result in zip(refitted.members, made.results, strict=True):
+        write_weights(refitted.weights(member), result.weights)
+    if made.normalisation is not None:
+        write_weights(refitted.normalisation, made.normalisation)
+    return refitted
+
+
+def _write_folder(source: Source, folder: Path, onnx: bool, progress: Progress) -> None:
+    counts = _load_all(source)
     with folder_written_whole(folder) as written:
         (written / "weights").mkdir()
         for member in source.members:

@@ -55,6 +55,7 @@ class Predictions:
         normalisation: The statistics that frames were normalised by, in words.
         networks: Number of networks whose probabilities were averaged.
         step_seconds: Duration of a time step.
+        no_test_figure: The reason why the model has no test figure; empty if it has one.
     """
 
     table: pd.DataFrame
@@ -63,6 +64,7 @@ class Predictions:
     normalisation: str
     networks: int
     step_seconds: float
+    no_test_figure: str = ""
 
 
 class TrainedModel:
@@ -191,6 +193,7 @@ class TrainedModel:
             normalisation=describe(choice),
             networks=len(self._networks),
             step_seconds=FRAME_SECONDS * self.source.config.features.pool,
+            no_test_figure=self.source.no_test_figure,
         )
 
     def _run(self, network: nn.Module, data: Data, attention: bool) -> pd.DataFrame:

@@ -36,6 +36,11 @@ def build_network(source: Source, member: Member) -> nn.Module:
     return network.eval()
 
 
+def new_network(source: Source) -> nn.Module:
+    """Build a network of a model with random weights, in evaluation mode."""
+    return _build(source).eval()
+
+
 class _NoValues(TorchFunctionMode):
     """Skip operations in place, which initialise weights.
 

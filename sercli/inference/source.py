@@ -80,7 +80,8 @@ class Source:
         values: Column of the manifest → its values among the targets, for auxiliary tasks.
         folds: Names of all folds, in order.
         members: The chosen networks.
-        summary: The protocol card and the metrics of the run, under ``card`` and ``metrics``.
+        summary: The protocol card and the metrics of the run, under ``card`` and ``metrics``; of
+            networks that were trained on all utterances, also ``refit``.
     """
 
     path: Path
@@ -92,6 +93,21 @@ class Source:
     folds: tuple[str, ...]
     members: tuple[Member, ...]
     summary: Mapping[str, Any]
+
+    @property
+    def refit(self) -> Mapping[str, Any] | None:
+        """Facts of the training on all utterances; None for networks of folds."""
+        found: Mapping[str, Any] | None = self.summary.get("refit")
+        return found
+
+    @property
+    def no_test_figure(self) -> str:
+        """The reason why the model has no test figure; empty for a network that was tested."""
+        if self.refit is not None:
+            return "trained on all utterances, those of dev and test included"
+        if len({member.fold for member in self.members}) > 1:
+            return "every utterance of the corpus is in the training set of some of its networks"
+        return ""
 
     @property
     def normalisation(self) -> Path:
@@ -173,6 +189,7 @@ class _Description(StrictModel):
     members: list[tuple[int, int]]
     card: dict[str, Any]
     metrics: dict[str, Any]
+    refit: dict[str, Any] | None = None
 
 
 def describe(source: Source, counts: Mapping[str, int], version: str) -> dict[str, Any]:
@@ -184,6 +201,7 @@ def describe(source: Source, counts: Mapping[str, int], version: str) -> dict[st
         version: The version of sercli.
     """
     settings = result_relevant(source.config)
+    refit = {} if source.refit is None else {"refit": source.refit}
     return {
         "format": FORMAT,
         "sercli": version,
@@ -197,6 +215,7 @@ def describe(source: Source, counts: Mapping[str, int], version: str) -> dict[st
         "members": [[member.seed, member.number] for member in source.members],
         "card": source.summary["card"],
         "metrics": source.summary["metrics"],
+        **refit,
     }
 
 
@@ -231,7 +250,7 @@ def _read_folder(folder: Path) -> Source:
         values=lambda column: [""] * counts.get(column, 0),
         folds=tuple(content.folds),
         members=tuple(Member(seed, content.folds[number], number) for seed, number in places),
-        summary={"card": content.card, "metrics": content.metrics},
+        summary={"card": content.card, "metrics": content.metrics, "refit": content.refit},
     )
 
 

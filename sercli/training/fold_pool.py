@@ -36,20 +36,30 @@ from sercli.results.fold_result import write_fold_result
 from sercli.results.folds import Fold
 from sercli.training.data import Data
 from sercli.training.device import device_name
-from sercli.training.svm_fit import fit_fold, is_fitted
-from sercli.training.trainer import train_fold
+from sercli.training.svm_fit import fit_fold, fit_trial, is_fitted
+from sercli.training.trainer import train_fold, train_to_step
 
 _POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
 class FoldJob:
-    """A fold and seed to train, and the folder of the result."""
+    """A fold and seed to train.
+
+    Attributes:
+        config: The configuration.
+        fold: The fold.
+        seed: The seed.
+        folder: The folder of the result.
+        steps: Number of steps to train without selection, or of the trial of a model that is
+            fitted; None: selected on dev.
+    """
 
     config: Config
     fold: Fold
     seed: int
     folder: Path
+    steps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +129,7 @@ class FoldPool:
         Raises:
             SercliError: A worker was killed; finished folds are kept.
         """
-        total = sum(job.config.trainer.steps for job in jobs)
+        total = sum(_steps(job) for job in jobs)
         if not jobs:
             return
         with progress.task(f"training {len(jobs)} folds × seeds, steps", total) as task:
@@ -227,10 +237,21 @@ def _drain(steps: SimpleQueue[int], stepped: Callable[[int], None]) -> None:
         stepped(steps.get())
 
 
+def _steps(job: FoldJob) -> int:
+    if job.steps is None:
+        return job.config.trainer.steps
+    return 1 if is_fitted(job.config) else job.steps
+
+
 def _train_and_write(job: FoldJob, data: Data, stepped: Callable[[int], None]) -> Outcome:
-    make = fit_fold if is_fitted(job.config) else train_fold
     started = time.perf_counter()
-    result = make(job.config, data, job.fold, job.seed, stepped)
+    given = (job.config, data, job.fold, job.seed)
+    if job.steps is None:
+        make = fit_fold if is_fitted(job.config) else train_fold
+        result = make(*given, stepped)
+    else:
+        make_to = fit_trial if is_fitted(job.config) else train_to_step
+        result = make_to(*given, job.steps, stepped)
     write_fold_result(job.folder, replace(result, seconds=time.perf_counter() - started))
     return Outcome(result.diverged_at is not None, result.dev_ua)
 

@@ -35,7 +35,7 @@ HOW_TO_RUN = (
     "dataset.root",
     "features.config",
 )
-"""Settings that a rerun may override: they are no part of the key of a run."""
+"""Settings that a rerun or refit may override: they are no part of the key of a run."""
 
 
 def rerun(
@@ -71,11 +71,7 @@ def rerun_on(
     record: Record, config: Config, data: Data, pool: FoldPool, *, progress: Progress = SILENT
 ) -> Rerun:
     """Train a run again on data already read; see `rerun`."""
-    if data.fingerprint != record.summary["fingerprint"]:
-        raise RequestError(
-            f"{record.path}: {data.manifest.dataset} has changed: audio, labels, speakers or "
-            "turns differ; give the corpus of the record as dataset.root=…"
-        )
+    check_corpus(record, data)
     folder, key = record.path.parent / FOLDER, run_key(config, data.fingerprint)
     busy = f"run {record.path} is being trained again by another process"
     with held_alone(folder / f".{key}.rerun.lock", busy):
@@ -84,6 +80,19 @@ def rerun_on(
         config = replace(config, paths=here, experiment=folder.name)
         again, _ = train_run(validate_run(config, data), pool, force=True, progress=progress)
         return compare_runs(record, again)
+
+
+def check_corpus(record: Record, data: Data) -> None:
+    """Refuse a corpus that has changed since a run.
+
+    Raises:
+        RequestError: It has.
+    """
+    if data.fingerprint != record.summary["fingerprint"]:
+        raise RequestError(
+            f"{record.path}: {data.manifest.dataset} has changed: audio, labels, speakers or "
+            "turns differ; give the corpus of the record as dataset.root=…"
+        )
 
 
 def configuration_of(record: Record, overrides: Sequence[str] = ()) -> Config:
@@ -114,8 +123,8 @@ def _how_to_run(overrides: Sequence[str]) -> dict[str, Any]:
     for override in parse(overrides):
         if override.is_sweep_override() or override.key_or_group not in HOW_TO_RUN:
             raise RequestError(
-                f"'{override.input_line}' cannot be overridden in a rerun; only these can: "
-                f"{', '.join(HOW_TO_RUN)}"
+                f"'{override.input_line}' cannot be overridden, since it would make another run; "
+                f"only these can: {', '.join(HOW_TO_RUN)}"
             )
         settings[override.key_or_group] = override.value()
     return settings

@@ -101,12 +101,12 @@ def train_run(
     with held_alone(path.with_name(f".{key}.lock"), busy):
         record = None if force else adopt(runs, config.experiment, key)
         if record is None:
-            backend = _announce_backend(config, model, progress)
+            backend = announce_backend(config, model, progress)
             card = protocol_card(config, data, folds, model)
             for caveat in (*card["caveats"], context_caveat(config, data, model)):
                 if caveat is not None:
                     progress.note_once(caveat)
-            results = _train_folds(config, folds, partial, pool, progress, finished)
+            results = train_folds(config, folds, partial, pool, progress, finished)
             if (frozen := frozen_caveat(results)) is not None:
                 progress.note(frozen)
                 card = with_caveats(card, [frozen])
@@ -119,7 +119,7 @@ def train_run(
     return record, False
 
 
-def _announce_backend(config: Config, model: nn.Module, progress: Progress) -> str:
+def announce_backend(config: Config, model: nn.Module, progress: Progress) -> str:
     """Return the backend of the recurrences, and compile its kernel before workers start."""
     use_backend(config.recurrence.backend)
     backend = describe_backend(model, choose_device(config.device).type)
@@ -127,17 +127,28 @@ def _announce_backend(config: Config, model: nn.Module, progress: Progress) -> s
     return backend
 
 
-def _train_folds(
+def train_folds(
     config: Config,
     folds: Sequence[Fold],
     partial: Path,
     pool: FoldPool,
     progress: Progress,
-    finished: OnFoldFinished,
+    finished: OnFoldFinished = lambda dev_uas, fold_runs: None,
+    steps: int | None = None,
 ) -> list[FoldResult]:
-    """Train the folds that ``partial`` lacks, and return all in order of seed and fold."""
+    """Train the folds that ``partial`` lacks, and return all in order of seed and fold.
+
+    Args:
+        config: The configuration.
+        folds: The folds.
+        partial: The folder of finished fold runs.
+        pool: Trains the folds.
+        progress: Progress bars and notes.
+        finished: Called after each fold run.
+        steps: Number of steps without selection; None: selected on dev.
+    """
     jobs = [
-        FoldJob(config, fold, seed, partial / fold_run_name(seed, number))
+        FoldJob(config, fold, seed, partial / fold_run_name(seed, number), steps)
         for seed in config.seeds
         for number, fold in enumerate(folds)
     ]
@@ -211,12 +222,12 @@ def _write(
         environment={**environment, "seconds": sum(result.seconds for result in results)},
         utterances=describe_utterances(data),
         results=results,
-        normalisation=_normalisation(data, folds),
+        normalisation=training_statistics(data, folds),
         keep_weights=config.trainer.keep_weights,
     )
 
 
-def _normalisation(data: Data, folds: Sequence[Fold]) -> dict[str, np.ndarray] | None:
+def training_statistics(data: Data, folds: Sequence[Fold]) -> dict[str, np.ndarray] | None:
     """Pool the statistics of the training speakers of each fold; None without normalisation.
 
     A trained model needs them for recordings of unknown speakers.

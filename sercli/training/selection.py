@@ -132,6 +132,30 @@ class Selection:
         )
 
 
+def unselected(
+    seed: int, fold: str, steps: int, model: nn.Module, diverged_at: int | None = None
+) -> FoldResult:
+    """Return the result of a fold that was trained without selection: weights alone.
+
+    Args:
+        seed: The seed.
+        fold: Name of the fold.
+        steps: Number of steps.
+        model: The trained model.
+        diverged_at: Step of the divergence, if any.
+    """
+    return FoldResult(
+        seed=seed,
+        fold=fold,
+        diverged_at=diverged_at,
+        selected_step=steps,
+        oracle_step=None,
+        history=pd.DataFrame({"step": [], "dev_ua": []}),
+        predictions=pd.DataFrame(),
+        weights=_copied(model),
+    )
+
+
 def scores(part: str, predictions: Predictions) -> dict[str, float]:
     """Return UA and WA of the predictions of a part as ``<part>_ua`` and ``<part>_wa``."""
     return dict(zip((f"{part}_ua", f"{part}_wa"), predictions.scores, strict=True))

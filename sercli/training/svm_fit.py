@@ -9,13 +9,14 @@ import numpy as np
 import torch
 
 from sercli.config.schema import Config
+from sercli.errors import RequestError
 from sercli.models import MODELS
 from sercli.results.fold_result import FoldResult
 from sercli.results.folds import Fold
 from sercli.training.batches import collate
 from sercli.training.data import Data
 from sercli.training.evaluation import Evaluation
-from sercli.training.selection import Selection
+from sercli.training.selection import Selection, unselected
 from sercli.training.trainer import NOTHING_MEASURED
 from sercli.training.validate import new_model
 
@@ -76,6 +77,36 @@ def fit_fold(
         selection.refitted(test.predict(model, _CPU), model)
     stepped(config.trainer.steps)
     return selection.result(seed, fold.name, history)
+
+
+def fit_trial(
+    config: Config,
+    data: Data,
+    fold: Fold,
+    seed: int,
+    trial: int,
+    stepped: Callable[[int], None] = lambda steps: None,
+) -> FoldResult:
+    """Fit a model to one fold with one of its trials; see `sercli.training.trainer.train_to_step`.
+
+    Args:
+        config: The configuration.
+        data: The corpus, with one row per utterance.
+        fold: The division.
+        seed: Seed of the fit.
+        trial: Number of the trial, from 1.
+        stepped: Called with 1 in the end.
+
+    Raises:
+        RequestError: There is no such trial.
+    """
+    model = new_model(config, data).eval()
+    fitted = cast("Fitted", model)
+    if trial > len(fitted.trials):
+        raise RequestError(f"{config.model['name']} has {len(fitted.trials)} trials, not {trial}")
+    fitted.fit(*_examples(data, fold.train), fitted.trials[trial - 1], seed)
+    stepped(1)
+    return unselected(seed, fold.name, trial, model)
 
 
 def _examples(data: Data, utterances: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

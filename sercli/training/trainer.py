@@ -23,7 +23,7 @@ from sercli.training.evaluation import Evaluation, Predictions
 from sercli.training.loss import TrainingLoss
 from sercli.training.monitoring import activation_numbers, watched_states
 from sercli.training.optim import Schedule, VectorOptimiser
-from sercli.training.selection import Selection, scores
+from sercli.training.selection import Selection, scores, unselected
 from sercli.training.validate import new_model
 
 _MEASURES = (
@@ -94,6 +94,31 @@ def _start(
     return training, training_batches(rows, turns, trainer.batch_size, random, trainer.batches)
 
 
+def train_to_step(
+    config: Config,
+    data: Data,
+    fold: Fold,
+    seed: int,
+    steps: int,
+    stepped: Callable[[int], None] = lambda steps: None,
+) -> FoldResult:
+    """Train one fold for a given number of steps, without dev, early stopping or evaluation.
+
+    Args:
+        config: The configuration.
+        data: The corpus.
+        fold: The fold; the outputs for its test utterances must be finite.
+        seed: Seed of initial weights, dropout and the order of batches.
+        steps: Number of steps; schedules of the learning rate are those of ``trainer.steps``.
+        stepped: Called after each step with 1.
+
+    Returns:
+        A result with weights, without history and predictions.
+    """
+    training, _ = _train_to(config, data, fold, seed, steps, stepped)
+    return unselected(seed, fold.name, steps, training.model, training.diverged_at)
+
+
 def _refit(config: Config, data: Data, fold: Fold, seed: int, selection: Selection) -> int | None:
     """Train a new model on train and dev up to the selected step, and test it.
 
@@ -102,14 +127,28 @@ def _refit(config: Config, data: Data, fold: Fold, seed: int, selection: Selecti
     """
     assert selection.selected_step is not None
     both = replace(fold, train=fold.train + fold.dev)
-    training, batches = _start(config, data, both, seed)
-    for _ in range(selection.selected_step):
-        if not training.step(next(batches)):
-            break
-    test = training.test()
+    training, test = _train_to(config, data, both, seed, selection.selected_step)
     if test is not None:
         selection.refitted(test, training.model)
     return training.diverged_at
+
+
+def _train_to(
+    config: Config,
+    data: Data,
+    fold: Fold,
+    seed: int,
+    steps: int,
+    stepped: Callable[[int], None] = lambda steps: None,
+) -> tuple[_Training, Predictions | None]:
+    """Train a model up to a step; its test predictions are None if it diverged."""
+    training, batches = _start(config, data, fold, seed)
+    for _ in range(steps):
+        finite = training.step(next(batches))
+        stepped(1)
+        if not finite:
+            break
+    return training, training.test()
 
 
 class _Training:

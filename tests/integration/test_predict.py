@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from statistics import median_low
 from typing import Any
 
 import numpy as np
@@ -289,6 +290,28 @@ def test_an_onnx_graph_answers_as_torch(
     one, other = (shell.json(*args, "--runtime", each) for each in ("torch", "onnx"))
     for left, right in zip(one["predictions"], other["predictions"], strict=True):
         assert left["p"] == pytest.approx(right["p"], abs=1e-5)
+
+
+def test_a_refitted_model_has_no_test_figure(
+    shell: InProcessShell, record: Record, wav: Callable[..., Path]
+) -> None:
+    done = shell("export", "demo", "refitted", "--refit", "device=cpu", "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    assert "refitted has no test figure: trained on all utterances" in done.stderr
+    content = json.loads((shell.folder / "refitted" / "model.json").read_text())
+    assert (content["folds"], content["members"], content["metrics"]) == (["all"], [[0, 0]], {})
+    steps = [row["selected_step"] for row in record.metrics["by_fold"]]
+    assert content["refit"]["steps"] == median_low(steps)
+    assert content["refit"]["utterances"] == len(record.utterances())
+    card = (shell.folder / "refitted" / "README.md").read_text()
+    assert "**This model has no test figure.**" in card
+    assert "results: []" in card
+    page = shell.json("predict", "refitted", wav("of_refit.wav", 1))
+    assert "trained on all utterances" in page["no_test_figure"]
+    assert "leave out --fold" in shell.refused(
+        "export", "demo", "again", "--refit", "--fold", "Session1"
+    )
+    assert "apply to --refit" in shell.refused("export", "demo", "again", "--steps", "5")
 
 
 def test_export_overwrites_nothing(shell: InProcessShell, folder: Path) -> None:

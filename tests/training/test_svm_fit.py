@@ -25,7 +25,7 @@ from sercli.training.data import Data
 from sercli.training.fold_pool import FoldPool
 from sercli.training.folds import make_folds
 from sercli.training.run import train_run
-from sercli.training.svm_fit import fit_fold
+from sercli.training.svm_fit import fit_fold, fit_trial
 from sercli.training.validate import new_model, validate_run
 
 COMPLEXITIES = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0]
@@ -191,3 +191,14 @@ def test_a_seed_repeats_to_the_bit(rows: Data, config: Callable[..., Config]) ->
 
     first, second = (fit_fold(config(), rows, fold, seed=3) for _ in range(2))
     pd.testing.assert_frame_equal(first.predictions, second.predictions, check_exact=True)
+
+
+def test_a_trial_is_fitted_without_selection(rows: Data, config: Callable[..., Config]) -> None:
+    made = config()
+    fold = make_folds(rows.manifest, made.protocol)[0]
+    selected = fit_fold(made, rows, fold, seed=0)
+    assert selected.selected_step is not None
+    again = fit_trial(made, rows, fold, 0, selected.selected_step)
+    assert all((again.weights[name] == selected.weights[name]).all() for name in again.weights)
+    with pytest.raises(RequestError, match="has 6 trials, not 7"):
+        fit_trial(made, rows, fold, 0, 7)

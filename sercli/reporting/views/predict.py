@@ -33,6 +33,7 @@ def predictions_view(found: Predictions, model: str) -> View:
         "model": model,
         "networks": found.networks,
         "normalisation": found.normalisation,
+        "no_test_figure": found.no_test_figure or None,
         "classes": list(found.classes),
         "step_seconds": found.step_seconds,
         "predictions": rows,
@@ -45,6 +46,7 @@ def predictions_view(found: Predictions, model: str) -> View:
         rows,
         notes=[
             f"Normalisation: {found.normalisation}.",
+            f"No test figure: {found.no_test_figure}." if found.no_test_figure else "",
             "Attention: the time of the largest weight." if _has(rows, "attention") else "",
             f"{counted(len(found.refused), 'recording')} refused." if found.refused else "",
         ],
