@@ -1,13 +1,14 @@
-"""Parts that several systems share: dense layers, heads of auxiliary tasks, checks of settings."""
+"""Parts that several systems share: dense layers, crops, auxiliary tasks, checks of settings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from sercli.errors import RequestError
-from sercli.models.interface import CorpusInfo, Criterion
+from sercli.models.interface import CorpusInfo, Criterion, Turns
 from sercli.nn import checks
 
 
@@ -66,6 +67,39 @@ def dense(inputs: int, *sizes: int, dropout: float = 0.0) -> nn.Sequential:
     for before, size in zip((inputs, *sizes), sizes, strict=False):
         layers += [nn.Linear(before, size), nn.ReLU(), nn.Dropout(dropout)]
     return nn.Sequential(*layers)
+
+
+def central_crop(turns: Turns, steps: int) -> Turns:
+    """Cut longer turns to the ``steps`` in their middle.
+
+    >>> frames = torch.arange(5.0).view(1, 5, 1)
+    >>> central_crop(Turns(frames, torch.tensor([5])), 3).frames.flatten()
+    tensor([1., 2., 3.])
+    """
+    longest = turns.frames.shape[1]
+    starts = (turns.lengths - steps).clamp(min=0) // 2
+    kept = torch.arange(min(steps, longest), device=starts.device)
+    index = (starts.unsqueeze(1) + kept).unsqueeze(-1).expand(-1, -1, turns.frames.shape[2])
+    return Turns(turns.frames.gather(1, index), turns.lengths.clamp(max=steps))
+
+
+def check_numbers(name: str, values: Sequence[object], count: int | None = None) -> list[int]:
+    """Refuse a list of anything but whole numbers from 1 up, and return it.
+
+    Args:
+        name: The setting.
+        values: The list.
+        count: Number of values that it must have; None: one or more.
+
+    Raises:
+        RequestError: Names the setting as the configuration does.
+    """
+    whole = [each for each in values if isinstance(each, int) and each > 0]
+    wanted = count or max(len(values), 1)
+    if not len(whole) == len(values) == wanted:
+        number = f"{count} whole numbers" if count else "whole numbers"
+        raise RequestError(f"model.{name}={list(values)}: must be {number} from 1 up")
+    return whole
 
 
 def check_sizes(**sizes: int) -> None:

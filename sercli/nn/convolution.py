@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -150,6 +150,11 @@ class Convolution(nn.Module):
             bias=bias,
         )
 
+    @property
+    def weight(self) -> Tensor:
+        """The kernel, (channels, inputs / groups, time[, frequency])."""
+        return cast("Tensor", self.convolve.weight)
+
     def forward(self, maps: Maps) -> Maps:
         """Convolve (B, inputs, T[, F]) into (B, channels, ⌈T / stride⌉[, F])."""
         values = F.pad(maps.values, self._after) if self._after else maps.values
@@ -288,6 +293,7 @@ class ConvolutionBlock(nn.Module):
         inputs: Channels of the input.
         channels: Channels of the output.
         kernel: Its size over time, or (time, frequency).
+        stride: Steps between outputs, over time.
         bias: Add a bias to the convolution.
         pool: The pooling layer, or None.
         eps: Added to the variance by the normalisation.
@@ -300,13 +306,14 @@ class ConvolutionBlock(nn.Module):
         channels: int,
         kernel: Kernel,
         *,
+        stride: int = 1,
         bias: bool = False,
         pool: nn.Module | None = None,
         eps: float = 1e-5,
         momentum: float = 0.1,
     ) -> None:
         super().__init__()
-        self.convolution = Convolution(inputs, channels, kernel, bias=bias)
+        self.convolution = Convolution(inputs, channels, kernel, stride=stride, bias=bias)
         self.norm = BatchNorm(channels, eps=eps, momentum=momentum)
         self.pool = pool
 

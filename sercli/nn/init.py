@@ -1,4 +1,4 @@
-"""Initial weights of recurrent layers."""
+"""Initial weights of layers."""
 
 from __future__ import annotations
 
@@ -54,3 +54,12 @@ def uniform(bound: float, *tensors: Tensor) -> None:
     with torch.no_grad():
         for tensor in tensors:
             tensor.uniform_(-bound, bound)
+
+
+def initialise_as_keras(module: nn.Module) -> None:
+    """Draw dense layers and convolutions as Keras does: Glorot-uniform weights, biases of zero."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d):
+            nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

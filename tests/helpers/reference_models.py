@@ -105,9 +105,84 @@ def linear(w: Weights, name: str, x: Tensor) -> Tensor:
 
 def softmax_sum(scores: Sequence[Tensor], vectors: Sequence[Tensor]) -> Tensor:
     """Σ_t softmax_t(scores) vectors_t."""
-    shares = torch.stack(list(scores)).exp()
+    stacked = torch.stack(list(scores))
+    shares = (stacked - stacked.max()).exp()
     total = shares.sum()
     return torch.stack([s / total * v for s, v in zip(shares, vectors, strict=True)]).sum(0)
+
+
+def convolved(w: Weights, name: str, maps: Tensor) -> Tensor:
+    """A convolution of maps (C, T, F) with zeros around them, one position at a time.
+
+    An even kernel reads one position more after its own than before it.
+    """
+    kernel = w[f"{name}.convolve.weight"]
+    time, frequency = kernel.shape[2:]
+    before, left = (time - 1) // 2, (frequency - 1) // 2
+    around = torch.zeros(len(maps), maps.shape[1] + time, maps.shape[2] + frequency).to(maps)
+    around[:, before : before + maps.shape[1], left : left + maps.shape[2]] = maps
+    bias = w.get(f"{name}.convolve.bias", 0.0)
+    rows = [
+        torch.stack(
+            [
+                (kernel * around[:, t : t + time, f : f + frequency]).sum((1, 2, 3)) + bias
+                for f in range(maps.shape[2])
+            ],
+            dim=1,
+        )
+        for t in range(maps.shape[1])
+    ]
+    return torch.stack(rows, dim=1)
+
+
+def normalised(w: Weights, name: str, maps: Tensor, eps: float = 1e-5) -> Tensor:
+    """Batch normalisation in evaluation of maps (C, …), one channel at a time."""
+    rows = []
+    for c, values in enumerate(maps):
+        deviation = (w[f"{name}.running_var"][c] + eps).sqrt()
+        away = (values - w[f"{name}.running_mean"][c]) / deviation
+        rows.append(w[f"{name}.weight"][c] * away + w[f"{name}.bias"][c])
+    return torch.stack(rows)
+
+
+def block(w: Weights, name: str, maps: Tensor, eps: float = 1e-5) -> Tensor:
+    """Convolution, batch normalisation, ReLU."""
+    return normalised(w, f"{name}.norm", convolved(w, f"{name}.convolution", maps), eps).clamp(0)
+
+
+def in_windows(maps: Tensor, time: int, frequency: int, take: Callable[[Tensor], Tensor]) -> Tensor:
+    """Reduce windows of maps (C, T, F) to one value per channel; the last may be smaller."""
+    steps = [maps[:, t : t + time] for t in range(0, maps.shape[1], time)]
+    return torch.stack(
+        [
+            torch.stack(
+                [
+                    take(step[:, :, f : f + frequency].flatten(1))
+                    for f in range(0, maps.shape[2], frequency)
+                ],
+                dim=1,
+            )
+            for step in steps
+        ],
+        dim=1,
+    )
+
+
+def parallel_then_series(w: Weights, name: str, maps: Tensor, axis: int) -> Tensor:
+    """The extractor of Li et al. (2018); ``axis`` is where the first two convolutions join."""
+    maps = torch.cat([block(w, f"{name}.{part}", maps) for part in ("tall", "wide")], dim=axis)
+    for i in range(4):
+        maps = block(w, f"{name}.series.{i}", maps)
+        maps = in_windows(maps, 2, 2, lambda window: window.amax(dim=1)) if i < 2 else maps
+    return maps
+
+
+def random_averages(model: nn.Module) -> nn.Module:
+    """Give batch normalisation running averages as training leaves them."""
+    for name, value in model.named_buffers():
+        if name.endswith(("running_mean", "running_var")):
+            nn.init.uniform_(value, 0.5, 1.5)
+    return model
 
 
 def both_directions(cell: Cell, w: Weights, name: str, frames: Tensor) -> list[Tensor]:

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from helpers.reference_models import (
+    Weights,
+    convolved,
+    linear,
+    normalised,
+    random_averages,
+    random_batch,
+    sequences,
+    tiny,
+    weights_of,
+)
+from torch import Tensor
+from torch.nn import functional as F
+
+from sercli.errors import RequestError
+from sercli.models.large_kernel_cnn import Shortcut
+from sercli.nn.convolution import Maps
+
+TINY = (
+    *("model=large_kernel_cnn", "model.channels=[2,3]", "model.blocks=[1,1]"),
+    *("model.kernels=[9,3]", "model.dropout=0", "model.branch_dropout=0.5"),
+)
+
+
+def depth_wise(w: Weights, name: str, x: Tensor) -> Tensor:
+    """Two kernels on each channel alone, normalised and added."""
+    parts = []
+    for size in ("large", "small"):
+        kernel = w[f"{name}.{size}.convolve.weight"]
+        channels = [
+            convolved({"one.convolve.weight": each[None]}, "one", x[c : c + 1])
+            for c, each in enumerate(kernel)
+        ]
+        parts.append(normalised(w, f"{name}.{size}_norm", torch.cat(channels)))
+    return parts[0] + parts[1]
+
+
+def test_logits_are_those_of_the_equations_with_both_kernels_apart() -> None:
+    model = random_averages(tiny(*TINY))
+    batch = random_batch(padding=2)
+    w = {name: x.unsqueeze(-1) if x.dim() == 3 else x for name, x in weights_of(model).items()}
+    found = model(batch)
+    for row, frames in enumerate(sequences(batch.current)):
+        x = frames.T.unsqueeze(-1)
+        for i in range(2):
+            stem = f"stages.{i}.0"
+            x = convolved(w, f"{stem}.convolution", x)[:, ::2]
+            x = normalised(w, f"{stem}.norm", x).clamp(min=0)
+            name = f"stages.{i}.1.branch"
+            inner = normalised(w, f"{name}.norm", x)
+            inner = convolved(w, f"{name}.before.convolution", inner)
+            inner = normalised(w, f"{name}.before.norm", inner).clamp(min=0)
+            inner = depth_wise(w, f"{name}.large", inner).clamp(min=0)
+            x = x + normalised(w, f"{name}.after_norm", convolved(w, f"{name}.after", inner))
+            name = f"stages.{i}.2.branch"
+            inner = convolved(w, f"{name}.widen", normalised(w, f"{name}.norm", x))
+            inner = F.gelu(normalised(w, f"{name}.wide_norm", inner))
+            x = x + normalised(w, f"{name}.narrow_norm", convolved(w, f"{name}.narrow", inner))
+        pooled = normalised(w, "norm", x).mean((1, 2))
+        torch.testing.assert_close(found[row], linear(w, "head", pooled))
+
+
+def test_a_branch_is_left_out_for_whole_turns_in_training_only() -> None:
+    maps = Maps(torch.ones(64, 2, 3), torch.full((64,), 3))
+    doubling = Shortcut(torch.nn.Identity(), 0.75)
+    torch.manual_seed(0)
+    kinds = doubling.train()(maps).values.flatten(1).unique(dim=0)
+    assert kinds.tolist() == [[1.0] * 6, [5.0] * 6]
+    assert (doubling.eval()(maps).values == 2).all()
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("kernels=[9,4]", r"model.kernels=\[9, 4\]: must be odd, and 4 is not"),
+        ("kernels=[9]", r"model.kernels=\[9\]: must be 2 whole numbers from 1 up"),
+        ("channels=[]", r"model.channels=\[\]: must be whole numbers from 1 up"),
+        ("branch_dropout=1", r"model.branch_dropout=1: must be in \[0, 1\)"),
+    ],
+)
+def test_settings_out_of_range_are_refused(setting: str, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        tiny(*TINY, f"model.{setting}")

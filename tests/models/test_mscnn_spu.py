@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from helpers.reference_models import (
+    convolved,
+    linear,
+    random_batch,
+    sequences,
+    tiny,
+    weights_of,
+)
+
+from sercli.errors import RequestError
+from sercli.models.mscnn_spu import MultiscaleStatistics
+
+TINY = (
+    *("model=mscnn_spu", "model.kernels=[1,2,9]", "model.filters=3", "model.dense_units=4"),
+    "model.dropout=0",
+)
+
+
+def test_logits_are_those_of_the_equations_for_turns_shorter_than_a_kernel_too() -> None:
+    model, batch = tiny(*TINY), random_batch(padding=2)
+    w, found = weights_of(model), model(batch)
+    assert min(batch.current.lengths) < 9
+    kernels = {name: value.unsqueeze(-1) for name, value in w.items() if value.dim() == 3}
+    for row, frames in enumerate(sequences(batch.current)):
+        pooled = []
+        for i in range(3):
+            x = convolved(w | kernels, f"convolutions.{i}", frames.T.unsqueeze(-1))
+            x = x.squeeze(-1).clamp(min=0)
+            away = (x - x.mean(1, keepdim=True)).square().mean(1).clamp(min=1e-12).sqrt()
+            pooled += [x.max(dim=1).values, x.mean(dim=1), away]
+        hidden = linear(w, "head.0.0", torch.cat(pooled)).clamp(min=0)
+        torch.testing.assert_close(found[row], linear(w, "head.1", hidden))
+
+
+def test_it_has_the_published_size() -> None:
+    model = MultiscaleStatistics(inputs=96, classes=4)
+    assert sum(each.numel() for each in model.convolutions.parameters()) == 393_728
+    assert model.head[0][0].in_features == 1536  # type: ignore[index]
+
+
+def test_statistics_are_those_that_are_asked_for() -> None:
+    model = tiny(*TINY, "model.statistics=[std,max]")
+    assert model.head[0][0].in_features == 3 * 3 * 2  # type: ignore[index]
+    for statistics in ("[]", "[max,max]"):
+        with pytest.raises(RequestError, match="some of max, mean, std, each once"):
+            tiny(*TINY, f"model.statistics={statistics}")
+    with pytest.raises(RequestError, match=r"statistics=min: must be one of max, mean, std"):
+        tiny(*TINY, "model.statistics=[min]")
