@@ -193,7 +193,7 @@ class BatchNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
-        self.register_buffer("num_batches_tracked", torch.tensor(0))
+        self.register_buffer("num_batches_tracked", torch.tensor(0.0))
 
     def forward(self, maps: Maps) -> Maps:
         """Normalise (B, C, T[, F])."""
@@ -220,7 +220,7 @@ class BatchNorm(nn.Module):
     @torch.no_grad()
     def _average(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
         self.num_batches_tracked.add_(1)
-        weight = self.num_batches_tracked.reciprocal().clamp(min=self.momentum).to(mean)
+        weight = self.num_batches_tracked.reciprocal().clamp(min=self.momentum)
         unbiased = variance * (count / (count - 1).clamp(min=1))
         self.running_mean.lerp_(mean, weight)
         self.running_var.lerp_(unbiased, weight)

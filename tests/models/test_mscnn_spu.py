@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from helpers.reference_models import (
@@ -37,14 +39,14 @@ def test_logits_are_those_of_the_equations_for_turns_shorter_than_a_kernel_too()
 
 
 def test_it_has_the_published_size() -> None:
-    model = MultiscaleStatistics(inputs=96, classes=4)
+    model: Any = MultiscaleStatistics(inputs=96, classes=4)
     assert sum(each.numel() for each in model.convolutions.parameters()) == 393_728
-    assert model.head[0][0].in_features == 1536  # type: ignore[index]
+    assert model.head[0][0].in_features == 1536
 
 
 def test_statistics_are_those_that_are_asked_for() -> None:
-    model = tiny(*TINY, "model.statistics=[std,max]")
-    assert model.head[0][0].in_features == 3 * 3 * 2  # type: ignore[index]
+    model: Any = tiny(*TINY, "model.statistics=[std,max]")
+    assert model.head[0][0].in_features == 3 * 3 * 2
     for statistics in ("[]", "[max,max]"):
         with pytest.raises(RequestError, match="some of max, mean, std, each once"):
             tiny(*TINY, f"model.statistics={statistics}")
