@@ -54,7 +54,13 @@ REVISIONS = (
         {"dataset.context.choose": "random_any"},
         "dataset.context.choose=random_any draws two different turns now",
     ),
+    Revision(
+        "maec 2",
+        {"model.system": "maec"},
+        "model maec has the published equations now",
+    ),
 )
+"""The oldest first: a record has those of its time, so that a new one is added at the end."""
 
 
 def result_relevant(config: Config) -> dict[str, Any]:
@@ -122,16 +128,17 @@ def revisions(settings: Mapping[str, Any]) -> list[str]:
 
 
 def outdated(settings: Mapping[str, Any], fingerprint: str, key: str) -> str | None:
-    """Return the change of parts since a record was made; None if it is current.
+    """Return the changes of parts since a record was made; None if it is current.
 
     Args:
         settings: Its result-relevant settings.
         fingerprint: Fingerprint of its data.
         key: Its key.
     """
-    changes = _revisions(settings)
-    if changes and key == _hash([settings, fingerprint]):
-        return "; ".join(each.change for each in changes)
+    every = _revisions(settings)
+    for known in range(len(every)):
+        if key == _hash([settings, fingerprint, *(each.name for each in every[:known])]):
+            return "; ".join(each.change for each in every[known:])
     return None
 
 

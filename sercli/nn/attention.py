@@ -188,32 +188,6 @@ class FeatureAttention(nn.Module):
         return (weights * real).sum(dim=1)
 
 
-class BottleneckAttention(nn.Module):
-    """Gate each feature by all of them, through a narrow layer: x + x∘σ(V ReLU(W x)).
-
-    The channel branch of Park et al. (BMVC 2018, arXiv 1807.06514), without their batch
-    normalisation.
-
-    Args:
-        size: Features of a vector.
-        bottleneck: Features of the narrow layer.
-
-    >>> import torch
-    >>> from sercli.nn.attention import BottleneckAttention
-    >>> BottleneckAttention(8, bottleneck=2)(torch.randn(3, 8)).shape
-    torch.Size([3, 8])
-    """
-
-    def __init__(self, size: int, bottleneck: int) -> None:
-        super().__init__()
-        self.narrow = nn.Linear(size, bottleneck)
-        self.widen = nn.Linear(bottleneck, size)
-
-    def forward(self, vectors: Tensor) -> Tensor:
-        """Gate (B, size)."""
-        return vectors + vectors * torch.sigmoid(self.widen(torch.relu(self.narrow(vectors))))
-
-
 def initialise_attention(module: nn.Module) -> None:
     """Draw all parameters of ``module`` from N(0, 0.1), as IAAN's code does for its attention."""
     for parameter in module.parameters():

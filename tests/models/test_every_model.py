@@ -71,7 +71,7 @@ def test_an_example_does_not_see_the_others_of_its_batch(choice: str) -> None:
 @pytest.mark.parametrize("choice", choices())
 def test_a_model_hears_the_turns_before_if_it_says_so(choice: str) -> None:
     model, whole = small(choice), random_batch()
-    others = replace(whole, own=whole.interlocutor, interlocutor=whole.own)
+    others = replace(whole, own=whole.current, interlocutor=whole.own)
     found, again = (as_output(model(batch)).logits for batch in (whole, others))
     assert torch.equal(found, again) != getattr(model, "uses_context", False)
 

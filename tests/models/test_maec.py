@@ -16,53 +16,58 @@ from helpers.reference_models import (
     weights_of,
 )
 from torch import Tensor
-from torch.nn import functional as F
 
+from sercli.config.compose import compose
 from sercli.errors import RequestError
-from sercli.models.maec import PriorAdversary
+from sercli.models.interface import as_output
+from sercli.models.maec import DilatedBlock, PriorAdversary
+from sercli.nn.convolution import Maps
 
-TURNS = ("current", "own", "interlocutor")
 TINY = (
-    "model=maec",
-    "cell=gru",
-    "activation=tanh",
-    *("model.channels=5", "model.dilations=[1,3]", "model.hidden=3", "model.attention=4"),
-    *("model.bottleneck=2", "model.code=4"),
+    *("model=maec", "cell=gru", "activation=tanh"),
+    *("model.filters=5", "model.channels=4", "model.hidden=3", "model.adversary_units=2"),
 )
 
 
-def convolved(w: Weights, name: str, frames: Tensor) -> Tensor:
-    for layer, dilation in enumerate((1, 3)):
-        weight, bias = w[f"{name}.{layer}.weight"], w[f"{name}.{layer}.bias"]
-        out = []
-        for t in range(len(frames)):
-            total = bias.clone()
-            for tap, at in enumerate((t - dilation, t, t + dilation)):
-                if 0 <= at < len(frames):
-                    total = total + weight[:, :, tap] @ frames[at]
-            out.append(total.clamp(min=0))
-        frames = torch.stack(out)
-    return frames
+def instances(w: Weights, frames: Tensor) -> list[Tensor]:
+    """h_i of a window of five frames around each; outside of the turn, the filters are zero."""
+
+    def one(name: str, x: Tensor) -> Tensor:
+        return w[f"{name}.convolve.weight"][:, :, 0] @ x + w[f"{name}.convolve.bias"]
+
+    filtered = [one("convolve.first", x).clamp(min=0) for x in frames]
+    found = []
+    for i, x in enumerate(frames):
+        inner = w["convolve.dilated.convolve.bias"].clone()
+        for tap, at in enumerate((i - 2, i, i + 2)):
+            if 0 <= at < len(frames):
+                inner += w["convolve.dilated.convolve.weight"][:, :, tap] @ filtered[at]
+        h = one("convolve.last", inner.clamp(min=0)) + one("convolve.shortcut", x)
+        found.append(h.clamp(min=0))
+    return found
 
 
-def encoded(w: Weights, name: str, frames: Tensor) -> Tensor:
-    frames = convolved(w, f"{name}.convolve.layers", frames)
-    states = both_directions(gru, w, f"{name}.recurrent", frames)
-    u = w[f"{name}.pool.score.weight"][0]
-    return softmax_sum(
-        [u @ torch.tanh(linear(w, f"{name}.pool.project", h)) for h in states], states
-    )
+def encoded(w: Weights, frames: Tensor) -> Tensor:
+    bag = instances(w, frames)
+    keys = both_directions(gru, w, "keys", torch.stack(bag))
+    queries = [linear(w, "queries", h) for h in bag]
+    root = len(keys[0]) ** 0.5
+    attended = [softmax_sum([q @ k / root for k in keys], keys) for q in queries]
+    return torch.stack(attended).mean(0) * torch.stack(keys).mean(0)
 
 
 def test_all_logits_are_those_of_the_equations_computed_step_by_step() -> None:
-    model, batch = tiny(*TINY), random_batch(padding=4)
+    model, batch = tiny(*TINY), random_batch(padding=4, filler=9.0)
     w = weights_of(model)
     found, criterion = run_with_criterion(model, batch)
     ((_, gender),) = criterion.calls
     for i in range(3):
-        x = torch.cat([encoded(w, name, sequences(getattr(batch, name))[i]) for name in TURNS])
-        x = x + x * sigmoid(linear(w, "gate.widen", linear(w, "gate.narrow", x).clamp(min=0)))
-        code = linear(w, "encode.1", x)
+        current, own, other = (
+            encoded(w, sequences(turns)[i])
+            for turns in (batch.current, batch.own, batch.interlocutor)
+        )
+        interaction = (own * other).exp() / (own * other).exp().sum()
+        code = torch.cat([current * interaction, current])
         close(found.logits[i], linear(w, "head", code))
         close(gender[i], linear(w, "tasks.heads.gender", code))
 
@@ -71,50 +76,58 @@ def close(found: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(found, expected, atol=1e-9, rtol=1e-9)
 
 
+def test_the_block_over_a_turn_is_that_over_each_window_of_five_frames() -> None:
+    torch.manual_seed(0)
+    block, frames = DilatedBlock(3, 5, 4), torch.randn(1, 9, 3)
+    whole = block(Maps.over_time(frames, torch.tensor([9]))).steps[0, 2:-2]
+    windows = frames[0].unfold(0, 5, 1).transpose(1, 2)
+    apart = block(Maps.over_time(windows, torch.full((5,), 5))).steps[:, 2]
+    torch.testing.assert_close(whole, apart)
+
+
+def test_the_model_of_the_paper_has_its_sizes() -> None:
+    w = weights_of(tiny("model=maec", "activation=tanh", inputs=45))
+    shapes = {name: tuple(value.shape) for name, value in w.items()}
+    assert shapes["convolve.dilated.convolve.weight"] == (512, 512, 3)
+    assert shapes["convolve.last.convolve.weight"] == (128, 512, 1)
+    assert shapes["queries.weight"] == (512, 128)
+    assert shapes["keys.weight_hh_l0_reverse"] == (3 * 256, 256)
+    assert shapes["head.weight"] == (4, 1024)
+    assert shapes["adversary.discriminator.0.weight"] == (512, 1024)
+    assert sum(compose(["dataset=iemocap_sad_fru"]).dataset.expected.values()) == 7380
+
+
 def test_the_adversary_acts_in_training_only() -> None:
     model, batch = tiny(*TINY), random_batch()
-    assert "adversary" not in model(batch).losses
+    assert "adversary" not in as_output(model(batch)).losses
     assert run_with_criterion(model.train(), batch)[0].losses["adversary"] > 0
     without = tiny(*TINY, "model.adversary_weight=0").train()
     assert "adversary" not in run_with_criterion(without, batch)[0].losses
     assert not [name for name in weights_of(without) if "adversary" in name]
 
 
-def test_the_loss_of_the_adversary_is_its_cross_entropy_on_codes_and_draws() -> None:
+def test_the_discriminator_learns_to_tell_and_the_codes_to_mislead() -> None:
     torch.manual_seed(0)
-    adversary, codes = PriorAdversary(4, 3).double(), torch.randn(5, 4, dtype=torch.float64)
+    adversary = PriorAdversary(4, 3).double()
+    codes = torch.randn(5, 4, dtype=torch.float64, requires_grad=True)
     torch.manual_seed(1)
     loss = adversary(codes)
+    loss.backward()
     torch.manual_seed(1)
-    drawn = torch.randn_like(codes)
-    probabilities = [sigmoid(adversary.judge(part)).squeeze(-1) for part in (drawn, codes)]
-    expected = -torch.cat([probabilities[0].log(), (1 - probabilities[1]).log()]).mean()
+    draws, honest = torch.randn_like(codes), codes.detach().clone().requires_grad_()
+    real, fake = (sigmoid(adversary.discriminator(each)) for each in (draws, honest))
+    expected = -real.log().mean() - (1 - fake).log().mean()
     torch.testing.assert_close(loss, expected)
-
-
-def test_the_judge_learns_to_tell_and_the_codes_to_mislead() -> None:
-    torch.manual_seed(0)
-    adversary, codes = PriorAdversary(4, 3), torch.randn(5, 4, requires_grad=True)
-    torch.manual_seed(1)
-    adversary(codes).backward()
-    torch.manual_seed(1)
-    drawn = torch.randn_like(codes)
-    honest = codes.detach().clone().requires_grad_()
-    scores = adversary.judge(torch.cat([drawn, honest])).squeeze(-1)
-    truth = torch.tensor([1.0] * 5 + [0.0] * 5)
     inputs = [honest, *adversary.parameters()]
     found = [codes.grad, *(value.grad for value in adversary.parameters())]
-    towards = torch.autograd.grad(F.binary_cross_entropy_with_logits(scores, truth), inputs)
+    towards = torch.autograd.grad(expected, inputs)
     torch.testing.assert_close(found, [-towards[0], *towards[1:]])
 
 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("model.code=0", "model.code=0: must be 1 or more"),
-        ("model.dilations=[]", r"model.dilations=\[\]: must be numbers from 1 up"),
-        ("model.dilations=[1,0]", r"model.dilations=\[1, 0\]: must be numbers from 1 up"),
-        ("model.dilations=2", "model.dilations=2: expected list or tuple, not int"),
+        ("model.filters=0", "model.filters=0: must be 1 or more"),
         ("model.adversary_weight=-0.1", "model.adversary_weight=-0.1: must be 0 or more"),
         ("model.gender_weight=nan", "model.gender_weight=nan: must be 0 or more"),
     ],

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from sercli.nn.attention import (
-    BottleneckAttention,
     DotAttention,
     FeatureAttention,
     InteractionAttention,
@@ -127,12 +126,3 @@ def test_attention_over_states_ignores_padding(kind: type[nn.Module], filler: fl
         found.append((out, torch.autograd.grad(out.square().sum(), [states, *attend.parameters()])))
     torch.testing.assert_close(found[0], found[1], atol=0, rtol=0)
     assert (found[0][1][0][~valid] == 0).all()
-
-
-def test_bottleneck_gates_each_feature_by_all() -> None:
-    torch.manual_seed(0)
-    attend = BottleneckAttention(5, 2).double()
-    (vector,) = vectors = torch.randn(1, 5, dtype=torch.float64)
-    w, b = attend.narrow.weight, attend.narrow.bias
-    gate = torch.sigmoid(attend.widen.weight @ (w @ vector + b).clamp(min=0) + attend.widen.bias)
-    torch.testing.assert_close(attend(vectors)[0], vector * (1 + gate))

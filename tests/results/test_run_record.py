@@ -70,6 +70,7 @@ def test_what_is_written_is_read_again(write: Callable[..., Record]) -> None:
         ("cell=lstm_at", "cell lstm_at has no input gate now"),
         ("model=lstm_tf_at", "model lstm_tf_at has a dense layer before the classifier now"),
         ("model=iaan_random", "random_any draws two different turns now"),
+        ("model=maec_small", "model maec has the published equations now"),
     ],
 )
 def test_a_record_of_a_part_as_it_was_is_refused_by_name(
@@ -87,6 +88,19 @@ def test_a_record_of_a_part_as_it_was_is_refused_by_name(
     assert old != new
     with pytest.raises(SercliError, match=f"{path} is of an older version: .*{change}"):
         read_record(path)
+
+
+def test_a_record_made_between_two_changes_is_refused_by_the_later_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = result_relevant(compose(["model=maec", "cell=lstm_at"]))
+    with monkeypatch.context() as earlier:
+        earlier.setattr(run_key, "REVISIONS", run_key.REVISIONS[:-1])
+        old = key_of(settings, "data")
+
+    changes = run_key.outdated(settings, "data", old)
+    assert changes == "model maec has the published equations now"
+    assert run_key.outdated(settings, "data", key_of(settings, "data")) is None
 
 
 def test_a_record_that_cannot_be_written_leaves_nothing(
