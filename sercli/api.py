@@ -12,7 +12,6 @@ import pandas as pd
 from sercli.config.compose import compose
 from sercli.config.keys import flatten
 from sercli.inference.model import TrainedModel
-from sercli.inference.source import open_source
 from sercli.progress import Progress
 from sercli.results.find import find_runs
 from sercli.results.run_record import Record
@@ -20,6 +19,7 @@ from sercli.results.seal import hide_sealed
 from sercli.search.plan.plan import make_plan
 from sercli.search.sweep import SweepOptions, run_sweep
 from sercli.training.run import train_configuration
+from sercli.training.source import open_source
 
 Level = Literal["run", "seed", "fold"]
 

@@ -713,10 +713,10 @@ def predict(
     Exit status 1 if recordings were refused (one line each on standard error).
     """
     from sercli.inference.model import TrainedModel
-    from sercli.inference.source import open_source
     from sercli.processes import available_cores
     from sercli.progress import Progress
     from sercli.reporting.views.predict import predictions_view
+    from sercli.training.source import open_source
 
     source = open_source(model, runs, fold=fold, seed=seed)
     found = TrainedModel(source, device, runtime).classify(
@@ -768,8 +768,8 @@ def export(
     """
     from sercli.errors import RequestError
     from sercli.inference.export import RefitOptions, export_model
-    from sercli.inference.source import open_source
     from sercli.progress import Progress
+    from sercli.training.source import open_source
 
     if not refit and (overrides or steps is not None):
         raise RequestError("overrides and --steps apply to --refit")

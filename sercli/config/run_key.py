@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sercli.config.keys import ARELU, flatten
-from sercli.config.schema import Config, ScheduleConfig
+from sercli.config.schema import Config, InitConfig, ScheduleConfig
 
 KEY_LENGTH = 10
 
@@ -71,8 +71,9 @@ def result_relevant(config: Config) -> dict[str, Any]:
     values (α means nothing to tanh); the corpus' folder and expected counts, and the path of a
     custom openSMILE configuration, because the data fingerprint covers what was read;
     ``max_frames`` and ``pool`` of functionals, which have no frames; settings that
-    the optimiser or the schedule does not use, and a ``cell.start`` of zeros, so that the keys of
-    runs from before there were these settings stay the same.
+    the optimiser or the schedule does not use, a ``cell.start`` of zeros, and ``init`` of random
+    initial weights, so that the keys of runs from before there were these settings stay the same.
+    Of the weights of another run, their digest stands for the names.
     """
     settings = asdict(config)
     for name in ("experiment", "paths", "device", "recurrence", "launcher", ARELU):
@@ -89,9 +90,20 @@ def result_relevant(config: Config) -> dict[str, Any]:
     if settings["cell"].get("start") == "zeros":  # as before it could be chosen
         del settings["cell"]["start"]
     settings["schedule"] = _used(config.schedule)
-    if not settings["schedule"]:
-        del settings["schedule"]
+    settings["init"] = _initial(config.init)
+    for name in ("schedule", "init"):
+        if not settings[name]:
+            del settings[name]
     return settings
+
+
+def _initial(init: InitConfig) -> dict[str, Any]:
+    """Return the settings of initial weights; nothing for random ones."""
+    if init.digest is not None:
+        return {"train": init.train, "digest": init.digest}
+    if init.run is None:
+        return {}
+    return {name: value for name, value in asdict(init).items() if name != "digest"}
 
 
 _OF_SCHEDULE = {

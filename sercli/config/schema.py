@@ -231,6 +231,29 @@ class AReLUConfig:
 
 
 @dataclass
+class InitConfig:
+    """Initial weights from a trained model, instead of random ones.
+
+    Attributes:
+        run: A run, as its key, folder or experiment, or a model folder; null: random weights.
+        fold: Fold of the run whose weights every fold starts from; null: the fold of the same
+            name where both runs have the same corpus and folds, else the fold with the best dev UA.
+        seed: Seed of the run whose weights every seed starts from; null: the same seed, where the
+            run has it, else its first.
+        train: ``all`` weights, or the ``head`` only: the tensors whose shapes depend on the number
+            of classes or of values of an auxiliary task. The others then stay as they are.
+        digest: SHA-256 of the weights. It is filled in when they are read, and enters the key
+            of the run instead of the name; if it is set, other weights are refused.
+    """
+
+    run: str | None = None
+    fold: str | None = None
+    seed: int | None = None
+    train: str = "all"
+    digest: str | None = None
+
+
+@dataclass
 class RecurrenceConfig:
     """Computation of the recurrences; never part of a run's key.
 
@@ -307,6 +330,7 @@ class Config:
         schedule: Learning rate over the steps of training.
         trainer: Training schedule and loss.
         arelu: Parameters of AReLU, if it is the activation.
+        init: Initial weights.
         precision: ``float32``, or ``bf16``: autocast in training and evaluation, products in
             bfloat16; weights, states, sums and the optimiser stay in float32.
         seeds: Seeds; every fold is trained once per seed.
@@ -327,6 +351,7 @@ class Config:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     arelu: AReLUConfig = field(default_factory=AReLUConfig)
+    init: InitConfig = field(default_factory=InitConfig)
     precision: str = "float32"
     seeds: list[int] = field(default_factory=lambda: [0])
     experiment: str = "default"

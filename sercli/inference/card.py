@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from sercli.features.sets import BUILDERS, FRAME_SECONDS
-from sercli.inference.source import Source
+from sercli.training.source import Source
 
 _OPENSMILE = (
     "openSMILE computes the features. Its licence (audEERING) allows research, teaching and "

@@ -4,6 +4,7 @@
       README.md                   the model card
       model.json                  format, configuration, classes, features, card, metrics
       weights/                    one safetensors file per network
+      seen.parquet                ids and hashes of the utterances that each fold has seen
       normalisation.safetensors   mean and deviation of the training speakers of every fold
       features.conf               the openSMILE configuration, if it is the user's own
       onnx/                       an ONNX graph per network, if asked for
@@ -27,11 +28,12 @@ from sercli.features.smile_config import read_configuration, write_text
 from sercli.files import absolute, folder_written_whole
 from sercli.inference.card import model_card
 from sercli.inference.network import build_network, new_network
-from sercli.inference.source import FEATURES_FILE, FILE, GRAPHS, Member, Source, describe
 from sercli.progress import SILENT, Progress
 from sercli.results.run_record import NORMALISATION, read_record
 from sercli.results.seal import hide_sealed
+from sercli.results.seen import corpus_name, seen_by_all, write_seen
 from sercli.results.weights import write_weights
+from sercli.training.source import FEATURES_FILE, FILE, GRAPHS, Member, Source, describe
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def export_model(
     """Load every network of a run, and write its model folder, whole or not at all.
 
     Args:
-        source: A run (`sercli.inference.source.open_source`).
+        source: A run (`sercli.training.source.open_source`).
         folder: The folder to write, new or empty.
         onnx: True to write ONNX graphs, too.
         refit: Train one network per seed on all utterances, and export those instead; None:
@@ -75,7 +77,7 @@ def export_model(
             the run cannot be refitted (`sercli.training.refit.refit`).
         SercliError: The run is damaged.
     """
-    if (source.path / FILE).is_file():
+    if source.is_folder:
         raise RequestError(f"{source.path} is a model folder already: copy it")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RequestError(f"{folder} exists already: name a new folder, or remove it")
@@ -126,6 +128,8 @@ def _refitted(source: Source, options: RefitOptions, folder: Path, progress: Pro
         members=tuple(Member(seed, ALL, 0) for seed in seeds),
         summary={"card": source.summary["card"], "metrics": {}, "refit": facts},
     )
+    seen = seen_by_all(source.path, corpus_name(source.config.dataset))
+    write_seen(folder, {ALL: seen})
     (folder / "weights").mkdir()
     for member, result in zip(refitted.members, made.results, strict=True):
         write_weights(refitted.weights(member), result.weights)
@@ -141,6 +145,7 @@ def _write_folder(source: Source, folder: Path, onnx: bool, progress: Progress) 
         for member in source.members:
             path = source.weights(member)
             shutil.copyfile(path, written / "weights" / path.name)
+        write_seen(written, source.seen())
         if source.normalisation.is_file():
             shutil.copyfile(source.normalisation, written / NORMALISATION)
         if (own := source.config.features.config) is not None:

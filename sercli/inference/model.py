@@ -23,7 +23,6 @@ from sercli.features.sets import FRAME_SECONDS
 from sercli.inference.network import build_network
 from sercli.inference.normalisation import Heard, choose, describe, find_statistics, hear
 from sercli.inference.recordings import STANDARD_INPUT, Recordings, find_recordings, shortened
-from sercli.inference.source import Member, Source
 from sercli.nn.attention import OverTime
 from sercli.nn.checks import check_one_of
 from sercli.nn.recurrence.backend import use_backend
@@ -31,6 +30,7 @@ from sercli.progress import SILENT, Progress
 from sercli.training.attention_weights import recorded_weights
 from sercli.training.data import Data
 from sercli.training.device import choose_device
+from sercli.training.source import Member, Source
 from sercli.training.trainer import predict
 
 _OF_ALL_FRAMES = ("file", "speaker")
@@ -71,7 +71,7 @@ class TrainedModel:
     """One trained network, or several whose probabilities are averaged.
 
     Args:
-        source: The model on disk (`sercli.inference.source.open_source`).
+        source: The model on disk (`sercli.training.source.open_source`).
         device: ``auto``, ``cpu``, ``cuda``, …; with ``onnx`` the CPU.
         runtime: ``torch``, or ``onnx``: the graphs of the model folder, by onnxruntime.
 

@@ -11,8 +11,8 @@ from torch.overrides import TorchFunctionMode
 
 from sercli.config.keys import flatten
 from sercli.errors import SercliError
-from sercli.inference.source import Member, Source
 from sercli.results.weights import Shapes, check_shapes, read_shapes
+from sercli.training.source import Member, Source
 from sercli.training.validate import new_model_for
 from sercli.training.weights import load_weights, weight_shapes
 

@@ -17,9 +17,9 @@ from sercli.features.load import grouped_statistics
 from sercli.features.preprocess import Statistics, frame_statistics, unstack_statistics
 from sercli.features.store import FeatureStore
 from sercli.inference.recordings import Recordings
-from sercli.inference.source import Source
 from sercli.progress import Progress
 from sercli.results.weights import read_weights
+from sercli.training.source import Source
 
 CHOICES = {
     "training": "of the training speakers",

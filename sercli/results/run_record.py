@@ -32,6 +32,7 @@ from sercli.config.run_key import outdated
 from sercli.errors import SercliError
 from sercli.files import folder_written_whole, permitted, remove_at_once, why_denied
 from sercli.results.fold_result import FoldResult
+from sercli.results.seen import write_seen
 from sercli.results.weights import drop_weights, write_weights
 from sercli.untrusted import read_json, read_parquet
 
@@ -120,11 +121,13 @@ def write_record(
     utterances: pd.DataFrame,
     results: Sequence[FoldResult],
     normalisation: Mapping[str, np.ndarray] | None = None,
+    seen: Mapping[str, pd.DataFrame] | None = None,
     keep_weights: str = "all",
 ) -> Record:
     """Write a record, whole or not at all; it replaces an older record of the same run.
 
-    With ``keep_weights="none"`` the record has no weights, and a file that says so.
+    With ``keep_weights="none"`` the record has no weights, and a file that says so. ``seen`` lists
+    the utterances that initial weights had seen, by fold (`sercli.results.seen`).
     """
     with folder_written_whole(path) as folder:
         _write_json(folder / "run.json", {"format": FORMAT, **summary})
@@ -137,6 +140,8 @@ def write_record(
             table.to_parquet(folder / f"{name}.parquet")
         if normalisation:
             write_weights(folder / NORMALISATION, normalisation)
+        if seen is not None:
+            write_seen(folder, seen)
         (folder / "weights").mkdir()
         fold_names = list(folds)
         if keep_weights == "none":

@@ -12,10 +12,15 @@ from sercli.nn.layer import recurrent_layers
 from sercli.results.folds import Fold
 from sercli.training.caveats import caveats
 from sercli.training.data import Data
+from sercli.training.initial_weights import InitialWeights
 
 
 def protocol_card(
-    config: Config, data: Data, folds: Sequence[Fold], model: nn.Module
+    config: Config,
+    data: Data,
+    folds: Sequence[Fold],
+    model: nn.Module,
+    initial: InitialWeights | None = None,
 ) -> dict[str, Any]:
     """Return the protocol of a run, as facts and as one paragraph for a paper."""
     manifest, protocol = data.manifest, config.protocol
@@ -44,8 +49,10 @@ def protocol_card(
         "normalisation": _NORMALISATION[config.features.normalise],
         "context": _context(config, data, model),
         "seeds": list(config.seeds),
-        "caveats": caveats(config, data, folds),
+        "caveats": [*caveats(config, data, folds), *(initial.caveats if initial else ())],
     }
+    if initial is not None:
+        facts["initial_weights"] = initial.facts()
     return {**facts, "paragraph": _paragraph(facts)}
 
 
@@ -152,7 +159,8 @@ def _paragraph(facts: Mapping[str, Any]) -> str:
         f"{len(facts['classes'])}-class recognition on {corpus}: {facts['utterances']} utterances"
         f"{expected} ({mapping}). {facts['divided']}; {_choice(facts)}{_training(facts)} Features: "
         f"{facts['features']}; normalisation: {facts['normalisation']}. Context: "
-        f"{facts['context']}. Seeds: {', '.join(map(str, facts['seeds']))}; {facts['pooling']}. "
+        f"{facts['context']}.{_initial(facts)} Seeds: {', '.join(map(str, facts['seeds']))}; "
+        f"{facts['pooling']}. "
         f"The oracle selects the step on test and is no result.{_caveats(facts)}"
     )
 
@@ -171,6 +179,20 @@ def _training(facts: Mapping[str, Any]) -> str:
     optimiser = facts.get("optimiser") or ""
     usual = not optimiser or (optimiser.startswith("adam,") and optimiser.endswith("constant"))
     return "" if usual else f" Optimiser: {optimiser}."
+
+
+def _initial(facts: Mapping[str, Any]) -> str:
+    found = facts.get("initial_weights")
+    if found is None:
+        return ""
+    anew = f"; {', '.join(found['anew'])} start anew" if found["anew"] else ""
+    trained = "all weights are" if found["train"] == "all" else "only the head is"
+    most = max(each["utterances"] for each in found["seen"].values())
+    return (
+        f" Training starts from the weights of run {found['run']} on {found['dataset']}{anew}; "
+        f"{trained} trained. They have seen at most {most} utterances, none of them a test "
+        "utterance of their fold."
+    )
 
 
 def _caveats(facts: Mapping[str, Any]) -> str:

@@ -39,6 +39,7 @@ class Data:
         context: Indexed by target utterance, columns ``own`` and ``interlocutor``.
         fingerprint: Hash of all that was read: audio, labels, speakers, turns, order.
         seconds: Utterance id → duration of its audio, where known.
+        contents: Utterance id → SHA-256 of its samples, where known.
     """
 
     manifest: Manifest
@@ -46,6 +47,7 @@ class Data:
     context: pd.DataFrame
     fingerprint: str
     seconds: Mapping[str, float] = field(default_factory=dict)
+    contents: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def labels(self) -> dict[str, str]:
@@ -111,6 +113,7 @@ def read_data(config: Config, *, workers: int = 1, progress: Progress = SILENT) 
         context=find_context(readable, config.dataset.context),
         fingerprint=_fingerprint(readable, extraction.keys),
         seconds=extraction.seconds,
+        contents={name: facts.content for name, facts in extraction.facts.items()},
     )
 
 
@@ -149,13 +152,15 @@ def describe_utterances(data: Data) -> pd.DataFrame:
 
     Returns:
         One row per target utterance: the columns of the manifest that a report groups by,
-        ``seconds`` (NaN where extraction did not measure it), and booleans ``own`` and
-        ``interlocutor``: True if there is such a context turn.
+        ``seconds`` and ``content``, the SHA-256 of its samples (NaN where extraction did not
+        measure it), and booleans ``own`` and ``interlocutor``: True if there is such a context
+        turn.
     """
     table = data.manifest.targets[list(OF_MANIFEST)].reset_index(drop=True)
     context = data.context.reindex(table["utterance"])
     return table.assign(
         seconds=[data.seconds.get(name, float("nan")) for name in table["utterance"]],
+        content=table["utterance"].map(dict(data.contents)),
         own=context["own"].notna().to_numpy(),
         interlocutor=context["interlocutor"].notna().to_numpy(),
     )

@@ -36,6 +36,7 @@ from sercli.results.fold_result import write_fold_result
 from sercli.results.folds import Fold
 from sercli.training.data import Data
 from sercli.training.device import device_name
+from sercli.training.initial_weights import FoldWeights
 from sercli.training.svm_fit import fit_fold, fit_trial, is_fitted
 from sercli.training.trainer import train_fold, train_to_step
 
@@ -60,6 +61,7 @@ class FoldJob:
     seed: int
     folder: Path
     steps: int | None = None
+    initial: FoldWeights | None = None
 
 
 @dataclass(frozen=True)
@@ -246,12 +248,15 @@ def _steps(job: FoldJob) -> int:
 def _train_and_write(job: FoldJob, data: Data, stepped: Callable[[int], None]) -> Outcome:
     started = time.perf_counter()
     given = (job.config, data, job.fold, job.seed)
-    if job.steps is None:
-        make = fit_fold if is_fitted(job.config) else train_fold
-        result = make(*given, stepped)
+    if is_fitted(job.config):
+        if job.steps is None:
+            result = fit_fold(*given, stepped)
+        else:
+            result = fit_trial(*given, job.steps, stepped)
+    elif job.steps is None:
+        result = train_fold(*given, stepped, job.initial)
     else:
-        make_to = fit_trial if is_fitted(job.config) else train_to_step
-        result = make_to(*given, job.steps, stepped)
+        result = train_to_step(*given, job.steps, stepped, job.initial)
     write_fold_result(job.folder, replace(result, seconds=time.perf_counter() - started))
     return Outcome(result.diverged_at is not None, result.dev_ua)
 

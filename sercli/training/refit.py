@@ -110,10 +110,13 @@ def refit_on(
     run = validate_run(config, data)
     announce_backend(config, run.model, progress)
     fold = _everything(data, run.folds)
+    initial = None if run.initial is None else run.initial.of_one_fold(ALL)
     partial = record.path.with_name(f".{record.key}.refit{steps}.partial")
     busy = f"run {record.path} is being refitted by another process"
     with held_alone(partial.with_suffix(".lock"), busy):
-        results = train_folds(config, [fold], partial, pool, progress, steps=steps)
+        results = train_folds(
+            run.config, [fold], partial, pool, progress, steps=steps, initial=initial
+        )
         for result in results:
             if result.diverged_at is not None:
                 raise SercliError(

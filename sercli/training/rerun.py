@@ -34,6 +34,7 @@ HOW_TO_RUN = (
     "paths.store",
     "dataset.root",
     "features.config",
+    "init.run",
 )
 """Settings that a rerun or refit may override: they are no part of the key of a run."""
 
@@ -76,9 +77,10 @@ def rerun_on(
     busy = f"run {record.path} is being trained again by another process"
     with held_alone(folder / f".{key}.rerun.lock", busy):
         shutil.rmtree(folder / f".{key}.partial", ignore_errors=True)
+        run = validate_run(config, data)
         here = replace(config.paths, runs=str(folder.parent))
-        config = replace(config, paths=here, experiment=folder.name)
-        again, _ = train_run(validate_run(config, data), pool, force=True, progress=progress)
+        run = replace(run, config=replace(run.config, paths=here, experiment=folder.name))
+        again, _ = train_run(run, pool, force=True, progress=progress)
         return compare_runs(record, again)
 
 
@@ -113,9 +115,11 @@ def configuration_of(record: Record, overrides: Sequence[str] = ()) -> Config:
         raise RequestError(f"{record.path}: config.yaml cannot be read: {reason}") from error
     summary = {"overrides": [], "choices": {}, "configuration": content}
     try:
-        return thaw(yaml.safe_dump(summary, sort_keys=False), settings)
+        config = thaw(yaml.safe_dump(summary, sort_keys=False), settings)
     except SercliError as error:
         raise RequestError(f"{record.path}: {error}") from error
+    runs = str(record.path.parent.parent)  # where init.run may be
+    return replace(config, paths=replace(config.paths, runs=runs))
 
 
 def _how_to_run(overrides: Sequence[str]) -> dict[str, Any]:

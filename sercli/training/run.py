@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from torch import nn
 
 from sercli.config.compose import to_yaml
@@ -30,6 +31,7 @@ from sercli.training.caveats import context_caveat, frozen_caveat
 from sercli.training.data import Data, describe_utterances, read_data
 from sercli.training.device import choose_device, describe_device
 from sercli.training.fold_pool import FoldJob, FoldPool, Outcome, pool_size
+from sercli.training.initial_weights import InitialWeights
 from sercli.training.validate import ValidatedRun, check_settings, validate_run
 
 OnFoldFinished = Callable[[Mapping[int, float], int], None]
@@ -102,17 +104,20 @@ def train_run(
         record = None if force else adopt(runs, config.experiment, key)
         if record is None:
             backend = announce_backend(config, model, progress)
-            card = protocol_card(config, data, folds, model)
+            card = protocol_card(config, data, folds, model, run.initial)
             for caveat in (*card["caveats"], context_caveat(config, data, model)):
                 if caveat is not None:
                     progress.note_once(caveat)
-            results = train_folds(config, folds, partial, pool, progress, finished)
+            results = train_folds(
+                config, folds, partial, pool, progress, finished, initial=run.initial
+            )
             if (frozen := frozen_caveat(results)) is not None:
                 progress.note(frozen)
                 card = with_caveats(card, [frozen])
             made = describe_environment(recurrence=backend, origin=origin)
             made["device"] = describe_device(config.device)
-            record = _write(path, config, data, folds, results, card, made)
+            record = _write(path, run, results, card, made)
+            _announce_distances(record, progress)
             shutil.rmtree(partial, ignore_errors=True)
             return record, True
         shutil.rmtree(partial, ignore_errors=True)
@@ -127,6 +132,14 @@ def announce_backend(config: Config, model: nn.Module, progress: Progress) -> st
     return backend
 
 
+def _announce_distances(record: Record, progress: Progress) -> None:
+    """Note how far each layer moved from its initial weights, on average over fold runs."""
+    moved = pd.DataFrame([each["layers"] for each in record.summary.get("distances", ())]).mean()
+    if not moved.empty:
+        layers = ", ".join(f"{layer} {value:.2g}" for layer, value in moved.items())
+        progress.note(f"relative distance from the initial weights: {layers}")
+
+
 def train_folds(
     config: Config,
     folds: Sequence[Fold],
@@ -135,6 +148,7 @@ def train_folds(
     progress: Progress,
     finished: OnFoldFinished = lambda dev_uas, fold_runs: None,
     steps: int | None = None,
+    initial: InitialWeights | None = None,
 ) -> list[FoldResult]:
     """Train the folds that ``partial`` lacks, and return all in order of seed and fold.
 
@@ -146,9 +160,17 @@ def train_folds(
         progress: Progress bars and notes.
         finished: Called after each fold run.
         steps: Number of steps without selection; None: selected on dev.
+        initial: Initial weights; None: random ones.
     """
     jobs = [
-        FoldJob(config, fold, seed, partial / fold_run_name(seed, number), steps)
+        FoldJob(
+            config,
+            fold,
+            seed,
+            partial / fold_run_name(seed, number),
+            steps,
+            None if initial is None else initial.of(seed, fold.name),
+        )
         for seed in config.seeds
         for number, fold in enumerate(folds)
     ]
@@ -184,13 +206,12 @@ def _finished(folder: Path, progress: Progress) -> FoldResult | None:
 
 def _write(
     path: Path,
-    config: Config,
-    data: Data,
-    folds: Sequence[Fold],
+    run: ValidatedRun,
     results: list[FoldResult],
     card: Mapping[str, Any],
     environment: Mapping[str, Any],
 ) -> Record:
+    config, data, folds, initial = run.config, run.data, run.folds, run.initial
     diverged = [
         {
             "seed": result.seed,
@@ -212,6 +233,8 @@ def _write(
         "card": card,
         "metrics": summarise(whole, data.speakers) if whole else {},
     }
+    if initial is not None:
+        summary["distances"] = initial.distances(results)
     return write_record(
         path,
         summary,
@@ -223,6 +246,7 @@ def _write(
         utterances=describe_utterances(data),
         results=results,
         normalisation=training_statistics(data, folds),
+        seen=None if initial is None else initial.seen,
         keep_weights=config.trainer.keep_weights,
     )
 

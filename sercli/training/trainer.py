@@ -20,6 +20,7 @@ from sercli.training.batches import collate, training_batches
 from sercli.training.data import Data
 from sercli.training.device import autocast, choose_device
 from sercli.training.evaluation import Evaluation, Predictions
+from sercli.training.initial_weights import FoldWeights, train_mode
 from sercli.training.loss import TrainingLoss
 from sercli.training.monitoring import activation_numbers, watched_states
 from sercli.training.optim import Schedule, VectorOptimiser
@@ -41,6 +42,7 @@ def train_fold(
     fold: Fold,
     seed: int,
     stepped: Callable[[int], None] = lambda steps: None,
+    initial: FoldWeights | None = None,
 ) -> FoldResult:
     """Train one fold with one seed, evaluating dev and test every ``eval_every`` steps.
 
@@ -56,12 +58,13 @@ def train_fold(
         fold: The fold.
         seed: Seed of initial weights, dropout and the order of batches.
         stepped: Called after each step with 1, and at an early stop with the steps saved.
+        initial: Initial weights; None: random ones.
 
     Raises:
         RequestError: The device or the backend of the recurrence is not available here.
     """
     trainer = config.trainer
-    training, batches = _start(config, data, fold, seed)
+    training, batches = _start(config, data, fold, seed, initial)
     training.evaluate_untrained()
     selection = training.selection
     for step in range(1, trainer.steps + 1):
@@ -77,18 +80,18 @@ def train_fold(
             break
     diverged_at = training.diverged_at
     if config.protocol.refit and diverged_at is None:
-        diverged_at = _refit(config, data, fold, seed, selection)
+        diverged_at = _refit(config, data, fold, seed, selection, initial)
     return selection.result(seed, fold.name, training.history, diverged_at)
 
 
 def _start(
-    config: Config, data: Data, fold: Fold, seed: int
+    config: Config, data: Data, fold: Fold, seed: int, initial: FoldWeights | None
 ) -> tuple[_Training, Iterator[np.ndarray]]:
     """Build a model and its training batches; the same seed gives the same."""
     use_backend(config.recurrence.backend)
     random = np.random.default_rng([seed, *fold.name.encode()])
     torch.manual_seed(int(random.integers(2**62)))
-    training = _Training(config, data, fold)
+    training = _Training(config, data, fold, initial)
     trainer, turns = config.trainer, data.packed
     rows = turns.rows(fold.train)
     return training, training_batches(rows, turns, trainer.batch_size, random, trainer.batches)
@@ -101,6 +104,7 @@ def train_to_step(
     seed: int,
     steps: int,
     stepped: Callable[[int], None] = lambda steps: None,
+    initial: FoldWeights | None = None,
 ) -> FoldResult:
     """Train one fold for a given number of steps, without dev, early stopping or evaluation.
 
@@ -111,15 +115,23 @@ def train_to_step(
         seed: Seed of initial weights, dropout and the order of batches.
         steps: Number of steps; schedules of the learning rate are those of ``trainer.steps``.
         stepped: Called after each step with 1.
+        initial: Initial weights; None: random ones.
 
     Returns:
         A result with weights, without history and predictions.
     """
-    training, _ = _train_to(config, data, fold, seed, steps, stepped)
+    training, _ = _train_to(config, data, fold, seed, steps, stepped, initial)
     return unselected(seed, fold.name, steps, training.model, training.diverged_at)
 
 
-def _refit(config: Config, data: Data, fold: Fold, seed: int, selection: Selection) -> int | None:
+def _refit(
+    config: Config,
+    data: Data,
+    fold: Fold,
+    seed: int,
+    selection: Selection,
+    initial: FoldWeights | None,
+) -> int | None:
     """Train a new model on train and dev up to the selected step, and test it.
 
     Returns:
@@ -127,7 +139,7 @@ def _refit(config: Config, data: Data, fold: Fold, seed: int, selection: Selecti
     """
     assert selection.selected_step is not None
     both = replace(fold, train=fold.train + fold.dev)
-    training, test = _train_to(config, data, both, seed, selection.selected_step)
+    training, test = _train_to(config, data, both, seed, selection.selected_step, initial=initial)
     if test is not None:
         selection.refitted(test, training.model)
     return training.diverged_at
@@ -140,9 +152,10 @@ def _train_to(
     seed: int,
     steps: int,
     stepped: Callable[[int], None] = lambda steps: None,
+    initial: FoldWeights | None = None,
 ) -> tuple[_Training, Predictions | None]:
     """Train a model up to a step; its test predictions are None if it diverged."""
-    training, batches = _start(config, data, fold, seed)
+    training, batches = _start(config, data, fold, seed, initial)
     for _ in range(steps):
         finite = training.step(next(batches))
         stepped(1)
@@ -162,10 +175,13 @@ class _Training:
         diverged_at: Step at which a loss or an output was not finite, if there was one.
     """
 
-    def __init__(self, config: Config, data: Data, fold: Fold) -> None:
+    def __init__(self, config: Config, data: Data, fold: Fold, initial: FoldWeights | None) -> None:
         self._config, self._data = config, data
         self._device = choose_device(config.device)
-        self.model = new_model(config, data).to(self._device)
+        self.model = new_model(config, data)
+        if initial is not None:
+            initial.load(self.model)
+        self.model.to(self._device)
         self._optimiser = VectorOptimiser(self.model, config.optim)
         self._schedule = Schedule(self._optimiser.inner, config.schedule, config.trainer.steps)
         self._loss = TrainingLoss(config.trainer, data, fold.train, self._device)
@@ -185,7 +201,7 @@ class _Training:
         next evaluation checks it.
         """
         if not self.model.training:  # train() visits every module
-            self.model.train()
+            train_mode(self.model)
         with autocast(self._device, self._config.precision):
             criterion = self._loss.criterion(rows)
             rule = self._config.trainer.batches

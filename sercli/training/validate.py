@@ -20,6 +20,7 @@ from sercli.results.folds import Fold
 from sercli.training.data import Data
 from sercli.training.device import choose_device
 from sercli.training.folds import make_folds
+from sercli.training.initial_weights import InitialWeights, find_initial_weights, with_digest
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class ValidatedRun:
         folds: The folds of its protocol.
         model: A model as it will be trained, to be described, not trained.
         key: Key of the run.
+        initial: Initial weights; None: random ones.
     """
 
     config: Config
@@ -39,6 +41,7 @@ class ValidatedRun:
     folds: Sequence[Fold]
     model: nn.Module
     key: str
+    initial: InitialWeights | None = None
 
     @property
     def parameters(self) -> int:
@@ -54,12 +57,16 @@ def validate_run(config: Config, data: Data) -> ValidatedRun:
         data: The corpus that ``config`` reads.
 
     Raises:
-        RequestError: The configuration does not fit the corpus, or a setting is invalid.
+        RequestError: The configuration does not fit the corpus, a setting is invalid, or the
+            initial weights do not fit (`sercli.training.initial_weights`).
     """
     folds = make_folds(data.manifest, config.protocol)
-    return ValidatedRun(
-        config, data, folds, new_model(config, data), run_key(config, data.fingerprint)
-    )
+    model = new_model(config, data)
+    initial = find_initial_weights(config, data, folds, model)
+    if initial is not None:
+        config = with_digest(config, initial)
+        initial.freeze(model)
+    return ValidatedRun(config, data, folds, model, run_key(config, data.fingerprint), initial)
 
 
 def check_settings(config: Config) -> None:

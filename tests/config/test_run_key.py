@@ -31,6 +31,9 @@ WITHOUT_INFLUENCE = (
     "schedule.factor",
     "schedule.patience",
     "schedule.min_lr",
+    "init.fold",  # of random initial weights
+    "init.seed",
+    "init.train",
 )
 
 

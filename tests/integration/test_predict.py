@@ -25,6 +25,7 @@ from sercli.corpora.read import read_corpus
 from sercli.errors import RequestError, SercliError
 from sercli.inference.card import model_card
 from sercli.results.run_record import Record, find_records, read_record
+from sercli.results.seen import read_seen
 
 NOTEBOOK = Path(__file__).parents[2] / "docs" / "inference.ipynb"
 SEED = np.random.default_rng(0)
@@ -46,6 +47,7 @@ def record(shell: InProcessShell, small: list[str]) -> Record:
 def folder(shell: InProcessShell, record: Record) -> Path:
     """The exported model of one fold and one seed."""
     shell.ok("export", "demo", "model", "--fold", "Session1", "--seed", "0")
+    assert len(read_seen(shell.folder / "model")) == record.summary["card"]["folds"]
     return shell.folder / "model"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from safetensors import safe_open
 from sercli.errors import SercliError, one_line
 from sercli.files import why_denied
 from sercli.results.run_record import read_record
+from sercli.results.seen import FILE as SEEN
+from sercli.results.seen import read_seen
 from sercli.results.weights import NOT_KEPT
 from sercli.untrusted import read_json, read_parquet, read_yaml
 
@@ -53,6 +55,7 @@ class Contents:
         predictions: ``predictions.parquet``.
         history: ``history.parquet``.
         weights: File of weights → number of tensors; `NOT_KEPT` alone where they are not kept.
+        seen: Fold → utterances that its initial weights had seen; empty for random ones.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Contents:
     predictions: pd.DataFrame
     history: pd.DataFrame
     weights: Mapping[str, int]
+    seen: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def read_whole(path: Path) -> tuple[Contents | None, list[Fault]]:
@@ -92,6 +96,11 @@ def read_whole(path: Path) -> tuple[Contents | None, list[Fault]]:
             faults.append(Fault(name, file, "is missing; restore it, or train the run again"))
         except Exception as error:  # whatever its reader raises, the file is damaged
             faults.append(Fault(name, file, f"cannot be read ({_in_one_line(error)})"))
+    if "initial_weights" in summary.get("card", {}):
+        try:
+            read["seen"] = read_seen(path)
+        except SercliError as error:
+            faults.append(Fault(name, SEEN, str(error)))
     return (None if faults else Contents(name=name, summary=summary, **read)), faults
 
 

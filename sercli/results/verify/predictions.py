@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
+import pandas as pd
 
-from sercli.config.schema import ProtocolConfig
+from sercli.config.schema import DatasetConfig, ProtocolConfig
 from sercli.results.folds import Fold, shared_speakers
+from sercli.results.seen import FILE as SEEN
+from sercli.results.seen import corpus_name, identities, overlap
 from sercli.results.verify.files import Contents, Finding
 
 ROUNDING = 1e-5
@@ -100,3 +103,20 @@ def _misplaced(fold: Fold, protocol: ProtocolConfig, speakers: dict[str, str]) -
     elif not protocol.same_speakers:
         shared = sorted(shared_speakers(fold, speakers, protocol))
         yield from (f"speaker {each} is in two parts" for each in shared)
+
+
+def unseen(record: Contents) -> Iterator[Finding]:
+    """Find test utterances, and test speakers, that the initial weights had seen."""
+    settings = record.summary["configuration"]
+    dataset = {name: settings["dataset"][name] for name in ("name", "synthetic", "options")}
+    table = identities(record.utterances, corpus_name(DatasetConfig(**dataset)))
+    table.index = pd.Index(record.utterances["utterance"])
+    for name, seen in record.seen.items():
+        both = overlap(seen, table, record.folds[name]["test"])
+        if both.utterances:
+            what = f"{len(both.utterances)} test utterances, e.g. {both.utterances[0]}"
+        elif both.speakers and not settings["protocol"]["same_speakers"]:
+            what = f"{len(both.speakers)} test speakers, e.g. {both.speakers[0]}"
+        else:
+            continue
+        yield SEEN, f"fold {name}: the initial weights had seen {what}"

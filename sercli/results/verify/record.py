@@ -6,6 +6,7 @@ fold_runs    every fold with every seed, unless it diverged, has history, predic
 predictions  every utterance of dev and test once per seed and selection; true labels;
              probabilities that sum to one, the most probable class predicted
 sides        no utterance and no speaker in two parts, unless the protocol allows it
+unseen       no test utterance, and no test speaker, seen by the initial weights
 selection    the first step with the best UA of the history
 metrics      those of the predictions (`sercli.results.summary`)
 """
@@ -26,7 +27,7 @@ from sercli.results.fold_result import FoldResult
 from sercli.results.run_record import fold_run_name
 from sercli.results.summary import best_evaluation, summarise
 from sercli.results.verify.files import Contents, Fault, Finding, read_whole
-from sercli.results.verify.predictions import labels, predicted_once, probabilities, sides
+from sercli.results.verify.predictions import labels, predicted_once, probabilities, sides, unseen
 from sercli.results.weights import NOT_KEPT
 
 TOLERANCE = 1e-9
@@ -210,6 +211,7 @@ _CHECKS: Collection[Callable[[Contents], Iterator[Finding]]] = (
     labels,
     probabilities,
     sides,
+    unseen,
     _selection,
     _metrics,
 )

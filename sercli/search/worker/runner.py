@@ -80,7 +80,7 @@ class TrialRunner:
         self._settings: Any = None
         self._data: Data
         self._pool: FoldPool | None = None
-        self._run: ValidatedRun | None = None
+        self._run: tuple[Config, ValidatedRun] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -130,9 +130,9 @@ class TrialRunner:
     def _validated(self, config: Config) -> ValidatedRun:
         """Validate a configuration once for all that is done with it."""
         data = self._read(config)
-        if self._run is None or self._run.config != config or self._run.data is not data:
-            self._run = validate_run(config, data)
-        return self._run
+        if self._run is None or self._run[0] != config or self._run[1].data is not data:
+            self._run = config, validate_run(config, data)
+        return self._run[1]
 
     def _read(self, config: Config) -> Data:
         settings = asdict(config.dataset), asdict(config.features), asdict(config.paths)

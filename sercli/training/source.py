@@ -21,7 +21,8 @@ from sercli.config.schema import Config
 from sercli.errors import RequestError, SercliError, nearest, one_line
 from sercli.features.sets import BUILDERS, column_names
 from sercli.features.smile_sets import PACKAGED
-from sercli.results.run_record import NORMALISATION, Record, fold_run_name
+from sercli.results.run_record import NORMALISATION, Record, fold_run_name, is_record
+from sercli.results.seen import corpus_name, read_seen, seen_by_fold
 from sercli.untrusted import read_json, read_yaml
 from sercli.validation import StrictModel, validate, validate_settings
 
@@ -108,6 +109,21 @@ class Source:
         if len({member.fold for member in self.members}) > 1:
             return "every utterance of the corpus is in the training set of some of its networks"
         return ""
+
+    @property
+    def is_folder(self) -> bool:
+        """True if it is a model folder, not a record."""
+        return (self.path / FILE).is_file()
+
+    def seen(self) -> dict[str, pd.DataFrame]:
+        """Return the utterances that the networks of each fold have seen (`sercli.results.seen`).
+
+        Raises:
+            SercliError: They are not known, or a file is damaged.
+        """
+        if is_record(self.path):
+            return seen_by_fold(self.path, corpus_name(self.config.dataset))
+        return read_seen(self.path)
 
     @property
     def normalisation(self) -> Path:

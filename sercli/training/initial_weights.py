@@ -1,0 +1,401 @@
+"""Initial weights from a trained model: ``init.run``.
+
+Every fold run starts from one network of the model. A network that has seen a test utterance of
+the fold, or under a speaker-independent protocol another utterance of a test speaker, is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from sercli.config.keys import differences
+from sercli.config.schema import Config
+from sercli.errors import RequestError
+from sercli.features.sets import column_names
+from sercli.models import build_model
+from sercli.models.interface import CorpusInfo
+from sercli.results.fold_result import FoldResult
+from sercli.results.folds import Fold
+from sercli.results.seen import corpus_name, identities, overlap
+from sercli.results.weights import Shapes, read_shapes, read_weights
+from sercli.training.data import Data, describe_utterances
+from sercli.training.source import Member, Source, open_source
+from sercli.training.weights import weight_shapes
+
+_LISTED = 3
+"""Tensors and utterances that a message names (our choice: it stays a line)."""
+
+
+@dataclass(frozen=True)
+class FoldWeights:
+    """The initial weights of one fold run.
+
+    Attributes:
+        path: The file of weights.
+        anew: Tensors of the model that keep their random initial values.
+        trained: Parameters to train; None: all.
+    """
+
+    path: Path
+    anew: frozenset[str]
+    trained: frozenset[str] | None
+
+    def load(self, model: nn.Module) -> None:
+        """Load the weights into a model, and freeze the parameters that are not to be trained.
+
+        Raises:
+            SercliError: The file is missing, damaged, or of another model.
+        """
+        state = model.state_dict()
+        found = read_weights(self.path, read_shapes(self.path))
+        state |= {
+            name: torch.from_numpy(value) for name, value in found.items() if name not in self.anew
+        }
+        model.load_state_dict(state)
+        freeze(model, self.trained)
+
+
+@dataclass(frozen=True)
+class InitialWeights:
+    """The initial weights of a run.
+
+    Attributes:
+        source: The model that they are taken from.
+        digest: SHA-256 of the files of all fold runs, in order.
+        networks: Seed and name of a fold → network that it starts from.
+        anew: Tensors of the model that keep their random initial values.
+        trained: Parameters to train; None: all.
+        parameters: Names of the parameters of the model, without its buffers.
+        seen: Fold → utterances that its initial weights have seen.
+        caveats: One line for each setting of the features that differs from the model's.
+    """
+
+    source: Source
+    digest: str
+    networks: Mapping[tuple[int, str], Member]
+    anew: frozenset[str]
+    trained: frozenset[str] | None
+    parameters: frozenset[str]
+    seen: Mapping[str, pd.DataFrame]
+    caveats: tuple[str, ...]
+
+    def of(self, seed: int, fold: str) -> FoldWeights:
+        """Return the initial weights of a fold run."""
+        path = self.source.weights(self.networks[seed, fold])
+        return FoldWeights(path.absolute(), self.anew, self.trained)
+
+    def of_one_fold(self, name: str) -> InitialWeights:
+        """Return the initial weights of a fold that trains on all utterances.
+
+        Raises:
+            RequestError: The folds of the run start from different networks.
+        """
+        networks: dict[tuple[int, str], Member] = {}
+        for (seed, _), network in self.networks.items():
+            if networks.setdefault((seed, name), network) != network:
+                raise RequestError(
+                    "--refit: each fold of the run starts from a network of its own; set init.fold "
+                    "in a run to be refitted"
+                )
+        return replace(self, networks=networks)
+
+    def freeze(self, model: nn.Module) -> None:
+        """Freeze the parameters of a model that are not to be trained."""
+        freeze(model, self.trained)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the facts of the protocol card, with the counts of the comparison with test."""
+        return {
+            "run": self.source.name,
+            "dataset": self.source.config.dataset.name,
+            "digest": self.digest,
+            "train": "all" if self.trained is None else "head",
+            "anew": sorted(self.anew),
+            "networks": [
+                {"seed": seed, "fold": fold, "from_seed": each.seed, "from_fold": each.fold}
+                for (seed, fold), each in self.networks.items()
+            ],
+            "seen": {
+                fold: {
+                    "utterances": len(table),
+                    "speakers": len(table[["corpus", "speaker"]].drop_duplicates()),
+                    "tested": 0,
+                    "compared_by": "samples" if table["content"].notna().all() else "id",
+                }
+                for fold, table in self.seen.items()
+            },
+        }
+
+    def distances(self, results: Sequence[FoldResult]) -> list[dict[str, Any]]:
+        """Return the relative distance that each layer has moved in each fold run.
+
+        It is ‖w − w₀‖ / ‖w₀‖ over all parameters of a layer, w₀ being the initial ones. Layers that
+        started anew, or from zeros only, have none.
+
+        Returns:
+            ``seed``, ``fold``, and layer → distance in ``layers``.
+        """
+        found = []
+        for result in (each for each in results if each.weights):
+            path = self.of(result.seed, result.fold).path
+            before = read_weights(path, read_shapes(path))
+            kept = [name for name in result.weights if name in self.parameters - self.anew]
+            layers = {name.rpartition(".")[0]: [] for name in kept}  # type: dict[str, list[str]]
+            for name in kept:
+                layers[name.rpartition(".")[0]].append(name)
+            moved = {layer: _distance(before, result.weights, x) for layer, x in layers.items()}
+            known = {layer: value for layer, value in moved.items() if value is not None}
+            found.append({"seed": result.seed, "fold": result.fold, "layers": known})
+        return found
+
+
+def freeze(model: nn.Module, trained: Collection[str] | None) -> None:
+    """Freeze the parameters of a model.
+
+    Args:
+        model: The model.
+        trained: Names of the parameters to train all the same; None: all.
+    """
+    if trained is not None:
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name in trained)
+
+
+def train_mode(model: nn.Module) -> None:
+    """Set a model to training, and its frozen batch normalisation to evaluation.
+
+    The running statistics of a frozen layer would move otherwise.
+    """
+    model.train()
+    for part in model.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            part.train(all(each.requires_grad for each in part.parameters()))
+
+
+def find_initial_weights(
+    config: Config, data: Data, folds: Sequence[Fold], model: nn.Module
+) -> InitialWeights | None:
+    """Find the weights that ``init.run`` names, and check that every fold may start from them.
+
+    Args:
+        config: The configuration.
+        data: The corpus.
+        folds: The folds of its protocol.
+        model: A model as it will be trained.
+
+    Returns:
+        The weights; None for random ones.
+
+    Raises:
+        RequestError: There is no such model, fold or seed; its features or tensors do not fit; it
+            has seen test utterances or, where speakers must differ, test speakers; or its weights
+            are not those of ``init.digest``.
+        SercliError: The model is damaged.
+    """
+    init = config.init
+    if init.run is None:
+        return None
+    where = f"init.run={init.run}"
+    if hasattr(model, "trials"):
+        raise RequestError(
+            f"{where}: model {config.model['name']} is fitted, not trained, and has no initial "
+            "weights; use another model"
+        )
+    try:
+        source = open_source(init.run, Path(config.paths.runs), fold=init.fold, seed=init.seed)
+    except RequestError as error:
+        raise RequestError(f"{where}: {error}") from error
+    _check_features(config, source, where)
+    networks = _networks(config, source, folds, where)
+    head = _head(config, data, model)
+    anew = _anew(source, set(networks.values()), data, model, head, where)
+    seen = {fold.name: networks[config.seeds[0], fold.name].fold for fold in folds}
+    tables = source.seen()
+    found = InitialWeights(
+        source=source,
+        digest=_digest([source.weights(each) for each in networks.values()]),
+        networks=networks,
+        anew=anew,
+        trained=head if init.train == "head" else None,
+        parameters=frozenset(name for name, _ in model.named_parameters()),
+        seen={name: tables[fold] for name, fold in seen.items()},
+        caveats=tuple(_other_features(config, source)),
+    )
+    _check_unseen(config, data, folds, found, where)
+    if init.digest not in (None, found.digest):
+        raise RequestError(
+            f"{where}: its weights have changed: their digest is {found.digest[:12]}…, and "
+            f"init.digest is {init.digest:.12}…; restore them, or set init.digest=null"
+        )
+    return found
+
+
+def _networks(
+    config: Config, source: Source, folds: Sequence[Fold], where: str
+) -> dict[tuple[int, str], Member]:
+    """Choose the network that each fold run starts from."""
+    there = list(dict.fromkeys(each.fold for each in source.members))
+    same = source.config.dataset.name == config.dataset.name and all(x.name in there for x in folds)
+    best = there[0] if len(there) == 1 or same else _best_fold(source, there, where)
+    networks = {}
+    for seed in config.seeds:
+        for fold in folds:
+            wanted = fold.name if same and len(there) > 1 else best
+            of_fold = {each.seed: each for each in source.members if each.fold == wanted}
+            networks[seed, fold.name] = of_fold.get(seed, next(iter(of_fold.values())))
+    return networks
+
+
+def _best_fold(source: Source, folds: Sequence[str], where: str) -> str:
+    """Return the fold with the best UA on dev, averaged over seeds."""
+    found: dict[str, list[float]] = {}
+    for each in source.summary["metrics"].get("by_fold", ()):
+        found.setdefault(each["fold"], []).append(each["dev_ua"])
+    means = {fold: float(np.mean(found[fold])) for fold in folds if fold in found}
+    if not means:
+        raise RequestError(
+            f"{where}: it has {len(folds)} folds; name the one to start from: init.fold={folds[0]}"
+        )
+    return max(means, key=lambda fold: means[fold])
+
+
+def _head(config: Config, data: Data, model: nn.Module) -> frozenset[str]:
+    """Return the tensors whose shapes depend on the classes or the values of a column."""
+    wider = build_model(
+        config.model,
+        config.cell,
+        config.activation,
+        inputs=data.features,
+        classes=len(data.manifest.classes) + 1,
+        corpus=CorpusInfo(
+            name=data.manifest.dataset,
+            model=config.model["name"],
+            values=lambda column: [*data.values(column), ""] if data.values(column) else [],
+            columns=partial(column_names, config.features),
+        ),
+    )
+    one, other = weight_shapes(model), weight_shapes(wider)
+    return frozenset(name for name in one if one[name] != other.get(name))
+
+
+def _anew(
+    source: Source,
+    members: set[Member],
+    data: Data,
+    model: nn.Module,
+    head: frozenset[str],
+    where: str,
+) -> frozenset[str]:
+    """Return the tensors that start anew: the head, unless classes and shapes are the same.
+
+    Raises:
+        RequestError: Any other tensor does not fit.
+    """
+    wanted = weight_shapes(model)
+    same_classes = source.classes == data.manifest.classes
+    anew: set[str] = set()
+    for member in members:
+        found = read_shapes(source.weights(member))
+        fits = same_classes and all(found.get(name) == wanted[name] for name in head)
+        anew |= set() if fits else head
+        if wrong := _misfit(found, wanted, head):
+            raise RequestError(
+                f"{where}: {wrong}; set model, cell and activation as in that run "
+                f"(`sercli diff` compares two runs)"
+            )
+    return frozenset(anew)
+
+
+def _misfit(found: Shapes, wanted: Shapes, head: frozenset[str]) -> str | None:
+    """Return a clause about the first tensor beside the head that does not fit."""
+    for name in sorted({*found, *wanted} - head):
+        if name not in found:
+            return f"it has no tensor '{name}'"
+        if name not in wanted:
+            return f"the model has no tensor '{name:.60}'"
+        if found[name] != wanted[name]:
+            one, other = found[name][1], wanted[name][1]
+            return f"its tensor '{name}' has the shape {one}, the model needs {other}"
+    return None
+
+
+def _check_features(config: Config, source: Source, where: str) -> None:
+    here = column_names(config.features)
+    if source.columns != here:
+        raise RequestError(
+            f"{where}: it reads {len(source.columns)} features of {source.config.features.name}, "
+            f"not the {len(here)} of {config.features.name}; set features="
+            f"{source.config.features.name}"
+        )
+
+
+def _other_features(config: Config, source: Source) -> list[str]:
+    then, now = asdict(source.config.features), asdict(config.features)
+    then["config"] = now["config"] = None
+    return [
+        f"the initial weights were trained with features.{each.key}={each.left}, not {each.right}"
+        for each in differences(then, now)
+    ]
+
+
+def _check_unseen(
+    config: Config, data: Data, folds: Sequence[Fold], found: InitialWeights, where: str
+) -> None:
+    """Refuse weights that have seen test utterances, or test speakers where these must differ."""
+    described = describe_utterances(data)
+    corpus = identities(described, corpus_name(config.dataset))
+    corpus.index = pd.Index(described["utterance"])
+    remedy = (
+        "start from a run with the same folds, from one of its folds that leaves these speakers "
+        "out (init.fold=…), or from another corpus"
+    )
+    for fold in folds:
+        network = found.networks[config.seeds[0], fold.name]
+        both = overlap(found.seen[fold.name], corpus, fold.test)
+        if both.utterances:
+            raise RequestError(
+                f"{where}: its fold {network.fold} has seen {len(both.utterances)} of the "
+                f"{len(fold.test)} test utterances of fold {fold.name} in train or dev, e.g. "
+                f"'{both.utterances[0]}'; {remedy}"
+            )
+        if both.speakers and not config.protocol.same_speakers:
+            raise RequestError(
+                f"{where}: its fold {network.fold} has seen other utterances of "
+                f"{len(both.speakers)} test speakers of fold {fold.name}, e.g. "
+                f"'{both.speakers[0]}'; {remedy}"
+            )
+
+
+def _digest(paths: Sequence[Path]) -> str:
+    known: dict[Path, str] = {}
+    for path in paths:
+        if path not in known:
+            with path.open("rb") as file:
+                known[path] = hashlib.file_digest(file, "sha256").hexdigest()
+    return hashlib.sha256("\n".join(known[path] for path in paths).encode()).hexdigest()
+
+
+def _distance(
+    before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], names: Sequence[str]
+) -> float | None:
+    start = sum(float(np.square(before[name], dtype=np.float64).sum()) for name in names)
+    moved = sum(
+        float(np.square(np.subtract(after[name], before[name], dtype=np.float64)).sum())
+        for name in names
+    )
+    return (moved / start) ** 0.5 if start else None
+
+
+def with_digest(config: Config, found: InitialWeights) -> Config:
+    """Return a configuration with the digest of its initial weights, which enters the key."""
+    return replace(config, init=replace(config.init, digest=found.digest))
