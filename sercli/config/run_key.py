@@ -89,12 +89,8 @@ def result_relevant(config: Config) -> dict[str, Any]:
         del settings["optim"]["momentum"]
     if settings["cell"].get("start") == "zeros":  # as before it could be chosen
         del settings["cell"]["start"]
-    settings["schedule"] = _used(config.schedule)
-    settings["init"] = _initial(config.init)
-    for name in ("schedule", "init"):
-        if not settings[name]:
-            del settings[name]
-    return settings
+    used = {"schedule": _used(config.schedule), "init": _initial(config.init)}
+    return {name: value for name, value in (settings | used).items() if used.get(name, True)}
 
 
 def _initial(init: InitConfig) -> dict[str, Any]:
