@@ -14,9 +14,10 @@ from sercli.features.smile import SmileSet
 from sercli.features.smile_probe import probe_config
 from sercli.features.smile_sets import PACKAGED, own_set, packaged_set
 from sercli.features.spectral import log_mel, mfcc
+from sercli.features.spectrogram import spectrogram
 
-FRAME_SECONDS = 0.01
-"""Frame period of every feature set."""
+_HOP = 10.0
+"""Frame period in ms of a feature set without the option ``hop``."""
 
 
 class Extractor(Protocol):
@@ -68,7 +69,11 @@ class FeatureSet(Protocol):
         """Set up the computation for signals of one sampling rate (Hz)."""
 
 
-BUILDERS: dict[str, Callable[..., FeatureSet]] = {"log_mel": log_mel, "mfcc": mfcc}
+BUILDERS: dict[str, Callable[..., FeatureSet]] = {
+    "log_mel": log_mel,
+    "mfcc": mfcc,
+    "spectrogram": spectrogram,
+}
 """Feature sets not computed by openSMILE: name → function of the level and the options."""
 
 
@@ -108,6 +113,18 @@ def column_names(features: FeaturesConfig) -> tuple[str, ...]:
         ('log_mel[0]', 'log_mel[1]')
     """
     return feature_set(features).extractor(features.sampling_rate).names
+
+
+def frame_seconds(features: FeaturesConfig) -> float:
+    """Return the frame period of a feature set, in s.
+
+    Example:
+        >>> frame_seconds(FeaturesConfig("iaan45"))
+        0.01
+        >>> frame_seconds(FeaturesConfig("spectrogram", options={"hop": 25.0}))
+        0.025
+    """
+    return float(features.options.get("hop", _HOP)) / 1000
 
 
 def _built(features: FeaturesConfig) -> FeatureSet:

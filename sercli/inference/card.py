@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from sercli.features.sets import BUILDERS, FRAME_SECONDS
+from sercli.features.sets import frame_seconds
 from sercli.training.source import Source
 
 _OPENSMILE = (
@@ -16,6 +16,12 @@ _OPENSMILE = (
     "licence."
 )
 _KALDI = "kaldi-native-fbank computes the features (Apache License 2.0)."
+_FEATURES = {
+    "log_mel": _KALDI,
+    "mfcc": _KALDI,
+    "spectrogram": "NumPy computes the features (BSD 3-Clause License).",
+}
+"""Feature set → library and licence, of those that openSMILE does not compute."""
 
 _CORPORA = {
     "nemo": "CC BY-NC-SA 4.0",
@@ -167,7 +173,7 @@ def _limits(source: Source) -> str:
             "included. Expect lower accuracy on a single recording of an unknown speaker."
         )
     if features.level != "functionals":
-        seconds = FRAME_SECONDS * features.max_frames
+        seconds = frame_seconds(features) * features.max_frames
         limits.append(f"It reads the first {seconds:g} s of a recording.")
     limits += [_text(f"{caveat}.") for caveat in card.get("caveats", ())]
     return "\n".join(f"- {limit}" for limit in limits)
@@ -176,10 +182,9 @@ def _limits(source: Source) -> str:
 def _licences(source: Source) -> str:
     corpus = source.summary["card"]["dataset"]
     known = _CORPORA.get(corpus.removesuffix("_full"))
-    kaldi = source.config.features.name in BUILDERS
     lines = [
         f"Corpus {_text(corpus)}: {known}." if known else f"Corpus {_text(corpus)}: see its terms.",
-        _KALDI if kaldi else _OPENSMILE,
+        _FEATURES.get(source.config.features.name, _OPENSMILE),
         "sercli: MIT.",
         "A model may be shared only as far as all of these allow.",
     ]

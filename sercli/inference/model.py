@@ -19,7 +19,7 @@ from sercli.corpora.manifest import Refusal
 from sercli.errors import RequestError
 from sercli.features.load import load_features
 from sercli.features.preprocess import Statistics
-from sercli.features.sets import FRAME_SECONDS
+from sercli.features.sets import frame_seconds
 from sercli.inference.network import build_network
 from sercli.inference.normalisation import Heard, choose, describe, find_statistics, hear
 from sercli.inference.recordings import STANDARD_INPUT, Recordings, find_recordings, shortened
@@ -186,13 +186,14 @@ class TrainedModel:
                     data = _data(self.source, heard, statistics(member.number), context)
                     of_networks.append(self._run(network, data, attention))
                 table = table.join(_mean(of_networks, self.classes))
+        features = self.source.config.features
         return Predictions(
             table=table,
             refused=heard.manifest.refused,
             classes=self.classes,
             normalisation=describe(choice),
             networks=len(self._networks),
-            step_seconds=FRAME_SECONDS * self.source.config.features.pool,
+            step_seconds=frame_seconds(features) * features.pool,
             no_test_figure=self.source.no_test_figure,
         )
 
@@ -226,7 +227,9 @@ class TrainedModel:
     def _read_seconds(self) -> float:
         """Seconds of a recording that the model reads."""
         features = self.source.config.features
-        return math.inf if features.level == "functionals" else FRAME_SECONDS * features.max_frames
+        if features.level == "functionals":
+            return math.inf
+        return frame_seconds(features) * features.max_frames
 
     def _mention_long(self, heard: Heard, progress: Progress) -> None:
         most = self._read_seconds

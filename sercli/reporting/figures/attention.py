@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from sercli.config.schema import Config
 from sercli.errors import RequestError
-from sercli.features.sets import FRAME_SECONDS, column_names
+from sercli.features.sets import column_names, frame_seconds
 from sercli.progress import Progress
 from sercli.reporting.figures.plot import Plot, file_name, save
 from sercli.reporting.figures.style import (
@@ -86,7 +86,7 @@ def attention_figure(record: Record, config: Config, data: Data, utterance: str)
         SercliError: The weights cannot be read.
     """
     attention = attention_for(record, config, data, utterance)
-    seconds = FRAME_SECONDS * config.features.pool
+    seconds = frame_seconds(config.features) * config.features.pool
     loudness = _loudness(config, data, utterance)
     context = [turn for turn in ("own", "interlocutor") if turn in attention.weights]
     rows: list[Any] = [["current"] * 2]
@@ -152,7 +152,7 @@ def _prediction_title(attention: UtteranceAttention) -> str:
 def _attention_caption(
     attention: UtteranceAttention, config: Config, data: Data, loudness: bool
 ) -> str:
-    step = 1000 * FRAME_SECONDS * config.features.pool
+    step = 1000 * frame_seconds(config.features) * config.features.pool
     parts = [
         f"Weight of each step of {step:g} ms when {config.model['name']} pools the states of its "
         "recurrent layer over time; dashed: equal weights. A state depends on other steps too, so "
