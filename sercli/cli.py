@@ -769,6 +769,7 @@ def export(
     from sercli.errors import RequestError
     from sercli.inference.export import RefitOptions, export_model
     from sercli.progress import Progress
+    from sercli.reporting.table import counted
     from sercli.training.source import open_source
 
     if not refit and (overrides or steps is not None):
@@ -779,7 +780,8 @@ def export(
     progress = Progress(quiet=quiet)
     options = RefitOptions(steps, overrides or (), workers) if refit else None
     made = export_model(source, folder, onnx=onnx, refit=options, progress=progress)
-    progress.note(f"{folder}: {len(made.members)} networks; README.md is its model card")
+    networks = counted(len(made.members), "network")
+    progress.note(f"{folder}: {networks}; README.md is its model card")
     if made.no_test_figure:
         progress.note(f"{folder} has no test figure: {made.no_test_figure}")
 
