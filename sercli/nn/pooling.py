@@ -78,5 +78,5 @@ def ends_of_directions(states: Tensor, valid: Tensor) -> Tensor:
     tensor([[2., 1.]])
     """
     forward, backward = states.chunk(2, dim=-1)
-    rows = torch.arange(len(states), device=states.device)
-    return torch.cat([forward[rows, valid.sum(dim=1) - 1], backward[:, 0]], dim=-1)
+    last = (valid.sum(dim=1) - 1).view(-1, 1, 1).expand(-1, 1, forward.shape[-1])
+    return torch.cat([forward.gather(1, last)[:, 0], backward[:, 0]], dim=-1)

@@ -282,11 +282,10 @@ def test_the_notebook_runs(
     assert not any(cell.get("outputs") for cell in notebook["cells"]), "outputs change"
 
 
-def test_an_onnx_graph_answers_as_torch(
+@pytest.mark.exhaustive
+def test_an_exported_graph_answers_as_torch(
     shell: InProcessShell, wav: Callable[..., Path], record: Record
 ) -> None:
-    for name in ("onnx", "onnxscript", "onnxruntime"):
-        pytest.importorskip(name)
     shell.ok("export", "demo", "graphs", "--onnx", "--fold", "Session1")
     args = ("predict", "graphs", wav("o.wav", 1), wav("p.wav", 2.2))
     one, other = (shell.json(*args, "--runtime", each) for each in ("torch", "onnx"))
@@ -314,6 +313,19 @@ def test_a_refitted_model_has_no_test_figure(
         "export", "demo", "again", "--refit", "--fold", "Session1"
     )
     assert "apply to --refit" in shell.refused("export", "demo", "again", "--steps", "5")
+
+
+def test_a_model_folder_without_graphs_names_the_command_that_makes_them(
+    shell: InProcessShell, folder: Path, wav: Callable[..., Path]
+) -> None:
+    line = shell.refused("predict", folder, wav("q.wav", 1), "--runtime", "onnx")
+    assert "sercli export RUN DIR --onnx" in line
+    (folder / "onnx").mkdir()
+    graph = folder / "onnx" / "seed0-fold0.onnx"
+    graph.write_bytes(b"no graph")
+    line = shell.refused("predict", folder, wav("q.wav", 1), "--runtime", "onnx", status=1)
+    assert "cannot be read" in line
+    shutil.rmtree(graph.parent)
 
 
 def test_export_overwrites_nothing(shell: InProcessShell, folder: Path) -> None:
