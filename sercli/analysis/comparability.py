@@ -38,7 +38,8 @@ def published_match(
 ) -> Baseline | None:
     """Return the published result with a run's model, cell, activation, α and β.
 
-    The two need not be comparable (`why_incomparable`).
+    Of several, one on the corpus of the run is taken, else the first. The two need not be
+    comparable (`why_incomparable`).
 
     Args:
         configuration: Configuration of the run.
@@ -51,13 +52,19 @@ def published_match(
         "alpha": activation.get("alpha"),
         "beta": activation.get("beta"),
     }
-    for baseline in baselines:
-        wanted = {name: getattr(baseline, name) for name in is_so}
-        if configuration["model"]["name"] in baseline.models and all(
-            is_so[name] == value for name, value in wanted.items() if value is not None
-        ):
-            return baseline
-    return None
+    model, corpus = configuration["model"]["name"], configuration["dataset"]["name"]
+    found = [
+        baseline
+        for baseline in baselines
+        if model in baseline.models
+        and all(value in (None, is_so[name]) for name, value in _parts(baseline).items())
+    ]
+    on_corpus = [baseline for baseline in found if baseline.corpus == corpus]
+    return next(iter(on_corpus or found), None)
+
+
+def _parts(baseline: Baseline) -> dict[str, str | float | None]:
+    return {name: getattr(baseline, name) for name in ("cell", "activation", "alpha", "beta")}
 
 
 def caveat(baseline: Baseline) -> str:

@@ -112,12 +112,14 @@ class AreaPooling(nn.Module):
     def forward(self, maps: Maps) -> Maps:
         """Attend from (B, C, T, F) to its areas, with the shape of the input."""
         values, lengths = maps.values, maps.lengths
+        steps, rows = values.shape[2:]
+        padded = F.pad(values, (0, 0, 0, self.width - 1))  # every width has as many areas
+        starts = torch.arange(steps, device=lengths.device)
         keys, sums, real = [], [], []
-        for width in range(1, min(self.width, values.shape[2]) + 1):
-            for height in range(1, min(self.height, values.shape[3]) + 1):
-                mean = F.avg_pool2d(values, (width, height), stride=1)
-                starts = torch.arange(mean.shape[2], device=lengths.device)
-                inside = starts + width <= lengths.unsqueeze(1)
+        for width in range(1, self.width + 1):
+            inside = starts + width <= lengths.unsqueeze(1)
+            for height in range(1, min(self.height, rows) + 1):
+                mean = F.avg_pool2d(padded, (width, height), stride=1)[:, :, :steps]
                 keys.append(self._items(mean))
                 sums.append(self._items(width * height * mean))
                 repeats = 1 if self.rows else mean.shape[3]

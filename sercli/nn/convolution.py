@@ -58,8 +58,7 @@ class Maps:
     @property
     def padding(self) -> Tensor:
         """Boolean (B, 1, T) or (B, 1, T, 1), true after the end of a turn."""
-        shape = (len(self.values), 1, -1, *[1] * (self.values.dim() - 3))
-        return ~self.valid.view(shape)
+        return self.beside(~self.valid)
 
     @property
     def steps(self) -> Tensor:
@@ -69,7 +68,12 @@ class Maps:
     @property
     def positions(self) -> int:
         """Positions of a step: F, or 1 of maps over time."""
-        return self.values[0, 0, 0].numel()
+        return self.values.shape[3] if self.values.dim() == 4 else 1
+
+    def beside(self, of_steps: Tensor) -> Tensor:
+        """Return values of the steps (B, T) as (B, 1, T) or (B, 1, T, 1), to combine with maps."""
+        shaped = of_steps.unsqueeze(1)
+        return shaped.unsqueeze(-1) if self.values.dim() == 4 else shaped
 
     def zeroed(self) -> Maps:
         """Return the maps with zeros after the end of each turn."""
@@ -253,8 +257,7 @@ class AveragePool(nn.Module):
         starts = size * torch.arange(values.shape[2], device=values.device)
         taken = (maps.values.shape[2] - starts).clamp(max=size)
         real = (maps.lengths.unsqueeze(1) - starts).clamp(min=1, max=size)
-        factor = (taken / real).to(values.dtype)
-        factor = factor.view(len(values), 1, -1, *[1] * (values.dim() - 3))
+        factor = maps.beside((taken / real).to(values.dtype))
         return _zero(values * factor, shortened(maps.lengths, size))
 
 

@@ -88,6 +88,14 @@ def test_a_run_stands_for_the_published_row_of_its_model_cell_and_activation(
     assert (found.system if found else None) == system
 
 
+@pytest.mark.parametrize(("dataset", "corpus"), [("emodb", "emodb"), ("nemo", "iemocap")])
+def test_a_result_on_the_corpus_of_the_run_is_preferred(dataset: str, corpus: str) -> None:
+    configuration = result_relevant(compose(["model=light_sernet_small", f"dataset={dataset}"]))
+    found = published_match(configuration, read_baselines())
+    assert found is not None
+    assert (found.system, found.corpus) == ("LIGHT-SERNET", corpus)
+
+
 def test_an_unknown_protocol_compares_with_nothing(record: Callable[..., Record]) -> None:
     baseline = BASELINE.model_copy(update={"protocol": "unknown"})
 
