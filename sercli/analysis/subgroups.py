@@ -1,4 +1,4 @@
-"""UA by subgroup: kind of speech, session, speaker, gender, duration, context."""
+"""UA by subgroup: kind of speech, corpus, session, speaker, gender, duration, context."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ def _groupings(table: pd.DataFrame) -> dict[str, pd.Series]:
     kinds = table["improvised"].map({True: "improvised", False: "scripted"})
     return {
         "speech": kinds,
+        "corpus": table["corpus"] if "corpus" in table else pd.Series(np.nan, index=table.index),
         "session": table["session"],
         "gender": table["gender"],
         "speaker": table["speaker"],

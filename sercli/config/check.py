@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sercli.config.schema import Config, ProtocolConfig
+from sercli.config.schema import Config, DatasetConfig, ProtocolConfig
 from sercli.errors import RequestError, nearest
 
 
@@ -23,6 +23,7 @@ def check(config: Config) -> None:
         value = _select(config, key)
         if value not in choices:
             raise RequestError(f"{key}={value} is not known.{nearest(str(value), choices)}")
+    _check_corpora(config.dataset)
     _check_protocol(config.protocol)
     _check_learning_rate(config)
 
@@ -39,6 +40,20 @@ def allowed_values(key: str) -> tuple[str, ...]:
 def allowed_range(key: str) -> str:
     """Return the allowed range of a setting, such as "above 0"; empty if it has none."""
     return next((words for name, _, words in _RANGES if name == key), "")
+
+
+def _check_corpora(dataset: DatasetConfig) -> None:
+    """Check that the corpora of ``dataset=several`` are named and are those that were resolved."""
+    if dataset.reader == "several" and not dataset.parts:
+        raise RequestError("dataset=several: name its corpora, as in dataset.of=[emodb,savee]")
+    if dataset.reader != "several" and (dataset.of or dataset.parts):
+        raise RequestError("dataset.of and dataset.parts need dataset=several")
+    if dataset.of and set(dataset.of) != set(dataset.parts):
+        raise RequestError(
+            f"dataset.of=[{','.join(dataset.of)}], and dataset.parts has the settings of "
+            f"{', '.join(dataset.parts)}: name the same corpora in both; a sweep cannot vary "
+            "dataset.of"
+        )
 
 
 def _check_learning_rate(config: Config) -> None:
@@ -70,7 +85,7 @@ def _check_protocol(protocol: ProtocolConfig) -> None:
     if protocol.folds != needed:
         raise RequestError(
             f"protocol.dev={protocol.dev} needs protocol.folds={needed}; "
-            "set protocol.dev=speaker, dialogues or utterances"
+            "set protocol.dev=speaker, speakers, dialogues or utterances"
         )
     if protocol.refit and protocol.dev == "test":
         raise RequestError(
@@ -150,10 +165,10 @@ _RANGES: list[tuple[str, Callable[[Any], bool], str]] = [
 _CHOICES: dict[str, tuple[str, ...]] = {
     "optim.name": ("adam", "adamw", "rmsprop", "sgd"),
     "schedule.name": ("none", "step", "cosine", "plateau"),
-    "protocol.unit": ("session", "speaker"),
+    "protocol.unit": ("session", "speaker", "corpus"),
     "protocol.folds": ("leave_one_out", "column", "speaker_pair"),
-    "protocol.column": ("split", "session", "speaker", "dialogue"),
-    "protocol.dev": ("next", "column", "speaker", "dialogues", "utterances", "test"),
+    "protocol.column": ("split", "session", "speaker", "dialogue", "corpus"),
+    "protocol.dev": ("next", "column", "speaker", "speakers", "dialogues", "utterances", "test"),
     "trainer.batches": ("similar", "cut_to_last"),
     "features.level": ("lld", "lld_delta", "functionals"),
     "features.normalise": ("speaker", "none"),

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache
 from itertools import accumulate, chain
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import yaml
 from hydra import compose as hydra_compose
@@ -31,14 +31,16 @@ from sercli.config import hints
 from sercli.config.check import check
 from sercli.config.keys import flatten
 from sercli.config.parse import CLASSES, from_yaml, parse_one
-from sercli.config.schema import Config
+from sercli.config.schema import Config, DatasetConfig
 from sercli.config.settings import GROUPS, kind_of
 from sercli.config.sources import PRIMARY, ROOTS, OwnDefault, own_defaults, start
 from sercli.errors import RequestError, one_line
 
-_OPEN = (CLASSES, "dataset.expected", "dataset.expected_in", "launcher.sbatch")
+_OPEN = (CLASSES, "dataset.expected", "dataset.expected_in", "dataset.parts", "launcher.sbatch")
 OPEN_KEYS = tuple(f"{key}." for key in _OPEN)
 """Nodes to which a user may add keys: the task and the cluster are theirs to define."""
+
+T = TypeVar("T")
 
 _ROOT = "dataset.root"
 _OF_MACHINE = ("launcher.", _ROOT)
@@ -110,7 +112,34 @@ def compose_unresolved(overrides: Sequence[str]) -> tuple[DictConfig, dict[str, 
     values = [each for each in parsed if each.key_or_group not in GROUPS]
     with refused_in_one_line():
         ConfigLoaderImpl._apply_overrides_to_config(list(map(_with_new_keys, values)), node)
+    _add_parts(node)
     return node, dict(composed.choices)
+
+
+def _add_parts(node: DictConfig) -> None:
+    """Fill in the settings of the corpora of ``dataset=several``; given ones take precedence."""
+    corpora = list(node.dataset.of)
+    known = [name for name in names_of_choices("dataset") if name != "several"]
+    for name in corpora:
+        if name not in known:
+            raise RequestError(f"dataset.of: {hints.unknown_choice('dataset', name, known)}")
+        composed = deepcopy(_compose_choices((f"dataset='{name}'",)).node)
+        composed.paths = node.paths
+        with refused_in_one_line():
+            part = composed.dataset
+            part.root = part.root or _root_of(name)
+            given = node.dataset.parts.get(name, {})
+            part = OmegaConf.merge(OmegaConf.structured(DatasetConfig), part, given)
+            settings = OmegaConf.to_container(part, resolve=True)
+            OmegaConf.update(node, f"dataset.parts.{name}", settings, force_add=True)
+    if corpora and node.dataset.name == "several":
+        node.dataset.name = "+".join(corpora)
+
+
+def _root_of(dataset: str) -> Any:
+    """Return the folder of a corpus in the user's own defaults; None if they have none."""
+    roots = {own.key: own.value for own in own_defaults() if own.key.startswith(f"{ROOTS}.")}
+    return _longest(dataset, {key.removeprefix(f"{ROOTS}."): root for key, root in roots.items()})
 
 
 def effective_defaults(overrides: Sequence[str]) -> list[OwnDefault]:
@@ -138,10 +167,16 @@ def _effective(parsed: Sequence[Override], dataset: str | None = None) -> list[O
             roots[name] = own
         elif own.key not in given and (group not in given or own.key.startswith(_OF_MACHINE)):
             found[own.key] = own
-    corpora = [name for name in roots if dataset and f"{dataset}_".startswith(f"{name}_")]
-    if corpora and _ROOT not in given:  # nemo, or emodb for emodb_full
-        found[_ROOT] = replace(roots[max(corpora, key=len)], key=_ROOT)
+    root = _longest(dataset, roots) if dataset else None
+    if root is not None and _ROOT not in given:
+        found[_ROOT] = replace(root, key=_ROOT)
     return list(found.values())
+
+
+def _longest(dataset: str, roots: Mapping[str, T]) -> T | None:
+    """Return the root of a corpus: that of emodb_full, else that of emodb."""
+    corpora = [name for name in roots if f"{dataset}_".startswith(f"{name}_")]
+    return roots[max(corpora, key=len)] if corpora else None
 
 
 def _chosen(parsed: Sequence[Override]) -> tuple[str, ...]:

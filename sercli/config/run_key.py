@@ -79,8 +79,7 @@ def result_relevant(config: Config) -> dict[str, Any]:
     for name in ("experiment", "paths", "device", "recurrence", "launcher", ARELU):
         del settings[name]
     del settings["trainer"]["keep_weights"]
-    for name in ("root", "expected", "expected_in"):
-        del settings["dataset"][name]
+    settings["dataset"] = corpus_settings(settings["dataset"])
     del settings["features"]["config"]
     if config.features.level == "functionals":
         for name in ("max_frames", "pool"):
@@ -91,6 +90,17 @@ def result_relevant(config: Config) -> dict[str, Any]:
         del settings["cell"]["start"]
     used = {"schedule": _used(config.schedule), "init": _initial(config.init)}
     return {name: value for name, value in (settings | used).items() if used.get(name, True)}
+
+
+_OF_MACHINE = ("root", "expected", "expected_in", "of")
+"""Settings of a corpus that do not decide what is read; ``parts`` stands for ``of``."""
+
+
+def corpus_settings(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a corpus that can change a result, those of its parts included."""
+    settings = {name: value for name, value in dataset.items() if name not in _OF_MACHINE}
+    parts = {name: corpus_settings(part) for name, part in settings.pop("parts", {}).items()}
+    return settings | ({"parts": parts} if parts else {})
 
 
 def _initial(init: InitConfig) -> dict[str, Any]:

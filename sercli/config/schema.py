@@ -52,6 +52,9 @@ class DatasetConfig:
             (`sercli.corpora.expected_counts`).
         synthetic: True for generated speech.
         options: Parameters of the reader.
+        of: Corpora of ``dataset=several``, by their choices. ``classes`` then maps their classes
+            to those of the task.
+        parts: Settings of these corpora, by choice. They are filled in.
     """
 
     name: str = ""
@@ -63,6 +66,18 @@ class DatasetConfig:
     expected_in: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
     synthetic: bool = False
     options: dict[str, Any] = field(default_factory=dict)
+    of: list[str] = field(default_factory=list)
+    parts: dict[str, Any] = field(default_factory=dict)
+
+
+def corpus_name(dataset: DatasetConfig) -> str:
+    """Return the name under which the utterances of a corpus are known; a seed may be part of it.
+
+    >>> corpus_name(DatasetConfig(name="synthetic", synthetic=True, options={"seed": 1}))
+    'synthetic-1'
+    """
+    seed = dataset.options.get("seed") if dataset.synthetic else None
+    return dataset.name if seed is None else f"{dataset.name}-{seed}"
 
 
 @dataclass
@@ -104,14 +119,16 @@ class ProtocolConfig:
         folds: ``leave_one_out``: each session or speaker (``unit``) is the test split once.
             ``column``: one fold, whose splits are in a column of the manifest. ``speaker_pair``:
             one fold, tested on a random speaker of each gender (Tao & Liu 2018).
-        unit: Left out by ``leave_one_out``: ``session`` or ``speaker``.
-        column: Column with the splits: ``split``, ``session``, ``speaker`` or ``dialogue``.
+        unit: Left out by ``leave_one_out``: ``session``, ``speaker`` or ``corpus``.
+        column: Column with the splits: ``split``, ``session``, ``speaker``, ``dialogue`` or
+            ``corpus``.
         sides: Values of the column that mean ``train``, ``dev`` and ``test``; utterances with
             other values are left out.
         dev: Split that selects the step. ``next``: the session or speaker after the test one.
             ``column``: the one in the column. ``speaker``: a random speaker outside test.
-            ``dialogues``, ``utterances``: a random share outside test. ``test``: the test split
-            itself, as in IAAN's official code; the result is then marked as test-selected.
+            ``speakers``: random speakers outside test, of each corpus a share. ``dialogues``,
+            ``utterances``: a random share outside test. ``test``: the test split itself, as in
+            IAAN's official code; the result is then marked as test-selected.
         dev_share: Share of the utterances outside test, if dev is a share of them.
         seed: Seed of the random choices.
         same_speakers: Allow a speaker in several splits, for official splits that do so (ESD,

@@ -27,6 +27,9 @@ GROUPS = (
 )
 """The groups, in the order in which data pass them."""
 
+PARTS = "dataset.parts."
+"""Start of the keys of the corpora of ``dataset=several``: their choice follows, and its key."""
+
 _NAMES = {str: "text", bool: "true or false", int: "integer", float: "number"}
 
 
@@ -67,6 +70,8 @@ def kind_of(key: str) -> Any:
     (<class 'str'>, <class 'str'>, typing.Any)
     """
     known = schema_settings()
+    if key.startswith(PARTS):
+        key = f"dataset.{key.removeprefix(PARTS).partition('.')[2]}"
     if key in known:
         return known[key].kind
     parent = key

@@ -33,6 +33,7 @@ class Audit:
         hours: Duration of all utterances; None where it was not measured.
         classes: Class → targets, in the order of the model's outputs.
         emotions: Emotion code of the corpus → utterances, most frequent first.
+        corpora: Corpus → class → targets; empty where there is one.
         speakers: Speaker → class → targets.
         sessions: Session → class → targets; empty where the corpus has no sessions.
         splits: Part of the official split → class → targets; empty where there is none.
@@ -50,6 +51,7 @@ class Audit:
     hours: float | None
     classes: Counts
     emotions: Counts
+    corpora: dict[str, Counts]
     speakers: dict[str, Counts]
     sessions: dict[str, Counts]
     splits: dict[str, Counts]
@@ -102,6 +104,7 @@ def audit(
         hours=None if audio is None else audio.utterances.total / 3600,
         classes=_count(targets["label"], manifest.classes),
         emotions={str(code): int(n) for code, n in table["emotion"].value_counts().items()},
+        corpora=_count_by("corpus", manifest),
         speakers=_count_by("speaker", manifest),
         sessions=_count_by("session", manifest),
         splits=_count_by("split", manifest),

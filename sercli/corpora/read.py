@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
 from sercli.corpora.manifest import Manifest
 from sercli.corpora.readers import READERS
+from sercli.corpora.several import read_several
 from sercli.errors import RequestError, close
 from sercli.files import absolute
 from sercli.progress import SILENT, Progress
@@ -14,6 +16,8 @@ from sercli.progress import SILENT, Progress
 
 def read_corpus(dataset: DatasetConfig, progress: Progress = SILENT) -> Manifest:
     """Read the corpus under ``dataset.root`` with the reader ``dataset.reader``.
+
+    Several corpora (``dataset.parts``) are read into one manifest (`sercli.corpora.several`).
 
     Returns:
         The manifest, with absolute audio paths.
@@ -26,6 +30,8 @@ def read_corpus(dataset: DatasetConfig, progress: Progress = SILENT) -> Manifest
             class, and no row was refused. Otherwise a table may have a part of the emotions, and
             a note says which are missing.
     """
+    if dataset.parts:
+        return read_several(dataset, partial(read_corpus, progress=progress))
     reader = READERS[dataset.reader]
     root = _root(dataset)
     if not (dataset.synthetic or dataset.reader == "audb"):  # generated or downloaded on first use

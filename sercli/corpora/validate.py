@@ -25,6 +25,7 @@ COLUMNS: dict[str, str] = {
     "split": "str",  # official partition, where the corpus has one
     "improvised": "boolean",
     "transcript": "str",
+    "corpus": "str",  # of several corpora in one manifest; else missing
 }
 """Column names and their pandas types, in order."""
 

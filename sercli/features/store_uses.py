@@ -69,7 +69,9 @@ def stored_settings(features: FeaturesConfig) -> dict[str, Any]:
 def corpus_location(dataset: DatasetConfig) -> dict[str, Any]:
     """Return root, reader and options of a corpus, which tell apart corpora of one name."""
     root = None if dataset.root is None else str(absolute(dataset.root))
-    return {"root": root, "reader": dataset.reader, "options": dataset.options}
+    location = {"root": root, "reader": dataset.reader, "options": dataset.options}
+    parts = {name: part["root"] for name, part in dataset.parts.items()}
+    return location | ({"parts": parts} if parts else {})
 
 
 def record_use(store: FeatureStore, use: StoreUse) -> None:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from sercli import __version__
+from sercli.config.schema import corpus_name
 from sercli.errors import RequestError
 from sercli.features.smile_config import read_configuration, write_text
 from sercli.files import absolute, folder_written_whole
@@ -31,7 +32,7 @@ from sercli.inference.network import build_network, new_network
 from sercli.progress import SILENT, Progress
 from sercli.results.run_record import NORMALISATION, read_record
 from sercli.results.seal import hide_sealed
-from sercli.results.seen import corpus_name, seen_by_all, write_seen
+from sercli.results.seen import seen_by_all, write_seen
 from sercli.results.weights import write_weights
 from sercli.training.source import FEATURES_FILE, FILE, GRAPHS, Member, Source, describe
 

@@ -43,6 +43,6 @@ def shared_speakers(fold: Fold, speakers: Mapping[str, str], protocol: ProtocolC
     shared = test & train
     if protocol.dev != "test":
         shared |= test & dev
-    if protocol.dev in ("next", "column", "speaker"):
+    if protocol.dev in ("next", "column", "speaker", "speakers"):
         shared |= train & dev
     return shared

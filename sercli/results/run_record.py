@@ -51,6 +51,7 @@ OF_MANIFEST = (
     "label",
     "improvised",
     "transcript",
+    "corpus",
 )
 """Columns of the manifest in ``utterances.parquet``."""
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import pandas as pd
 
-from sercli.config.schema import DatasetConfig
 from sercli.errors import SercliError, one_line
 from sercli.untrusted import read_json, read_parquet
 
@@ -34,15 +33,6 @@ class Overlap:
 
     utterances: tuple[str, ...]
     speakers: tuple[str, ...]
-
-
-def corpus_name(dataset: DatasetConfig) -> str:
-    """Return the name of a corpus under which its utterances are known; a seed may be part of it.
-
-    >>> corpus_name(DatasetConfig(name="synthetic", synthetic=True, options={"seed": 1}))
-    'synthetic-1'
-    """
-    return f"{dataset.name}-{dataset.options['seed']}" if dataset.synthetic else dataset.name
 
 
 def identities(utterances: pd.DataFrame, corpus: str) -> pd.DataFrame:

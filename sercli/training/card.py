@@ -51,6 +51,9 @@ def protocol_card(
         "seeds": list(config.seeds),
         "caveats": [*caveats(config, data, folds), *(initial.caveats if initial else ())],
     }
+    if config.dataset.parts:
+        facts["corpora"] = manifest.targets["corpus"].value_counts(sort=False).to_dict()
+        facts["of"] = {name: dict(part["classes"]) for name, part in config.dataset.parts.items()}
     if initial is not None:
         facts["initial_weights"] = initial.facts()
     return {**facts, "paragraph": _paragraph(facts)}
@@ -86,6 +89,8 @@ def _dev(protocol: ProtocolConfig) -> str:
         "next": f"the next {protocol.unit}",
         "column": "the dev set",
         "speaker": f"a random speaker of those who do not test (seed {protocol.seed})",
+        "speakers": f"random speakers of each corpus with {protocol.dev_share:.0%} of its "
+        f"utterances that do not test (seed {protocol.seed})",
         "test": "THE TEST SET",
     }.get(protocol.dev, drawn)
 
@@ -154,7 +159,11 @@ def _why_no_context(context: ContextConfig) -> str:
 def _paragraph(facts: Mapping[str, Any]) -> str:
     corpus = f"{facts['dataset']}, SYNTHETIC speech" if facts["synthetic"] else facts["dataset"]
     expected = f" of {facts['expected']} expected" if facts["expected"] else ""
-    mapping = ", ".join(f"{emotion} → {label}" for emotion, label in facts["mapping"].items())
+    mapping = _mapping(facts["mapping"])
+    for name, classes in facts.get("of", {}).items():
+        mapping += f"; {name}: {_mapping(classes)}"
+    if "corpora" in facts:
+        corpus += " (" + ", ".join(f"{name} {n}" for name, n in facts["corpora"].items()) + ")"
     return (
         f"{len(facts['classes'])}-class recognition on {corpus}: {facts['utterances']} utterances"
         f"{expected} ({mapping}). {facts['divided']}; {_choice(facts)}{_training(facts)} Features: "
@@ -179,6 +188,10 @@ def _training(facts: Mapping[str, Any]) -> str:
     optimiser = facts.get("optimiser") or ""
     usual = not optimiser or (optimiser.startswith("adam,") and optimiser.endswith("constant"))
     return "" if usual else f" Optimiser: {optimiser}."
+
+
+def _mapping(classes: Mapping[str, str]) -> str:
+    return ", ".join(f"{emotion} → {label}" for emotion, label in classes.items())
 
 
 def _initial(facts: Mapping[str, Any]) -> str:

@@ -195,5 +195,7 @@ def _fingerprint(manifest: Manifest, keys: Mapping[str, str]) -> str:
     Paths are left out, because the keys stand for the audio itself.
     """
     table = manifest.table.drop(columns=["audio", "transcript"])
+    if table["corpus"].isna().all():  # as before there was the column
+        table = table.drop(columns="corpus")
     table["features"] = table["utterance"].map(dict(keys))
     return hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()

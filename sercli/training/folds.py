@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,14 @@ from sercli.config.schema import ProtocolConfig
 from sercli.corpora.manifest import Manifest
 from sercli.errors import RequestError
 from sercli.results.folds import Fold, shared_speakers
+from sercli.training.data import Data
 
-_DRAWN_BY = {"speaker": "speaker", "dialogues": "dialogue", "utterances": "utterance"}
+_DRAWN_BY = {
+    "speaker": "speaker",
+    "speakers": "speaker",
+    "dialogues": "dialogue",
+    "utterances": "utterance",
+}
 """Groups that dev is drawn from at random → their column of the manifest."""
 
 
@@ -41,6 +47,30 @@ def make_folds(manifest: Manifest, protocol: ProtocolConfig) -> list[Fold]:
     return folds
 
 
+def check_samples(folds: Sequence[Fold], data: Data) -> None:
+    """Refuse folds that test audio of one corpus on which another one trains or selects.
+
+    Raises:
+        RequestError: Names the corpora, the number of utterances and one of them.
+    """
+    table = data.manifest.table
+    if table["corpus"].isna().all():
+        return
+    corpora = dict(zip(table["utterance"], table["corpus"], strict=True))
+    for fold in folds:
+        tested = {data.contents[name]: name for name in fold.test if name in data.contents}
+        others = (*fold.train, *fold.dev)
+        twins = {name: tested[x] for name in others if (x := data.contents.get(name)) in tested}
+        twins = {name: test for name, test in twins.items() if corpora[name] != corpora[test]}
+        if twins:
+            other, test = next(iter(twins.items()))
+            raise RequestError(
+                f"fold {fold.name}: {len(twins)} utterances of {corpora[other]} have the samples "
+                f"of test utterances of {corpora[test]}, e.g. '{other}' and '{test}'; leave one of "
+                "the two corpora out"
+            )
+
+
 def _fold(division: Division, request: Request) -> Fold:
     choice, rest, dev = request.protocol.dev, division.rest, division.dev
     if choice == "test":
@@ -57,7 +87,18 @@ def _fold(division: Division, request: Request) -> Fold:
 
 
 def _drawn(division: Division, request: Request) -> pd.DataFrame:
-    """Draw dev: one speaker, or dialogues or utterances until they are their share."""
+    """Draw dev: one speaker, or speakers, dialogues or utterances until they are their share.
+
+    Speakers are drawn from each of several corpora, so that dev has all that are trained on.
+    """
+    protocol, rest = request.protocol, division.rest
+    if protocol.dev == "speakers" and rest["corpus"].notna().any():
+        parts = [replace(division, rest=part) for _, part in rest.groupby("corpus")]
+        return pd.concat([_drawn_from(part, request) for part in parts]).sort_index()
+    return _drawn_from(division, request)
+
+
+def _drawn_from(division: Division, request: Request) -> pd.DataFrame:
     protocol, rest = request.protocol, division.rest
     groups = rest[_DRAWN_BY[protocol.dev]]
     if groups.isna().any():
@@ -127,11 +168,18 @@ def divide(request: Request) -> Iterator[Division]:
     return _DIVISIONS[request.protocol.folds](request)
 
 
+_WITHOUT = {
+    "session": "try protocol=loso_speaker",
+    "speaker": "try protocol=loso_session",
+    "corpus": "name several corpora: dataset=several dataset.of=[emodb,savee]",
+}
+"""Unit → remedy where utterances state none."""
+
+
 def _leave_one_out(request: Request) -> Iterator[Division]:
-    """Leave one session or speaker out; the next one (after the last: the first) is for dev."""
+    """Leave one unit out; the next one (after the last: the first) may be dev."""
     unit, targets = request.protocol.unit, request.targets
-    other = "loso_speaker" if unit == "session" else "loso_session"
-    units = request.column(unit, f"try protocol={other}")
+    units = request.column(unit, _WITHOUT[unit])
     names = sorted(units.unique())
     _check_count(len(names), request)
     _check_speakers(units, request)
@@ -150,7 +198,8 @@ def _by_column(request: Request) -> Iterator[Division]:
     values = targets[protocol.column]
     if values.isna().all():
         raise RequestError(
-            f"{request.where}: the corpus states no {protocol.column}; try protocol=loso_speaker"
+            f"{request.where}: the corpus states no {protocol.column}; "
+            + _WITHOUT.get(protocol.column, "try protocol=loso_speaker")
         )
     _check_sides(protocol)
     sides = {side: targets[values.isin(names)] for side, names in protocol.sides.items()}
@@ -186,12 +235,16 @@ _DIVISIONS: dict[str, Callable[[Request], Iterator[Division]]] = {
 }
 
 
+_PLURAL = {"session": "sessions", "speaker": "speakers", "corpus": "corpora"}
+
+
 def _check_count(number: int, request: Request) -> None:
     sides = ["test", "dev", "train"] if request.protocol.dev == "next" else ["test", "train"]
     if number < len(sides):
+        units = _PLURAL[request.protocol.unit]
         raise RequestError(
-            f"{request.where}: needs {len(sides)} {request.protocol.unit}s ({', '.join(sides)}), "
-            f"and there are {number}"
+            f"{request.where}: needs {len(sides)} {units} ({', '.join(sides)}), and there are "
+            f"{number}"
         )
 
 

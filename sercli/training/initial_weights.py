@@ -19,14 +19,14 @@ import torch
 from torch import nn
 
 from sercli.config.keys import differences
-from sercli.config.schema import Config
+from sercli.config.schema import Config, corpus_name
 from sercli.errors import RequestError
 from sercli.features.sets import column_names
 from sercli.models import build_model
 from sercli.models.interface import CorpusInfo
 from sercli.results.fold_result import FoldResult
 from sercli.results.folds import Fold
-from sercli.results.seen import corpus_name, identities, overlap
+from sercli.results.seen import identities, overlap
 from sercli.results.weights import Shapes, read_shapes, read_weights
 from sercli.training.data import Data, describe_utterances
 from sercli.training.source import Member, Source, open_source

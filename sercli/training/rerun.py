@@ -13,6 +13,7 @@ from sercli.config.compose import parse
 from sercli.config.frozen import thaw
 from sercli.config.run_key import run_key
 from sercli.config.schema import Config
+from sercli.config.settings import PARTS
 from sercli.errors import RequestError, SercliError, one_line
 from sercli.files import held_alone
 from sercli.progress import SILENT, Progress
@@ -125,10 +126,12 @@ def configuration_of(record: Record, overrides: Sequence[str] = ()) -> Config:
 def _how_to_run(overrides: Sequence[str]) -> dict[str, Any]:
     settings = {}
     for override in parse(overrides):
-        if override.is_sweep_override() or override.key_or_group not in HOW_TO_RUN:
+        key = override.key_or_group
+        of_machine = key in HOW_TO_RUN or (key.startswith(PARTS) and key.endswith(".root"))
+        if override.is_sweep_override() or not of_machine:
             raise RequestError(
                 f"'{override.input_line}' cannot be overridden, since it would make another run; "
                 f"only these can: {', '.join(HOW_TO_RUN)}"
             )
-        settings[override.key_or_group] = override.value()
+        settings[key] = override.value()
     return settings

@@ -17,12 +17,12 @@ import yaml
 
 from sercli.config.check import check
 from sercli.config.run_key import result_relevant, revisions
-from sercli.config.schema import Config
+from sercli.config.schema import Config, corpus_name
 from sercli.errors import RequestError, SercliError, nearest, one_line
 from sercli.features.sets import BUILDERS, column_names
 from sercli.features.smile_sets import PACKAGED
 from sercli.results.run_record import NORMALISATION, Record, fold_run_name, is_record
-from sercli.results.seen import corpus_name, read_seen, seen_by_fold
+from sercli.results.seen import read_seen, seen_by_fold
 from sercli.untrusted import read_json, read_yaml
 from sercli.validation import StrictModel, validate, validate_settings
 

@@ -19,7 +19,7 @@ from sercli.models.interface import CorpusInfo
 from sercli.results.folds import Fold
 from sercli.training.data import Data
 from sercli.training.device import choose_device
-from sercli.training.folds import make_folds
+from sercli.training.folds import check_samples, make_folds
 from sercli.training.initial_weights import InitialWeights, find_initial_weights, with_digest
 
 
@@ -61,6 +61,7 @@ def validate_run(config: Config, data: Data) -> ValidatedRun:
             initial weights do not fit (`sercli.training.initial_weights`).
     """
     folds = make_folds(data.manifest, config.protocol)
+    check_samples(folds, data)
     model = new_model(config, data)
     initial = find_initial_weights(config, data, folds, model)
     if initial is not None:

@@ -39,7 +39,12 @@ def audit_view(audit: Audit) -> View:
 
 def _tables(audit: Audit) -> Iterator[Table]:
     yield _class_table(audit)
-    groups = {"speaker": audit.speakers, "session": audit.sessions, "split": audit.splits}
+    groups = {
+        "corpus": audit.corpora,
+        "speaker": audit.speakers,
+        "session": audit.sessions,
+        "split": audit.splits,
+    }
     for name, counts in groups.items():
         if counts:
             yield _group_table(name, counts, list(audit.classes))

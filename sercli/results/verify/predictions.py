@@ -8,10 +8,10 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from sercli.config.schema import DatasetConfig, ProtocolConfig
+from sercli.config.schema import DatasetConfig, ProtocolConfig, corpus_name
 from sercli.results.folds import Fold, shared_speakers
 from sercli.results.seen import FILE as SEEN
-from sercli.results.seen import corpus_name, identities, overlap
+from sercli.results.seen import identities, overlap
 from sercli.results.verify.files import Contents, Finding
 
 ROUNDING = 1e-5

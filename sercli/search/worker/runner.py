@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, Self
 
+from sercli.config.run_key import corpus_settings
 from sercli.config.schema import Config
 from sercli.errors import Interrupted
 from sercli.progress import Progress
@@ -16,9 +17,6 @@ from sercli.training.data import Data, read_data
 from sercli.training.fold_pool import FoldPool, pool_size
 from sercli.training.run import OnFoldFinished, train_run
 from sercli.training.validate import ValidatedRun, check_settings, validate_run
-
-_NOT_DATA = ("root", "expected")
-"""Settings of a corpus that do not decide what is read."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class Runner(Protocol):
 
 def data_settings(config: Config) -> str:
     """Return a digest of the settings that decide which data are read, wherever they lie."""
-    dataset = {k: v for k, v in asdict(config.dataset).items() if not k.startswith(_NOT_DATA)}
+    dataset = corpus_settings(asdict(config.dataset))
     content = json.dumps([dataset, asdict(config.features)], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 

@@ -35,6 +35,7 @@ AUDIT = Audit(
     hours=12.44,
     classes=FOUND,
     emotions={"xxx": 2507, "fru": 1849, "neu": 1708},
+    corpora={},
     speakers={f"Ses0{n}_{letter}": SESSION for n in range(1, 6) for letter in "FM"},
     sessions={f"Session{n}": SESSION for n in range(1, 6)},
     splits={},
