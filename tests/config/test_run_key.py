@@ -23,6 +23,7 @@ WITHOUT_INFLUENCE = (
     "arelu.",
     "dataset.root",
     "dataset.expected",
+    "dataset.of",  # dataset.parts stands for it
     "features.config",
     "trainer.keep_weights",
     "optim.momentum",
@@ -62,7 +63,7 @@ def other(value: Any) -> Any:
         return not value
     if isinstance(value, list):
         return [*value, 99]
-    return {"more": 1} if isinstance(value, dict) else value + 1
+    return {"more": {"key": 1}} if isinstance(value, dict) else value + 1
 
 
 def changed(config: Config, path: str) -> Config:

@@ -55,6 +55,7 @@ def test_the_audit_is_json_in_the_form_of_the_design(manifest: Manifest) -> None
         "hours": None,
         "classes": {"anger": 1, "happiness": 2, "sadness": 0},
         "emotions": {"xxx": 3, "ang": 1, "exc": 1, "hap": 1},
+        "corpora": {},
         "speakers": {
             "S1_F": {"anger": 1, "happiness": 1, "sadness": 0},
             "S1_M": {"anger": 0, "happiness": 0, "sadness": 0},

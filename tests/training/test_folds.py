@@ -329,16 +329,20 @@ def test_every_shipped_protocol_divides_a_corpus_that_states_everything(path: Pa
             "speaker": f"{sex}{session}",
             "gender": sex,
             "split": ("train", "train", "dev", "test")[session],
+            "corpus": f"c{session // 2}",
         }
         for session in range(4)
         for sex in ("female", "male")
         for _ in range(5)
     ]
 
-    protocol = compose([f"protocol={path.stem}"]).protocol
+    sides = ("protocol.sides.train=[c0]", "protocol.sides.test=[c1]")
+    given = sides if path.stem == "cross_corpus" else ()
+    protocol = compose([f"protocol={path.stem}", *given]).protocol
     folds = make_folds(manifest(rows), protocol)
     assert protocol.name == path.stem
-    assert len(folds) == {"loso_speaker": 8, "loso_session": 4, "iaan_repo": 4}.get(path.stem, 1)
+    several = {"loso_speaker": 8, "loso_session": 4, "iaan_repo": 4, "loso_corpus": 2}
+    assert len(folds) == several.get(path.stem, 1)
 
 
 @pytest.mark.parametrize(
