@@ -180,10 +180,15 @@ def _longest(dataset: str, roots: Mapping[str, T]) -> T | None:
 
 
 def _chosen(parsed: Sequence[Override]) -> tuple[str, ...]:
-    """Return the choices of overrides and of the user's own defaults, as overrides of Hydra."""
+    """Return the choices of overrides and of the user's own defaults (`_as_overrides`)."""
     choices = {own.key: own.value for own in _effective(parsed) if own.key in GROUPS}
     choices |= {each.key_or_group: each.value() for each in parsed if each.key_or_group in GROUPS}
-    return tuple(f"{group}='{choice}'" for group, choice in choices.items())
+    return _as_overrides(choices)
+
+
+def _as_overrides(choices: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return choices as overrides of Hydra, in one order, so that they are composed once."""
+    return tuple(f"{group}='{choices[group]}'" for group in GROUPS if group in choices)
 
 
 def _read(own: OwnDefault) -> Override:
@@ -385,7 +390,7 @@ def _keys_of_any(choices: Sequence[Override]) -> set[str]:
     for override in choices:
         group = override.key_or_group
         for value in _values(override):
-            composed = _compose_choices((f"{group}={value}",)).keys
+            composed = _compose_choices(_as_overrides({group: value})).keys
             keys.update(key for key in composed if key.startswith(f"{group}."))
     return keys
 
