@@ -64,6 +64,16 @@ class Axis:
         return f"{self.key}={value}"
 
 
+def plain_key(item: str | Axis) -> str:
+    """Return the key of an override or an axis without Hydra's + and ~.
+
+    >>> plain_key("+dataset.classes.fru=frustration")
+    'dataset.classes.fru'
+    """
+    text = item.key if isinstance(item, Axis) else item.partition("=")[0]
+    return text.lstrip("+~")
+
+
 def read_sweep(overrides: Sequence[str]) -> list[str | Axis]:
     """Separate fixed overrides from axes.
 

@@ -30,7 +30,8 @@ GROUPS = (
 PARTS = "dataset.parts."
 """Start of the keys of the corpora of ``dataset=several``: their choice follows, and its key."""
 
-_NAMES = {str: "text", bool: "true or false", int: "integer", float: "number"}
+TYPE_NAMES = {str: "text", bool: "true or false", int: "integer", float: "number", list: "list"}
+"""Type of a value → its name for a reader."""
 
 
 @dataclass(frozen=True)
@@ -110,10 +111,10 @@ def _describe(hint: Any) -> tuple[Any, str]:
         kind, words = _describe(given)
         return kind, f"{words} or null"
     if origin is list:
-        return list, f"list of {_NAMES[inner[0]]}s"
+        return list, f"list of {TYPE_NAMES[inner[0]]}s"
     if origin is dict:
         return dict, "mapping to text" if inner[1] is str else "mapping"
-    return hint, _NAMES[hint]
+    return hint, TYPE_NAMES[hint]
 
 
 def _default(field: Field[Any]) -> Any:

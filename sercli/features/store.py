@@ -92,7 +92,7 @@ class FeatureStore:
     def __init__(self, folder: Path, *, create: bool = False) -> None:
         self.folder = folder
         self._root = str(folder)
-        with self._explained("opened", "set paths.store to a folder that can be written"):
+        with self._explained("opened", "set paths.store to a writable folder"):
             if (folder / "data.mdb").exists():
                 raise SercliError(
                     f"the feature store {folder} is of an older format (LMDB), which is no longer "
@@ -199,7 +199,7 @@ class FeatureStore:
 
     def move(self, keys: Iterable[str], other: FeatureStore) -> None:
         """Move utterances to another store on the same disk; absent ones are passed over."""
-        with self._explained("written", "set paths.store to a folder that can be written"):
+        with self._explained("written", "set paths.store to a writable folder"):
             for key in keys:
                 path = other._path(key)
                 path.parent.mkdir(parents=True, exist_ok=True)

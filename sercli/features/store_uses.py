@@ -88,7 +88,7 @@ def record_use(store: FeatureStore, use: StoreUse) -> None:
     except OSError as error:
         raise SercliError(
             f"the feature store {store.folder} cannot be written: {error.strerror}; make room, or "
-            "set paths.store to a folder that can be written"
+            "set paths.store to a writable folder"
         ) from None
 
 

@@ -180,10 +180,12 @@ def swept_settings(trial: Mapping[Any, Any]) -> list[str]:
         for name, value in trial.items()
         if str(name).startswith(PARAMETER) and pd.notna(value)
     }
-    return [
-        f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"
-        for key, value in swept.items()
-    ]
+    return [setting_text(key, value) for key, value in swept.items()]
+
+
+def setting_text(key: str, value: Any) -> str:
+    """Return a setting as ``key=value``, a float with four digits."""
+    return f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"
 
 
 def unseal_sweep(folder: Path, how: str) -> SweepSummary | None:

@@ -44,8 +44,9 @@ def _addition(study: Study, before: pd.DataFrame, added: int) -> Iterator[str]:
     owner = study.owner
     whose = f" ({owner.user}, {owner.time[:10]})" if owner else ""
     complete = int((before["state"] == "complete").sum())
+    trials = "1 trial is" if added == 1 else f"{added} trials are"
     yield (
-        f"{added} trials are added to experiment {study.name}{whose}, which has {len(before)}, "
+        f"{trials} added to experiment {study.name}{whose}, which has {len(before)}, "
         f"{complete} of them complete"
     )
     summary = find_sweep(study.folder)

@@ -179,8 +179,8 @@ def test_a_sweep_may_grow(plan: Callable[..., Plan], watching: Any) -> None:
     assert (states(result), result.finished_now) == ({"complete": 3}, 1)
     assert progress.steps == RUN_STEPS
     assert result.summary.space == {"activation": "tanh,relu; tanh,relu,leaky_relu"}
-    (added,) = [note for note in progress.notes if "are added to" in note]
-    assert added.startswith("1 trials are added to experiment study (")
+    (added,) = [note for note in progress.notes if "added to experiment" in note]
+    assert added.startswith("1 trial is added to experiment study (")
     assert added.endswith("which has 2, 2 of them complete")
 
 

@@ -14,14 +14,12 @@ from sercli.config import hints
 from sercli.config.check import allowed_range, allowed_values
 from sercli.config.completion import written
 from sercli.config.compose import Choice, comments, default_settings, list_choices
-from sercli.config.settings import GROUPS, described, schema_settings
+from sercli.config.settings import GROUPS, TYPE_NAMES, described, schema_settings
 from sercli.errors import RequestError
 from sercli.reporting.table import Columns, Table, View, make_table, text_column
 
 _PARTS = ("model", "cell", "activation")
 """Groups whose settings are documented by classes."""
-
-_OF_TYPE = {bool: "true or false", int: "integer", float: "number", str: "text", list: "list"}
 
 _OF_EVERY_PART = {
     "model.name": "Name in tables.",
@@ -97,7 +95,7 @@ def _meant(name: str, values: Collection[str]) -> str:
 
 def _explain(key: str, value: Any, meanings: Mapping[str, str]) -> Explanation:
     setting = schema_settings().get(key)
-    kind = setting.type if setting else _OF_TYPE.get(type(value), "")
+    kind = setting.type if setting else TYPE_NAMES.get(type(value), "")
     meaning = setting.meaning if setting else meanings.get(key) or _of_node(key)
     allowed = ", ".join(allowed_values(key)) or allowed_range(key)
     return Explanation(key, written(value), kind, allowed, meaning.replace("`", ""))

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from sercli.config.grammar import Axis
+from sercli.config.grammar import Axis, plain_key
 
 _HOW_TO_RUN = ("experiment", "device", "paths.", "recurrence.", "launcher", "trainer.keep_weights")
 """Prefixes of overrides that change no result."""
@@ -23,7 +23,7 @@ _LONGEST = 40
 
 def has_name(items: Sequence[str | Axis]) -> bool:
     """Return True if an override names the experiment."""
-    return any(_key(item) == "experiment" for item in items)
+    return any(plain_key(item) == "experiment" for item in items)
 
 
 def sweep_name(items: Sequence[str | Axis], options: Sequence[Any]) -> str:
@@ -38,15 +38,10 @@ def sweep_name(items: Sequence[str | Axis], options: Sequence[Any]) -> str:
         options: Options that change the search: sampler, objectives, …
     """
     axes = [item for item in items if isinstance(item, Axis)]
-    words = [re.sub(r"\W+", "_", _key(axis).rpartition(".")[2]) for axis in axes[:_NAMED_AXES]]
-    asked = sorted(_content(item) for item in items if not _key(item).startswith(_HOW_TO_RUN))
+    words = [re.sub(r"\W+", "_", plain_key(axis).rpartition(".")[2]) for axis in axes[:_NAMED_AXES]]
+    asked = sorted(_content(item) for item in items if not plain_key(item).startswith(_HOW_TO_RUN))
     digest = hashlib.sha256(json.dumps([asked, options], sort_keys=True).encode()).hexdigest()
     return f"{'-'.join(words)[:_LONGEST]}-{digest[:6]}"
-
-
-def _key(item: str | Axis) -> str:
-    text = item.key if isinstance(item, Axis) else item.partition("=")[0]
-    return text.lstrip("+~")
 
 
 def _content(item: str | Axis) -> str:

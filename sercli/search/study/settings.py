@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sercli.config.frozen import thaw
+from sercli.config.grammar import plain_key
 from sercli.config.keys import flatten
 from sercli.config.run_key import result_relevant
 from sercli.search.plan.plan import Plan
@@ -25,7 +26,7 @@ def trials_of_other_settings(
         attributes: The attributes of the study.
     """
     new = {digest(text) for text in plan.space.bases.values()}
-    swept = {axis.key.lstrip("+~") for axis in attributes.space.axes}
+    swept = set(map(plain_key, attributes.space.axes))
     wanted: dict[str, list[Any]] = {}
     for text in plan.space.bases.values():
         for key, value in _leaves(text):

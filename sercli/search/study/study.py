@@ -22,12 +22,19 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from sercli.config.frozen import thaw
+from sercli.config.grammar import plain_key
 from sercli.config.keys import flatten
 from sercli.config.schema import Config
 from sercli.config.sources import own_runs_folder
 from sercli.errors import RequestError, nearest
 from sercli.passwords import without_password
-from sercli.results.sweep_summary import SweepSummary, find_sweep, read_sweep, write_sweep
+from sercli.results.sweep_summary import (
+    SweepSummary,
+    find_sweep,
+    read_sweep,
+    setting_text,
+    write_sweep,
+)
 from sercli.results.weights import drop_weights
 from sercli.search.plan.plan import Plan
 from sercli.search.study.attributes import StudyAttributes
@@ -215,12 +222,12 @@ class Study:
             trial: The trial.
             config: Its configuration.
         """
-        keys = [axis.key.lstrip("+~") for axis in self.attributes.space.axes]
+        keys = list(map(plain_key, self.attributes.space.axes))
         if PLANNED in trial.attributes:
             words = trial.attributes[PLANNED]["overrides"]
-            return " ".join(each for each in words if each.partition("=")[0].lstrip("+~") in keys)
+            return " ".join(each for each in words if plain_key(each) in keys)
         leaves = flatten(asdict(config))
-        return " ".join(f"{key}={_short(leaves[key])}" for key in keys if key in leaves)
+        return " ".join(setting_text(key, leaves[key]) for key in keys if key in leaves)
 
     def heartbeat(self, trial: ClaimedTrial) -> None:
         """Record that the worker of a trial is alive; do not wait for the storage."""
@@ -415,10 +422,6 @@ class Study:
     def tracebacks(self) -> dict[str, str]:
         """Return the text of each cause of failures → its traceback."""
         return {cause["text"]: cause["traceback"] for cause in self.attributes.causes().values()}
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _find(
