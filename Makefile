@@ -36,10 +36,10 @@ demo: $(DONE)
 
 # Three workers for two cores: some tests wait for a server or for a killed process.
 test: $(DONE)
-	$(BIN)/pytest -n 3 --dist worksteal
+	$(BIN)/pytest --processes 3
 
 test-all: $(DONE)
-	$(BIN)/pytest -n 3 --dist worksteal -m ''
+	$(BIN)/pytest --processes 3 -m ''
 
 check: $(DONE)
 	$(BIN)/ruff check .

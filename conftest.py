@@ -7,3 +7,5 @@ os.environ.setdefault("TRITON_INTERPRET", "1")
 
 collect_ignore_glob = ["sercli/nn/recurrence/triton/*"]
 """They have no examples, and importing kernels needs triton."""
+
+pytest_plugins = ["helpers.forks"]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-from collections.abc import Callable, Sequence
-from multiprocessing import forkserver
+from collections.abc import Callable
 
 import hypothesis
 import pytest
+from helpers.forks import share_fork_server
 from helpers.run_factory import make_result
 from helpers.toy import RecordingProgress, toy_config, toy_data
 
@@ -28,18 +27,9 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("exhaustive" if everything else "by day")
 
 
-_IMPORTED_ONCE = "sercli.search.worker.worker"
-"""By the server from which the workers of all tests are forked: it imports torch and Optuna."""
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _one_server() -> None:
-    """Let the first test that needs the server start it for all."""
-
-    def preload(modules: Sequence[str]) -> None:
-        forkserver.set_forkserver_preload([_IMPORTED_ONCE, *modules])
-
-    multiprocessing.set_forkserver_preload = preload  # type: ignore[assignment]
+    share_fork_server()
 
 
 @pytest.fixture(scope="session", autouse=True)

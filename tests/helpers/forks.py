@@ -1,0 +1,182 @@
+"""Option ``--processes``: run the tests in processes that are forked after the collection.
+
+To import, rewrite and collect the tests costs 12 CPU seconds, 25 in a fresh clone. pytest-xdist
+does it in each of its processes, this module once for all; they share one fork server as well.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import sys
+from collections import deque
+from collections.abc import Iterator
+from itertools import chain, groupby, pairwise
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+from warnings import WarningMessage
+
+import pytest
+
+from sercli.processes import _starting
+
+_FORK = multiprocessing.get_context("fork")
+_IMPORTED_ONCE = ["sercli.search.worker.worker", "sercli.config.compose", "sercli.cli"]
+"""By the server from which commands and workers of all tests are forked: torch, Optuna, Hydra, …"""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--processes", type=int, default=1, help="run the tests in N processes")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    alone = session.config.option.processes < 2 or sys.platform != "linux"  # as in processes.py
+    if alone or session.config.option.collectonly:
+        return None
+    if session.testsfailed and not session.config.option.continue_on_collection_errors:
+        return None  # pytest's own loop reports it
+    _Loop(session).run(session.config.option.processes)
+    return True
+
+
+def share_fork_server() -> None:
+    """Let the fork server import for all tests, whatever a test asks it to import."""
+    forkserver.set_forkserver_preload(_IMPORTED_ONCE)
+    multiprocessing.set_forkserver_preload = lambda modules: None  # type: ignore[assignment]
+
+
+class _Loop:
+    """Deals the files of tests out to processes, and reports what they send."""
+
+    def __init__(self, session: pytest.Session) -> None:
+        self.session = session
+        items = enumerate(session.items)
+        files = groupby(items, key=lambda numbered: numbered[1].path)
+        self.files = deque([number for number, _ in numbered] for _, numbered in files)
+        self.processes: dict[Connection, BaseProcess] = {}
+        self.given: dict[Connection, list[int]] = {}
+        self.unfinished = set(range(len(session.items)))
+
+    def run(self, processes: int) -> None:
+        self.session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined] # one for all
+        share_fork_server()
+        with _starting(None):  # the server inherits the signals that this blocks
+            forkserver.ensure_running()
+        gc.freeze()  # a collection in a process would touch, and so copy, every object
+        try:
+            for _ in range(processes):
+                self._fork()
+            while self.processes:
+                for pipe in wait(list(self.processes)):
+                    assert isinstance(pipe, Connection)
+                    self._receive(pipe)
+            assert not self.unfinished, "tests that did not run"
+        finally:
+            for process in self.processes.values():
+                process.kill()
+
+    def _fork(self) -> None:
+        ours, theirs = multiprocessing.Pipe()
+        capture: Any = self.session.config.pluginmanager.getplugin("capturemanager")
+        capture.stop_global_capturing()  # its files have one position for all processes
+        process = _FORK.Process(
+            target=_work, args=(self.session, theirs, [*self.processes, ours], capture)
+        )
+        process.start()
+        capture.start_global_capturing()
+        capture.suspend_global_capture()
+        theirs.close()
+        self.processes[ours], self.given[ours] = process, []
+
+    def _receive(self, pipe: Connection) -> None:
+        hook, config = self.session.config.hook, self.session.config
+        try:
+            event, content = pipe.recv()
+        except EOFError:
+            self._end(pipe)
+            return
+        if event == "next":
+            # One process takes the files from the front, where tests of the command wait for
+            # processes; the others compute meanwhile.
+            first = pipe is next(iter(self.processes))
+            file = (self.files.popleft if first else self.files.pop)() if self.files else []
+            self.given[pipe] += file
+            pipe.send(file)
+        elif event == "finished":
+            item = self.session.items[content]
+            self.given[pipe].remove(content)
+            self.unfinished.remove(content)
+            hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        elif event == "warning":
+            hook.pytest_warning_recorded.call_historic(kwargs=content)
+        else:
+            report = hook.pytest_report_from_serializable(config=config, data=content)
+            hook.pytest_runtest_logreport(report=report)
+            if self.session.shouldfail:
+                raise self.session.Failed(self.session.shouldfail)
+
+    def _end(self, pipe: Connection) -> None:
+        """Report the test in which a process died, and let another one go on after it."""
+        process, given = self.processes.pop(pipe), self.given.pop(pipe)
+        process.join()
+        if given:
+            self.unfinished.remove(given[0])
+            item = self.session.items[given[0]]
+            message = f"the process of this test died: exit status {process.exitcode}"
+            report = pytest.TestReport(item.nodeid, item.location, {}, "failed", message, "call")
+            self.session.config.hook.pytest_runtest_logreport(report=report)
+            self.files.append(given[1:])
+            self._fork()
+
+
+def _work(
+    session: pytest.Session, pipe: Connection, others: list[Connection], capture: Any
+) -> None:
+    """Run tests until there are no more."""
+    for each in others:  # else their ends would never be seen
+        each.close()
+    capture.start_global_capturing()
+    capture.suspend_global_capture()
+    forkserver._forkserver.ensure_running = lambda: None  # type: ignore[attr-defined] # the parent's
+    plugins = session.config.pluginmanager
+    plugins.unregister(name="terminalreporter")
+    plugins.register(_Sender(session.config, pipe))
+    try:
+        for number, following in pairwise(chain(_numbers(pipe), [None])):
+            item = session.items[number]
+            after = None if following is None else session.items[following]
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+            pipe.send(("finished", number))
+    except (KeyboardInterrupt, BrokenPipeError):
+        pass  # the first process reports it
+
+
+def _numbers(pipe: Connection) -> Iterator[int]:
+    while True:
+        pipe.send(("next", None))
+        numbers = pipe.recv()
+        if not numbers:
+            return
+        yield from numbers
+
+
+class _Sender:
+    """Sends reports and warnings to the first process."""
+
+    def __init__(self, config: pytest.Config, pipe: Connection) -> None:
+        self.config, self.pipe = config, pipe
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        content = self.config.hook.pytest_report_to_serializable(config=self.config, report=report)
+        self.pipe.send(("report", content))
+
+    def pytest_warning_recorded(
+        self, warning_message: WarningMessage, when: str, nodeid: str, location: object
+    ) -> None:
+        seen = warning_message
+        kept = WarningMessage(seen.message, seen.category, seen.filename, seen.lineno)
+        content = {"warning_message": kept, "when": when, "nodeid": nodeid, "location": location}
+        self.pipe.send(("warning", content))
