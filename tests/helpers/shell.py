@@ -71,7 +71,7 @@ class Command:
         while not condition() and self.poll() is None:
             assert time.monotonic() < deadline
             self.send_signal(signal.SIGCONT)
-            time.sleep(0.01)
+            time.sleep(0.03)  # to look takes as long
             self.send_signal(signal.SIGSTOP)
 
     def communicate(self, timeout: float) -> tuple[str, str]:

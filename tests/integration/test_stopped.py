@@ -32,23 +32,23 @@ def test_a_killed_sweep_goes_on_and_finishes_each_point_once(
         "1",
         *small,
         "trainer.steps=12",
-        "arelu.alpha=0.01,0.5,0.9",
+        "arelu.alpha=0.01,0.5",
         "experiment=grid",
     ]
     sercli.killed(lambda: any(runs.glob("[!.]*/run.json")) and bool(finished_folds(runs)), *sweep)
     finished = {page: page.stat().st_mtime_ns for page in runs.glob("[!.]*/run.json")}
-    assert 1 <= len(finished) < 3
+    assert len(finished) == 1
     kept = {fold: fold.stat().st_mtime_ns for fold in finished_folds(runs)}
     assert kept
 
     done = sercli(*sweep)
     assert done.returncode == 0, done.stderr
     assert "of 5 folds × seeds were finished before" in done.stderr
-    assert len(list(runs.glob("[!.]*/run.json"))) == 3
+    assert len(list(runs.glob("[!.]*/run.json"))) == 2
     assert all(page.stat().st_mtime_ns == when for page, when in finished.items())
     study = optuna.load_study(storage=f"sqlite:///{runs / 'study.db'}", study_name="grid")
     complete = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
-    assert len(complete) == len({trial.user_attrs["run"] for trial in complete}) == 3
+    assert len(complete) == len({trial.user_attrs["run"] for trial in complete}) == 2
     assert not [trial for trial in study.trials if trial.state.name in ("RUNNING", "WAITING")]
     assert not list(runs.glob(".*.partial"))
 
