@@ -1,4 +1,4 @@
-"""How long does it take to read and audit a corpus of IEMOCAP's size?
+"""Measure the time to read and audit a corpus of IEMOCAP's size.
 
     .venv/bin/python benchmarks/whole_iemocap.py
 

@@ -11,10 +11,11 @@ import multiprocessing
 import sys
 from collections import deque
 from collections.abc import Iterator
-from itertools import chain, groupby, pairwise
+from itertools import chain, pairwise
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 from warnings import WarningMessage
 
@@ -25,6 +26,9 @@ from sercli.processes import _starting
 _FORK = multiprocessing.get_context("fork")
 _IMPORTED_ONCE = ["sercli.search.worker.worker", "sercli.config.compose", "sercli.cli"]
 """By the server from which commands and workers of all tests are forked: torch, Optuna, Hydra, …"""
+
+_WAITING = "integration"
+"""Folder of the tests that wait for processes. They come first, in one process."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,9 +57,11 @@ class _Loop:
 
     def __init__(self, session: pytest.Session) -> None:
         self.session = session
-        items = enumerate(session.items)
-        files = groupby(items, key=lambda numbered: numbered[1].path)
-        self.files = deque([number for number, _ in numbered] for _, numbered in files)
+        files: dict[Path, list[int]] = {}
+        for number, item in enumerate(session.items):
+            files.setdefault(item.path, []).append(number)
+        first = sorted(files, key=lambda path: _WAITING not in path.parts)
+        self.files = deque(files[path] for path in first)
         self.processes: dict[Connection, BaseProcess] = {}
         self.given: dict[Connection, list[int]] = {}
         self.unfinished = set(range(len(session.items)))
@@ -99,8 +105,7 @@ class _Loop:
             self._end(pipe)
             return
         if event == "next":
-            # One process takes the files from the front, where tests of the command wait for
-            # processes; the others compute meanwhile.
+            # The others compute while one waits.
             first = pipe is next(iter(self.processes))
             file = (self.files.popleft if first else self.files.pop)() if self.files else []
             self.given[pipe] += file
@@ -128,7 +133,8 @@ class _Loop:
             message = f"the process of this test died: exit status {process.exitcode}"
             report = pytest.TestReport(item.nodeid, item.location, {}, "failed", message, "call")
             self.session.config.hook.pytest_runtest_logreport(report=report)
-            self.files.append(given[1:])
+            if given[1:]:
+                self.files.append(given[1:])
             self._fork()
 
 
