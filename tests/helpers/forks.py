@@ -146,12 +146,13 @@ def _work(
         each.close()
     capture.start_global_capturing()
     capture.suspend_global_capture()
-    forkserver._forkserver.ensure_running = lambda: None  # type: ignore[attr-defined] # the parent's
+    forkserver._forkserver.ensure_running = lambda: None  # type: ignore[method-assign] # the parent's
     plugins = session.config.pluginmanager
     plugins.unregister(name="terminalreporter")
     plugins.register(_Sender(session.config, pipe))
     try:
         for number, following in pairwise(chain(_numbers(pipe), [None])):
+            assert number is not None
             item = session.items[number]
             after = None if following is None else session.items[following]
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
