@@ -155,7 +155,55 @@ class TimeAttention(nn.Module):
         return masked_softmax(scores, valid)
 
 
-OverTime = SelfAttention | InteractionAttention | DotAttention | TimeAttention
+class SegmentAttention(nn.Module):
+    """Pool the states of each segment, then the segments (Yang et al., NAACL 2016).
+
+    Both attentions are s = u·tanh(W h + b) with softmax, as in `SelfAttention`. The result is a
+    weighted sum of the states, Σ_s β_s Σ_{t in s} α_t h_t.
+
+    Args:
+        size: Features H of a state.
+        attention: Features of both attention spaces.
+
+    >>> import torch
+    >>> from sercli.nn.attention import SegmentAttention
+    >>> states = torch.randn(1, 5, 8)
+    >>> members = torch.tensor([[[1, 1, 0, 0, 0], [0, 0, 0, 1, 1]]], dtype=torch.bool)
+    >>> SegmentAttention(8, 16)(states, members).shape
+    torch.Size([1, 8])
+    """
+
+    def __init__(self, size: int, attention: int) -> None:
+        super().__init__()
+        self.of_steps = _scores(size, attention)
+        self.of_segments = _scores(size, attention)
+
+    def forward(self, states: Tensor, members: Tensor) -> Tensor:
+        """Pool (B, T, H), with boolean members (B, S, T) of the segments, into (B, H).
+
+        A segment without members counts nothing; at least one of a turn has some.
+        """
+        return weighted_sum(self.weights(states, members), states)
+
+    def weights(self, states: Tensor, members: Tensor) -> Tensor:
+        """Return the weight of each state, (B, T); zero outside of the segments."""
+        scores = self.of_steps(states).transpose(1, 2)
+        least = torch.finfo(scores.dtype).min  # finite, for segments without members
+        within = scores.masked_fill(~members, least).softmax(dim=-1) * members
+        segments = torch.bmm(within, states)
+        across = masked_softmax(self.of_segments(segments).squeeze(-1), members.any(dim=-1))
+        return torch.bmm(across.unsqueeze(1), within).squeeze(1)
+
+
+def _scores(size: int, attention: int) -> nn.Sequential:
+    scores = nn.Sequential(
+        nn.Linear(size, attention), nn.Tanh(), nn.Linear(attention, 1, bias=False)
+    )
+    initialise_attention(scores)
+    return scores
+
+
+OverTime = SelfAttention | InteractionAttention | DotAttention | TimeAttention | SegmentAttention
 """Attention over the steps; ``weights`` has the arguments of ``forward``."""
 
 

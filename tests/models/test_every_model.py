@@ -20,7 +20,10 @@ from sercli.nn.layer import RecurrentLayer
 from sercli.resources import packaged
 
 EXHAUSTIVE = pytest.mark.exhaustive
-OF_SIX_FEATURES = {"mdnn": "model.groups=[[0-1],[2-5]]"}
+OF_SIX_FEATURES = {
+    "mdnn": ["model.groups=[[0-1],[2-5]]"],
+    "hierarchical": ["model.loudness=fa", "model.silence=0.5", "model.pause=1"],
+}
 
 
 def choices() -> list[str]:
@@ -32,7 +35,7 @@ def choices() -> list[str]:
 def small(
     choice: str, cell: dict[str, Any] | None = None, activation: dict[str, Any] | None = None
 ) -> nn.Module:
-    own = [text for name, text in OF_SIX_FEATURES.items() if choice.startswith(name)]
+    own = OF_SIX_FEATURES.get(choice.removesuffix("_small"), [])
     return tiny(f"model={choice}", *own, cell=cell, activation=activation)
 
 

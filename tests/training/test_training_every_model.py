@@ -26,6 +26,7 @@ MULTI_TASK = {
     "a_lstm": ("cell=a_lstm",),
     "maec": (),
 }
+OF_NAMELESS_FEATURES = {"hierarchical": ("model.split=fixed",)}
 
 
 def small_models() -> list[str]:
@@ -34,7 +35,7 @@ def small_models() -> list[str]:
 
 
 def config_of(choice: str, *overrides: str) -> Config:
-    own = MULTI_TASK.get(choice.removesuffix("_small"), ())
+    own = (MULTI_TASK | OF_NAMELESS_FEATURES).get(choice.removesuffix("_small"), ())
     few = ("trainer.steps=2", "trainer.eval_every=2", "trainer.batch_size=8")
     return compose([f"model={choice}", "activation=tanh", *own, *few, *overrides])
 
