@@ -134,7 +134,7 @@ def deltas(frames: Tensor, lengths: Tensor) -> Tensor:
 
     def shifted(by: int) -> Tensor:
         at = (steps + by).clamp(min=0).minimum(last)
-        return frames.take_along_dim(at.unsqueeze(-1), dim=1)
+        return frames.gather(1, at.unsqueeze(-1).expand(-1, -1, frames.shape[2]))
 
     reach = range(1, REACH + 1)
     rise = sum((n * (shifted(n) - shifted(-n)) for n in reach), torch.zeros_like(frames))
