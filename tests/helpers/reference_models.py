@@ -111,6 +111,22 @@ def softmax_sum(scores: Sequence[Tensor], vectors: Sequence[Tensor]) -> Tensor:
     return torch.stack([s / total * v for s, v in zip(shares, vectors, strict=True)]).sum(0)
 
 
+def attended(w: Weights, name: str, states: Sequence[Tensor], heads: int) -> list[Tensor]:
+    """Multi-head self-attention with the weights of torch's module, one query at a time."""
+    size = len(states[0]) // heads
+    weight, bias = w[f"{name}.in_proj_weight"], w[f"{name}.in_proj_bias"]
+    projected = torch.stack([weight @ x + bias for x in states])
+    query, key, value = projected.view(len(states), 3, heads, size).unbind(1)
+    rows = []
+    for t in range(len(states)):
+        parts = [
+            softmax_sum([query[t, h] @ each / size**0.5 for each in key[:, h]], list(value[:, h]))
+            for h in range(heads)
+        ]
+        rows.append(linear(w, f"{name}.out_proj", torch.cat(parts)))
+    return rows
+
+
 def convolved(w: Weights, name: str, maps: Tensor) -> Tensor:
     """A convolution of maps (C, T, F) with zeros around them, one position at a time.
 
