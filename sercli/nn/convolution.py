@@ -211,23 +211,69 @@ class BatchNorm(nn.Module):
         return _zero(values, maps.lengths)
 
     def _by_batch(self, maps: Maps) -> Maps:
-        axes = (0, *range(2, maps.values.dim()))
-        count = maps.lengths.sum() * maps.positions
-        mean = maps.values.sum(axes, keepdim=True) / count
-        centred = (maps.values - mean).masked_fill_(maps.padding, 0.0)
-        variance = centred.square().sum(axes) / count
-        self._average(mean.detach().flatten(), variance.detach(), count)
-        scale = self.weight * (variance + self.eps).rsqrt()
-        values = torch.addcmul(self.bias.view_as(mean), centred, scale.view_as(mean))
-        return _zero(values, maps.lengths)
+        real = maps.lengths.sum() * maps.positions
+        share = real.double() / maps.values[:, 0].numel()
+        values, mean, variance = _NormaliseByBatch.apply(  # type: ignore[no-untyped-call]
+            maps.values, self.weight, self.bias, maps.padding, share, self.eps
+        )
+        self._average(mean, variance * (real / (real - 1).clamp(min=1)))
+        return Maps(values, maps.lengths)
 
     @torch.no_grad()
-    def _average(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
+    def _average(self, mean: Tensor, variance: Tensor) -> None:
         self.num_batches_tracked.add_(1)
         weight = self.num_batches_tracked.reciprocal().clamp(min=self.momentum)
-        unbiased = variance * (count / (count - 1).clamp(min=1))
-        self.running_mean.lerp_(mean, weight)
-        self.running_var.lerp_(unbiased, weight)
+        self.running_mean.lerp_(mean.to(weight.dtype), weight)
+        self.running_var.lerp_(variance.to(weight.dtype), weight)
+
+
+class _NormaliseByBatch(torch.autograd.Function):
+    """Batch normalisation in training by the kernels of torch, which know no padding.
+
+    They count zeros of padding among the positions. With n the share of real positions, the mean
+    of the real ones is that of all by n, and so on for the variance; a kernel's gradient, which
+    divides sums by the number of all positions, is corrected likewise. In plain operations of
+    torch a step of LIGHT-SERNET takes 1.3 times as long.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        values: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        padding: Tensor,
+        share: Tensor,
+        eps: float,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return normalised values, the mean and the biased variance of real positions."""
+        _, of_all, inverse = torch.native_batch_norm(
+            values, None, None, None, None, training=True, momentum=0.0, eps=eps
+        )
+        of_all, inverse = of_all.double(), inverse.double()
+        mean = of_all / share
+        squares = inverse.pow(-2) - eps + (mean - of_all).square() - (1 - share) * mean.square()
+        variance = (squares / share).clamp(min=0)
+        mean, variance = mean.to(values.dtype), variance.to(values.dtype)
+        ctx.save_for_backward(values, weight, padding, share, mean, (variance + eps).rsqrt())
+        ctx.eps = eps
+        ctx.mark_non_differentiable(mean, variance)
+        normalised = F.batch_norm(values, mean, variance, weight, bias, eps=eps)
+        return normalised.masked_fill_(padding, 0.0), mean, variance
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of values, weight and bias."""
+        values, weight, padding, share, mean, inverse = ctx.saved_tensors
+        gradient = gradients[0].masked_fill(padding, 0.0)
+        of_all, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+            *(gradient, values, weight, None, None, mean, inverse, True, ctx.eps),
+            (True, True, True),
+        )
+        factor = ((1 - 1 / share) * weight * inverse).to(values.dtype)
+        shape = (1, -1, *[1] * (values.dim() - 2))
+        of_values = (of_all / share.to(values.dtype)).addcmul_(gradient, factor.view(shape))
+        return of_values, of_weight, of_bias, None, None, None
 
 
 class AveragePool(nn.Module):
@@ -257,8 +303,9 @@ class AveragePool(nn.Module):
         starts = size * torch.arange(values.shape[2], device=values.device)
         taken = (maps.values.shape[2] - starts).clamp(max=size)
         real = (maps.lengths.unsqueeze(1) - starts).clamp(min=1, max=size)
-        factor = maps.beside((taken / real).to(values.dtype))
-        return _zero(values * factor, shortened(maps.lengths, size))
+        left = shortened(maps.lengths, size)
+        factor = (taken / real).masked_fill(~valid_steps(left, values.shape[2]), 0.0)
+        return Maps(values * maps.beside(factor.to(values.dtype)), left)
 
 
 class MaxPool(nn.Module):

@@ -173,3 +173,15 @@ def test_steps_are_those_of_the_frames() -> None:
     given = frames()
     for name in ("over time", "2-D"):
         assert torch.equal(maps(name, given, LENGTHS).steps, given)
+
+
+def test_the_variance_survives_a_large_mean_and_much_padding() -> None:
+    values = 100 + torch.randn(8, 1, 500, generator=torch.Generator().manual_seed(0))
+    lengths = torch.arange(50, 450, 50)
+    layer = BatchNorm(1).train()
+    layer(Maps(values, lengths).zeroed())
+    real = torch.cat([row[0, :n] for row, n in zip(values, lengths, strict=True)])
+    torch.testing.assert_close(layer.running_mean, real.mean().view(1))
+    torch.testing.assert_close(
+        layer.running_var, real.double().var().float().view(1), rtol=1e-2, atol=0
+    )
