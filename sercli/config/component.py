@@ -56,6 +56,8 @@ def _converted(path: str, value: Any, wanted: Any) -> Any:
         isinstance(value, plain) and (bool in kinds or not isinstance(value, bool))
     ):
         return value
+    if list in plain and not isinstance(value, dict):
+        raise RequestError(f"{path}={value}: must be a list; write {path}=[{value}]")
     names = " or ".join(map(_type_name, plain))
     raise RequestError(f"{path}={value}: expected {names}, not {_type_name(type(value))}")
 

@@ -32,7 +32,7 @@ from sercli.config.check import check
 from sercli.config.keys import flatten
 from sercli.config.parse import CLASSES, from_yaml, parse_one
 from sercli.config.schema import Config, DatasetConfig
-from sercli.config.settings import GROUPS, kind_of
+from sercli.config.settings import GROUPS, choice_names, kind_of
 from sercli.config.sources import PRIMARY, ROOTS, OwnDefault, own_defaults, start
 from sercli.errors import RequestError, one_line
 
@@ -188,7 +188,12 @@ def _chosen(parsed: Sequence[Override]) -> tuple[str, ...]:
 
 def _as_overrides(choices: Mapping[str, Any]) -> tuple[str, ...]:
     """Return choices as overrides of Hydra, in one order, so that they are composed once."""
-    return tuple(f"{group}='{choices[group]}'" for group in GROUPS if group in choices)
+    return tuple(_written(group, choices[group]) for group in GROUPS if group in choices)
+
+
+def _written(group: str, choice: Any) -> str:
+    names = choice_names(group, choice)
+    return f"{group}='{choice}'" if names == [str(choice)] else f"{group}=[{','.join(names)}]"
 
 
 def _read(own: OwnDefault) -> Override:
@@ -312,7 +317,7 @@ def _check_names(overrides: Sequence[Override]) -> None:
     choices = [override for override in overrides if override.key_or_group in GROUPS]
     for override in choices:
         names = names_of_choices(override.key_or_group)
-        for value in _values(override):
+        for value in _names(override):
             if value not in names:
                 raise RequestError(hints.unknown_choice(override.key_or_group, value, names))
     keys = _keys_of_any(
@@ -338,8 +343,8 @@ def default_settings(overrides: Sequence[str] = ()) -> dict[str, Any]:
 def comments(overrides: Sequence[str] = ()) -> dict[str, str]:
     """Return the comments beside settings in the files of the chosen groups, by dotted key."""
     found = {}
-    for group, name in compose_unresolved(overrides)[1].items():
-        for line in _lines(group, name):
+    for group, choice in compose_unresolved(overrides)[1].items():
+        for line in chain.from_iterable(_lines(group, x) for x in choice_names(group, choice)):
             written = re.fullmatch(r"\s*(\w+):[^#]*\s#\s*(.*)", line)
             if written:
                 indented = line.startswith(" ")  # below options:
@@ -415,7 +420,9 @@ def _compose_choices(overrides: tuple[str, ...]) -> _Composed:
     start()
     with refused_in_one_line():
         node = hydra_compose(PRIMARY, list(overrides), return_hydra_config=True)
-    choices = {group: str(node.hydra.runtime.choices[group]) for group in GROUPS}
+    chosen = dict(each.split("=", 1) for each in overrides)
+    known = node.hydra.runtime.choices  # without lists of choices
+    choices = {group: str(known.get(group) or chosen[group]) for group in GROUPS}
     with open_dict(node):
         del node["hydra"]
     leaves = flatten(cast("dict[str, Any]", OmegaConf.to_container(node)))
@@ -431,6 +438,12 @@ def _values(override: Override) -> list[str]:
     if override.is_sweep_override():
         return [str(value) for value in override.sweep_string_iterator()]
     return [str(override.value())]
+
+
+def _names(override: Override) -> list[str]:
+    """Return the names of all choices in an override of a group."""
+    group = override.key_or_group
+    return [name for value in _values(override) for name in choice_names(group, value)]
 
 
 def _description(group: str, name: str) -> str:

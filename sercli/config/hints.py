@@ -7,7 +7,8 @@ import shlex
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
-from sercli.config.settings import kind_of, schema_settings
+from sercli.config.outline import outline_choices
+from sercli.config.settings import COMBINED, kind_of, schema_settings
 from sercli.config.sources import plan_files
 from sercli.errors import close, most_alike, nearest
 
@@ -33,6 +34,7 @@ _SYNONYMS = {
     "model": "network net arch architecture system",
     "cell": "rnn rnn_type cell_type",
     "activation": "act act_fn activation_fn activation_function nonlinearity",
+    "augment": "augmentation augmentations aug data_augmentation",
     "schedule": "scheduler lr_scheduler lr_schedule sched",
     "schedule.factor": "schedule.gamma lr_decay decay_rate",
     "schedule.warmup": "warmup warm_up warmup_steps num_warmup_steps",
@@ -98,6 +100,10 @@ def unknown_key(key: str, words: str, keys: Collection[str]) -> str:
     start = f"unknown key '{key}'"
     if key.casefold() in _OPTION:
         return f"{start}; it is an option: {_OPTION[key.casefold()]} {words}".rstrip()
+    group, *below = key.split(".")
+    absent = [name for name in below[:1] if f"{group}.{name}" not in keys]
+    if group in COMBINED and set(absent) & {*outline_choices(group)}:
+        return f"{start}; it needs {group}={absent[0]}"
     meant = meant_key(key, keys)
     if meant is not None:
         meant = "dataset.root" if meant == "dataset" and "/" in words else meant
@@ -208,6 +214,8 @@ to try each, write sercli sweep optim.lr=0,5"
     if kind_of(key) is str:
         quoted = f'{key}="{words}"'
         hint = f"; a comma in it is quoted: {shlex.quote(quoted)}"
+    elif key in COMBINED:
+        hint = f"; to combine them: {shlex.quote(f'{key}=[{words}]')}"
     elif re.fullmatch(r"[+-]?\d+,\d+", words):
         hint = f"; with a decimal point: {key}={words.replace(',', '.')}"
     return f"{start}{hint}; to try each, write sercli sweep {shlex.quote(text)}"

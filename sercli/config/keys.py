@@ -96,6 +96,15 @@ def arelu_aliases(activation: Mapping[str, Any]) -> dict[str, Any]:
     return {f"{ARELU}.{key}": value for key, value in activation.items() if key != "name"}
 
 
+def augmentations(configuration: Mapping[str, Any]) -> str:
+    """Return the names of the augmentations in a configuration.
+
+    >>> augmentations({"augment": {"speed": {}, "noise": {}}}), augmentations({})
+    ('speed+noise', 'none')
+    """
+    return "+".join(configuration.get("augment", {})) or "none"
+
+
 def _leaves(node: Any, key: str, lists: bool) -> Iterator[tuple[str, Any]]:
     if isinstance(node, Mapping) and node:
         for name, value in node.items():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sercli.config.keys import flatten
-from sercli.config.settings import GROUPS, schema_settings
+from sercli.config.settings import GROUPS, choice_names, schema_settings
 from sercli.config.sources import PRIMARY, ROOTS, own_defaults, user_folders
 from sercli.resources import packaged
 from sercli.untrusted import read_yaml
@@ -34,7 +34,8 @@ def outline_settings() -> dict[str, Any]:
         found.setdefault(key.partition(".")[0], {}).update(flatten({key: setting.default}))
     for group, choice in (_default_choices() | own).items():
         if group in GROUPS:
-            _merge(found.setdefault(group, {}), dict(_settings(group, str(choice))))
+            for name in choice_names(group, choice):
+                _merge(found.setdefault(group, {}), dict(_settings(group, name)))
     every = {key: value for settings in found.values() for key, value in settings.items()}
     every |= {key: value for key, value in own.items() if key not in GROUPS}
     return {key: _resolved(value, every) for key, value in every.items()}

@@ -68,12 +68,13 @@ def result_relevant(config: Config) -> dict[str, Any]:
 
     Left out are: locations, the device, the backend of the recurrence, the launcher, the weights to
     keep and the name of the experiment; ``arelu``, because the activation that uses it holds its
-    values (α means nothing to tanh); the corpus' folder and expected counts, and the path of a
-    custom openSMILE configuration, because the data fingerprint covers what was read;
-    ``max_frames`` and ``pool`` of functionals, which have no frames; settings that
-    the optimiser or the schedule does not use, a ``cell.start`` of zeros, and ``init`` of random
-    initial weights, so that the keys of runs from before there were these settings stay the same.
-    Of the weights of another run, their digest stands for the names.
+    values (α means nothing to tanh); the corpus' folder and expected counts, the path of a custom
+    openSMILE configuration, and the folder of noise, because the data fingerprint covers what was
+    read; ``max_frames`` and ``pool`` of functionals, which have no frames; settings that
+    the optimiser or the schedule does not use, ``augment`` without augmentations, a ``cell.start``
+    of zeros, and ``init`` of random initial weights, so that the keys of runs from before there
+    were these settings stay the same. Of the weights of another run, their digest stands for the
+    names.
     """
     settings = asdict(config)
     for name in ("experiment", "paths", "device", "recurrence", "launcher", ARELU):
@@ -81,6 +82,9 @@ def result_relevant(config: Config) -> dict[str, Any]:
     del settings["trainer"]["keep_weights"]
     settings["dataset"] = corpus_settings(settings["dataset"])
     del settings["features"]["config"]
+    settings["augment"].get("noise", {}).pop("folder", None)
+    if not settings["augment"]:
+        del settings["augment"]
     if config.features.level == "functionals":
         for name in ("max_frames", "pool"):
             del settings["features"][name]

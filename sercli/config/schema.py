@@ -1,8 +1,8 @@
 """The schema of a configuration: settings, types, meanings.
 
 Hydra composes a configuration from ``conf/`` and checks it against these dataclasses. The groups
-``model``, ``cell`` and ``activation`` are open: each choice has parameters of its own, listed in
-its YAML file and checked by the class that it names (`sercli.config.component`).
+``augment``, ``model``, ``cell`` and ``activation`` are open: each choice has parameters of its own,
+listed in its YAML file and checked by the class that it names (`sercli.config.component`).
 
 Every setting can change a result, except ``experiment``, ``paths``, ``device``, ``recurrence``,
 ``launcher`` and ``trainer.keep_weights`` (`sercli.config.run_key`).
@@ -340,6 +340,7 @@ class Config:
         dataset: Corpus and task.
         features: Acoustic features.
         protocol: Folds and selection.
+        augment: Augmentations of the training turns: name → settings; empty: none.
         model: Model.
         cell: Recurrent cell of the model.
         activation: Activation of the candidate in the cell.
@@ -361,6 +362,7 @@ class Config:
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
+    augment: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
     cell: dict[str, Any] = field(default_factory=dict)
     activation: dict[str, Any] = field(default_factory=dict)

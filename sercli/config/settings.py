@@ -17,6 +17,7 @@ GROUPS = (
     "dataset",
     "features",
     "protocol",
+    "augment",
     "model",
     "cell",
     "activation",
@@ -29,6 +30,9 @@ GROUPS = (
 
 PARTS = "dataset.parts."
 """Start of the keys of the corpora of ``dataset=several``: their choice follows, and its key."""
+
+COMBINED = ("augment",)
+"""Groups of which several choices may be combined, in a list."""
 
 TYPE_NAMES = {str: "text", bool: "true or false", int: "integer", float: "number", list: "list"}
 """Type of a value → its name for a reader."""
@@ -81,6 +85,18 @@ def kind_of(key: str) -> Any:
         if parent in known:
             return str if known[parent].type == "mapping to text" else Any
     return None
+
+
+def choice_names(group: str, choice: Any) -> list[str]:
+    """Return the names in a choice of a group: one, or those of a list where that is allowed.
+
+    >>> choice_names("augment", "[spec_augment,speed]"), choice_names("cell", "gru")
+    (['spec_augment', 'speed'], ['gru'])
+    """
+    text = str(choice)
+    if group not in COMBINED or not text.startswith("["):
+        return [text]
+    return [name for part in text.strip("[]").split(",") if (name := part.strip(" '\""))]
 
 
 def is_path(key: str) -> bool:

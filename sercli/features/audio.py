@@ -12,6 +12,7 @@ import io
 import math
 import stat
 from pathlib import Path
+from typing import Protocol
 
 import audiofile
 import audresample
@@ -41,6 +42,31 @@ _CANCELLED = 0.01
 
 class AudioError(Exception):
     """The audio cannot be used; the message is the reason."""
+
+
+class Change(Protocol):
+    """A change of a signal before extraction.
+
+    Attributes:
+        digest: Hash of everything that the change depends on, except the signal.
+    """
+
+    @property
+    def digest(self) -> str: ...
+
+    def __call__(
+        self, signal: np.ndarray, sampling_rate: int, random: np.random.Generator
+    ) -> np.ndarray:
+        """Return the changed signal, float32 (samples,).
+
+        Args:
+            signal: (samples,).
+            sampling_rate: In Hz.
+            random: Random generator, seeded by the key of the copy.
+
+        Raises:
+            AudioError: The signal cannot be changed.
+        """
 
 
 def check_file(path: Path) -> None:

@@ -17,6 +17,7 @@ from sercli.config.schema import FeaturesConfig
 from sercli.corpora.audio_stats import AudioFacts
 from sercli.corpora.manifest import Manifest, Refusal
 from sercli.errors import SercliError
+from sercli.features.copies import Copy
 from sercli.features.jobs import run_in_pool, run_jobs
 from sercli.features.known import KnownFiles
 from sercli.features.plan import ExtractionPlan, plan_extraction, recipe_digest
@@ -72,6 +73,7 @@ def extract(
     store: Path,
     *,
     location: Mapping[str, Any] | None = None,
+    copy: Copy | None = None,
     workers: int = 1,
     progress: Progress = SILENT,
 ) -> Extraction:
@@ -84,6 +86,7 @@ def extract(
         features: The feature set and the sampling rate; the other settings concern loading.
         store: Folder of the feature store; created if there is none.
         location: Root, reader and options of the corpus (`corpus_location`).
+        copy: Recipe of the copies to extract in place of the utterances; None: the utterances.
         workers: Maximum number of processes; a short list is extracted in this process.
         progress: The progress bar to advance.
 
@@ -108,11 +111,14 @@ def extract(
         (1, {'a': 1.0}, (98, 80))
     """
     began = time.perf_counter()
-    chosen = feature_set(features)
+    settings = stored_settings(features)
+    copy = copy or Copy("", feature_set(features))
+    recipe = recipe_digest(copy.features, features.sampling_rate, copy.change)
+    if copy.name:
+        settings["copy"] = f"{copy.name}, {recipe[:8]}"
     frames = FeatureStore(store, create=True)
-    use = StoreUse(manifest.dataset, location or {}, stored_settings(features), {})
+    use = StoreUse(manifest.dataset, location or {}, settings, {})
     known = KnownFiles(store / "known" / f"{use.name}.json")
-    recipe = recipe_digest(chosen, features.sampling_rate)
     plan = plan_extraction(manifest.table, recipe, progress, known)
     use = replace(use, keys=plan.keys)
     not_recorded = _record(frames, replace(use, refused=known_refusals(frames, use)))
@@ -120,7 +126,11 @@ def extract(
     known.save()
     facts = {key: each.facts for key, each in stored.items()}
     run = functools.partial(
-        run_jobs, store=frames, features=chosen, sampling_rate=features.sampling_rate
+        run_jobs,
+        store=frames,
+        features=copy.features,
+        sampling_rate=features.sampling_rate,
+        change=copy.change,
     )
     missing = [job for key, job in plan.jobs.items() if key not in facts]
     done = run_in_pool(missing, run, workers, progress)

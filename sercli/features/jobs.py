@@ -14,9 +14,11 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from sercli.corpora.audio_stats import AudioFacts
 from sercli.errors import SercliError
-from sercli.features.audio import AudioError, expected_seconds, load_audio
+from sercli.features.audio import AudioError, Change, expected_seconds, load_audio
 from sercli.features.sets import Extractor, FeatureSet
 from sercli.features.store import FeatureStore
 from sercli.processes import possible_workers, worker_pool
@@ -82,9 +84,15 @@ Run = Callable[[Sequence[Job]], JobResults]
 
 
 def run_jobs(
-    jobs: Sequence[Job], store: FeatureStore, features: FeatureSet, sampling_rate: int
+    jobs: Sequence[Job],
+    store: FeatureStore,
+    features: FeatureSet,
+    sampling_rate: int,
+    change: Change | None = None,
 ) -> JobResults:
     """Extract and store the frames of each job; audio that cannot be used is passed over.
+
+    A change of the signals before extraction draws from a generator seeded by the key of each.
 
     Raises:
         SercliError: The store cannot be written.
@@ -97,6 +105,8 @@ def run_jobs(
             continue
         try:
             signal, facts = load_audio(Path(job.audio), job.start, job.end, sampling_rate)
+            if change is not None:
+                signal = change(signal, sampling_rate, np.random.default_rng(int(job.key, 16)))
             frames = extract(signal)
         except AudioError as refusal:
             results.refused[job.key] = str(refusal)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from sercli.corpora.manifest import Refusal
-from sercli.features.audio import AudioError, check_file
+from sercli.features.audio import AudioError, Change, check_file
 from sercli.features.jobs import Job
 from sercli.features.known import KnownFiles
 from sercli.features.sets import FeatureSet
@@ -29,14 +29,16 @@ def audio_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def recipe_digest(features: FeatureSet, sampling_rate: int) -> str:
+def recipe_digest(features: FeatureSet, sampling_rate: int, change: Change | None = None) -> str:
     """Return a hash of everything but the audio that the frames depend on.
 
     That is the configuration and level of the feature set, the version of the library that
-    computes it, and the sampling rate. The name of the set changes no number and is left out.
+    computes it, the sampling rate, and a change of the signal before extraction. The name of the
+    set changes no number and is left out.
     """
     version = importlib.metadata.version(features.library)  # importing takes 0.3 s
-    return _hash(_METHOD, features.library, features.digest, version, sampling_rate)
+    recipe = _hash(_METHOD, features.library, features.digest, version, sampling_rate)
+    return recipe if change is None else _hash(recipe, change.digest)
 
 
 def utterance_key(audio: str, start: float, end: float, recipe: str) -> str:

@@ -13,8 +13,8 @@ from sercli.errors import RequestError, nearest
 from sercli.features.smile import SmileSet
 from sercli.features.smile_probe import probe_config
 from sercli.features.smile_sets import PACKAGED, own_set, packaged_set
-from sercli.features.spectral import log_mel, mfcc
-from sercli.features.spectrogram import spectrogram
+from sercli.features.spectral import SpectralSet, log_mel, mfcc
+from sercli.features.spectrogram import Spectrogram, spectrogram
 
 _HOP = 10.0
 """Frame period in ms of a feature set without the option ``hop``."""
@@ -100,6 +100,23 @@ def feature_set(features: FeaturesConfig) -> FeatureSet:
             f"{features.name} has no options; its openSMILE configuration states everything"
         )
     return chosen
+
+
+def frequency_bands(features: FeaturesConfig) -> int:
+    """Return the number of neighbouring frequencies that the columns are; 0 if they are none.
+
+    With deltas, the columns are the bands and then their deltas.
+
+    Raises:
+        RequestError: As for `feature_set`.
+
+    >>> frequency_bands(FeaturesConfig("log_mel")), frequency_bands(FeaturesConfig("mfcc"))
+    (80, 0)
+    """
+    chosen = feature_set(features)
+    if isinstance(chosen, SpectralSet):
+        return 0 if chosen.coefficients else chosen.bands
+    return len(column_names(features)) if isinstance(chosen, Spectrogram) else 0
 
 
 def column_names(features: FeaturesConfig) -> tuple[str, ...]:

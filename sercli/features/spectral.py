@@ -106,8 +106,8 @@ class SpectralExtractor:
     def __init__(self, features: SpectralSet, sampling_rate: int) -> None:
         self._features = features
         self._sampling_rate = sampling_rate
-        _check_bands(features.bands, sampling_rate)
-        self.names = _names(features)
+        check_bands(features.bands, sampling_rate)
+        self.names = spectral_columns(features)
 
     def __call__(self, signal: np.ndarray) -> np.ndarray:
         """Return the frames of a signal.
@@ -133,7 +133,8 @@ class SpectralExtractor:
         return np.concatenate([bands, regression_slopes(bands)], axis=1)
 
 
-def _names(features: SpectralSet) -> tuple[str, ...]:
+def spectral_columns(features: SpectralSet) -> tuple[str, ...]:
+    """Return the column names of a set, in order."""
     if features.coefficients:
         names = ["log_energy", *(f"mfcc[{each}]" for each in range(1, features.coefficients))]
     else:
@@ -155,14 +156,19 @@ def _online(features: SpectralSet, sampling_rate: int) -> Any:
     return kaldi.OnlineFbank(options)
 
 
-_LOWEST = 20.0
+LOWEST = 20.0
 """Hz where the first filter begins (Kaldi's default)."""
 
 
-def _check_bands(bands: int, sampling_rate: int) -> None:
+def check_bands(bands: int, sampling_rate: int) -> None:
+    """Refuse more bands than the spectrum has bins for.
+
+    Raises:
+        RequestError: Some would be narrower than a bin, and empty.
+    """
     size = 2 ** int(np.ceil(np.log2(0.025 * sampling_rate)))
-    bins = _mel(np.arange(size // 2) * sampling_rate / size)
-    edges = np.linspace(_mel(_LOWEST), _mel(sampling_rate / 2), bands + 2)
+    bins = mel(np.arange(size // 2) * sampling_rate / size)
+    edges = np.linspace(mel(LOWEST), mel(sampling_rate / 2), bands + 2)
     inside = np.searchsorted(bins, edges[2:], "left") - np.searchsorted(bins, edges[:-2], "right")
     if inside.min() < 1:
         raise RequestError(
@@ -171,7 +177,8 @@ def _check_bands(bands: int, sampling_rate: int) -> None:
         )
 
 
-def _mel(hertz: Any) -> Any:
+def mel(hertz: Any) -> Any:
+    """Return frequencies on Kaldi's mel scale."""
     return 1127 * np.log1p(hertz / 700)
 
 

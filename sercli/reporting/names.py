@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sercli.config.keys import ARELU, flatten
+from sercli.config.keys import ARELU, augmentations, flatten
 from sercli.results.run_record import Record
 from sercli.results.sweep_summary import PARAMETER, read_trials, swept_settings
 
@@ -23,7 +23,7 @@ _POINT = f"{PARAMETER}point"
 _IN_NAME = ("activation.alpha", "activation.beta")
 """Keys that the name of an activation always shows."""
 
-_CHOICES = ("optim.name", "schedule.name")
+_CHOICES = ("optim.name", "schedule.name", "augment.name")
 """Choices that a name shows where they differ; those of model, cell and activation always are."""
 
 
@@ -124,7 +124,8 @@ def _named_points(folder: Path) -> dict[str, str]:
 
 
 def _settings(record: Record) -> dict[str, Any]:
-    settings = flatten(record.summary["configuration"])
+    configuration = record.summary["configuration"]
+    settings = flatten(configuration) | {"augment.name": augmentations(configuration)}
     return {key: value for key, value in settings.items() if value != {}}
 
 

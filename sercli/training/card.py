@@ -10,6 +10,7 @@ from torch import nn
 from sercli.config.schema import Config, ContextConfig, FeaturesConfig, ProtocolConfig
 from sercli.nn.layer import recurrent_layers
 from sercli.results.folds import Fold
+from sercli.training.augment import describe_augmentation
 from sercli.training.caveats import caveats
 from sercli.training.data import Data
 from sercli.training.initial_weights import InitialWeights
@@ -46,6 +47,7 @@ def protocol_card(
         "pooling": "test predictions pooled over folds, metrics averaged over seeds",
         "recurrent": any(True for _ in recurrent_layers(model)),
         "features": _features(config.features),
+        "augmentation": describe_augmentation(config),
         "normalisation": _NORMALISATION[config.features.normalise],
         "context": _context(config, data, model),
         "seeds": list(config.seeds),
@@ -166,10 +168,10 @@ def _paragraph(facts: Mapping[str, Any]) -> str:
         corpus += " (" + ", ".join(f"{name} {n}" for name, n in facts["corpora"].items()) + ")"
     return (
         f"{len(facts['classes'])}-class recognition on {corpus}: {facts['utterances']} utterances"
-        f"{expected} ({mapping}). {facts['divided']}; {_choice(facts)}{_training(facts)} Features: "
-        f"{facts['features']}; normalisation: {facts['normalisation']}. Context: "
-        f"{facts['context']}.{_initial(facts)} Seeds: {', '.join(map(str, facts['seeds']))}; "
-        f"{facts['pooling']}. "
+        f"{expected} ({mapping}). {facts['divided']}; {_choice(facts)}{_training(facts)}"
+        f"{_augmentation(facts)} Features: {facts['features']}; normalisation: "
+        f"{facts['normalisation']}. Context: {facts['context']}.{_initial(facts)} Seeds: "
+        f"{', '.join(map(str, facts['seeds']))}; {facts['pooling']}. "
         f"The oracle selects the step on test and is no result.{_caveats(facts)}"
     )
 
@@ -206,6 +208,11 @@ def _initial(facts: Mapping[str, Any]) -> str:
         f"{trained} trained. They have seen at most {most} utterances, none of them a test "
         "utterance of their fold."
     )
+
+
+def _augmentation(facts: Mapping[str, Any]) -> str:
+    found = facts.get("augmentation")
+    return f" Augmentation in training alone: {found}." if found else ""
 
 
 def _caveats(facts: Mapping[str, Any]) -> str:

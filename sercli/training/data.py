@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +15,10 @@ import pandas as pd
 from sercli.config.schema import Config
 from sercli.corpora.audit import Audit, audit, save_audit
 from sercli.corpora.context import find_context
-from sercli.corpora.manifest import Manifest
+from sercli.corpora.manifest import Manifest, Refusal
 from sercli.corpora.read import read_corpus
 from sercli.errors import SercliError
+from sercli.features.copies import TurnCopies, audio_copies
 from sercli.features.extract import Extraction, extract
 from sercli.features.load import StoredSteps, load_features
 from sercli.features.store_uses import corpus_location
@@ -40,6 +41,7 @@ class Data:
         fingerprint: Hash of all that was read: audio, labels, speakers, turns, order.
         seconds: Utterance id → duration of its audio, where known.
         contents: Utterance id → SHA-256 of its samples, where known.
+        copies: Copies of the targets for training; None: there are none.
     """
 
     manifest: Manifest
@@ -48,6 +50,7 @@ class Data:
     fingerprint: str
     seconds: Mapping[str, float] = field(default_factory=dict)
     contents: Mapping[str, str] = field(default_factory=dict)
+    copies: TurnCopies | None = None
 
     @cached_property
     def labels(self) -> dict[str, str]:
@@ -73,7 +76,7 @@ class Data:
         """The turns of the corpus, packed for batches."""
         from sercli.training.packed import PackedTurns
 
-        return PackedTurns(self.steps, self.lengths, self.manifest, self.context)
+        return PackedTurns(self.steps, self.lengths, self.manifest, self.context, self.copies)
 
     def values(self, column: str) -> list[str]:
         """Return the sorted values of a column of the manifest among the targets."""
@@ -105,15 +108,18 @@ def read_data(config: Config, *, workers: int = 1, progress: Progress = SILENT) 
             f"are left out, {len(readable.table)} are used; `sercli extract` lists the reasons"
         )
     store = Path(config.paths.store)
+    steps = load_features(
+        readable, extraction.keys, store, config.features, counts=extraction.frames
+    )
+    copied = _extract_copies(config, readable, workers, progress)
     return Data(
         manifest=readable,
-        steps=load_features(
-            readable, extraction.keys, store, config.features, counts=extraction.frames
-        ),
+        steps=steps,
         context=find_context(readable, config.dataset.context),
-        fingerprint=_fingerprint(readable, extraction.keys),
+        fingerprint=_fingerprint(readable, extraction.keys, copied.keys),
         seconds=extraction.seconds,
         contents={name: facts.content for name, facts in extraction.facts.items()},
+        copies=_load_copies(config, copied, steps),
     )
 
 
@@ -126,6 +132,7 @@ def extract_corpus(config: Config, *, workers: int = 1, progress: Progress = SIL
     manifest, extraction = _extract(config, workers, progress)
     progress.note(extraction.summary)
     readable = manifest.without(extraction.refused)
+    _extract_copies(config, readable, workers, progress, note=progress.note)
     found = audit(readable, config.dataset, extraction.facts)
     _keep(readable, found, config, progress)
     return found
@@ -189,7 +196,85 @@ def _extract(config: Config, workers: int, progress: Progress) -> tuple[Manifest
     return manifest, extraction
 
 
-def _fingerprint(manifest: Manifest, keys: Mapping[str, str]) -> str:
+@dataclass(frozen=True)
+class _Copied:
+    """The copies of a corpus in the store.
+
+    Attributes:
+        manifest: The copies, in place of the utterances.
+        of: Name of a copy → utterance id.
+        keys: Name of a copy → key in the store.
+        frames: Name of a copy → number of frames, of those that were in the store before.
+    """
+
+    manifest: Manifest
+    of: Mapping[str, str]
+    keys: Mapping[str, str]
+    frames: Mapping[str, int]
+
+
+def _extract_copies(
+    config: Config,
+    manifest: Manifest,
+    workers: int,
+    progress: Progress,
+    note: Callable[[str], None] = lambda text: None,
+) -> _Copied:
+    """Extract the copies of the targets that the augmentations of a configuration make.
+
+    Raises:
+        SercliError: No copy could be made.
+    """
+    targets, tables = manifest.targets, [manifest.table[:0]]
+    of: dict[str, str] = {}
+    keys: dict[str, str] = {}
+    frames: dict[str, int] = {}
+    refused: dict[str, Refusal] = {}
+    for copy in audio_copies(config.augment, config.features):
+        names = targets["utterance"] + f" ({copy.name})"
+        turns = replace(manifest, table=targets.assign(utterance=names))
+        done = extract(
+            turns,
+            config.features,
+            Path(config.paths.store),
+            location=corpus_location(config.dataset),
+            copy=copy,
+            workers=workers,
+            progress=progress,
+        )
+        note(f"copies, {copy.name}: {done.summary}")
+        tables.append(turns.table)
+        for name, utterance in zip(names, targets["utterance"], strict=True):
+            if name in done.keys:
+                of[name], keys[name] = utterance, done.keys[name]
+        frames |= done.frames
+        refused |= done.refused
+    if refused:
+        name, first = next(iter(refused.items()))
+        text = f"the first, '{name}': {first.reason}"
+        if not keys:
+            raise SercliError(f"augment: none of {len(refused)} copies can be made; {text}")
+        progress.note(f"{len(refused)} of {len(refused) + len(keys)} copies cannot be made; {text}")
+    return _Copied(replace(manifest, table=pd.concat(tables)), of, keys, frames)
+
+
+def _load_copies(config: Config, copied: _Copied, steps: StoredSteps) -> TurnCopies | None:
+    """Load copies, normalised by the statistics of the unchanged turns of their speakers."""
+    if not copied.keys:
+        return None
+    statistics = steps.statistics and {name: steps.statistics[of] for name, of in copied.of.items()}
+    loaded = load_features(
+        copied.manifest,
+        copied.keys,
+        Path(config.paths.store),
+        config.features,
+        statistics,
+        copied.frames,
+    )
+    return TurnCopies(copied.of, loaded, loaded.lengths)
+
+
+def _fingerprint(manifest: Manifest, keys: Mapping[str, str], of_copies: Mapping[str, str]) -> str:
     """Hash what was read, in its order, from which batches are drawn.
 
     Paths are left out, because the keys stand for the audio itself.
@@ -198,4 +283,5 @@ def _fingerprint(manifest: Manifest, keys: Mapping[str, str]) -> str:
     if table["corpus"].isna().all():  # as before there was the column
         table = table.drop(columns="corpus")
     table["features"] = table["utterance"].map(dict(keys))
-    return hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()
+    text = table.to_csv(index=False) + "".join(of_copies.values())
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -44,9 +44,14 @@ class TrainingLoss:
             counts = np.bincount(labels, minlength=len(data.manifest.classes))
             self._weights = balanced_weights(counts.tolist()).to(device)
 
-    def criterion(self, rows: np.ndarray) -> Criterion:
-        """Return the criterion of a batch of training utterances, by their rows."""
-        return partial(self._loss, rows, targets(rows, self._turns, self._device))
+    def criterion(self, rows: np.ndarray, others: np.ndarray | None = None) -> Criterion:
+        """Return the criterion of a batch of training utterances.
+
+        Args:
+            rows: Their rows.
+            others: Rows of the turns that are pasted to them; None: nothing is pasted.
+        """
+        return partial(self._loss, rows, others, targets(rows, self._turns, self._device))
 
     def total(self, output: Output, criterion: Criterion) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of a batch, and the parts that it is the sum of.
@@ -58,7 +63,14 @@ class TrainingLoss:
         losses = {"classes": criterion("label", output.logits), **output.losses}
         return reduce(add, losses.values()), losses
 
-    def _loss(self, rows: np.ndarray, classes: Tensor, column: str, logits: Tensor) -> Tensor:
+    def _loss(
+        self,
+        rows: np.ndarray,
+        others: np.ndarray | None,
+        classes: Tensor,
+        column: str,
+        logits: Tensor,
+    ) -> Tensor:
         if column == "label":
             return classification_loss(
                 logits,
@@ -72,6 +84,8 @@ class TrainingLoss:
         task = self._targets[column]
         positions = task.positions[rows]
         stated = positions >= 0
+        if others is not None:  # two speakers in a turn are none
+            stated = stated & (positions == task.positions[others])
         if not stated.any():
             return logits.new_zeros(())
         chosen = logits[torch.from_numpy(stated).to(self._device)][:, task.outputs].float()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sercli.corpora.manifest import Manifest
+from sercli.features.copies import TurnCopies
 
 PAD_STEPS = 9
 """Length of the pad turn of zeros that stands for a missing context turn (IAAN's code)."""
@@ -30,9 +31,11 @@ class PackedTurns:
         lengths: Utterance id → number of steps.
         manifest: The corpus.
         context: Indexed by target utterance, columns ``own`` and ``interlocutor``.
+        copies: Copies of utterances, whose rows follow those of the utterances.
 
     Attributes:
         names: Utterance id of each row; None for the pad turn.
+        original: Row of the utterance that each row is a copy of; its own row if it is none.
         lengths: Number of steps of each row.
         beside: (3, rows): for each row itself, the row of the previous turn of the same speaker,
             and that of the interlocutor; 0 where there is none.
@@ -46,21 +49,27 @@ class PackedTurns:
         lengths: Mapping[str, int],
         manifest: Manifest,
         context: pd.DataFrame,
+        copies: TurnCopies | None = None,
     ) -> None:
-        self._given = (steps, lengths, manifest, context)
-        self._steps = steps
+        self._given = (steps, lengths, manifest, context, copies)
+        self._steps, self._copies = steps, copies or TurnCopies({}, {}, {})
         self._rows = {name: row for row, name in enumerate(steps, start=1)}
-        self.names = np.array([None, *steps], dtype=object)
-        self.lengths = np.array([PAD_STEPS, *(lengths[name] for name in steps)])
+        of_copies = [self._copies.lengths[name] for name in self._copies.of]
+        self.names = np.array([None, *steps, *self._copies.of], dtype=object)
+        self.lengths = np.array([PAD_STEPS, *(lengths[name] for name in steps), *of_copies])
+        self.original = np.arange(len(self.names))
+        self.original[len(steps) + 1 :] = self.rows(self._copies.of.values())
         self.beside = np.zeros((3, len(self.names)), dtype=np.int64)
         self.beside[0] = np.arange(len(self.names))
         targets = self.rows(context.index)
         for row, column in enumerate(("own", "interlocutor"), start=1):
             self.beside[row, targets] = [self._rows.get(name, 0) for name in context[column]]
+        self.beside[1:] = self.beside[1:, self.original]
         self.labels = np.full(len(self.names), -1)
         table = manifest.targets
         index = {label: i for i, label in enumerate(manifest.classes)}
         self.labels[self.rows(table["utterance"])] = table["label"].map(index).fillna(-1)
+        self.labels = self.labels[self.original]
         features = next(iter(steps.values())).shape[1]
         room = max(_KEPT_BYTES // (4 * features), PAD_STEPS)
         self._frames = np.empty((min(int(self.lengths.sum()), room), features), np.float32)
@@ -89,7 +98,8 @@ class PackedTurns:
         """
         other = {}
         for row in set(rows[self.offsets[rows] < 0].tolist()):
-            steps = self._steps[self.names[row]]
+            of = self._steps if row == self.original[row] else self._copies.steps
+            steps = of[self.names[row]]
             end = self._used + len(steps)
             if end <= len(self._frames):
                 self._frames[self._used : end] = steps

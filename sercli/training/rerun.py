@@ -36,6 +36,7 @@ HOW_TO_RUN = (
     "dataset.root",
     "features.config",
     "init.run",
+    "augment.noise.folder",
 )
 """Settings that a rerun or refit may override: they are no part of the key of a run."""
 

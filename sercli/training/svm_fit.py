@@ -13,6 +13,7 @@ from sercli.errors import RequestError
 from sercli.models import MODELS
 from sercli.results.fold_result import FoldResult
 from sercli.results.folds import Fold
+from sercli.training.augment import Versions
 from sercli.training.batches import collate
 from sercli.training.data import Data
 from sercli.training.evaluation import Evaluation
@@ -110,6 +111,6 @@ def fit_trial(
 
 
 def _examples(data: Data, utterances: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    rows = data.packed.rows(utterances)
+    rows = Versions(data.packed).all(data.packed.rows(utterances))
     only = collate(rows, data.packed, _CPU).current.frames[:, 0]
     return only.numpy(), data.packed.labels[rows]

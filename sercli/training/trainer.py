@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from sercli.config.schema import Config, TrainerConfig
-from sercli.models.interface import as_output
+from sercli.models.interface import Batch, as_output
 from sercli.nn.recurrence.backend import use_backend
 from sercli.results.fold_result import FoldResult
 from sercli.results.folds import Fold
+from sercli.training.augment import Augmenter, fold_augmenter
 from sercli.training.batches import collate, training_batches
 from sercli.training.data import Data
 from sercli.training.device import autocast, choose_device
@@ -91,7 +93,8 @@ def _start(
     use_backend(config.recurrence.backend)
     random = np.random.default_rng([seed, *fold.name.encode()])
     torch.manual_seed(int(random.integers(2**62)))
-    training = _Training(config, data, fold, initial)
+    augmenter = fold_augmenter(config, data, fold, seed)
+    training = _Training(config, data, fold, initial, augmenter)
     trainer, turns = config.trainer, data.packed
     rows = turns.rows(fold.train)
     return training, training_batches(rows, turns, trainer.batch_size, random, trainer.batches)
@@ -175,7 +178,14 @@ class _Training:
         diverged_at: Step at which a loss or an output was not finite, if there was one.
     """
 
-    def __init__(self, config: Config, data: Data, fold: Fold, initial: FoldWeights | None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        data: Data,
+        fold: Fold,
+        initial: FoldWeights | None,
+        augmenter: Augmenter | None,
+    ) -> None:
         self._config, self._data = config, data
         self._device = choose_device(config.device)
         self.model = new_model(config, data)
@@ -185,6 +195,10 @@ class _Training:
         self._optimiser = VectorOptimiser(self.model, config.optim)
         self._schedule = Schedule(self._optimiser.inner, config.schedule, config.trainer.steps)
         self._loss = TrainingLoss(config.trainer, data, fold.train, self._device)
+        self._collate = partial(
+            collate, turns=data.packed, device=self._device, rule=config.trainer.batches
+        )
+        self._augmenter = augmenter
         self._dev, self._test = (
             Evaluation(part, data, config.trainer) for part in (fold.dev, fold.test)
         )
@@ -203,10 +217,9 @@ class _Training:
         if not self.model.training:  # train() visits every module
             train_mode(self.model)
         with autocast(self._device, self._config.precision):
-            criterion = self._loss.criterion(rows)
-            rule = self._config.trainer.batches
-            batch = collate(rows, self._data.packed, self._device, rule, criterion)
-            loss, parts = self._loss.total(as_output(self.model(batch)), criterion)
+            batch = self._batch(rows)
+            assert batch.criterion is not None
+            loss, parts = self._loss.total(as_output(self.model(batch)), batch.criterion)
         norm = self._optimiser.step(loss)
         self._schedule.step()
         self.steps += 1
@@ -214,6 +227,11 @@ class _Training:
         seen = {"loss": loss, "grad_norm": norm} | named
         self._seen.append({name: value.detach() for name, value in seen.items()})
         return self._device.type != "cpu" or math.isfinite(loss.item())
+
+    def _batch(self, rows: np.ndarray) -> Batch:
+        if self._augmenter is None:
+            return self._collate(rows, criterion=self._loss.criterion(rows))
+        return self._augmenter.batch(rows, self._collate, self._loss)
 
     def evaluate_untrained(self) -> None:
         """Record dev and test of the untrained model as step 0, which is never selected."""

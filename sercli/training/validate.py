@@ -17,6 +17,7 @@ from sercli.features.sets import column_names
 from sercli.models import MODELS, build_model
 from sercli.models.interface import CorpusInfo
 from sercli.results.folds import Fold
+from sercli.training.augment import check_augmentation, check_partners
 from sercli.training.data import Data
 from sercli.training.device import choose_device
 from sercli.training.folds import check_samples, make_folds
@@ -62,6 +63,8 @@ def validate_run(config: Config, data: Data) -> ValidatedRun:
     """
     folds = make_folds(data.manifest, config.protocol)
     check_samples(folds, data)
+    check_augmentation(config)
+    check_partners(config, data)
     model = new_model(config, data)
     initial = find_initial_weights(config, data, folds, model)
     if initial is not None:
@@ -71,17 +74,18 @@ def validate_run(config: Config, data: Data) -> ValidatedRun:
 
 
 def check_settings(config: Config) -> None:
-    """Refuse settings of the model that are invalid with any corpus, before one is read.
+    """Refuse settings of parts that are invalid with any corpus, before one is read.
 
     The model is built for an unknown corpus. One that needs facts of its corpus is left to
     `validate_run`.
 
     Raises:
-        RequestError: The device is not available here, or the model, cell or activation, or one of
-            their settings, is unknown or out of range.
+        RequestError: The device is not available here; or the model, cell, activation or an
+            augmentation, or one of their settings, is unknown or out of range.
     """
     choose_device(config.device)
     _check_level(config)
+    check_augmentation(config)
     unread = CorpusInfo(values=_not_read, columns=_not_read)
     with suppress(_NotReadError):
         build_model(

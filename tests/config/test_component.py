@@ -92,7 +92,7 @@ def test_an_int_is_accepted_for_a_float(setting: str) -> None:
         ("limit", "x", "part.limit=x: expected float or null, not str"),
         ("limit", False, "part.limit=False: expected float or null, not bool"),
         ("order", 1.5, "part.order=1.5: expected int or null, not float"),
-        ("steps", 3, "part.steps=3: expected list or null, not int"),
+        ("steps", 3, "part.steps=3: must be a list; write part.steps=[3]"),
     ],
 )
 def test_a_value_of_the_wrong_type_is_refused(setting: str, value: Any, message: str) -> None:

@@ -91,7 +91,7 @@ def test_choices_of_all_groups_compose_together(together: int) -> None:
     config = compose([*choices, *(each for choice in choices for each in NEEDED.get(choice, []))])
     for choice in choices:
         group, _, _ = choice.partition("=")
-        assert group == "trainer" or getattr(config, group)
+        assert group in ("trainer", "augment") or getattr(config, group)
 
 
 @pytest.mark.exhaustive
@@ -99,7 +99,7 @@ def test_choices_of_all_groups_compose_together(together: int) -> None:
 def test_every_choice_of_every_group_composes_alone(choice: str) -> None:
     group = choice.partition("=")[0]
     config = compose([choice, *NEEDED.get(choice, [])])
-    assert group == "trainer" or getattr(config, group)
+    assert group in ("trainer", "augment") or getattr(config, group)
 
 
 def test_every_file_belongs_to_a_group() -> None:
@@ -139,6 +139,21 @@ def test_an_unknown_key_or_choice_is_refused_with_the_nearest_one(
     override: str, message: str
 ) -> None:
     assert refusal(override).startswith(message)
+
+
+def test_augmentations_are_combined_in_a_list() -> None:
+    both = compose(["augment=[speed, noise]", "augment.noise.copies=3"]).augment
+    assert {name: {**each} for name, each in both.items()} == {
+        "speed": {"factors": [0.9, 1.1]},
+        "noise": {"snr": [0, 20], "copies": 3, "folder": None},
+    }
+    assert compose(["augment=[]"]).augment == compose([]).augment == {}
+    assert refusal("augment=[speed,nose]") == "unknown augment 'nose'. Did you mean 'noise'?"
+    assert "to combine them: 'augment=[speed,noise]'" in refusal("augment=speed,noise")
+    assert refusal("augment.speed.factors=[0.9]") == (
+        "unknown key 'augment.speed.factors'; it needs augment=speed"
+    )
+    assert refusal("model=[iaan,mdnn]").startswith("unknown model")
 
 
 def test_a_setting_of_another_choice_is_unknown() -> None:

@@ -174,6 +174,15 @@ def test_what_a_schedule_does_not_use_does_not_change_the_key(
     assert (base == key()) == (schedule == "none")
 
 
+def test_augmentation_is_in_the_key_and_the_folder_of_noise_is_not() -> None:
+    assert key("augment=none") == key("augment=[]") == key()
+    assert key("augment=noise", "augment.noise.folder=/a") == key("augment=noise")
+    assert key("augment=[speed,noise]") == key("augment=[noise,speed]")
+    assert (
+        len({key(f"augment={each}") for each in ("none", "speed", "noise", "[speed,noise]")}) == 4
+    )
+
+
 def test_momentum_is_in_the_key_of_those_that_have_it() -> None:
     assert key("optim=sgd", "optim.momentum=0.5") != key("optim=sgd")
     assert len({key(f"optim={name}") for name in ("adam", "adamw", "sgd", "rmsprop")}) == 4

@@ -179,6 +179,13 @@ def test_an_axis_over_several_leaves_is_composed(overrides: list[str], composed:
     assert axis(*overrides).composed is composed
 
 
+def test_combined_augmentations_are_values_of_an_axis() -> None:
+    axis, copies = read_sweep(["augment=none,noise,[speed,noise]", "augment.noise.copies=1"])
+    assert isinstance(axis, Axis)
+    assert axis.values == ("none", "noise", "[speed,noise]")
+    assert copies == "augment.noise.copies=1"
+
+
 def test_a_setting_of_one_of_the_swept_choices_is_known() -> None:
     assert len(read_sweep(["activation=tanh,arelu", "activation.alpha=0.1"])) == 2
     assert "unknown key 'activation.alpha'" in refusal("activation=tanh,relu", "activation.alpha=1")

@@ -142,7 +142,7 @@ def test_cells_are_stacked_as_asked() -> None:
         (["cell.dropout=0.5"], "cell.dropout=0.5 acts between layers, and cell.layers=1"),
         (["cell.layers=2", "cell.dropout=1"], r"cell.dropout=1: must be in \[0, 1\)"),
         (["cell=a_lstm", "cell.lags=[0]"], r"lags=\[0\]: must be different integers from 1 up"),
-        (["cell=a_lstm", "cell.lags=1"], "cell.lags=1: expected list or tuple, not int"),
+        (["cell=a_lstm", "cell.lags=1"], r"cell.lags=1: must be a list; write cell.lags=\[1\]"),
         (["cell.reset=never"], "reset=never: must be one of after, before"),
         (["activation=pau", "activation.share=none"], "activation.share=none: must be one of"),
         (

@@ -75,7 +75,7 @@ def test_positions_need_no_names() -> None:
         ("[[3-6]]", "3-6 is no range of the 6 features 0-5"),
         ("[[3-2]]", "3-2 is no range"),
         ("[[F0]]", "none of the 6 features begins with 'F0'; they are fa0, fa1, fb2, …"),
-        ("all", "model.groups=all: expected list or tuple, not str"),
+        ("all", r"model.groups=all: must be a list; write model.groups=\[all\]"),
     ],
 )
 def test_groups_of_nothing_are_refused(groups: str, message: str) -> None:

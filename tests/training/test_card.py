@@ -66,6 +66,16 @@ def test_the_paragraph_states_an_optimiser_and_a_schedule(card: Callable[..., An
     assert "Optimiser: adamw, learning rate" in card("optim=adamw")["paragraph"]
 
 
+def test_the_paragraph_states_the_augmentation(card: Callable[..., Any]) -> None:
+    made = card("augment=[copy_paste,speed]", "augment.copy_paste.scheme=se")
+    assert made["augmentation"] == (
+        "copy_paste (4 s of a turn and 4 s of one of its class, of any speaker, in 80% of the "
+        "batches); speed (copies at 0.9 and 1.1 times the speed)"
+    )
+    assert f"Augmentation in training alone: {made['augmentation']}." in made["paragraph"]
+    assert card()["augmentation"] is None
+
+
 def test_synthetic_speech_is_called_so_and_real_speech_is_not(card: Callable[..., Any]) -> None:
     assert "toy, SYNTHETIC speech" in card(synthetic=True)["paragraph"]
     assert card(synthetic=True)["synthetic"] is True

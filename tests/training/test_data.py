@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy.io import wavfile
 
-from sercli.config.schema import Config
-from sercli.corpora.manifest import Manifest, Refusal
+from sercli.config.schema import Config, FeaturesConfig, PathsConfig
+from sercli.corpora.manifest import Manifest, Refusal, build_manifest
 from sercli.errors import SercliError
 from sercli.features.extract import Extraction
 from sercli.training.data import Data, read_data
@@ -84,6 +87,53 @@ def test_the_fingerprint_changes_with_the_order_from_which_batches_are_drawn(
     backwards = toy.manifest.table.iloc[::-1].reset_index(drop=True)
 
     assert read(replace(toy.manifest, table=backwards)).fingerprint != read().fingerprint
+
+
+def test_copies_of_the_targets_are_read_beside_them_and_are_part_of_the_fingerprint(
+    tmp_path: Path,
+    toy_config: Callable[..., Config],
+    monkeypatch: pytest.MonkeyPatch,
+    watching: Any,
+) -> None:
+    rows = []
+    for name, seconds, emotion in (("a", 0.5, "ang"), ("b", 0.065, "hap"), ("c", 0.4, "xxx")):
+        time = np.arange(round(seconds * 16000))
+        wavfile.write(tmp_path / f"{name}.wav", 16000, np.sin(time / 9).astype(np.float32) / 2)
+        audio = str(tmp_path / f"{name}.wav")
+        rows.append({"utterance": name, "audio": audio, "speaker": "s", "emotion": emotion})
+    manifest = build_manifest("toy", rows, {"ang": "anger", "hap": "happiness"})
+    monkeypatch.setattr("sercli.training.data.read_corpus", lambda *given: manifest)
+    progress = watching()
+    config = replace(
+        toy_config(),
+        features=FeaturesConfig("log_mel", options={"bands": 8}, pool=1),
+        augment={"speed": {"factors": [0.8, 1.25]}, "noise": {"snr": [9, 9], "copies": 1}},
+        paths=PathsConfig(store=str(tmp_path / "store")),
+    )
+    plain = read_data(replace(config, augment={}))
+    data = read_data(config, progress=progress)
+    turns = data.packed
+
+    assert data.copies is not None
+    assert dict(data.copies.of) == {
+        "a (speed 0.8)": "a",
+        "a (speed 1.25)": "a",
+        "a (noise 1)": "a",
+        "b (speed 0.8)": "b",
+        "b (noise 1)": "b",
+    }
+    assert (
+        "1 of 6 copies cannot be made; the first, 'b (speed 1.25)': shorter" in progress.notes[-1]
+    )
+    assert data.fingerprint != plain.fingerprint
+    assert read_data(config).fingerprint == data.fingerprint
+    lengths = dict(zip(turns.names, turns.lengths.tolist(), strict=True))
+    assert lengths["a (speed 0.8)"] > lengths["a"] > lengths["a (speed 1.25)"]
+    np.testing.assert_array_equal(plain.steps["a"], data.steps["a"])
+    noisy = data.copies.steps["a (noise 1)"]
+    assert np.isfinite(noisy).all()
+    assert abs(noisy.mean()) > 0.1  # by the statistics of the clean turns
+    assert turns.read(np.array([turns.names.tolist().index("a (noise 1)")])) == {}
 
 
 def test_refused_utterances_are_left_out_everywhere_and_noted(

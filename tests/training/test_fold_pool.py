@@ -44,10 +44,11 @@ def test_two_workers_give_the_units_of_one_to_the_bit_and_count_all_steps(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     progress = watching()
+    augment = "augment=[copy_paste,spec_augment]", "augment.spec_augment.band_masks=0"
     with FoldPool(toy, workers=1) as pool:
-        pool.train([order(f"one{n}", fold=n) for n in range(3)])
+        pool.train([order(f"one{n}", *augment, fold=n) for n in range(3)])
     with FoldPool(toy, workers=2) as pool:
-        pool.train([order(f"two{n}", fold=n) for n in range(3)], progress)
+        pool.train([order(f"two{n}", *augment, fold=n) for n in range(3)], progress)
 
     for n in range(3):
         one, two = (read_fold_result(order(f"{name}{n}").folder) for name in ("one", "two"))

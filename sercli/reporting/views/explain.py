@@ -1,7 +1,7 @@
 """Descriptions of settings: default, type, allowed values and meaning.
 
-Meanings come from the schema, from comments in the files of ``conf/``, and, for models, cells and
-activations, from the docstrings of their classes.
+Meanings come from the schema, from comments in the files of ``conf/``, and, for models, cells,
+activations and augmentations, from the docstrings of their classes.
 """
 
 from __future__ import annotations
@@ -73,9 +73,12 @@ def explain_view(names: Sequence[str] = ()) -> View:
     found = [
         _explain(key, value, meanings)
         for key, value in values.items()
-        if not wanted or any(f"{key}.".startswith(f"{name}.") for name in wanted)
+        if key not in GROUPS  # an open group without settings
+        and (not wanted or any(f"{key}.".startswith(f"{name}.") for name in wanted))
     ]
-    choices = [each for name in wanted if name in GROUPS for each in list_choices(name)]
+    choices = [
+        each for name in dict.fromkeys(wanted) if name in GROUPS for each in list_choices(name)
+    ]
     tables = [_settings_table(found)] if found else []
     if choices:
         tables.append(_choices_table(choices))
@@ -111,14 +114,28 @@ def _of_node(key: str) -> str:
 
 
 def _of_parts(values: Mapping[str, Any], wanted: Sequence[str]) -> dict[str, str]:
-    """Return the meanings of the settings of model, cell and activation, if they are wanted."""
+    """Return the meanings of the settings that classes document, if they are wanted."""
     found: dict[str, str] = {}
     groups = {name.partition(".")[0] for name in wanted} or _PARTS
     for group in _PARTS:
         if group in groups:
             for part in _classes(group, str(values[f"{group}.{_naming(group)}"])):
                 found |= {f"{group}.{name}": text for name, text in described(part).items()}
+    if "augment" in groups:
+        found |= _of_augmentations({key.split(".")[1] for key in values if key.count(".") == 2})
     return {**_OF_EVERY_PART, **found}
+
+
+def _of_augmentations(names: Collection[str]) -> dict[str, str]:
+    """Return the meanings of the settings of augmentations."""
+    from sercli.training.augment import AUGMENTATIONS
+
+    return {
+        f"augment.{name}.{key}": text
+        for name, part in AUGMENTATIONS.items()
+        if name in names
+        for key, text in described(part).items()
+    }
 
 
 def _naming(group: str) -> str:

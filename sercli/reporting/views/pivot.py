@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from sercli.config.keys import arelu_aliases, flatten
+from sercli.config.keys import arelu_aliases, augmentations, flatten
 from sercli.errors import RequestError, nearest
 from sercli.reporting.table import NOTHING, Cell, Column, Table, View, percent_cell
 from sercli.reporting.views.published import task_warnings
@@ -118,6 +118,7 @@ def _settings(record: Record) -> dict[str, Any]:
         for group, node in configuration.items()
         if isinstance(node, Mapping) and "name" in node
     }
+    groups["augment"] = augmentations(configuration)
     settings = {**flatten(configuration), **arelu_aliases(configuration["activation"])}
     return {"experiment": record.experiment, **settings, **groups}
 

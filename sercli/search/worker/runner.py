@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self
 from sercli.config.run_key import corpus_settings
 from sercli.config.schema import Config
 from sercli.errors import Interrupted
+from sercli.features.copies import audio_settings
 from sercli.progress import Progress
 from sercli.training.data import Data, read_data
 from sercli.training.fold_pool import FoldPool, pool_size
@@ -59,7 +60,8 @@ class Runner(Protocol):
 def data_settings(config: Config) -> str:
     """Return a digest of the settings that decide which data are read, wherever they lie."""
     dataset = corpus_settings(asdict(config.dataset))
-    content = json.dumps([dataset, asdict(config.features)], sort_keys=True)
+    read = [dataset, asdict(config.features), *filter(None, [audio_settings(config.augment)])]
+    content = json.dumps(read, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
@@ -133,7 +135,8 @@ class TrialRunner:
         return self._run[1]
 
     def _read(self, config: Config) -> Data:
-        settings = asdict(config.dataset), asdict(config.features), asdict(config.paths)
+        nodes = config.dataset, config.features, config.paths
+        settings = *(asdict(node) for node in nodes), audio_settings(config.augment)
         if settings != self._settings:
             self._pools.close()
             self._pool = None

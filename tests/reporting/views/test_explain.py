@@ -31,9 +31,15 @@ def test_a_key_is_explained_with_default_type_values_and_meaning() -> None:
 
 def test_every_setting_of_the_default_configuration_has_a_meaning() -> None:
     found = settings()
-    assert found.keys() == default_settings().keys()
+    assert found.keys() == default_settings().keys() - {*GROUPS}
     assert [key for key, each in found.items() if not each["meaning"]] == []
     assert not any("`" in each["meaning"] for each in found.values())
+
+
+def test_the_settings_of_an_augmentation_are_explained_by_its_class() -> None:
+    found = settings("augment=[speed,noise]")
+    assert list(found)[:2] == ["augment.speed.factors", "augment.noise.snr"]
+    assert found["augment.noise.copies"]["meaning"] == "Copies of each utterance."
 
 
 @pytest.mark.parametrize("group", GROUPS)

@@ -53,17 +53,21 @@ def test_a_row_holds_what_the_run_is_and_found(record: Make) -> None:
     assert (row.source, row.experiment, row.runs) == ("run", "first", [run.key])
 
 
-def test_runs_that_differ_in_optimiser_or_schedule_have_different_names(record: Make) -> None:
+def test_runs_that_differ_in_optimiser_schedule_or_augmentation_have_different_names(
+    record: Make,
+) -> None:
     found = systems(
         [
             record("activation=tanh", "optim=sgd", "optim.lr=0.001"),
             record("activation=tanh", "schedule=cosine"),
+            record("activation=tanh", "augment=[speed,noise]"),
             record("activation=tanh"),
         ]
     )
     assert found == [
         "iaan_small gru tanh optim=sgd",
         "iaan_small gru tanh schedule=cosine",
+        "iaan_small gru tanh augment=speed+noise",
         "iaan_small gru tanh",
     ]
 
