@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from sercli.nn import fused_attention
+
 
 def masked_softmax(scores: Tensor, valid: Tensor) -> Tensor:
     """Softmax over the last axis, with weight exactly zero where ``valid`` is false.
@@ -50,6 +52,9 @@ class SelfAttention(nn.Module):
 
     def forward(self, states: Tensor, valid: Tensor) -> Tensor:
         """Pool (B, T, H) with valid (B, T) into (B, H)."""
+        operands = self.project.weight, self.project.bias, self.score.weight
+        if fused_attention.can_attend(states, *operands):
+            return fused_attention.attend(states, valid, *operands)
         return weighted_sum(self.weights(states, valid), states)
 
     def weights(self, states: Tensor, valid: Tensor) -> Tensor:
@@ -88,13 +93,22 @@ class InteractionAttention(nn.Module):
 
     def forward(self, states: Tensor, valid: Tensor, own: Tensor, interlocutor: Tensor) -> Tensor:
         """Pool (B, T, H) with valid (B, T), own (B, P), interlocutor (B, R) into (B, H)."""
+        operands = self.project.weight, self.project.bias, self.score.weight
+        if fused_attention.can_attend(states, *operands):
+            weight, bias, score = operands
+            shift = bias + self._context(own, interlocutor)
+            return fused_attention.attend(states, valid, weight, shift, score)
         return weighted_sum(self.weights(states, valid, own, interlocutor), states)
 
     def weights(self, states: Tensor, valid: Tensor, own: Tensor, interlocutor: Tensor) -> Tensor:
         """Return the weight of each state, (B, T)."""
-        context = self.project_own(own) + self.project_interlocutor(interlocutor)
-        features = torch.tanh(self.project(states) + context.unsqueeze(1))
+        context = self._context(own, interlocutor).unsqueeze(1)
+        features = torch.tanh(self.project(states) + context)
         return masked_softmax(self.score(features).squeeze(-1), valid)
+
+    def _context(self, own: Tensor, interlocutor: Tensor) -> Tensor:
+        projected: Tensor = self.project_own(own) + self.project_interlocutor(interlocutor)
+        return projected
 
 
 class DotAttention(nn.Module):

@@ -43,6 +43,11 @@ def use_backend(name: str) -> None:
     _chosen = name
 
 
+def runs_fused_on_cpu() -> bool:
+    """Return true if operations on the CPU may run in the fused kernel."""
+    return _chosen in ("auto", "cpp") and not _scanning
+
+
 def chosen_backend() -> str:
     """Return the backend of this process: one of `BACKENDS`."""
     return _chosen

@@ -59,6 +59,9 @@ def kernel() -> ctypes.CDLL:
             function = getattr(loaded, f"sercli_{direction}_{kind}")
             function.argtypes = [ctypes.c_void_p, ctypes.c_int64]
             function.restype = None
+    for name in ("attend", "attend_back"):
+        for kind in ("float", "double"):
+            getattr(loaded, f"sercli_{name}_{kind}").restype = None
     loaded.sercli_kept.argtypes = [ctypes.c_int64] * 3
     loaded.sercli_kept.restype = ctypes.c_int64
     return loaded

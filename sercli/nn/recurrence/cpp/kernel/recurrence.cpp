@@ -2,6 +2,7 @@
 //
 // The sequences of each are cut into slices, and one thread takes a slice through all of its
 // steps: threads never wait for each other in between, and a state stays in its thread's cache.
+#include "attention.h"
 #include "backward.h"
 #include "forward.h"
 
@@ -155,5 +156,19 @@ void sercli_backward_double(const void* problems, int64_t count) {
 }
 void sercli_backward_pairs(const void* problems, int64_t count) {
   sercli::backward<sercli::Pairs>(static_cast<const sercli::Problem<float>*>(problems), count);
+}
+
+// The interface to fused_attention.py.
+void sercli_attend_float(const void* given) {
+  sercli::attend(*static_cast<const sercli::Attention<float>*>(given));
+}
+void sercli_attend_double(const void* given) {
+  sercli::attend(*static_cast<const sercli::Attention<double>*>(given));
+}
+void sercli_attend_back_float(const void* given) {
+  sercli::AttendBack<float>(*static_cast<const sercli::Attention<float>*>(given)).run();
+}
+void sercli_attend_back_double(const void* given) {
+  sercli::AttendBack<double>(*static_cast<const sercli::Attention<double>*>(given)).run();
 }
 }

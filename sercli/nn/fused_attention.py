@@ -1,0 +1,119 @@
+"""Additive attention over padded sequences in the fused CPU kernel."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from sercli.nn.recurrence.backend import runs_fused_on_cpu
+from sercli.nn.recurrence.cpp.build import NoKernelError
+from sercli.nn.recurrence.cpp.launch import kernel
+from sercli.nn.recurrence.cpp.problem import dense_rows
+
+_KINDS = {torch.float32: "float", torch.float64: "double"}
+_WIDTH = 16
+"""The attention space is padded to a multiple of it: whole vectors on every processor."""
+
+
+def can_attend(*tensors: Tensor) -> bool:
+    """Return true if the kernel can run on tensors, outside of autocast and ``torch.func``."""
+    first = tensors[0]
+    if not runs_fused_on_cpu() or torch.is_autocast_enabled("cpu") or first.dtype not in _KINDS:
+        return False
+    if any(each.dtype is not first.dtype or each.device.type != "cpu" for each in tensors):
+        return False
+    return not any(map(torch._C._functorch.is_functorch_wrapped_tensor, tensors)) and _loaded()
+
+
+def attend(states: Tensor, valid: Tensor, project: Tensor, shift: Tensor, score: Tensor) -> Tensor:
+    """Return Σ_t w_t h_t with w = softmax_t(u · tanh(W h_t + s)), (B, H).
+
+    There is no second derivative.
+
+    Args:
+        states: h, (B, T, H).
+        valid: Boolean (B, T), true where a step is real.
+        project: W, (A, H).
+        shift: s, (B, A) or (A,).
+        score: u, (1, A).
+    """
+    pooled: Tensor = _Attend.apply(states, valid, project, shift, score)  # type: ignore[no-untyped-call]
+    return pooled
+
+
+class _Problem(ctypes.Structure):
+    """``Attention`` in ``kernel/attention.h``."""
+
+    _fields_ = tuple(
+        (name, kind)
+        for kind, names in (
+            (ctypes.c_int64, "batch steps size space width"),
+            (ctypes.c_void_p, "states"),
+            (ctypes.c_int64, "state_step state_row"),
+            (ctypes.c_void_p, "valid project shift"),
+            (ctypes.c_int64, "shift_row"),
+            (ctypes.c_void_p, "score features weights pooled d_pooled d_states"),
+            (ctypes.c_int64, "d_step d_row"),
+            (ctypes.c_void_p, "d_project d_shift d_score"),
+        )
+        for name in names.split()
+    )
+
+
+class _Attend(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, *others: Tensor) -> Tensor:
+        given = dense_rows(states), *(each.contiguous() for each in others)
+        batch, steps, size = states.shape
+        width = -(-others[1].shape[0] // _WIDTH) * _WIDTH
+        kept = states.new_empty(batch, steps, width), states.new_empty(batch, steps)
+        pooled = states.new_empty(batch, size)
+        problem = _problem(given, kept)
+        problem.pooled = pooled.data_ptr()
+        _run("attend", states.dtype, problem)
+        ctx.save_for_backward(*given, *kept)
+        return pooled
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        *given, features, weights = ctx.saved_tensors
+        states, _, *parameters = given
+        d_states, d_pooled = torch.empty_like(states), gradient.contiguous()
+        found = [torch.zeros_like(each) for each in parameters]
+        problem = _problem(given, (features, weights))
+        problem.d_pooled, problem.d_states = d_pooled.data_ptr(), d_states.data_ptr()
+        problem.d_row, problem.d_step = d_states.stride()[:2]
+        problem.d_project, problem.d_shift, problem.d_score = (each.data_ptr() for each in found)
+        _run("attend_back", states.dtype, problem)
+        return d_states, None, *found
+
+
+def _problem(given: Any, kept: tuple[Tensor, Tensor]) -> _Problem:
+    states, valid, project, shift, score = given
+    features, weights = kept
+    row, step, _ = states.stride()
+    return _Problem(
+        *(*states.shape, len(project), features.shape[2], states.data_ptr(), step, row),
+        *(valid.data_ptr(), project.data_ptr(), shift.data_ptr()),
+        *(len(project) if shift.dim() == 2 else 0, score.data_ptr()),
+        *(features.data_ptr(), weights.data_ptr()),
+    )
+
+
+def _run(name: str, dtype: torch.dtype, problem: _Problem) -> None:
+    getattr(kernel(), f"sercli_{name}_{_KINDS[dtype]}")(ctypes.byref(problem))
+
+
+@cache
+def _loaded() -> bool:
+    try:
+        kernel()
+    except NoKernelError:
+        return False
+    return True
