@@ -42,7 +42,7 @@ class BackwardPass {
         value(width),
         dvalue(width),
         d_items(room_for_items<M>(chunk * rows * d_row)),
-        packed_left(packed_size<M>(chunk * rows, all)),
+        packed_left(packed_size<M>(chunk * rows, d_row)),
         packed_right(packed_size<M>(chunk * rows, std::max(width, input_width))),
         dx(p.dx ? chunk * rows * input_width : 0) {}
 
@@ -160,6 +160,10 @@ class BackwardPass {
   }
 
   void add_to_weights(int64_t count) {
+    const T* left = d;
+    const int64_t row = d_row;
+    pack_stripes<M>(count, d_row, [=](int64_t k, int64_t n) { return left[k * row + n]; },
+                    packed_left);
     if (p.input_weight) add_to(d_input_weight, count, 0, cell.gates, x, input_width);
     for (const auto& part : parts)
       add_to(d_hidden_weight + part.first * width * width, count, cell.hidden_at + part.first,
@@ -175,13 +179,10 @@ class BackwardPass {
 
   void add_to(T* sum, int64_t count, int64_t block, int64_t gates, const T* right,
               int64_t columns) {
-    const T* left = d + block * width;
-    const int64_t row = d_row;
-    pack_stripes<M>(count, gates * width, [=](int64_t k, int64_t n) { return left[k * row + n]; },
-                    packed_left);
     pack<M>(count, columns, [=](int64_t k, int64_t n) { return right[k * columns + n]; },
             packed_right);
-    add_outer<M>(count, gates * width, columns, packed_left, packed_right, sum);
+    add_outer<M>(count, gates * width, columns,
+                 packed_left + packed_size<M>(count, block * width), packed_right, sum);
   }
 
   void give_dx(int64_t t, int64_t at) {
