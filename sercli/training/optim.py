@@ -65,13 +65,16 @@ class VectorOptimiser:
         sizes = [-(-each.numel() // _ALIGNED) * _ALIGNED for each in parameters]
         self._vector = nn.Parameter(parameters[0].new_zeros(sum(sizes)))
         self._gradient = self._vector.grad = torch.zeros_like(self._vector)
-        values, gradients = (
-            each.split_with_sizes(sizes) for each in (self._vector.detach(), self._gradient)
+        values, self._gradients = (
+            [
+                part[: each.numel()].view_as(each)
+                for each, part in zip(parameters, vector.split_with_sizes(sizes), strict=True)
+            ]
+            for vector in (self._vector.detach(), self._gradient)
         )
-        for parameter, value, gradient in zip(parameters, values, gradients, strict=True):
-            own = value[: parameter.numel()].view_as(parameter)
-            parameter.data = own.copy_(parameter.detach())
-            parameter.grad = gradient[: parameter.numel()].view_as(parameter)
+        for parameter, value in zip(parameters, values, strict=True):
+            parameter.data = value.copy_(parameter.detach())
+        self._parameters = parameters
         self._weights = sum(each.numel() for each in parameters)
         self._clip_norm = optim.clip_norm
         self.inner = make_optimiser([self._vector], optim)
@@ -82,8 +85,8 @@ class VectorOptimiser:
         Returns:
             The norm of the gradient before clipping, in double precision, which does not overflow.
         """
-        self._gradient.zero_()
-        loss.backward()  # type: ignore[no-untyped-call]
+        found = torch.autograd.grad(loss, self._parameters, materialize_grads=True)
+        torch._foreach_copy_(self._gradients, found)
         norm: Tensor = torch.linalg.vector_norm(self._gradient, dtype=torch.float64)
         if self._clip_norm is not None:
             self._gradient.mul_((self._clip_norm / (norm + 1e-6)).clamp(max=1.0).float())

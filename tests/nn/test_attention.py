@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from helpers.layers import needs_compiler
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from sercli.nn import use_backend
 from sercli.nn.attention import (
     DotAttention,
     FeatureAttention,
@@ -59,7 +61,7 @@ def pooled_by_hand(states: Tensor, u: Tensor, before_tanh: Tensor) -> Tensor:
     return torch.stack([share * h for share, h in zip(shares, states, strict=True)]).sum(0)
 
 
-def test_self_attention_equals_its_equation() -> None:
+def test_self_attention_equals_its_equation(backend: str) -> None:
     torch.manual_seed(0)
     attend = SelfAttention(5, 3).double()
     states = torch.randn(len(LENGTHS), STEPS, 5, dtype=torch.float64)
@@ -71,7 +73,7 @@ def test_self_attention_equals_its_equation() -> None:
         torch.testing.assert_close(found[i], expected)
 
 
-def test_interaction_attention_equals_its_equation() -> None:
+def test_interaction_attention_equals_its_equation(backend: str) -> None:
     torch.manual_seed(0)
     attend = InteractionAttention(5, 2, 4, 3).double()
     states = torch.randn(len(LENGTHS), STEPS, 5, dtype=torch.float64)
@@ -87,7 +89,7 @@ def test_interaction_attention_equals_its_equation() -> None:
 
 @pytest.mark.parametrize("kind", [SelfAttention, InteractionAttention])
 def test_content_of_the_padding_changes_neither_value_nor_gradient(
-    kind: type[nn.Module],
+    kind: type[nn.Module], backend: str
 ) -> None:
     torch.manual_seed(0)
     own = torch.randn(3, 2)
@@ -101,6 +103,54 @@ def test_content_of_the_padding_changes_neither_value_nor_gradient(
         out = attend(states, valid, *context)
         found.append((out, torch.autograd.grad(out.square().sum(), [states, *attend.parameters()])))
     torch.testing.assert_close(found[0], found[1], atol=0, rtol=0)
+
+
+def attention_and_context(
+    kind: type[nn.Module], size: int, space: int, batch: int
+) -> tuple[nn.Module, list[Tensor]]:
+    if kind is SelfAttention:
+        return SelfAttention(size, space).double(), []
+    own, other = torch.randn(batch, 2).double(), torch.randn(batch, 4).double()
+    return InteractionAttention(size, 2, 4, space).double(), [
+        own.requires_grad_(),
+        other.requires_grad_(),
+    ]
+
+
+@needs_compiler
+@pytest.mark.parametrize("kind", [SelfAttention, InteractionAttention])
+@pytest.mark.parametrize(("size", "space", "steps"), [(8, 16, 130), (33, 20, 70), (3, 1, 2)])
+@pytest.mark.parametrize("time_first", [False, True])
+def test_fused_attention_equals_that_of_torch_in_value_and_gradient(
+    kind: type[nn.Module], size: int, space: int, steps: int, time_first: bool
+) -> None:
+    torch.manual_seed(0)
+    attend, context = attention_and_context(kind, size, space, batch=4)
+    shape = (steps, 4, size) if time_first else (4, steps, size)
+    states = torch.randn(shape, dtype=torch.float64).requires_grad_()
+    valid = valid_steps(torch.tensor([steps, 1, steps // 2, steps]), steps)
+    valid[0, 0] = steps < 3  # a mask need not be a beginning
+    direction = torch.randn(4, size, dtype=torch.float64)
+    found = []
+    for backend in ("eager", "auto"):
+        use_backend(backend)
+        pooled = attend(states.transpose(0, 1) if time_first else states, valid, *context)
+        inputs = [states, *context, *attend.parameters()]
+        found.append((pooled, *torch.autograd.grad((pooled * direction).sum(), inputs)))
+    assert "_Attend" in type(pooled.grad_fn).__name__
+    torch.testing.assert_close(found[0], found[1], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [SelfAttention, InteractionAttention])
+def test_attention_under_vmap_equals_each_alone(kind: type[nn.Module]) -> None:
+    torch.manual_seed(0)
+    attend, context = attention_and_context(kind, 5, 3, batch=3)
+    valid = valid_steps(LENGTHS, STEPS)
+    many = torch.randn(2, 3, STEPS, 5, dtype=torch.float64)
+    together = torch.vmap(lambda states: attend(states, valid, *context))(many)
+    torch.testing.assert_close(
+        together, torch.stack([attend(each, valid, *context) for each in many])
+    )
 
 
 def test_initial_parameters_are_normal_with_deviation_a_tenth() -> None:

@@ -99,7 +99,9 @@ class _Unroll(torch.autograd.Function):
         given = [each for each in grads[:-1] if each is not None]
         wanted = ctx.needs_input_grad[1:]
         back = _Backward(ctx.call, tuple(each is not None for each in grads[:-1]), wanted)
-        found = iter(_UnrollBack.apply(back, *ctx.saved_tensors, *given))  # type: ignore[no-untyped-call]
+        differentiated = torch.is_grad_enabled() or torch._C._are_functorch_transforms_active()
+        run = _UnrollBack.apply if differentiated else _UnrollBack.forward
+        found = iter(run(back, *ctx.saved_tensors, *given))  # type: ignore[no-untyped-call]
         return (None, *(next(found) if each else None for each in wanted))
 
     @staticmethod
@@ -141,12 +143,12 @@ class _UnrollBack(torch.autograd.Function):
         flat, states, kept, output_grads = _split_saved(back, tensors)
         operands = unflatten(call, flat)
         problems = _problems(call, operands)
-        grads = [alloc_grads(each) for each in operands]
         _set_kept_ptrs(kept, call, problems, operands)
         wanted = iter(back.wanted)
-        found = []
+        grads, found = [], []
         for i, problem in enumerate(problems):
             needed = [next(wanted) for _ in range(call.recurrences[i].tensors)]
+            grads.append(alloc_grads(operands[i], needs_inputs=needed[0]))
             set_state_ptrs(problem, states[i])
             set_output_grad_ptrs(problem, output_grads[i * call.outputs : (i + 1) * call.outputs])
             set_grad_ptrs(problem, grads[i], needs_inputs=needed[0])

@@ -218,15 +218,20 @@ def alloc_states(tensors: Operands) -> Tensor:
     return _like_inputs(tensors, tensors.shape[2])
 
 
-def alloc_grads(tensors: Operands) -> Operands:
-    """Allocate the gradients of the operands; sums over slices start at zero."""
+def alloc_grads(tensors: Operands, needs_inputs: bool) -> Operands:
+    """Allocate the gradients of the operands; sums over slices start at zero.
+
+    Args:
+        tensors: The operands.
+        needs_inputs: False if the inputs have no gradient; the inputs themselves stand for it.
+    """
 
     def zeros(tensor: Tensor | None) -> Tensor | None:
         return None if tensor is None else torch.zeros_like(tensor)
 
     _, batch, hidden = tensors.shape
     return Operands(
-        _like_inputs(tensors, tensors.inputs.shape[2]),
+        _like_inputs(tensors, tensors.inputs.shape[2]) if needs_inputs else tensors.inputs,
         tensors.lengths,
         torch.zeros_like(tensors.hidden),
         zeros(tensors.input),
