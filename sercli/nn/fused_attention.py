@@ -80,7 +80,7 @@ class _Attend(torch.autograd.Function):
         return pooled
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         *given, features, weights = ctx.saved_tensors
         states, _, *parameters = given

@@ -101,7 +101,7 @@ class _Unroll(torch.autograd.Function):
         back = _Backward(ctx.call, tuple(each is not None for each in grads[:-1]), wanted)
         differentiated = torch.is_grad_enabled() or torch._C._are_functorch_transforms_active()
         run = _UnrollBack.apply if differentiated else _UnrollBack.forward
-        found = iter(run(back, *ctx.saved_tensors, *given))  # type: ignore[no-untyped-call]
+        found = iter(run(back, *ctx.saved_tensors, *given))
         return (None, *(next(found) if each else None for each in wanted))
 
     @staticmethod
