@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sercli.config.compose import compose
+
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [*DOCS, *sorted(ROOT.glob("*.md"))]
@@ -46,6 +48,16 @@ def test_the_site_and_the_readme_list_every_page() -> None:
     assert listed == {page.name for page in DOCS}
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert not [name for name in listed - {"index.md"} if f"docs/{name}" not in readme]
+
+
+def test_the_settings_of_each_system_are_valid() -> None:
+    page = (ROOT / "docs" / "systems.md").read_text(encoding="utf-8")
+    rows = [line.split("|") for line in page.splitlines() if re.match(r"\| `\w+` \|", line)]
+    assert rows
+    for _, name, source, published, *_ in rows:
+        shown = _CODE.findall(source + published)
+        overrides = [each for code in shown for each in code.strip("`").split() if "=" in each]
+        compose([f"model={name.strip(' `')}", *overrides])
 
 
 def test_the_container_copies_files_that_are_there_and_not_left_out() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sercli.config.compose import compose
+from sercli.config.schema import Config
 from sercli.models import build_model
 from sercli.models.interface import Batch, CorpusInfo, Output, Turns, as_output
 
@@ -30,6 +32,12 @@ def toy_corpus(inputs: int = INPUTS) -> CorpusInfo:
     return CorpusInfo("toy", "tiny", lambda column: VALUES.get(column, ()), lambda: names)
 
 
+@cache
+def _composed(*overrides: str) -> Config:
+    """The same configuration for all tests of a model: composing takes longer than most of them."""
+    return compose(overrides)
+
+
 def tiny(
     *overrides: str,
     inputs: int = INPUTS,
@@ -40,7 +48,7 @@ def tiny(
 
     ``cell`` and ``activation`` replace the nodes of the configuration.
     """
-    config = compose(overrides)
+    config = _composed(*overrides)
     torch.manual_seed(0)
     model = build_model(
         config.model,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from helpers.reference_models import (
@@ -15,7 +17,7 @@ from helpers.reference_models import (
 from torch import Tensor
 
 from sercli.errors import RequestError
-from sercli.models.area_attention import AreaPooling
+from sercli.models.area_attention import AreaAttention, AreaPooling
 from sercli.nn.convolution import Maps
 
 TINY = ("model=area_attention", "model.filters=[2,3,2,3,2]", "model.dropout=0")
@@ -70,11 +72,11 @@ def test_on_constant_maps_it_returns_the_mean_sum_of_the_areas() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["attend=row"], "model.attend=row: must be one of rows, map"),
-        (["max_area=[3,3]"], r"set model.max_area=\[1,3\] or model.attend=map"),
-        (["max_area=[3]"], r"model.max_area=\[3\]: must be 2 whole numbers from 1 up"),
+        ({"attend": "row"}, "model.attend=row: must be one of rows, map"),
+        ({"max_area": [3, 3]}, r"set model.max_area=\[1,3\] or model.attend=map"),
+        ({"max_area": [3]}, r"model.max_area=\[3\]: must be 2 whole numbers from 1 up"),
     ],
 )
-def test_areas_that_make_no_sense_are_refused(settings: list[str], message: str) -> None:
+def test_areas_that_make_no_sense_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(RequestError, match=message):
-        tiny(*TINY, *(f"model.{each}" for each in settings))
+        AreaAttention(classes=4, **settings)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from helpers.reference_models import (
@@ -17,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sercli.errors import RequestError
-from sercli.models.large_kernel_cnn import Shortcut
+from sercli.models.large_kernel_cnn import LargeKernelCNN, Shortcut
 from sercli.nn.convolution import Maps
 
 TINY = (
@@ -76,12 +78,12 @@ def test_a_branch_is_left_out_for_whole_turns_in_training_only() -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("kernels=[9,4]", r"model.kernels=\[9, 4\]: must be odd, and 4 is not"),
-        ("kernels=[9]", r"model.kernels=\[9\]: must be 2 whole numbers from 1 up"),
-        ("channels=[]", r"model.channels=\[\]: must be whole numbers from 1 up"),
-        ("branch_dropout=1", r"model.branch_dropout=1: must be in \[0, 1\)"),
+        ({"kernels": [9, 4]}, r"model.kernels=\[9, 4\]: must be odd, and 4 is not"),
+        ({"kernels": [9]}, r"model.kernels=\[9\]: must be 2 whole numbers from 1 up"),
+        ({"channels": []}, r"model.channels=\[\]: must be whole numbers from 1 up"),
+        ({"branch_dropout": 1.0}, r"model.branch_dropout=1: must be in \[0, 1\)"),
     ],
 )
-def test_settings_out_of_range_are_refused(setting: str, message: str) -> None:
+def test_settings_out_of_range_are_refused(setting: dict[str, Any], message: str) -> None:
     with pytest.raises(RequestError, match=message):
-        tiny(*TINY, f"model.{setting}")
+        LargeKernelCNN(inputs=6, classes=4, **setting)

@@ -55,12 +55,10 @@ def test_it_has_the_published_size(classes: int, parameters: int) -> None:
     ("steps", "times"), [(184, [92, 46, 23, 12, 6]), (434, [217, 109, 55, 28, 14])]
 )
 def test_it_halves_its_maps_as_published(steps: int, times: list[int]) -> None:
-    model: Any = tiny("model=light_sernet", "model.filters=[1,1,1,1,1,1]")
-    maps = Maps.over_time_and_frequency(
-        torch.zeros(1, steps, 40, dtype=torch.float64), torch.tensor([steps])
-    )
+    model = LightSERNet(classes=4, filters=[1] * 6).eval()
+    maps = Maps.over_time_and_frequency(torch.zeros(1, steps, 40), torch.tensor([steps]))
     shapes = [model.paths[0](maps).values.shape[2:]]
-    maps = Maps(torch.zeros(1, 3, *shapes[0], dtype=torch.float64), torch.tensor([times[0]]))
+    maps = Maps(torch.zeros(1, 3, *shapes[0]), torch.tensor([times[0]]))
     for part in model.series:
         maps = part(maps)
         shapes.append(maps.values.shape[2:])
@@ -70,7 +68,8 @@ def test_it_halves_its_maps_as_published(steps: int, times: list[int]) -> None:
 
 
 def test_the_penalty_is_on_the_five_kernels_in_series() -> None:
-    model: Any = tiny(*TINY, "model.l2=0.5")
+    model: Any = tiny(*TINY)
+    model.l2 = 0.5
     w = weights_of(model)
     squares = sum(
         value.square().sum()
@@ -83,7 +82,8 @@ def test_the_penalty_is_on_the_five_kernels_in_series() -> None:
 
 
 def test_a_crop_reads_the_middle_of_longer_turns() -> None:
-    model, whole = tiny(*TINY), random_batch(padding=1)
+    model: Any = tiny(*TINY)
+    whole = random_batch(padding=1)
     cut = [
         frames[(len(frames) - 3) // 2 :][:3] if len(frames) > 3 else frames
         for frames in sequences(whole.current)
@@ -91,18 +91,19 @@ def test_a_crop_reads_the_middle_of_longer_turns() -> None:
     padded = torch.nn.utils.rnn.pad_sequence(cut, batch_first=True)
     turns = Turns(padded, torch.tensor([len(each) for each in cut]))
     expected = model(Batch(turns, turns, turns)).logits
-    torch.testing.assert_close(tiny(*TINY, "model.crop=3")(whole).logits, expected)
+    model.crop = 3
+    torch.testing.assert_close(model(whole).logits, expected)
 
 
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("filters=[8,16]", r"model.filters=\[8, 16\]: must be 6 whole numbers from 1 up"),
-        ("filters=[8,16,24,32,0,80]", "must be 6 whole numbers"),
-        ("crop=-1", "model.crop=-1: must be 0 or more"),
-        ("dropout=1", "model.dropout=1"),
+        ({"filters": [8, 16]}, r"model.filters=\[8, 16\]: must be 6 whole numbers from 1 up"),
+        ({"filters": [8, 16, 24, 32, 0, 80]}, "must be 6 whole numbers"),
+        ({"crop": -1}, "model.crop=-1: must be 0 or more"),
+        ({"dropout": 1.0}, "model.dropout=1"),
     ],
 )
-def test_settings_out_of_range_are_refused(setting: str, message: str) -> None:
+def test_settings_out_of_range_are_refused(setting: dict[str, Any], message: str) -> None:
     with pytest.raises(RequestError, match=message):
-        tiny(*TINY, f"model.{setting}")
+        LightSERNet(classes=4, **setting)

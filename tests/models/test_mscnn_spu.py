@@ -45,10 +45,15 @@ def test_it_has_the_published_size() -> None:
 
 
 def test_statistics_are_those_that_are_asked_for() -> None:
-    model: Any = tiny(*TINY, "model.statistics=[std,max]")
+    model: Any = network(["std", "max"])
     assert model.head[0][0].in_features == 3 * 3 * 2
-    for statistics in ("[]", "[max,max]"):
+    for statistics in ([], ["max", "max"]):
         with pytest.raises(RequestError, match="some of max, mean, std, each once"):
-            tiny(*TINY, f"model.statistics={statistics}")
+            network(statistics)
     with pytest.raises(RequestError, match=r"statistics=min: must be one of max, mean, std"):
-        tiny(*TINY, "model.statistics=[min]")
+        network(["min"])
+
+
+def network(statistics: list[str]) -> MultiscaleStatistics:
+    sizes: dict[str, Any] = {"kernels": [1, 2, 9], "filters": 3, "dense_units": 4}
+    return MultiscaleStatistics(inputs=6, classes=4, statistics=statistics, **sizes)
