@@ -3,6 +3,9 @@
 Every reader produces the same columns, so that later stages treat all corpora alike. All turns
 of a dialogue are kept, whatever their label: a model with context needs turns that the
 classification task itself does not use.
+
+Some corpora state the label that each rater gave. A reader adds them to a row as ``ratings``,
+pairs of rater and emotion; the manifest holds them in a table of its own.
 """
 
 from __future__ import annotations
@@ -17,7 +20,10 @@ from sercli.corpora.validate import COLUMNS, valid_rows
 from sercli.errors import RequestError
 
 Row = dict[str, Any]
-"""One utterance: column of the manifest → value."""
+"""One utterance: column of the manifest → value, and ``ratings``: pairs of rater and emotion."""
+
+RATINGS = ("utterance", "rater", "emotion", "label")
+"""Columns of the ratings: one row for each emotion that a rater named."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,8 @@ class Manifest:
         classes: The classes of the task, in the order of the model's outputs.
         refused: Files, lines and utterances that were left out.
         synthetic: True if the speech was generated; results on it are marked everywhere.
+        ratings: Labels of single raters with the columns of `RATINGS`, in corpus order; a label
+            is missing where the task does not use the emotion. Empty if the corpus has none.
     """
 
     dataset: str
@@ -45,6 +53,7 @@ class Manifest:
     classes: tuple[str, ...]
     refused: tuple[Refusal, ...] = field(default=())
     synthetic: bool = False
+    ratings: pd.DataFrame = field(default_factory=lambda: _rating_table([], {}))
 
     @property
     def targets(self) -> pd.DataFrame:
@@ -53,10 +62,11 @@ class Manifest:
 
     def without(self, refused: Mapping[str, Refusal]) -> Manifest:
         """Return the manifest without the utterances ``refused``, and with their refusals."""
-        kept = ~self.table["utterance"].isin(list(refused))
+        kept, rated = (~t["utterance"].isin(list(refused)) for t in (self.table, self.ratings))
         return replace(
             self,
             table=self.table[kept].reset_index(drop=True),
+            ratings=self.ratings[rated].reset_index(drop=True),
             refused=self.refused + tuple(refused.values()),
         )
 
@@ -83,7 +93,8 @@ def build_manifest(
 
     Args:
         dataset: Name of the corpus.
-        rows: One mapping per utterance; columns that a corpus lacks may be absent.
+        rows: One mapping per utterance; columns that a corpus lacks may be absent. ``ratings``,
+            pairs of rater and emotion, is no column.
         classes: Emotion code of the corpus → class of the task. Utterances of other codes are
             kept as context turns, without a label.
         refused: Refusals of the reader.
@@ -96,11 +107,14 @@ def build_manifest(
     Raises:
         RequestError: No utterance is left.
     """
-    listed = pd.DataFrame(list(rows)).reindex(columns=list(COLUMNS))
+    rows = list(rows)
+    listed = pd.DataFrame(rows).reindex(columns=list(COLUMNS))
     table, reasons = valid_rows(listed)
     reasons |= _repeated(table)
     refused = (*refused, *_refusals(listed, reasons))
-    table = table.drop(index=table.index.intersection(list(reasons))).reset_index(drop=True)
+    table = table.drop(index=table.index.intersection(list(reasons)))
+    ratings = _rating_table([rows[i] for i in table.index], classes)
+    table = table.reset_index(drop=True)
     table["label"] = table["emotion"].map(dict(classes)).astype("str")
     if table.empty:
         raise RequestError(f"{dataset}: no utterance found; {_why_none(refused)}")
@@ -110,7 +124,17 @@ def build_manifest(
         classes=tuple(sorted(set(classes.values()))),
         refused=refused,
         synthetic=synthetic,
+        ratings=ratings,
     )
+
+
+def _rating_table(rows: Iterable[Mapping[str, Any]], classes: Mapping[str, str]) -> pd.DataFrame:
+    found = [
+        (row["utterance"], rater, emotion, classes.get(emotion))
+        for row in rows
+        for rater, emotion in row.get("ratings", ())
+    ]
+    return pd.DataFrame(found, columns=list(RATINGS), dtype="str")
 
 
 def _repeated(table: pd.DataFrame) -> dict[int, str]:

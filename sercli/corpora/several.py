@@ -45,10 +45,11 @@ def read_several(dataset: DatasetConfig, read: Callable[[DatasetConfig], Manifes
     options = validate(SeveralOptions, dataset.options, "dataset.options.")
     labels = _names(dataset.parts)
     manifests = {name: read(_settings(part)) for name, part in dataset.parts.items()}
-    tables = []
+    tables, ratings = [], []
     for name, manifest in manifests.items():
         _check_classes(name, manifest, dataset, options.drop)
         tables.append(_renamed(manifest.table, labels[name], dataset.classes))
+        ratings.append(_renamed_ratings(manifest.ratings, labels[name], dataset.classes))
     refused = [
         Refusal(each.file, f"{labels[name]}: {each.reason}")
         for name, manifest in manifests.items()
@@ -60,6 +61,7 @@ def read_several(dataset: DatasetConfig, read: Callable[[DatasetConfig], Manifes
         classes=tuple(sorted(set(dataset.classes.values()))),
         refused=tuple(refused),
         synthetic=any(manifest.synthetic for manifest in manifests.values()),
+        ratings=pd.concat(ratings, ignore_index=True),
     )
 
 
@@ -97,6 +99,13 @@ def _check_classes(
             f"dataset.classes: {name} has no utterance of the class '{lost}'; leave the corpus "
             f"out, or the class: '~dataset.classes.{code}' 'dataset.options.drop=[{code}]'"
         )
+
+
+def _renamed_ratings(
+    ratings: pd.DataFrame, corpus: str, classes: Mapping[str, str]
+) -> pd.DataFrame:
+    names = {column: f"{corpus}/" + ratings[column] for column in ("utterance", "rater")}
+    return ratings.assign(**names, label=ratings["label"].map(dict(classes)).astype("str"))
 
 
 def _renamed(table: pd.DataFrame, corpus: str, classes: Mapping[str, str]) -> pd.DataFrame:

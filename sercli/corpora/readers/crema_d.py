@@ -9,6 +9,7 @@ from pathlib import Path
 from sercli.config.schema import DatasetConfig
 from sercli.corpora.audio_files import find_place
 from sercli.corpora.manifest import Manifest, Refusal, Row
+from sercli.corpora.ratings import Ratings, read_ratings
 from sercli.corpora.readers import READERS
 from sercli.corpora.readers.name_pattern import NamePattern
 from sercli.corpora.tables import read_delimited
@@ -37,6 +38,9 @@ _NAMES = NamePattern(
     values={"transcript": _TEXTS.get},
 )
 _ACTORS = "VideoDemographics.csv"
+_OF_RESPONSES = ("localid", "queryType", "clipName", "respEmo")
+_VOICE_ONLY = "1"
+_ANSWERS = {"A": "ANG", "D": "DIS", "F": "FEA", "H": "HAP", "N": "NEU", "S": "SAD"}
 _LFS_POINTER = b"version https://git-lfs"
 
 
@@ -45,15 +49,19 @@ def read_crema_d(dataset: DatasetConfig, root: Path, progress: Progress) -> Mani
     """Read the names in ``AudioWAV/``, such as ``1001_DFA_ANG_XX.wav``, and the actors' sex.
 
     The parts are actor, sentence, intended emotion and level. ``VideoDemographics.csv``, also
-    beside ``root``, gives the sex; without it, the gender stays unknown, which a note says.
+    beside ``root``, gives the sex; without it, the gender stays unknown, which a note says. The
+    labels of single raters are those in ``finishedResponses.csv`` of who heard the voice alone.
 
     Raises:
         RequestError: No file has such a name, or all are Git LFS pointers instead of audio.
     """
     genders, mistakes = _genders(root, progress)
+    responses = find_place(root, "finishedResponses.csv")
+    ratings, unread = read_ratings(responses, dict.fromkeys(_OF_RESPONSES, ()), _response)
     # The repository holds the same clips as MP3 too.
     folder = find_place(root, "AudioWAV") or root
-    return _NAMES.read(dataset, folder, partial(_row, folder, genders), mistakes)
+    to_row = partial(_row, folder, genders, ratings)
+    return _NAMES.read(dataset, folder, to_row, [*mistakes, *unread])
 
 
 def _genders(root: Path, progress: Progress) -> tuple[dict[str, str], list[Refusal]]:
@@ -71,11 +79,25 @@ def _actor(cells: Mapping[str, str]) -> Row:
     return {"actor": cells["ActorID"], "gender": cells["Sex"].lower()}
 
 
-def _row(folder: Path, genders: Mapping[str, str], place: Path) -> Row:
+def _response(cells: Mapping[str, str]) -> tuple[str, str, str] | None:
+    if cells["queryType"] != _VOICE_ONLY:
+        return None
+    if cells["respEmo"] not in _ANSWERS:
+        raise ValueError(f"respEmo '{cells['respEmo']}' is none of {', '.join(_ANSWERS)}")
+    return Path(cells["clipName"]).stem, cells["localid"], _ANSWERS[cells["respEmo"]]
+
+
+def _row(
+    folder: Path,
+    genders: Mapping[str, str],
+    ratings: Ratings,
+    place: Path,
+) -> Row:
     row = _NAMES.row(place)
     if _is_pointer(folder / place):
         raise ValueError("a Git LFS pointer instead of audio; fetch it with `git lfs pull`")
-    return row | {"gender": genders.get(row["speaker"])}
+    heard = ratings.get(row["utterance"], [])
+    return row | {"gender": genders.get(row["speaker"]), "ratings": heard}
 
 
 def _is_pointer(file: Path) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
@@ -20,6 +20,7 @@ from sercli.corpora.readers.iemocap_lines import (
     Label,
     is_remark,
     parse_label,
+    parse_ratings,
     parse_turn,
     speaker_of,
 )
@@ -60,10 +61,11 @@ class _Dialogue:
 
 @dataclass(frozen=True)
 class _Line:
-    """A label and its line."""
+    """A label and its line, and the pairs of rater and emotion below it."""
 
     place: str
     label: Label
+    ratings: list[tuple[str, str]] = field(default_factory=list)
 
 
 @READERS.register("iemocap")
@@ -170,22 +172,27 @@ def _rows(
             "emotion": label.emotion,
             "improvised": "impro" in dialogue.name,
             "transcript": texts.get(label.utterance),
+            "ratings": line.ratings,
         }
 
 
 def _read_labels(dialogue: _Dialogue, refused: list[Refusal]) -> dict[str, _Line]:
     lines: dict[str, _Line] = {}
+    ratings: list[tuple[str, str]] = []  # of the turn whose label line came last
     for number, text in enumerate(_lines(dialogue.labels), start=1):
         place = f"{dialogue.shown(dialogue.labels)}:{number}"
         label = parse_label(text)
+        if label is None and is_remark(text):
+            ratings += parse_ratings(text)
+            continue
+        ratings = []
         if label is None:
-            if not is_remark(text):
-                refused.append(Refusal(place, "is not a label line"))
+            refused.append(Refusal(place, "is not a label line"))
         elif label.utterance in lines:
             first = lines[label.utterance].place.rpartition(":")[2]
             refused.append(Refusal(place, f"{label.utterance} is already labelled in line {first}"))
         else:
-            lines[label.utterance] = _Line(place, label)
+            lines[label.utterance] = _Line(place, label, ratings)
     return lines
 
 

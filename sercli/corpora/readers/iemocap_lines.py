@@ -4,7 +4,8 @@ Label file (``dialog/EmoEvaluation/<dialogue>.txt``)::
 
     [6.2901 - 8.2357]	Ses01F_impro01_F000	neu	[2.5000, 2.5000, 2.5000]
 
-among a ``%`` comment, blank lines and the single raters' lines (``C-E2:	Neutral;	()``).
+among a ``%`` comment, blank lines and lines of single raters: ``C-E2:	Neutral; Anger;	()`` names
+emotions, ``A-E3:`` rates attributes. Raters are E1 to E6; F1 and M1 are the actors themselves.
 
 Transcript (``dialog/transcriptions/<dialogue>.txt``)::
 
@@ -26,6 +27,7 @@ _LABEL = re.compile(
     re.ASCII,
 )
 _REMARK = re.compile(r"\s*(%.*|[AC]-\w+:.*)?", re.ASCII | re.DOTALL)
+_RATING = re.compile(r"C-(?P<rater>E\d+):(?P<emotions>[^()]*)(\(.*)?", re.ASCII | re.DOTALL)
 _TURN = re.compile(rf"{_UTTERANCE}\s*\[[^\]]*\]\s*:(?P<text>.*)", re.ASCII | re.DOTALL)
 
 
@@ -58,6 +60,20 @@ def parse_label(line: str) -> Label | None:
 def is_remark(line: str) -> bool:
     """Return True if a line of a label file is blank, a comment or a single rater's."""
     return _REMARK.fullmatch(line) is not None
+
+
+def parse_ratings(line: str) -> list[tuple[str, str]]:
+    r"""Return the rater and the code of each emotion that a rater's line names.
+
+    >>> parse_ratings("C-E2:\tNeutral; Anger;\t()")
+    [('E2', 'neu'), ('E2', 'ang')]
+
+    Codes are the first three letters of the words. Other lines, and those of the actors about
+    themselves, give none.
+    """
+    match = _RATING.fullmatch(line)
+    words = match["emotions"].split(";") if match else []
+    return [(match["rater"], word.strip()[:3].lower()) for word in words if match and word.strip()]
 
 
 def parse_turn(line: str) -> Turn | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
-from sercli.corpora.audio_files import AudioIndex, label_file
-from sercli.corpora.manifest import Manifest, Row
+from sercli.corpora.audio_files import AudioIndex, find_place, label_file
+from sercli.corpora.manifest import Manifest, Refusal, Row
+from sercli.corpora.ratings import Ratings, read_ratings
 from sercli.corpora.readers import READERS, NoOptions, dataset_manifest, reader_options
 from sercli.corpora.tables import read_delimited
 from sercli.progress import Progress
@@ -24,6 +26,19 @@ _SPLITS = {
     "test2": "test2",
     "test3": "test3",
 }
+_DETAILED = "Labels/labels_detailed.csv"
+_RATER = ("Workers", "Worker", "WorkerID", "Annotator")
+_DETAIL = re.compile(r"(?P<rater>[^;]+);(?P<emotion>[^;]+);.*", re.DOTALL)
+_CODES = {
+    "angry": "A",
+    "sad": "S",
+    "happy": "H",
+    "surprise": "U",
+    "fear": "F",
+    "disgust": "D",
+    "contempt": "C",
+    "neutral": "N",
+}
 _GENDERS = {"female": "female", "male": "male"}
 
 
@@ -36,6 +51,9 @@ def read_msp_podcast(dataset: DatasetConfig, root: Path, progress: Progress) -> 
     speaker. Those of one podcast count as one speaker (our choice): a single unknown speaker of
     the whole corpus would be in every part of every split.
 
+    The labels of single raters are the primary emotions in ``Labels/labels_detailed.csv``, in
+    columns for rater and ``EmoClass_Major``, or both in ``EmoDetail``, as releases differ.
+
     Raises:
         RequestError: The table is missing or lacks a column, or no row has its audio.
     """
@@ -43,12 +61,35 @@ def read_msp_podcast(dataset: DatasetConfig, root: Path, progress: Progress) -> 
     audio = AudioIndex(root)
     beside = "it and Audios/MSP-PODCAST_0001_0008.wav and so on"
     table = read_delimited(label_file(root, _TABLES, beside))
-    rows, refused = table.rows(_REQUIRED, partial(_row, audio))
-    refused += audio.refused + audio.without_label()
+    ratings, unread = _ratings(find_place(root, _DETAILED))
+    rows, refused = table.rows(_REQUIRED, partial(_row, audio, ratings))
+    refused += unread + audio.refused + audio.without_label()
     return dataset_manifest(dataset, rows, refused)
 
 
-def _row(audio: AudioIndex, cells: Mapping[str, str]) -> Row:
+def _ratings(path: Path | None) -> tuple[Ratings, list[Refusal]]:
+    columns: dict[str, tuple[str, ...]] = {"FileName": (), "Workers": _RATER, "EmoClass_Major": ()}
+    if path is not None and "EmoDetail" in read_delimited(path).columns:
+        return read_ratings(path, {"FileName": (), "EmoDetail": ()}, _detail)
+    return read_ratings(path, columns, _rating)
+
+
+def _detail(cells: Mapping[str, str]) -> tuple[str, str, str]:
+    match = _DETAIL.fullmatch(cells["EmoDetail"])
+    if match is None:
+        raise ValueError(f"EmoDetail '{cells['EmoDetail']:.40}' names no rater and emotion")
+    return Path(cells["FileName"]).stem, match["rater"].strip(), _code(match["emotion"])
+
+
+def _rating(cells: Mapping[str, str]) -> tuple[str, str, str]:
+    return Path(cells["FileName"]).stem, cells["Workers"], _code(cells["EmoClass_Major"])
+
+
+def _code(emotion: str) -> str:
+    return _CODES.get(emotion.strip().lower(), "O")  # raters may write any word
+
+
+def _row(audio: AudioIndex, ratings: Ratings, cells: Mapping[str, str]) -> Row:
     utterance = Path(cells["FileName"]).stem
     split = cells["Split_Set"].lower()
     if split not in _SPLITS:
@@ -63,6 +104,7 @@ def _row(audio: AudioIndex, cells: Mapping[str, str]) -> Row:
         "gender": _GENDERS.get(cells.get("Gender", "").lower()),
         "emotion": cells["EmoClass"],
         "split": _SPLITS[split],
+        "ratings": ratings.get(utterance, []),
     }
 
 

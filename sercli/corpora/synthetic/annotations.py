@@ -44,7 +44,7 @@ _ATTRIBUTES: Mapping[str, tuple[float, float, float]] = {
     "dis": (2.0, 2.9, 3.2),
     "oth": (3.0, 3.0, 3.0),
 }
-_CATEGORY_RATERS = ("E2", "E4", "F1")
+_CATEGORY_RATERS = ("E1", "E2", "E4")
 _ATTRIBUTE_RATERS = ("E3", "F1")
 _DISAGREEMENT = 0.6  # standard deviation of ratings around an attribute's mean; our choice
 _UNANIMOUS = 0.6  # probability that the third rater agrees with two others; our choice

@@ -135,3 +135,22 @@ def test_unknown_genders_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[
     add(tmp_path, "1001_DFA_ANG_XX.wav")
     read_corpus(chosen("crema_d", tmp_path), Progress())
     assert "the genders are unknown, as there is no Video" in capsys.readouterr().err
+
+
+RESPONSES = """"","localid","queryType","clipName","respEmo"
+"1",16,1,"1001_DFA_ANG_XX","D"
+"2",17,3,"1001_DFA_ANG_XX","A"
+"3",18,1,"1001_DFA_ANG_XX","Q"
+"""
+
+
+def test_the_labels_of_raters_are_of_those_who_heard_the_voice_alone(tmp_path: Path) -> None:
+    add(tmp_path, "AudioWAV/1001_DFA_ANG_XX.wav")
+    add(tmp_path, "finishedResponses.csv", content=RESPONSES.encode())
+    manifest = read("crema_d", tmp_path)
+    assert manifest.ratings[["utterance", "rater", "emotion"]].to_numpy().tolist() == [
+        ["1001_DFA_ANG_XX", "16", "DIS"]
+    ]
+    assert refusals(manifest) == {
+        "finishedResponses.csv:4": "respEmo 'Q' is none of A, D, F, H, N, S"
+    }

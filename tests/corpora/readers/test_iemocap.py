@@ -162,16 +162,31 @@ def test_apple_double_files_are_passed_over(tree: Tree) -> None:
     assert manifest.refused == ()
 
 
-def test_the_raters_of_the_label_file_are_passed_over(tree: Tree) -> None:
-    turn = "Ses01F_impro01_F000"
+def test_each_emotion_that_a_rater_names_is_read(tree: Tree) -> None:
+    turn, other = "Ses01F_impro01_F000", "Ses01F_impro01_M000"
     raters = [
         "C-E2:\tNeutral;\t()",
+        "C-E4:\tFrustration; Anger;\t(tired)",
         "C-F1:\tNeutral; Anger;\t(tired)",
         "A-E3:\tval 3; act 2; dom  2;\t()",
         "A-M1:\tval 3; act 2;\t()",
     ]
-    tree.dialogue("Ses01F_impro01", [COMMENT, label_line(turn), *raters], [turn_line(turn)])
-    assert tree.read().refused == ()
+    lines = [COMMENT, label_line(turn), *raters, label_line(other), raters[0]]
+    twice = [label_line(turn), "C-E1:\tSadness;\t()"]
+    transcript = [turn_line(turn), turn_line(other)]
+    tree.dialogue("Ses01F_impro01", [*lines, *twice], transcript)
+    manifest = tree.read()
+    assert [refusal.reason for refusal in manifest.refused] == [
+        f"{turn} is already labelled in line 2"
+    ]
+    found = manifest.ratings.astype(object).where(manifest.ratings.notna(), None)
+    assert found.to_numpy().tolist() == [
+        [turn, "E2", "neu", "neutral"],
+        [turn, "E4", "fru", None],
+        [turn, "E4", "ang", "anger"],
+        [other, "E2", "neu", "neutral"],
+    ]
+    assert set(manifest.without({turn: manifest.refused[0]}).ratings["utterance"]) == {other}
 
 
 @pytest.mark.parametrize(

@@ -150,3 +150,36 @@ def test_a_table_without_emotions_names_the_nearest_column(tmp_path: Path) -> No
     add(tmp_path, "Labels/labels_consensus.csv", content=text.encode())
     with pytest.raises(RequestError, match=r"no column 'EmoClass'.*mean 'Emo_Classes'"):
         read("msp_podcast", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "FileName,Workers,EmoClass_Major,EmoAct\n{0},W1,Angry,4\n{0},W2,Furious,5\n",
+        'FileName,EmoDetail\n{0},"W1; Angry; Angry,Sad; A:4.0; V:2.0; D:3.0;"\n'
+        '{0},"W2; Furious; Angry; A:4.0;"\n',
+    ],
+)
+def test_the_primary_emotion_of_each_rater_is_read(tmp_path: Path, table: str) -> None:
+    name = "MSP-PODCAST_0001_0008"
+    audio(tmp_path, 8)
+    labels(tmp_path, line(8, "A"))
+    add(tmp_path, "Labels/labels_detailed.csv", content=table.format(f"{name}.wav").encode())
+    manifest = read("msp_podcast", tmp_path)
+    assert manifest.ratings[["utterance", "rater", "emotion"]].to_numpy().tolist() == [
+        [name, "W1", "A"],
+        [name, "W2", "O"],
+    ]
+
+
+def test_a_table_of_raters_in_another_form_is_refused_and_the_corpus_is_read(
+    tmp_path: Path,
+) -> None:
+    audio(tmp_path, 8)
+    labels(tmp_path, line(8, "A"))
+    add(tmp_path, "Labels/labels_detailed.csv", content=b"FileName,Who\nx.wav,W1\n")
+    manifest = read("msp_podcast", tmp_path)
+    assert len(manifest.table) == 1
+    assert manifest.ratings.empty
+    assert "not read" in refusals(manifest)["labels_detailed.csv"]
+    assert "has no column 'Workers'" in refusals(manifest)["labels_detailed.csv"]
