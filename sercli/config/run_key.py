@@ -79,7 +79,9 @@ def result_relevant(config: Config) -> dict[str, Any]:
     settings = asdict(config)
     for name in ("experiment", "paths", "device", "recurrence", "launcher", ARELU):
         del settings[name]
-    del settings["trainer"]["keep_weights"]
+    for name in ("keep_weights", "labels", "min_ratings"):
+        del settings["trainer"][name]
+    settings["trainer"] |= rating_settings(config)
     settings["dataset"] = corpus_settings(settings["dataset"])
     del settings["features"]["config"]
     settings["augment"].get("noise", {}).pop("folder", None)
@@ -94,6 +96,15 @@ def result_relevant(config: Config) -> dict[str, Any]:
         del settings["cell"]["start"]
     used = {"schedule": _used(config.schedule), "init": _initial(config.init)}
     return {name: value for name, value in (settings | used).items() if used.get(name, True)}
+
+
+def rating_settings(config: Config) -> dict[str, Any]:
+    """Return the settings of training on labels of raters; nothing for ``labels: majority``."""
+    labels = config.trainer.labels
+    if labels == "majority":
+        return {}
+    minimum = {"min_ratings": config.trainer.min_ratings} if labels == "rater" else {}
+    return {"labels": labels, **minimum}
 
 
 _OF_MACHINE = ("root", "expected", "expected_in", "of")

@@ -207,6 +207,11 @@ class TrainerConfig:
         label_smoothing: Probability mass spread over all classes (IAAN: 0.1).
         class_weights: ``none``, or ``balanced``: inverse frequency in the fold's training set.
         focal_gamma: Focusing parameter γ of the focal loss (Lin et al. 2017: 2); 0: off.
+        labels: Labels that training uses: ``majority`` (the label of the utterance), ``soft`` (the
+            share of its raters for each class) or ``rater`` (each rater's label, an item each).
+            Evaluation always uses the label of the utterance.
+        min_ratings: With ``rater``: raters with fewer labels count as one, "other" (Ando et al.
+            2021: 100 on MSP-Podcast, 500 on IEMOCAP).
         keep_weights: Weights that a record keeps: ``all``; ``winner``: of a search those of the
             best trial on dev alone; ``none``. ``verify`` and ``rerun`` need no weights;
             ``predict``, ``export`` and ``attend`` do. Never part of a run's key.
@@ -220,6 +225,8 @@ class TrainerConfig:
     label_smoothing: float = 0.1
     class_weights: str = "none"
     focal_gamma: float = 0.0
+    labels: str = "majority"
+    min_ratings: int = 100
     keep_weights: str = "all"
 
 

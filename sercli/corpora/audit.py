@@ -120,9 +120,9 @@ def save_audit(manifest: Manifest, audit: Audit, dataset: DatasetConfig, data: P
     """Write the manifest, the refusals and the audit.
 
     The folder is ``data/manifests/<corpus>-<digest of its configuration>``, the files are
-    ``manifest.parquet``, ``refused.parquet`` (columns ``file`` and ``reason``), ``audit.json``
-    and, if the corpus has labels of single raters, ``ratings.parquet``. Files of an earlier
-    extraction with the same configuration are replaced.
+    ``manifest.parquet``, ``ratings.parquet`` (labels of single raters), ``refused.parquet``
+    (columns ``file`` and ``reason``) and ``audit.json``. Files of an earlier extraction with the
+    same configuration are replaced.
 
     Returns:
         The folder.
@@ -136,8 +136,7 @@ def save_audit(manifest: Manifest, audit: Audit, dataset: DatasetConfig, data: P
     )
     tables = {"manifest": manifest.table, "ratings": manifest.ratings, "refused": refused}
     for name, table in tables.items():
-        if name != "ratings" or len(table):
-            write_atomically(folder / f"{name}.parquet", table.to_parquet)
+        write_atomically(folder / f"{name}.parquet", table.to_parquet)
     page = {"configuration": asdict(dataset), **audit.to_json()}
     write_text(folder / "audit.json", json.dumps(page, indent=1, ensure_ascii=False) + "\n")
     return folder

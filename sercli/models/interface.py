@@ -54,6 +54,8 @@ class Batch:
         current: The turns to classify.
         own: The previous turn of the same speaker (the pad turn where there is none).
         interlocutor: The previous turn of the other speaker (likewise).
+        rater: In training on single raters (``trainer.labels=rater``), the index of the rater of
+            each turn, (B,); else None.
         criterion: In training, the loss of logits against a column of the manifest, for auxiliary
             losses; None in evaluation.
     """
@@ -61,6 +63,7 @@ class Batch:
     current: Turns
     own: Turns
     interlocutor: Turns
+    rater: Tensor | None = field(default=None, kw_only=True)
     criterion: Criterion | None = field(default=None, kw_only=True)
 
 

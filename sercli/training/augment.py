@@ -18,11 +18,10 @@ import numpy as np
 from sercli.config.schema import Config
 from sercli.errors import RequestError, nearest
 from sercli.features.copies import OF_AUDIO, audio_copies, built
-from sercli.models.interface import Batch
+from sercli.models.interface import Batch, Criterion
 from sercli.results.folds import Fold
 from sercli.training.copy_paste import CopyPaste, Paster
 from sercli.training.data import Data
-from sercli.training.loss import TrainingLoss
 from sercli.training.packed import PackedTurns
 from sercli.training.spec_augment import Masker, SpecAugment
 
@@ -104,18 +103,23 @@ class Augmenter:
             else:
                 self._masker = Masker(part, config.features)
 
-    def batch(self, rows: np.ndarray, collate: Callable[..., Batch], loss: TrainingLoss) -> Batch:
+    def batch(
+        self,
+        rows: np.ndarray,
+        collate: Callable[..., Batch],
+        criterion: Callable[[np.ndarray, np.ndarray | None], Criterion],
+    ) -> Batch:
         """Return a batch of training turns, augmented.
 
         Args:
             rows: Rows of the utterances.
             collate: Function of rows and ``criterion`` that gathers them.
-            loss: The training loss.
+            criterion: Function of rows and of the rows of turns pasted to them, or None.
         """
         random, others = self._random, None
         if self._paster is not None:
             others = self._paster.others(rows, random)
-        batch = collate(self._versions.draw(rows, random), criterion=loss.criterion(rows, others))
+        batch = collate(self._versions.draw(rows, random), criterion=criterion(rows, others))
         turns = batch.current
         if self._paster is not None and others is not None:
             given = collate(self._versions.draw(others, random), rule="similar").current

@@ -24,13 +24,12 @@ CUT_TO_LAST = "cut_to_last"
 
 
 def training_batches(
-    rows: np.ndarray,
-    turns: PackedTurns,
+    lengths: np.ndarray,
     batch_size: int,
     random: np.random.Generator,
     rule: str = "similar",
 ) -> Iterator[np.ndarray]:
-    """Yield batches for ever, epoch after epoch, each shuffled.
+    """Yield batches of positions of items for ever, epoch after epoch, each shuffled.
 
     ``similar``: stretches of `POOL_BATCHES` batches are sorted by length, so that little is
     padded; and the batches are shuffled again, so that length has no order in time.
@@ -38,15 +37,14 @@ def training_batches(
     fill a batch is left to the next epoch (of less than one batch, all is taken).
 
     Args:
-        rows: The rows of the training utterances.
-        turns: The corpus.
-        batch_size: Utterances of a batch.
+        lengths: Number of steps of each item, (items,).
+        batch_size: Items of a batch.
         random: Random generator of the order.
         rule: ``similar`` or ``cut_to_last``.
     """
     pool = batch_size * POOL_BATCHES
     while True:
-        order = rows[random.permutation(len(rows))]
+        order = random.permutation(len(lengths))
         if rule == CUT_TO_LAST:
             for start in range(0, max(len(order) - batch_size, 0) + 1, batch_size):
                 yield order[start : start + batch_size]
@@ -54,7 +52,7 @@ def training_batches(
         batches = []
         for start in range(0, len(order), pool):
             part = order[start : start + pool]
-            part = part[np.argsort(turns.lengths[part], kind="stable")]
+            part = part[np.argsort(lengths[part], kind="stable")]
             batches += [part[i : i + batch_size] for i in range(0, len(part), batch_size)]
         for index in random.permutation(len(batches)):
             yield batches[index]

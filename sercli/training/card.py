@@ -7,7 +7,13 @@ from typing import Any
 
 from torch import nn
 
-from sercli.config.schema import Config, ContextConfig, FeaturesConfig, ProtocolConfig
+from sercli.config.schema import (
+    Config,
+    ContextConfig,
+    FeaturesConfig,
+    ProtocolConfig,
+    TrainerConfig,
+)
 from sercli.nn.layer import recurrent_layers
 from sercli.results.folds import Fold
 from sercli.training.augment import describe_augmentation
@@ -53,6 +59,8 @@ def protocol_card(
         "seeds": list(config.seeds),
         "caveats": [*caveats(config, data, folds), *(initial.caveats if initial else ())],
     }
+    if config.trainer.labels != "majority":
+        facts["labels"] = _labels(config.trainer, len(data.raters))
     if config.dataset.parts:
         facts["corpora"] = manifest.targets["corpus"].value_counts(sort=False).to_dict()
         facts["of"] = {name: dict(part["classes"]) for name, part in config.dataset.parts.items()}
@@ -176,6 +184,12 @@ def _paragraph(facts: Mapping[str, Any]) -> str:
     )
 
 
+def _labels(trainer: TrainerConfig, raters: int) -> str:
+    if trainer.labels == "soft":
+        return "the share of raters for each class"
+    return f"each rater's own ({raters} raters, those with fewer than {trainer.min_ratings} as one)"
+
+
 def _choice(facts: Mapping[str, Any]) -> str:
     chosen = f"the training step is chosen on {facts['dev']} ({facts['selection']})"
     if facts["selected_on"] == "test":
@@ -186,10 +200,11 @@ def _choice(facts: Mapping[str, Any]) -> str:
 
 
 def _training(facts: Mapping[str, Any]) -> str:
-    """The optimiser, unless it is Adam at a constant learning rate, which a reader assumes."""
+    """Labels and optimiser, unless they are those of utterances and Adam at a constant rate."""
     optimiser = facts.get("optimiser") or ""
     usual = not optimiser or (optimiser.startswith("adam,") and optimiser.endswith("constant"))
-    return "" if usual else f" Optimiser: {optimiser}."
+    labels = f" Labels in training: {facts['labels']}." if "labels" in facts else ""
+    return labels if usual else f"{labels} Optimiser: {optimiser}."
 
 
 def _mapping(classes: Mapping[str, str]) -> str:

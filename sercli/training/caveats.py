@@ -14,6 +14,7 @@ from sercli.config.schema import Config
 from sercli.results.fold_result import FoldResult
 from sercli.results.folds import Fold, shared_speakers
 from sercli.training.data import Data
+from sercli.training.raters import ratings_caveat
 
 _LISTED = 5
 """Folds that a caveat names (our choice: it stays a line)."""
@@ -31,6 +32,9 @@ def caveats(config: Config, data: Data, folds: Sequence[Fold]) -> list[str]:
             f"{len(shared)} speakers are in two parts of the split, e.g. {min(shared)}: "
             "results are not speaker-independent"
         )
+    unrated = ratings_caveat(config, data)
+    if unrated is not None:
+        found.append(unrated)
     return [*found, *_missing_classes(folds, data.labels, data.manifest.classes)]
 
 

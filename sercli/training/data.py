@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from sercli.config.run_key import rating_settings
 from sercli.config.schema import Config
 from sercli.corpora.audit import Audit, audit, save_audit
 from sercli.corpora.context import find_context
 from sercli.corpora.manifest import Manifest, Refusal
+from sercli.corpora.ratings import rater_labels
 from sercli.corpora.read import read_corpus
 from sercli.errors import SercliError
 from sercli.features.copies import TurnCopies, audio_copies
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
     from sercli.training.packed import PackedTurns
 
 
+OTHER = "other"
+"""The rater that stands for all with few labels."""
+
+
 @dataclass(frozen=True)
 class Data:
     """A corpus, ready for training.
@@ -42,6 +48,7 @@ class Data:
         seconds: Utterance id → duration of its audio, where known.
         contents: Utterance id → SHA-256 of its samples, where known.
         copies: Copies of the targets for training; None: there are none.
+        min_ratings: Raters with fewer labels than this are `OTHER`.
     """
 
     manifest: Manifest
@@ -51,12 +58,25 @@ class Data:
     seconds: Mapping[str, float] = field(default_factory=dict)
     contents: Mapping[str, str] = field(default_factory=dict)
     copies: TurnCopies | None = None
+    min_ratings: int = 1
 
     @cached_property
     def labels(self) -> dict[str, str]:
         """Target utterance id → class."""
         targets = self.manifest.targets
         return dict(zip(targets["utterance"], targets["label"], strict=True))
+
+    @cached_property
+    def ratings(self) -> pd.DataFrame:
+        """Columns ``utterance``, ``rater`` and ``label``: a class for each target and rater."""
+        found = rater_labels(self.manifest)
+        few = found.groupby("rater")["label"].transform("size") < self.min_ratings
+        return found.assign(rater=found["rater"].mask(few, OTHER))
+
+    @cached_property
+    def raters(self) -> list[str]:
+        """The raters, sorted."""
+        return sorted(self.ratings["rater"].unique())
 
     @cached_property
     def speakers(self) -> dict[str, str]:
@@ -79,7 +99,9 @@ class Data:
         return PackedTurns(self.steps, self.lengths, self.manifest, self.context, self.copies)
 
     def values(self, column: str) -> list[str]:
-        """Return the sorted values of a column of the manifest among the targets."""
+        """Return the sorted values of a column among the targets; ``rater`` is one too."""
+        if column == "rater":
+            return self.raters
         return sorted(self.manifest.targets[column].dropna().unique())
 
     @cached_property
@@ -112,14 +134,16 @@ def read_data(config: Config, *, workers: int = 1, progress: Progress = SILENT) 
         readable, extraction.keys, store, config.features, counts=extraction.frames
     )
     copied = _extract_copies(config, readable, workers, progress)
+    rated = rating_settings(config)
     return Data(
         manifest=readable,
         steps=steps,
         context=find_context(readable, config.dataset.context),
-        fingerprint=_fingerprint(readable, extraction.keys, copied.keys),
+        fingerprint=_fingerprint(readable, extraction.keys, copied.keys, rated=bool(rated)),
         seconds=extraction.seconds,
         contents={name: facts.content for name, facts in extraction.facts.items()},
         copies=_load_copies(config, copied, steps),
+        min_ratings=rated.get("min_ratings", 1),
     )
 
 
@@ -274,7 +298,9 @@ def _load_copies(config: Config, copied: _Copied, steps: StoredSteps) -> TurnCop
     return TurnCopies(copied.of, loaded, loaded.lengths)
 
 
-def _fingerprint(manifest: Manifest, keys: Mapping[str, str], of_copies: Mapping[str, str]) -> str:
+def _fingerprint(
+    manifest: Manifest, keys: Mapping[str, str], of_copies: Mapping[str, str], *, rated: bool
+) -> str:
     """Hash what was read, in its order, from which batches are drawn.
 
     Paths are left out, because the keys stand for the audio itself.
@@ -284,4 +310,6 @@ def _fingerprint(manifest: Manifest, keys: Mapping[str, str], of_copies: Mapping
         table = table.drop(columns="corpus")
     table["features"] = table["utterance"].map(dict(keys))
     text = table.to_csv(index=False) + "".join(of_copies.values())
+    if rated:
+        text += manifest.ratings.to_csv(index=False)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -16,14 +16,17 @@ from sercli.config.schema import TrainerConfig
 from sercli.models.interface import Criterion, Output
 from sercli.training.batches import targets
 from sercli.training.data import Data
+from sercli.training.raters import soft_targets
 
 
 class TrainingLoss:
     """The loss of the batches of a fold's training set.
 
-    Class weights, focal loss and label smoothing act on every classifier of the classes. Other
-    columns, such as the speaker, are learned with plain cross entropy among the values that
-    occur in the training set, from the utterances that state one (our choices).
+    The labels are those of the utterances or the shares of their raters (``trainer.labels``).
+    Class weights, from the labels of the utterances, focal loss and label smoothing act on every
+    classifier of the classes. Other columns, such as the speaker, are learned with plain cross
+    entropy among the values that occur in the training set, from the utterances that state one
+    (our choices).
 
     Args:
         trainer: Settings of the loss.
@@ -39,19 +42,33 @@ class TrainingLoss:
         self._turns = data.packed
         self._targets: dict[str, TaskTargets] = {}
         self._weights: Tensor | None = None
+        self._soft = soft_targets(data).to(device) if trainer.labels == "soft" else None
         if trainer.class_weights == "balanced":
             labels = self._turns.labels[self._turns.rows(train)]
             counts = np.bincount(labels, minlength=len(data.manifest.classes))
             self._weights = balanced_weights(counts.tolist()).to(device)
 
-    def criterion(self, rows: np.ndarray, others: np.ndarray | None = None) -> Criterion:
+    def criterion(
+        self,
+        rows: np.ndarray,
+        others: np.ndarray | None = None,
+        labels: np.ndarray | None = None,
+    ) -> Criterion:
         """Return the criterion of a batch of training utterances.
 
         Args:
             rows: Their rows.
             others: Rows of the turns that are pasted to them; None: nothing is pasted.
+            labels: Class indices, (B,); None: those of the utterances, or the shares of raters.
         """
-        return partial(self._loss, rows, others, targets(rows, self._turns, self._device))
+        return partial(self._loss, rows, others, self._classes(rows, labels))
+
+    def _classes(self, rows: np.ndarray, labels: np.ndarray | None) -> Tensor:
+        if labels is not None:
+            return torch.from_numpy(labels).to(self._device)
+        if self._soft is not None:
+            return self._soft[torch.from_numpy(rows).to(self._device)]
+        return targets(rows, self._turns, self._device)
 
     def total(self, output: Output, criterion: Criterion) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of a batch, and the parts that it is the sum of.
@@ -171,9 +188,11 @@ def classification_loss(
     modulated by its own probability, and the mean is by weights rather than by number as theirs:
     our choices.
 
+    Soft targets t take the place of onehot, and the mean is by Σ_c t_c w_c (our choice).
+
     Args:
         logits: (B, classes).
-        targets: Class indices, (B,).
+        targets: Class indices, (B,), or the share of each class, (B, classes).
         weights: w, (classes,); None: 1.
         smoothing: ε.
         gamma: γ, 0 or more.
@@ -184,13 +203,15 @@ def classification_loss(
     exact = torch.promote_types(logits.dtype, torch.float32)
     if weights is not None:
         weights = weights.to(exact)
-    if not gamma:
+    soft = targets.is_floating_point()
+    if not gamma and not soft:
         return F.cross_entropy(logits.to(exact), targets, weights, label_smoothing=smoothing)
     log_p = logits.to(exact).log_softmax(dim=-1)
     classes = logits.shape[-1]
-    q = F.one_hot(targets, classes).to(exact) * (1 - smoothing) + smoothing / classes
+    shares = targets.to(exact) if soft else F.one_hot(targets, classes).to(exact)
+    q = shares * (1 - smoothing) + smoothing / classes
     w = torch.ones_like(log_p[0]) if weights is None else weights
     missing = -torch.expm1(log_p)  # 1 − p, where p is near 1 as well
     smallest = torch.finfo(exact).tiny  # the slope of x^γ at 0 is infinite for γ < 1
     terms = q * w * -log_p * missing.clamp(min=smallest) ** gamma
-    return terms.sum() / w[targets].sum()
+    return terms.sum() / (shares * w).sum()

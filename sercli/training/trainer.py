@@ -26,6 +26,7 @@ from sercli.training.initial_weights import FoldWeights, train_mode
 from sercli.training.loss import TrainingLoss
 from sercli.training.monitoring import activation_numbers, watched_states
 from sercli.training.optim import Schedule, VectorOptimiser
+from sercli.training.raters import training_items
 from sercli.training.selection import Selection, scores, unselected
 from sercli.training.validate import new_model
 
@@ -96,8 +97,8 @@ def _start(
     augmenter = fold_augmenter(config, data, fold, seed)
     training = _Training(config, data, fold, initial, augmenter)
     trainer, turns = config.trainer, data.packed
-    rows = turns.rows(fold.train)
-    return training, training_batches(rows, turns, trainer.batch_size, random, trainer.batches)
+    lengths = turns.lengths[training.items.rows]
+    return training, training_batches(lengths, trainer.batch_size, random, trainer.batches)
 
 
 def train_to_step(
@@ -172,6 +173,7 @@ class _Training:
 
     Attributes:
         model: The model.
+        items: The items of which batches are drawn.
         steps: Number of steps taken.
         selection: The best steps.
         history: A row for each evaluation.
@@ -194,6 +196,7 @@ class _Training:
         self.model.to(self._device)
         self._optimiser = VectorOptimiser(self.model, config.optim)
         self._schedule = Schedule(self._optimiser.inner, config.schedule, config.trainer.steps)
+        self.items = training_items(config.trainer.labels, data, fold.train)
         self._loss = TrainingLoss(config.trainer, data, fold.train, self._device)
         self._collate = partial(
             collate, turns=data.packed, device=self._device, rule=config.trainer.batches
@@ -208,8 +211,8 @@ class _Training:
         self.history: list[dict[str, float]] = []
         self.diverged_at: int | None = None
 
-    def step(self, rows: np.ndarray) -> bool:
-        """Take one step, and return True if its loss was finite.
+    def step(self, items: np.ndarray) -> bool:
+        """Take one step on some of the items, and return True if its loss was finite.
 
         On a GPU it returns True without reading the loss, since the host would wait for it; the
         next evaluation checks it.
@@ -217,7 +220,7 @@ class _Training:
         if not self.model.training:  # train() visits every module
             train_mode(self.model)
         with autocast(self._device, self._config.precision):
-            batch = self._batch(rows)
+            batch = self._batch(items)
             assert batch.criterion is not None
             loss, parts = self._loss.total(as_output(self.model(batch)), batch.criterion)
         norm = self._optimiser.step(loss)
@@ -228,10 +231,16 @@ class _Training:
         self._seen.append({name: value.detach() for name, value in seen.items()})
         return self._device.type != "cpu" or math.isfinite(loss.item())
 
-    def _batch(self, rows: np.ndarray) -> Batch:
+    def _batch(self, items: np.ndarray) -> Batch:
+        rows, labels, raters = self.items.take(items)
+        criterion = partial(self._loss.criterion, labels=labels)
         if self._augmenter is None:
-            return self._collate(rows, criterion=self._loss.criterion(rows))
-        return self._augmenter.batch(rows, self._collate, self._loss)
+            batch: Batch = self._collate(rows, criterion=criterion(rows))
+        else:
+            batch = self._augmenter.batch(rows, self._collate, criterion)
+        if raters is None:
+            return batch
+        return replace(batch, rater=torch.from_numpy(raters).to(self._device))
 
     def evaluate_untrained(self) -> None:
         """Record dev and test of the untrained model as step 0, which is never selected."""

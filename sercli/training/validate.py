@@ -22,6 +22,7 @@ from sercli.training.data import Data
 from sercli.training.device import choose_device
 from sercli.training.folds import check_samples, make_folds
 from sercli.training.initial_weights import InitialWeights, find_initial_weights, with_digest
+from sercli.training.raters import check_ratings
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def validate_run(config: Config, data: Data) -> ValidatedRun:
     check_samples(folds, data)
     check_augmentation(config)
     check_partners(config, data)
+    check_ratings(config, data, folds)
     model = new_model(config, data)
     initial = find_initial_weights(config, data, folds, model)
     if initial is not None:

@@ -26,6 +26,7 @@ WITHOUT_INFLUENCE = (
     "dataset.of",  # dataset.parts stands for it
     "features.config",
     "trainer.keep_weights",
+    "trainer.min_ratings",  # of labels=rater
     "optim.momentum",
     "schedule.warmup",  # of one step: the first step has the full rate
     "schedule.step_size",

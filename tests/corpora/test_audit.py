@@ -128,7 +128,14 @@ CONFIG = DatasetConfig(name="mine", reader="nemo", root="corpus", classes={"ang"
 @pytest.fixture
 def little() -> Manifest:
     rows: list[dict[str, Any]] = [
-        {"utterance": "a", "audio": "a.wav", "speaker": "S1", "emotion": "ang", "turn": 3},
+        {
+            "utterance": "a",
+            "audio": "a.wav",
+            "speaker": "S1",
+            "emotion": "ang",
+            "turn": 3,
+            "ratings": [("E1", "ang"), ("E2", "xxx")],
+        },
         {"utterance": "b", "audio": "b.wav", "speaker": "S1", "emotion": "xxx", "gender": "male"},
     ]
     return build_manifest("mine", rows, CONFIG.classes, [Refusal("é.wav", "is empty")])
@@ -143,6 +150,8 @@ def test_the_manifest_the_refusals_and_the_audit_are_kept(little: Manifest, tmp_
     assert folder.parent == tmp_path / "manifests"
     assert folder.name.startswith("mine-")
     pd.testing.assert_frame_equal(pd.read_parquet(folder / "manifest.parquet"), little.table)
+    pd.testing.assert_frame_equal(pd.read_parquet(folder / "ratings.parquet"), little.ratings)
+    assert little.ratings["label"].fillna("none").tolist() == ["anger", "none"]
     refused = pd.read_parquet(folder / "refused.parquet")
     assert refused.to_dict("records") == [{"file": "é.wav", "reason": "is empty"}]
     page = json.loads((folder / "audit.json").read_text(encoding="utf-8"))
@@ -165,7 +174,7 @@ def test_the_same_corpus_takes_the_place_of_what_was_kept(little: Manifest, tmp_
     assert again == first
     assert len(pd.read_parquet(first / "refused.parquet")) == 0
     assert sorted(path.name for path in first.iterdir()) == [
-        *("audit.json", "manifest.parquet", "refused.parquet")
+        *("audit.json", "manifest.parquet", "ratings.parquet", "refused.parquet")
     ]
 
 

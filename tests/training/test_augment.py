@@ -59,7 +59,9 @@ def _draw(copied: Data, toy_config: Callable[..., Config]) -> Callable[..., list
         def gather(rows: np.ndarray, rule: str = "similar", criterion: Any = None) -> Any:
             return collate(rows, turns, CPU, rule, criterion)
 
-        return [augmenter.batch(turns.rows(train[:9]), gather, loss) for _ in range(number)]
+        return [
+            augmenter.batch(turns.rows(train[:9]), gather, loss.criterion) for _ in range(number)
+        ]
 
     return draw
 

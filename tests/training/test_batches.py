@@ -47,7 +47,9 @@ def epochs(data: Data, batch_size: int, number: int, seed: int = 0) -> list[list
     """Draw the batches of the first epochs: as many as hold each utterance once."""
     turns = data.packed
     random = np.random.default_rng(seed)
-    batches = training_batches(turns.rows(data.steps), turns, batch_size, random)
+    rows = turns.rows(data.steps)
+    every = training_batches(turns.lengths[rows], batch_size, random)
+    batches = (rows[items] for items in every)
     drawn = []
     for _ in range(number):
         epoch: list[list[str]] = []
@@ -158,7 +160,8 @@ def test_random_batches_are_full_and_drop_what_does_not_fill_one(number: int, si
     data = data_of(list(range(1, number + 1)))
     random = np.random.default_rng(0)
     rows = data.packed.rows(data.steps)
-    batches = training_batches(rows, data.packed, size, random, CUT_TO_LAST)
+    every = training_batches(data.packed.lengths[rows], size, random, CUT_TO_LAST)
+    batches = (rows[items] for items in every)
 
     epoch = list(islice(batches, max(number // size, 1)))
     drawn = np.concatenate(epoch)

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, Self
 
-from sercli.config.run_key import corpus_settings
+from sercli.config.run_key import corpus_settings, rating_settings
 from sercli.config.schema import Config
 from sercli.errors import Interrupted
 from sercli.features.copies import audio_settings
@@ -60,7 +60,8 @@ class Runner(Protocol):
 def data_settings(config: Config) -> str:
     """Return a digest of the settings that decide which data are read, wherever they lie."""
     dataset = corpus_settings(asdict(config.dataset))
-    read = [dataset, asdict(config.features), *filter(None, [audio_settings(config.augment)])]
+    others = audio_settings(config.augment), rating_settings(config)
+    read = [dataset, asdict(config.features), *filter(None, others)]
     content = json.dumps(read, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
@@ -136,7 +137,8 @@ class TrialRunner:
 
     def _read(self, config: Config) -> Data:
         nodes = config.dataset, config.features, config.paths
-        settings = *(asdict(node) for node in nodes), audio_settings(config.augment)
+        others = audio_settings(config.augment), rating_settings(config)
+        settings = *(asdict(node) for node in nodes), *others
         if settings != self._settings:
             self._pools.close()
             self._pool = None
