@@ -277,6 +277,8 @@ def extract(
 ) -> None:
     """Extract the features of a corpus and print its audit.
 
+    With augment=speed, noise or vtlp, the copies to train on are extracted too.
+
     Exit status 1 if utterances were refused (the audit lists them) or, with --verify, if the
     store has faults.
     """
