@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import inspect
-from itertools import cycle
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +25,23 @@ def choices(group: str) -> list[Path]:
     return sorted((packaged("conf") / group).glob("*.yaml"))
 
 
+GROUPS = {group: choices(group) for group in ("activation", "cell", "model")}
+
 TOGETHER = [
-    [f"activation={activation.stem}", f"cell={cell.stem}", f"model={model.stem}"]
-    for activation, cell, model in zip(
-        choices("activation"), cycle(choices("cell")), cycle(choices("model")), strict=False
-    )
+    [f"{group}={files[i % len(files)].stem}" for group, files in GROUPS.items()]
+    for i in range(max(map(len, GROUPS.values())))
 ]
-"""Every activation with a cell and a model, both in rotation."""
+"""Every activation, cell and model, each group in rotation."""
 
 
 def test_every_cell_and_every_model_is_built_with_an_activation() -> None:
     chosen = {choice for together in TOGETHER for choice in together}
-    assert len(chosen) == sum(len(choices(g)) for g in ("activation", "cell", "model"))
+    assert len(chosen) == sum(map(len, GROUPS.values()))
+
+
+@cache
+def recurrent_model() -> dict[str, Any]:
+    return compose([]).model
 
 
 @pytest.mark.parametrize("together", TOGETHER, ids=" ".join)
@@ -46,7 +51,7 @@ def test_every_choice_builds_and_classifies(together: list[str]) -> None:
         values=lambda column: ["one", "two"], columns=lambda: column_names(config.features)
     )
     turns = Turns(torch.randn(2, 3, 45), torch.tensor([3, 1]))
-    for model_config in (config.model, compose([]).model):  # the latter has recurrent layers
+    for model_config in (config.model, recurrent_model()):
         model = build_model(
             model_config, config.cell, config.activation, inputs=45, classes=4, corpus=corpus
         )
