@@ -119,9 +119,9 @@ def segments_between_pauses(silent: Tensor, valid: Tensor, pause: int) -> Tensor
 
     >>> import torch
     >>> silent = torch.tensor([[False, True, False, True, True, False]])
-    >>> segments_between_pauses(silent, torch.ones_like(silent), pause=2).int()
-    tensor([[[1, 1, 1, 0, 0, 0],
-             [0, 0, 0, 0, 0, 1]]], dtype=torch.int32)
+    >>> segments_between_pauses(silent, torch.ones_like(silent), pause=2)[0, :2].int()
+    tensor([[1, 1, 1, 0, 0, 0],
+            [0, 0, 0, 0, 0, 1]], dtype=torch.int32)
 
     Args:
         silent: Boolean (B, T), with a false value at a real step of each row.
@@ -129,36 +129,46 @@ def segments_between_pauses(silent: Tensor, valid: Tensor, pause: int) -> Tensor
         pause: Fewest steps of a pause.
 
     Returns:
-        Boolean (B, S, T), S the largest number of segments that T steps can have.
+        Boolean (B, S, T), S a number that the segments of T steps do not exceed.
     """
-    runs = F.pad(silent.float(), (pause - 1, pause - 1))
-    whole = -F.max_pool1d(-runs, pause, stride=1)  # 1 where a run of that length begins
-    inside = (F.max_pool1d(whole, pause, stride=1) == 0) & valid
+    runs = F.pad(silent[:, None, None].float(), (pause - 1, pause - 1))
+    whole = -F.max_pool2d(-runs, (1, pause), stride=1)  # 1 where a run of that length begins
+    paused = F.max_pool2d(whole, (1, pause), stride=1)[:, 0, 0] > 0
+    inside = valid & ~paused
     begins = inside & ~F.pad(inside, (1, 0))[:, :-1]
-    number = begins.cumsum(dim=1) - 1
-    most = (silent.shape[1] + pause) // (pause + 1)
-    segments = torch.arange(most, device=silent.device).unsqueeze(1)
-    return (number.unsqueeze(1) == segments) & inside.unsqueeze(1)
+    return _members(begins.cumsum(dim=1) - 1, inside, pause + 1)
 
 
 def fixed_segments(valid: Tensor, steps: int) -> Tensor:
     """Return the steps of each segment of ``steps`` steps; the last one may be shorter.
 
     >>> import torch
-    >>> fixed_segments(torch.ones(1, 3, dtype=torch.bool), steps=2).int()
-    tensor([[[1, 1, 0],
-             [0, 0, 1]]], dtype=torch.int32)
+    >>> fixed_segments(torch.ones(1, 3, dtype=torch.bool), steps=2)[0, :2].int()
+    tensor([[1, 1, 0],
+            [0, 0, 1]], dtype=torch.int32)
 
     Args:
         valid: Boolean (B, T), true where a step is real.
         steps: Steps of a segment.
 
     Returns:
-        Boolean (B, S, T).
+        Boolean (B, S, T), S a number that the segments of T steps do not exceed.
     """
     time = torch.arange(valid.shape[1], device=valid.device)
-    segments = torch.arange(-(-valid.shape[1] // steps), device=valid.device)
-    return (time // steps == segments.unsqueeze(1)) & valid.unsqueeze(1)
+    return _members((time // steps).expand_as(valid), valid, steps)
+
+
+def _members(number: Tensor, inside: Tensor, fewest: int) -> Tensor:
+    """Return the steps of each segment, (B, S, T).
+
+    Args:
+        number: Number of the segment of each step, (B, T).
+        inside: True where a step is in a segment, (B, T).
+        fewest: Fewest steps from the beginning of a segment to that of the next one.
+    """
+    most = number.shape[1] // fewest + 2  # never 1, to which an export would be specialised
+    segments = torch.arange(most, device=number.device).unsqueeze(1)
+    return (number.unsqueeze(1) == segments) & inside.unsqueeze(1)
 
 
 def _loudness(name: str | None, inputs: int, corpus: CorpusInfo) -> list[int]:
