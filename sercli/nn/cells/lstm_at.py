@@ -21,7 +21,7 @@ def _step(x: tuple[Tensor, ...], state: State, weights: StepWeights, phi: Phi) -
     return torch.sigmoid(to_output) * torch.tanh(c), c
 
 
-CELL = Cell("lstm_at", (2,), (2,), states=2, step=_step)
+CELL = Cell("lstm_at", (2,), (2,), states=2, step=_step, fused=True)
 
 
 @CELLS.register("lstm_at")

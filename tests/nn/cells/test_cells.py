@@ -20,7 +20,7 @@ from sercli.nn.layer import RecurrentLayer
 pytestmark = pytest.mark.usefixtures("backend")
 
 BOTH = pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "both"])
-EAGER_ONLY = ("a_lstm", "lstm_at", "mean_lstm")
+EAGER_ONLY = ("a_lstm", "mean_lstm")
 CELLS_AND_BACKENDS = [
     (cell, backend)
     for cell in (*CELLS.names(), "gru_before")

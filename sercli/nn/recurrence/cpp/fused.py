@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from sercli.nn.recurrence.coefficients import coefficients
 from sercli.nn.recurrence.compiled import CompiledActivations
@@ -94,13 +95,17 @@ def _bfloat16_autocast() -> bool:
 
 def _operands(recurrence: Recurrence, numbers: tuple[Tensor, ...]) -> Operands:
     weights = recurrence.weights
+    hidden, bias = weights.hidden, weights.hidden_bias
+    if weights.extra:  # further blocks of the recurrent weights, without a bias
+        hidden = torch.cat([hidden, *(each.mT for each in weights.extra)])
+        bias = None if bias is None else F.pad(bias, (0, hidden.shape[0] - bias.shape[0]))
     return Operands(
         recurrence.inputs,
         recurrence.lengths,
-        weights.hidden,
+        hidden,
         weights.input,
         weights.input_bias,
-        weights.hidden_bias,
+        bias,
         recurrence.initial,
         numbers,
     )

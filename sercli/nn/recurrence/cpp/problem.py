@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-CELLS = {"gru": 0, "gru_before": 1, "li_gru": 2, "lstm": 3, "rnn": 4}
+CELLS = {"gru": 0, "gru_before": 1, "li_gru": 2, "lstm": 3, "rnn": 4, "lstm_at": 5}
 """The cells of the kernel, as ``kernel/problem.h`` numbers them."""
 
 MAX_COEFFICIENTS = 16

@@ -28,6 +28,7 @@ FUSED = [
     ("li_gru", {}),
     ("li_gru", {"norm": "none"}),
     ("lstm", {}),
+    ("lstm_at", {}),
     ("rnn", {}),
 ]
 IDS = [" ".join([name, *map(str, options.values())]) for name, options in FUSED]

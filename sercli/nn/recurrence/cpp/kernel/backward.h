@@ -26,19 +26,21 @@ class BackwardPass {
         d_row(cell.blocks * width),
         rows(slice.rows()),
         chunk(std::max<int64_t>(1, 256 / rows)),
+        reads_c(multiplies(cell, CELL_STATE)),
         coefficients(slice),
         d_coefficients(coefficients.gradients(rows)),
         d_input_weight(p.input_weight ? all * input_width : 0),
-        d_hidden_weight(all * width),
+        d_hidden_weight(products_of(cell) * width * width),
         d_bias(d_row),
         x(p.input_weight ? chunk * rows * input_width : 0),
         h(chunk * rows * width),
-        reset_state(cell.before_reset ? chunk * rows * width : 0),
+        c(reads_c ? chunk * rows * width : 0),
+        opened(multiplies(cell, OPENED) ? chunk * rows * width : 0),
         d(chunk * rows * d_row),
         dh(rows * width),
         dc(rows * width),
         c0(width),
-        d_reset_state(rows * width),
+        d_opened(rows * width),
         value(width),
         dvalue(width),
         d_items(room_for_items<M>(chunk * rows * d_row)),
@@ -74,9 +76,11 @@ class BackwardPass {
       if (p.d_input_weight)
         add(d_input_weight + g * width * input_width, input_width, p.inputs,
             p.d_input_weight + gate * p.hidden * p.inputs);
+      if (p.d_input_bias) add(d_bias + g * width, 1, 1, p.d_input_bias + gate * p.hidden);
+    }
+    for (int64_t g = 0; g < products_of(cell); g++) {
       add(d_hidden_weight + g * width * width, width, p.hidden,
           p.d_hidden_weight + g * p.hidden * p.hidden);
-      if (p.d_input_bias) add(d_bias + g * width, 1, 1, p.d_input_bias + gate * p.hidden);
       if (p.d_hidden_bias)
         add(d_bias + (cell.hidden_at + g) * width, 1, 1, p.d_hidden_bias + g * p.hidden);
     }
@@ -109,11 +113,13 @@ class BackwardPass {
       }
       cell.backward(row(t, b, at + b));
     }
-    if (cell.before_reset) {
-      multiply(at, count, 1, nullptr, d_reset_state);
+    for (size_t part = parts.size(); part-- > 0;) {
+      if (parts[part].source == STATE) multiply(at, count, part, dh, dh);
+      if (parts[part].source == CELL_STATE) multiply(at, count, part, dc, dc);
+      if (parts[part].source != OPENED) continue;
+      multiply(at, count, part, nullptr, d_opened);
       for (int64_t b = 0; b < count; b++) cell.reopen(row(t, b, at + b));
     }
-    multiply(at, count, 0, dh, dh);
   }
 
   // Copy the input of a step and the state before it.
@@ -124,6 +130,8 @@ class BackwardPass {
     const T* from = h_before(t, b);
     if (from) std::memcpy(h + to * width, from, p.hidden * sizeof(T));
     else std::memset(h + to * width, 0, p.hidden * sizeof(T));
+    if (reads_c)
+      std::memcpy(c + to * width, c_before(t, b), width * sizeof(T));
   }
   bool is_first(int64_t t, int64_t b) const {
     return p.reverse ? t + 1 == slice.length(b) : t == 0;
@@ -145,13 +153,13 @@ class BackwardPass {
     coefficients.point(d_coefficients, b, d_pointers);
     return {slice.kept(t, b), h + at * width,  c_before(t, b),
             dh + b * width,   dc + b * width,  d + at * d_row,
-            d_reset_state + b * width,         reset_state + at * width,
+            d_opened + b * width,         opened + at * width,
             value,            dvalue,          pointers,
             d_pointers};
   }
 
   // result = start + gradients of the gates · recurrent weights.
-  void multiply(int64_t at, int64_t count, int part, const T* start, T* result) {
+  void multiply(int64_t at, int64_t count, size_t part, const T* start, T* result) {
     const int64_t columns = parts[part].gates * width;
     const T* from = d + at * d_row + (cell.hidden_at + parts[part].first) * width;
     const Item* items = as_items<M>(from, count, columns, d_row, d_items);
@@ -165,9 +173,11 @@ class BackwardPass {
     pack_stripes<M>(count, d_row, [=](int64_t k, int64_t n) { return left[k * row + n]; },
                     packed_left);
     if (p.input_weight) add_to(d_input_weight, count, 0, cell.gates, x, input_width);
-    for (const auto& part : parts)
+    for (const auto& part : parts) {
+      const auto& right = part.source == STATE ? h : part.source == CELL_STATE ? c : opened;
       add_to(d_hidden_weight + part.first * width * width, count, cell.hidden_at + part.first,
-             part.gates, &part == &parts[0] ? h.get() : reset_state.get(), width);
+             part.gates, right.get(), width);
+    }
     for (int64_t i = 0; i < count; i++)
       for (int64_t j = 0; j < d_row; j++) d_bias[j] += d[i * d_row + j];
     if (p.dx && p.input_weight) {
@@ -203,12 +213,13 @@ class BackwardPass {
   const BackwardWeights<M>& weights;
   const std::vector<Part> parts;
   const int64_t width, input_width, all, d_row, rows, chunk;
+  const bool reads_c;
   Coefficients<T> coefficients;
   std::vector<Buffer<T>> d_coefficients;
   const T* pointers[most_coefficients];
   T* d_pointers[most_coefficients];
-  Buffer<T> d_input_weight, d_hidden_weight, d_bias, x, h, reset_state, d, dh, dc, c0;
-  Buffer<T> d_reset_state, value, dvalue;
+  Buffer<T> d_input_weight, d_hidden_weight, d_bias, x, h, c, opened, d, dh, dc, c0;
+  Buffer<T> d_opened, value, dvalue;
   Buffer<Item> d_items, packed_left, packed_right;
   Buffer<T> dx;
 };

@@ -21,6 +21,14 @@ struct Activation {
   Derivative differentiate;
 };
 
+// Gates with a common recurrent product, and its left side: a state, or what `open` made of the
+// products before.
+enum Source { STATE, CELL_STATE, OPENED };
+struct Part {
+  int64_t first, gates;
+  Source source = STATE;
+};
+
 template <class T>
 struct Forward {
   const T* x;        // projected input of each gate
@@ -28,7 +36,7 @@ struct Forward {
   T* h;              // states, changed in place
   T* c;
   T* kept;           // for the backward pass
-  T* reset_state;    // r ∘ h, where the reset comes before the product
+  T* opened;         // left side of a later product
   T* value;          // buffer for the candidate
   const T* const* coefficients;
 };
@@ -41,8 +49,8 @@ struct Backward {
   T* dh;              // gradients of the states; in: after the step; out: before it, without
   T* dc;              //   the part that flows through the recurrent product
   T* d;               // gradients of the gates before their nonlinearity
-  T* d_reset_state;
-  T* reset_state;
+  T* d_opened;
+  T* opened;
   T* value;           // buffer
   T* dvalue;
   const T* const* coefficients;
@@ -52,20 +60,20 @@ struct Backward {
 template <class T>
 class Cell {
  public:
-  int gates = 0;    // blocks of H rows in the weights
+  int gates = 0;    // blocks of H rows in the input weights
   int kept = 0;     // vectors kept for the backward pass
   int blocks = 0;   // vectors of gradients of the gates
   std::vector<int> input_gates;  // the gates of the first blocks, in the order of the input weights
   int hidden_at = 0;             // first block in the order of the recurrent weights
-  int before_reset = 0;          // gates whose product comes first; 0: there is one product
+  std::vector<Part> parts;       // in the order of the recurrent weights; empty: one, of all gates
   int cell_state = -1;           // the kept vector that is a second state, if any
 
   Cell(int64_t width, Activation<T> f) : width(width), f(f) {}
   virtual ~Cell() = default;
-  virtual void open(const Forward<T>&) const {}  // before the second product
+  virtual void open(const Forward<T>&) const {}  // before a product of what it makes
   virtual void forward(const Forward<T>&) const = 0;
   virtual void backward(const Backward<T>&) const = 0;
-  virtual void reopen(const Backward<T>&) const {}  // after the second product's gradient
+  virtual void reopen(const Backward<T>&) const {}  // after the gradient of that
 
  protected:
   using V = Lanes<T>;
@@ -134,7 +142,7 @@ class GruBefore : public Cell<T> {
   GruBefore(int64_t width, Activation<T> f) : Cell<T>(width, f) {
     this->gates = this->kept = this->blocks = 3;
     this->input_gates = {0, 1, 2};
-    this->before_reset = 2;
+    this->parts = {{0, 2}, {2, 1, OPENED}};
   }
 
   void open(const Forward<T>& s) const override {
@@ -143,7 +151,7 @@ class GruBefore : public Cell<T> {
       const V reset = sigmoid(at(s.x + j) + at(s.u + j));
       reset.store(r + j);
       sigmoid(at(s.x + width + j) + at(s.u + width + j)).store(z + j);
-      (reset * at(s.h + j)).store(s.reset_state + j);
+      (reset * at(s.h + j)).store(s.opened + j);
     }
   }
 
@@ -166,14 +174,14 @@ class GruBefore : public Cell<T> {
       const V update = at(z + j);
       (at(s.dh + j) * (at(s.h_before + j) - at(s.value + j)) * slope(update)).store(dz + j);
       (at(s.dh + j) * update).store(s.dh + j);
-      (at(r + j) * at(s.h_before + j)).store(s.reset_state + j);
+      (at(r + j) * at(s.h_before + j)).store(s.opened + j);
     }
   }
 
   void reopen(const Backward<T>& s) const override {
     const T* r = s.kept;
     for (int64_t j = 0; j < width; j += step) {
-      const V reset = at(r + j), gradient = at(s.d_reset_state + j);
+      const V reset = at(r + j), gradient = at(s.d_opened + j);
       (gradient * at(s.h_before + j) * slope(reset)).store(s.d + j);
       at::vec::fmadd(gradient, reset, at(s.dh + j)).store(s.dh + j);
     }
@@ -263,6 +271,78 @@ class Lstm : public Cell<T> {
     for (int64_t j = 0; j < width; j += step) {
       (at(s.dc + j) * at(s.value + j) * slope(at(i + j))).store(di + j);
       (at(s.dc + j) * at(forget + j)).store(s.dc + j);
+    }
+  }
+};
+
+// g, o and the attention gate f = σ(V tanh(W c)) of Xie et al. 2019, whose recurrent weights are
+// those of g, o, W and V. Kept: the candidate's x, o, f, tanh(W c), c.
+template <class T>
+class LstmAt : public Cell<T> {
+  using typename Cell<T>::V;
+  using Cell<T>::at, Cell<T>::sigmoid, Cell<T>::slope, Cell<T>::step, Cell<T>::width, Cell<T>::f;
+
+ public:
+  LstmAt(int64_t width, Activation<T> f) : Cell<T>(width, f) {
+    this->gates = 2;
+    this->kept = 5;
+    this->blocks = 4;
+    this->cell_state = 4;
+    this->input_gates = {0, 1};
+    this->parts = {{0, 2}, {2, 1, CELL_STATE}, {3, 1, OPENED}};
+  }
+
+  void open(const Forward<T>& s) const override {
+    T* q = s.kept + 3 * width;
+    for (int64_t j = 0; j < width; j += step) {
+      const V squashed = at(s.u + 2 * width + j).tanh();
+      squashed.store(q + j);
+      squashed.store(s.opened + j);
+    }
+  }
+
+  void forward(const Forward<T>& s) const override {
+    T *a = s.kept, *o = a + width, *keep = o + width, *c = keep + 2 * width;
+    for (int64_t j = 0; j < width; j += step) {
+      (at(s.x + j) + at(s.u + j)).store(a + j);
+      sigmoid(at(s.x + width + j) + at(s.u + width + j)).store(o + j);
+      sigmoid(at(s.u + 3 * width + j)).store(keep + j);
+    }
+    f.value(width, a, s.coefficients, s.value);
+    for (int64_t j = 0; j < width; j += step) {
+      const V state = at::vec::fmadd(at(keep + j), at(s.c + j) - at(s.value + j), at(s.value + j));
+      state.store(s.c + j);
+      state.store(c + j);
+      (at(o + j) * state.tanh()).store(s.h + j);
+    }
+  }
+
+  void backward(const Backward<T>& s) const override {
+    const T *a = s.kept, *o = a + width, *keep = o + width, *q = keep + width, *c = q + width;
+    T *da = s.d, *d_o = da + width, *df = d_o + 2 * width;
+    for (int64_t j = 0; j < width; j += step) {
+      const V out = at(o + j), squashed = at(c + j).tanh();
+      (at(s.dh + j) * squashed * slope(out)).store(d_o + j);
+      const V dc = at::vec::fmadd(at(s.dh + j) * out, V(T(1)) - squashed * squashed, at(s.dc + j));
+      (dc * (V(T(1)) - at(keep + j))).store(s.dvalue + j);
+      dc.store(s.dc + j);
+      at(q + j).store(s.opened + j);
+      V(T(0)).store(s.dh + j);
+    }
+    f.differentiate(width, a, s.coefficients, s.dvalue, s.value, da, s.d_coefficients);
+    for (int64_t j = 0; j < width; j += step) {
+      const V kept = at(keep + j);
+      (at(s.dc + j) * (at(s.c_before + j) - at(s.value + j)) * slope(kept)).store(df + j);
+      (at(s.dc + j) * kept).store(s.dc + j);
+    }
+  }
+
+  void reopen(const Backward<T>& s) const override {
+    const T* q = s.kept + 3 * width;
+    T* dq = s.d + 2 * width;
+    for (int64_t j = 0; j < width; j += step) {
+      const V squashed = at(q + j);
+      (at(s.d_opened + j) * (V(T(1)) - squashed * squashed)).store(dq + j);
     }
   }
 };

@@ -19,6 +19,7 @@ class ForwardPass {
         parts(parts_of(cell)),
         width(p.width()),
         all(cell.gates * width),
+        products(products_of(cell) * width),
         rows(slice.rows()),
         chunk(std::max<int64_t>(1, 64 / rows)),
         coefficients(slice),
@@ -26,10 +27,10 @@ class ForwardPass {
         x_room(room_for_items<M>(chunk * rows * p.input_width())),
         h_room(room_for_items<M>(rows * width)),
         projected(chunk * rows * all),
-        recurrent(rows * all),
+        recurrent(rows * products),
         h(rows * width),
         c(rows * width),
-        reset_state(rows * width),
+        opened(rows * width),
         value(width),
         unkept(p.kept ? 0 : rows * cell.kept * width) {}
 
@@ -81,19 +82,21 @@ class ForwardPass {
                weights.input_bias, 0, projected, all);
   }
 
-  void multiply(const T* left, int64_t count, int part) {
+  void multiply(int64_t count, size_t part) {
     const int64_t at = parts[part].first * width;
+    const Source source = parts[part].source;
+    const T* left = source == STATE ? h : source == CELL_STATE ? c : opened;
     const Item* items = as_items<M>(left, count, width, width, h_room);
     product<M>(count, p.hidden, parts[part].gates * width, items, item_row<M>(width, width),
-               weights.hidden[part], weights.hidden_bias + at, 0, recurrent + at, all);
+               weights.hidden[part], weights.hidden_bias + at, 0, recurrent + at, products);
   }
 
   void step(int64_t t, const T* inputs) {
     const int64_t count = slice.active(t);
-    multiply(h, count, 0);
-    if (cell.before_reset) {
-      for (int64_t b = 0; b < count; b++) cell.open(row(t, b, inputs));
-      multiply(reset_state, count, 1);
+    for (size_t part = 0; part < parts.size(); part++) {
+      for (int64_t b = 0; parts[part].source == OPENED && b < count; b++)
+        cell.open(row(t, b, inputs));
+      multiply(count, part);
     }
     for (int64_t b = 0; b < count; b++) {
       cell.forward(row(t, b, inputs));
@@ -103,8 +106,8 @@ class ForwardPass {
 
   Forward<T> row(int64_t t, int64_t b, const T* inputs) {
     coefficients.point(b, pointers);
-    return {inputs + b * all, recurrent + b * all,       h + b * width, c + b * width,
-            kept(t, b),       reset_state + b * width, value,         pointers};
+    return {inputs + b * all, recurrent + b * products,  h + b * width, c + b * width,
+            kept(t, b),       opened + b * width, value,         pointers};
   }
 
   const Slice<T>& slice;
@@ -112,12 +115,12 @@ class ForwardPass {
   const Cell<T>& cell;
   const ForwardWeights<M>& weights;
   const std::vector<Part> parts;
-  const int64_t width, all, rows, chunk;
+  const int64_t width, all, products, rows, chunk;
   Coefficients<T> coefficients;
   const T* pointers[most_coefficients];
   Buffer<T> x;
   Buffer<Item> x_room, h_room;
-  Buffer<T> projected, recurrent, h, c, reset_state, value, unkept;
+  Buffer<T> projected, recurrent, h, c, opened, value, unkept;
 };
 
 }  // namespace sercli

@@ -8,7 +8,7 @@
 
 namespace sercli {
 
-enum CellName : int64_t { GRU, GRU_BEFORE, LI_GRU, LSTM, RNN };
+enum CellName : int64_t { GRU, GRU_BEFORE, LI_GRU, LSTM, RNN, LSTM_AT };
 
 // `Problem` in problem.py lists the same fields. A null pointer: absent. Steps of `x` and `states`
 // are *_step numbers apart, sequences *_row; features are contiguous.
@@ -46,19 +46,28 @@ std::unique_ptr<Cell<T>> new_cell(const Problem<T>& p) {
     case GRU_BEFORE: return std::make_unique<GruBefore<T>>(p.width(), p.activation);
     case LI_GRU: return std::make_unique<LiGru<T>>(p.width(), p.activation);
     case LSTM: return std::make_unique<Lstm<T>>(p.width(), p.activation);
+    case LSTM_AT: return std::make_unique<LstmAt<T>>(p.width(), p.activation);
     default: return std::make_unique<Rnn<T>>(p.width(), p.activation);
   }
 }
 
-// Gates with a common recurrent product: all, or two groups if the reset comes in between.
-struct Part {
-  int64_t first, gates;
-};
-
 template <class T>
 std::vector<Part> parts_of(const Cell<T>& cell) {
-  if (!cell.before_reset) return {{0, cell.gates}};
-  return {{0, cell.before_reset}, {cell.before_reset, cell.gates - cell.before_reset}};
+  return cell.parts.empty() ? std::vector<Part>{{0, cell.gates}} : cell.parts;
+}
+
+// Blocks of H rows in the recurrent weights.
+template <class T>
+int64_t products_of(const Cell<T>& cell) {
+  const Part last = parts_of(cell).back();
+  return last.first + last.gates;
+}
+
+template <class T>
+bool multiplies(const Cell<T>& cell, Source source) {
+  for (const Part part : cell.parts)
+    if (part.source == source) return true;
+  return false;
 }
 
 inline std::vector<int> gates_of(Part part) {

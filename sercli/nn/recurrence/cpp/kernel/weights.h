@@ -32,7 +32,8 @@ struct ForwardWeights {
     for (const auto part : parts_of(cell))
       hidden.push_back(packed(p, p.hidden_weight, part, p.hidden));
     input_bias = blocks(p.input_bias, gates_of(all), p.hidden, p.width(), 1, 1);
-    hidden_bias = blocks(p.hidden_bias, gates_of(all), p.hidden, p.width(), 1, 1);
+    hidden_bias =
+        blocks(p.hidden_bias, gates_of({0, products_of(cell)}), p.hidden, p.width(), 1, 1);
   }
 
  private:
