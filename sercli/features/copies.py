@@ -10,7 +10,7 @@ import functools
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -19,6 +19,7 @@ import numpy as np
 
 from sercli.config.component import build
 from sercli.config.schema import FeaturesConfig
+from sercli.corpora.manifest import Manifest
 from sercli.errors import RequestError
 from sercli.features.audio import SHORTEST, AudioError, Change, read_audio
 from sercli.features.plan import audio_digest
@@ -48,6 +49,23 @@ class Copy:
     name: str
     features: FeatureSet
     change: Change | None = None
+
+
+def unchanged(features: FeaturesConfig) -> Copy:
+    """Return the recipe of the utterances themselves, without a name."""
+    return Copy("", feature_set(features))
+
+
+def copy_settings(copy: Copy, recipe: str) -> dict[str, str]:
+    """Return the setting that tells a copy apart in the uses of a store; none of no copy."""
+    return {"copy": f"{copy.name}, {recipe[:8]}"} if copy.name else {}
+
+
+def copied(manifest: Manifest, copy: Copy) -> Manifest:
+    """Return the targets of a corpus under the names of one of their copies, ``a (speed 0.9)``."""
+    targets = manifest.targets
+    names = targets["utterance"] + f" ({copy.name})"
+    return replace(manifest, table=targets.assign(utterance=names))
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,10 @@ from sercli.config.schema import FeaturesConfig
 from sercli.corpora.audio_stats import AudioFacts
 from sercli.corpora.manifest import Manifest, Refusal
 from sercli.errors import SercliError
-from sercli.features.copies import Copy
+from sercli.features.copies import Copy, copy_settings, unchanged
 from sercli.features.jobs import run_in_pool, run_jobs
 from sercli.features.known import KnownFiles
 from sercli.features.plan import ExtractionPlan, plan_extraction, recipe_digest
-from sercli.features.sets import feature_set
 from sercli.features.store import FeatureStore
 from sercli.features.store_uses import StoreUse, known_refusals, record_use, stored_settings
 from sercli.progress import SILENT, Progress
@@ -111,12 +110,10 @@ def extract(
         (1, {'a': 1.0}, (98, 80))
     """
     began = time.perf_counter()
-    settings = stored_settings(features)
-    copy = copy or Copy("", feature_set(features))
+    copy = copy or unchanged(features)
     recipe = recipe_digest(copy.features, features.sampling_rate, copy.change)
-    if copy.name:
-        settings["copy"] = f"{copy.name}, {recipe[:8]}"
     frames = FeatureStore(store, create=True)
+    settings = stored_settings(features) | copy_settings(copy, recipe)
     use = StoreUse(manifest.dataset, location or {}, settings, {})
     known = KnownFiles(store / "known" / f"{use.name}.json")
     plan = plan_extraction(manifest.table, recipe, progress, known)

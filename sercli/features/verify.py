@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from sercli.config.schema import FeaturesConfig
-from sercli.corpora.manifest import Manifest
+from sercli.corpora.manifest import Manifest, Refusal
+from sercli.features.copies import Copy, copied, copy_settings, unchanged
 from sercli.features.plan import plan_extraction, recipe_digest
-from sercli.features.sets import feature_set
 from sercli.features.store import FeatureStore, damaged_keys
 from sercli.features.store_uses import StoreUse, known_refusals, recorded_uses, stored_settings
 from sercli.progress import SILENT, Progress
@@ -58,6 +58,7 @@ def verify(
     store: Path,
     *,
     location: Mapping[str, Any] | None = None,
+    copies: Sequence[Copy] = (),
     progress: Progress = SILENT,
 ) -> Verification:
     """Look for every utterance of a corpus, and read all frames of the store.
@@ -69,21 +70,29 @@ def verify(
         features: The feature set and the sampling rate.
         store: Folder of the feature store, which is only read.
         location: Root, reader and options of the corpus (`corpus_location`).
+        copies: Recipes of the copies of its targets.
         progress: The progress bar to advance.
 
     Raises:
         RequestError: There is no such feature set.
         SercliError: There is no store, or it cannot be read.
     """
-    rate = features.sampling_rate
-    plan = plan_extraction(manifest.table, recipe_digest(feature_set(features), rate), progress)
-    use = StoreUse(manifest.dataset, location or {}, stored_settings(features), plan.keys)
     frames = FeatureStore(store)
     stored, uses = set(frames.keys()), recorded_uses(frames)
-    refused = known_refusals(frames, use)
-    faults = [*_missing(stored, use, uses.get(use.name), refused)]
+    faults: list[Fault] = []
+    refused: dict[str, str] = {}
+    for copy in (unchanged(features), *copies):
+        turns = manifest.without({name: Refusal("", why) for name, why in refused.items()})
+        turns = copied(turns, copy) if copy.name else turns
+        recipe = recipe_digest(copy.features, features.sampling_rate, copy.change)
+        plan = plan_extraction(turns.table, recipe, progress)
+        settings = stored_settings(features) | copy_settings(copy, recipe)
+        use = StoreUse(manifest.dataset, location or {}, settings, plan.keys)
+        known = known_refusals(frames, use)
+        faults += _missing(stored, use, uses.get(use.name), known)
+        if not copy.name:
+            refused = known | {name: refusal.reason for name, refusal in plan.refused.items()}
     faults += _damaged(frames, uses, progress)
-    refused |= {name: refusal.reason for name, refusal in plan.refused.items()}
     return Verification(manifest.dataset, len(manifest.table), len(stored), tuple(faults), refused)
 
 

@@ -20,7 +20,7 @@ from sercli.corpora.manifest import Manifest, Refusal
 from sercli.corpora.ratings import rater_labels
 from sercli.corpora.read import read_corpus
 from sercli.errors import SercliError
-from sercli.features.copies import TurnCopies, audio_copies
+from sercli.features.copies import TurnCopies, audio_copies, copied
 from sercli.features.extract import Extraction, extract
 from sercli.features.load import StoredSteps, load_features
 from sercli.features.store_uses import corpus_location
@@ -133,16 +133,16 @@ def read_data(config: Config, *, workers: int = 1, progress: Progress = SILENT) 
     steps = load_features(
         readable, extraction.keys, store, config.features, counts=extraction.frames
     )
-    copied = _extract_copies(config, readable, workers, progress)
+    made = _extract_copies(config, readable, workers, progress)
     rated = rating_settings(config)
     return Data(
         manifest=readable,
         steps=steps,
         context=find_context(readable, config.dataset.context),
-        fingerprint=_fingerprint(readable, extraction.keys, copied.keys, rated=bool(rated)),
+        fingerprint=_fingerprint(readable, extraction.keys, made.keys, rated=bool(rated)),
         seconds=extraction.seconds,
         contents={name: facts.content for name, facts in extraction.facts.items()},
-        copies=_load_copies(config, copied, steps),
+        copies=_load_copies(config, made, steps),
         min_ratings=rated.get("min_ratings", 1),
     )
 
@@ -163,7 +163,7 @@ def extract_corpus(config: Config, *, workers: int = 1, progress: Progress = SIL
 
 
 def verify_corpus(config: Config, progress: Progress = SILENT) -> Verification:
-    """Verify that the store holds the frames of every utterance of the corpus, unchanged.
+    """Verify that the store holds the frames of the corpus, and of its copies, unchanged.
 
     Raises:
         RequestError: The corpus is missing, or is not what the configuration says.
@@ -174,6 +174,7 @@ def verify_corpus(config: Config, progress: Progress = SILENT) -> Verification:
         config.features,
         Path(config.paths.store),
         location=corpus_location(config.dataset),
+        copies=audio_copies(config.augment, config.features),
         progress=progress,
     )
 
@@ -249,14 +250,13 @@ def _extract_copies(
     Raises:
         SercliError: No copy could be made.
     """
-    targets, tables = manifest.targets, [manifest.table[:0]]
+    tables = [manifest.table[:0]]
     of: dict[str, str] = {}
     keys: dict[str, str] = {}
     frames: dict[str, int] = {}
     refused: dict[str, Refusal] = {}
     for copy in audio_copies(config.augment, config.features):
-        names = targets["utterance"] + f" ({copy.name})"
-        turns = replace(manifest, table=targets.assign(utterance=names))
+        turns = copied(manifest, copy)
         done = extract(
             turns,
             config.features,
@@ -268,7 +268,8 @@ def _extract_copies(
         )
         note(f"copies, {copy.name}: {done.summary}")
         tables.append(turns.table)
-        for name, utterance in zip(names, targets["utterance"], strict=True):
+        utterances = manifest.targets["utterance"]
+        for name, utterance in zip(turns.table["utterance"], utterances, strict=True):
             if name in done.keys:
                 of[name], keys[name] = utterance, done.keys[name]
         frames |= done.frames
@@ -282,20 +283,20 @@ def _extract_copies(
     return _Copied(replace(manifest, table=pd.concat(tables)), of, keys, frames)
 
 
-def _load_copies(config: Config, copied: _Copied, steps: StoredSteps) -> TurnCopies | None:
+def _load_copies(config: Config, made: _Copied, steps: StoredSteps) -> TurnCopies | None:
     """Load copies, normalised by the statistics of the unchanged turns of their speakers."""
-    if not copied.keys:
+    if not made.keys:
         return None
-    statistics = steps.statistics and {name: steps.statistics[of] for name, of in copied.of.items()}
+    statistics = steps.statistics and {name: steps.statistics[of] for name, of in made.of.items()}
     loaded = load_features(
-        copied.manifest,
-        copied.keys,
+        made.manifest,
+        made.keys,
         Path(config.paths.store),
         config.features,
         statistics,
-        copied.frames,
+        made.frames,
     )
-    return TurnCopies(copied.of, loaded, loaded.lengths)
+    return TurnCopies(made.of, loaded, loaded.lengths)
 
 
 def _fingerprint(

@@ -20,6 +20,7 @@ from sercli.features.extract import extract
 from sercli.features.spectral import SpectralSet, log_mel, mfcc
 from sercli.features.store import FeatureStore
 from sercli.features.store_uses import prune
+from sercli.features.verify import verify
 from sercli.features.vtlp import WarpedSet, warp
 
 RATE = 16000
@@ -148,3 +149,10 @@ def test_copies_are_extracted_once_by_content_and_kept_by_prune(
     assert frames[1] > frames[0] > frames[2]
     assert frames[3:] == [frames[0]] * 3
     assert prune(tmp_path / "store").unused == 0
+
+    found = verify(manifest, LOG_MEL, tmp_path / "store", copies=recipes)
+    assert found.faults == ()
+    store._path(done[1].keys["u001"]).unlink()
+    (fault,) = verify(manifest, LOG_MEL, tmp_path / "store", copies=recipes).faults
+    assert fault.what == "generated: u001 (speed 1.1)"
+    assert fault.reason.startswith("missing")
