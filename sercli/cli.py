@@ -656,6 +656,33 @@ def attend(
 
 
 @app.command(rich_help_panel=_MODELS)
+def pretrain(
+    folder: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="Output folder, new or empty."),
+    ],
+    overrides: Overrides = None,
+    workers: Workers = None,
+    config_dir: ConfigDir = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Pre-train a model, for `sercli train init.run=DIR`.
+
+    pretrain.objective=cpc needs no labels; fomaml, sequential and alternating train on the
+    corpora of dataset=several.
+    """
+    from sercli.config.compose import compose
+    from sercli.progress import Progress
+    from sercli.training.fold_pool import pool_size
+    from sercli.training.pretrain import pretrain as run
+
+    config, progress = compose(overrides or []), Progress(quiet=quiet)
+    run(config, folder, workers=pool_size(config, workers), progress=progress)
+    progress.note(f"{folder}: start from it with sercli train init.run={folder}")
+
+
+@app.command(rich_help_panel=_MODELS)
 def predict(
     model: OneModel,
     audio: Annotated[

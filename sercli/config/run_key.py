@@ -66,18 +66,18 @@ REVISIONS = (
 def result_relevant(config: Config) -> dict[str, Any]:
     """Return the settings that can change a result.
 
-    Left out are: locations, the device, the backend of the recurrence, the launcher, the weights to
-    keep and the name of the experiment; ``arelu``, because the activation that uses it holds its
-    values (α means nothing to tanh); the corpus' folder and expected counts, the path of a custom
-    openSMILE configuration, and the folder of noise, because the data fingerprint covers what was
-    read; ``max_frames`` and ``pool`` of functionals, which have no frames; settings that
-    the optimiser or the schedule does not use, ``augment`` without augmentations, a ``cell.start``
-    of zeros, and ``init`` of random initial weights, so that the keys of runs from before there
-    were these settings stay the same. Of the weights of another run, their digest stands for the
-    names.
+    Left out are: locations, the device, the backend of the recurrence, the launcher, pre-training,
+    the weights to keep and the name of the experiment; ``arelu``, because the activation that uses
+    it holds its values (α means nothing to tanh); the corpus' folder and expected counts, the path
+    of a custom openSMILE configuration, and the folder of noise, because the data fingerprint
+    covers what was read; ``max_frames`` and ``pool`` of functionals, which have no frames;
+    settings that the optimiser or the schedule does not use, ``augment`` without augmentations, a
+    ``cell.start`` of zeros, and ``init`` of random initial weights, so that the keys of runs from
+    before there were these settings stay the same. Of the weights of another run, their digest
+    stands for the names.
     """
     settings = asdict(config)
-    for name in ("experiment", "paths", "device", "recurrence", "launcher", ARELU):
+    for name in ("experiment", "paths", "device", "recurrence", "launcher", "pretrain", ARELU):
         del settings[name]
     for name in ("keep_weights", "labels", "min_ratings"):
         del settings["trainer"][name]

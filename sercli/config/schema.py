@@ -5,7 +5,7 @@ Hydra composes a configuration from ``conf/`` and checks it against these datacl
 listed in its YAML file and checked by the class that it names (`sercli.config.component`).
 
 Every setting can change a result, except ``experiment``, ``paths``, ``device``, ``recurrence``,
-``launcher`` and ``trainer.keep_weights`` (`sercli.config.run_key`).
+``launcher``, ``pretrain`` and ``trainer.keep_weights`` (`sercli.config.run_key`).
 """
 
 from __future__ import annotations
@@ -265,7 +265,8 @@ class InitConfig:
         seed: Seed of the run whose weights every seed starts from; null: the same seed, where the
             run has it, else its first.
         train: ``all`` weights, or the ``head`` only: the tensors whose shapes depend on the number
-            of classes or of values of an auxiliary task. The others then stay as they are.
+            of classes or of values of an auxiliary task, and those that start anew because
+            pre-training has none. The others then stay as they are.
         digest: SHA-256 of the weights. It is filled in when they are read, and enters the key
             of the run instead of the name; if it is set, other weights are refused.
     """
@@ -275,6 +276,32 @@ class InitConfig:
     seed: int | None = None
     train: str = "all"
     digest: str | None = None
+
+
+@dataclass
+class PretrainConfig:
+    """Pre-training by ``sercli pretrain``; no part of a run's key.
+
+    Attributes:
+        objective: ``cpc`` (contrastive, without labels), ``fomaml`` (first-order MAML, a task per
+            corpus), ``sequential`` (one corpus after the other) or ``alternating`` (a batch of
+            each in turn).
+        use: ``all`` utterances, in one network per seed; or ``folds``: for each fold of the
+            protocol those of its training speakers.
+        tasks: Tasks of a step of ``fomaml``, each a draw from one corpus (MetaSER: 8).
+        inner_lr: Learning rate within a task (MetaSER: 2e-4).
+        inner_steps: Steps within a task (MetaSER: 1).
+        support: Utterances of each class for the steps within a task (MetaSER's code: 125).
+        query: Utterances of each class for the loss after them (MetaSER's code: 10).
+    """
+
+    objective: str = "cpc"
+    use: str = "all"
+    tasks: int = 8
+    inner_lr: float = 2e-4
+    inner_steps: int = 1
+    support: int = 16
+    query: int = 10
 
 
 @dataclass
@@ -356,6 +383,7 @@ class Config:
         trainer: Training schedule and loss.
         arelu: Parameters of AReLU, if it is the activation.
         init: Initial weights.
+        pretrain: Pre-training.
         precision: ``float32``, or ``bf16``: autocast in training and evaluation, products in
             bfloat16; weights, states, sums and the optimiser stay in float32.
         seeds: Seeds; every fold is trained once per seed.
@@ -378,6 +406,7 @@ class Config:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     arelu: AReLUConfig = field(default_factory=AReLUConfig)
     init: InitConfig = field(default_factory=InitConfig)
+    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     precision: str = "float32"
     seeds: list[int] = field(default_factory=lambda: [0])
     experiment: str = "default"

@@ -10,7 +10,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from sercli.config.keys import flatten
-from sercli.errors import SercliError
+from sercli.errors import RequestError, SercliError
 from sercli.results.weights import Shapes, check_shapes, read_shapes
 from sercli.training.source import Member, Source
 from sercli.training.validate import new_model_for
@@ -24,8 +24,14 @@ def build_network(source: Source, member: Member) -> nn.Module:
 
     Raises:
         SercliError: The weights cannot be read, or are those of another model.
-        RequestError: A part or a setting of the configuration is unknown.
+        RequestError: A part or a setting of the configuration is unknown, or the model is only
+            pre-trained.
     """
+    if source.pretraining is not None:
+        raise RequestError(
+            f"{source.path} is pre-trained and no classifier yet; train it: "
+            f"sercli train init.run={source.path}"
+        )
     path = source.weights(member)
     found = read_shapes(path)
     _check_settings(source, found)

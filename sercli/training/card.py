@@ -85,7 +85,8 @@ def _divided(protocol: ProtocolConfig, folds: Sequence[Fold], targets: int) -> s
         return f"Leave-one-{protocol.unit}-out in {len(folds)} folds"
     if protocol.folds == "speaker_pair":
         return f"One random speaker of each gender tests ({folds[0].name}, seed {protocol.seed})"
-    sides = "; ".join(f"{side}: {', '.join(values)}" for side, values in protocol.sides.items())
+    given = {side: values for side, values in protocol.sides.items() if values}
+    sides = "; ".join(f"{side}: {', '.join(values)}" for side, values in given.items())
     used = sum(map(len, (folds[0].train, folds[0].dev, folds[0].test)))
     left_out = f"; {targets - used} utterances are in no part" if used < targets else ""
     return f"One fold by the column '{protocol.column}' ({sides}{left_out})"

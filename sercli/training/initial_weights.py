@@ -22,7 +22,7 @@ from sercli.config.keys import differences
 from sercli.config.schema import Config, corpus_name
 from sercli.errors import RequestError
 from sercli.features.sets import column_names
-from sercli.models import build_model
+from sercli.models import MODELS, build_model
 from sercli.models.interface import CorpusInfo
 from sercli.results.fold_result import FoldResult
 from sercli.results.folds import Fold
@@ -59,7 +59,9 @@ class FoldWeights:
         state = model.state_dict()
         found = read_weights(self.path, read_shapes(self.path))
         state |= {
-            name: torch.from_numpy(value) for name, value in found.items() if name not in self.anew
+            name: torch.from_numpy(value)
+            for name, value in found.items()
+            if name in state and name not in self.anew
         }
         model.load_state_dict(state)
         freeze(model, self.trained)
@@ -178,7 +180,7 @@ def train_mode(model: nn.Module) -> None:
     """
     model.train()
     for part in model.modules():
-        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+        if hasattr(part, "running_mean"):
             part.train(all(each.requires_grad for each in part.parameters()))
 
 
@@ -226,7 +228,7 @@ def find_initial_weights(
         digest=_digest([source.weights(each) for each in networks.values()]),
         networks=networks,
         anew=anew,
-        trained=head if init.train == "head" else None,
+        trained=head | anew if init.train == "head" else None,
         parameters=frozenset(name for name, _ in model.named_parameters()),
         seen={name: tables[fold] for name, fold in seen.items()},
         caveats=tuple(_other_features(config, source)),
@@ -301,19 +303,29 @@ def _anew(
     Raises:
         RequestError: Any other tensor does not fit.
     """
-    wanted = weight_shapes(model)
+    wanted, optional = weight_shapes(model), _only_pretraining(source)
     same_classes = source.classes == data.manifest.classes
     anew: set[str] = set()
     for member in members:
         found = read_shapes(source.weights(member))
+        if optional:
+            anew |= wanted.keys() - found.keys()
+            found = {x: y for x, y in found.items() if x in wanted or not x.startswith(optional)}
         fits = same_classes and all(found.get(name) == wanted[name] for name in head)
         anew |= set() if fits else head
-        if wrong := _misfit(found, wanted, head):
+        if wrong := _misfit(found, wanted, head | anew):
             raise RequestError(
                 f"{where}: {wrong}; set model, cell and activation as in that run "
                 f"(`sercli diff` compares two runs)"
             )
     return frozenset(anew)
+
+
+def _only_pretraining(source: Source) -> tuple[str, ...]:
+    """Return starts of the tensors that only pre-training uses; empty for a whole model."""
+    part = MODELS[source.config.model["system"]]
+    contrastive = (source.pretraining or {}).get("objective") == "cpc"
+    return tuple(getattr(part, "only_pretraining", ())) if contrastive else ()
 
 
 def _misfit(found: Shapes, wanted: Shapes, head: frozenset[str]) -> str | None:

@@ -102,6 +102,12 @@ class Source:
         return found
 
     @property
+    def pretraining(self) -> Mapping[str, Any] | None:
+        """Facts of pre-training (`sercli.training.pretrain`); None for a trained model."""
+        found: Mapping[str, Any] | None = self.summary.get("pretraining")
+        return found
+
+    @property
     def no_test_figure(self) -> str:
         """The reason why the model has no test figure; empty for a network that was tested."""
         if self.refit is not None:
@@ -206,6 +212,7 @@ class _Description(StrictModel):
     card: dict[str, Any]
     metrics: dict[str, Any]
     refit: dict[str, Any] | None = None
+    pretraining: dict[str, Any] | None = None
 
 
 def describe(source: Source, counts: Mapping[str, int], version: str) -> dict[str, Any]:
@@ -217,7 +224,7 @@ def describe(source: Source, counts: Mapping[str, int], version: str) -> dict[st
         version: The version of sercli.
     """
     settings = result_relevant(source.config)
-    refit = {} if source.refit is None else {"refit": source.refit}
+    optional = {"refit": source.refit, "pretraining": source.pretraining}
     return {
         "format": FORMAT,
         "sercli": version,
@@ -231,7 +238,7 @@ def describe(source: Source, counts: Mapping[str, int], version: str) -> dict[st
         "members": [[member.seed, member.number] for member in source.members],
         "card": source.summary["card"],
         "metrics": source.summary["metrics"],
-        **refit,
+        **{name: facts for name, facts in optional.items() if facts is not None},
     }
 
 
@@ -266,7 +273,12 @@ def _read_folder(folder: Path) -> Source:
         values=lambda column: [""] * counts.get(column, 0),
         folds=tuple(content.folds),
         members=tuple(Member(seed, content.folds[number], number) for seed, number in places),
-        summary={"card": content.card, "metrics": content.metrics, "refit": content.refit},
+        summary={
+            "card": content.card,
+            "metrics": content.metrics,
+            "refit": content.refit,
+            "pretraining": content.pretraining,
+        },
     )
 
 

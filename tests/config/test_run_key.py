@@ -36,6 +36,7 @@ WITHOUT_INFLUENCE = (
     "init.fold",  # of random initial weights
     "init.seed",
     "init.train",
+    "pretrain.",
 )
 
 
