@@ -125,7 +125,7 @@ def _add_parts(node: DictConfig) -> None:
             raise RequestError(f"dataset.of: {hints.unknown_choice('dataset', name, known)}")
         composed = deepcopy(_compose_choices((f"dataset='{name}'",)).node)
         composed.paths = node.paths
-        with refused_in_one_line():
+        with _below(f"dataset.parts.{name}"), refused_in_one_line():
             part = composed.dataset
             part.root = part.root or _root_of(name)
             given = node.dataset.parts.get(name, {})
@@ -134,6 +134,15 @@ def _add_parts(node: DictConfig) -> None:
             OmegaConf.update(node, f"dataset.parts.{name}", settings, force_add=True)
     if corpora and node.dataset.name == "several":
         node.dataset.name = "+".join(corpora)
+
+
+@contextmanager
+def _below(key: str) -> Iterator[None]:
+    """Name the node in a refusal of one of its settings."""
+    try:
+        yield
+    except RequestError as error:
+        raise RequestError(f"{key}: {error}") from error
 
 
 def _root_of(dataset: str) -> Any:

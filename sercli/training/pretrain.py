@@ -170,6 +170,15 @@ def _train(
     return model, pd.DataFrame(rows)
 
 
+def _batches(
+    rows: np.ndarray, config: Config, data: Data, random: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Yield batches of some rows for ever."""
+    lengths = data.packed.lengths[rows]
+    for positions in training_batches(lengths, config.trainer.batch_size, random):
+        yield rows[positions]
+
+
 def _contrastive(
     config: Config, data: Data, part: Material, model: Any, random: np.random.Generator
 ) -> Step:
@@ -177,9 +186,7 @@ def _contrastive(
     turns, device = data.packed, choose_device(config.device)
     optimiser = VectorOptimiser(model, config.optim)
     schedule = Schedule(optimiser.inner, config.schedule, config.trainer.steps)
-    batches = training_batches(
-        turns.rows(part.utterances), turns, config.trainer.batch_size, random
-    )
+    batches = _batches(turns.rows(part.utterances), config, data, random)
 
     def step(number: int) -> Measured:
         with autocast(device, config.precision):
@@ -207,12 +214,9 @@ def _by_turns(
     ) -> Step:
         loss_of = _classification(config, data, part, model)
         optimiser = VectorOptimiser(model, config.optim)
-        steps, turns = config.trainer.steps, data.packed
+        steps = config.trainer.steps
         schedule = Schedule(optimiser.inner, config.schedule, steps)
-        batches = [
-            training_batches(rows, turns, config.trainer.batch_size, random)
-            for rows in _rows_of_corpora(data, part)
-        ]
+        batches = [_batches(rows, config, data, random) for rows in _rows_of_corpora(data, part)]
 
         def step(number: int) -> Measured:
             loss = loss_of(next(batches[choose(number, steps, len(batches))]))
