@@ -8,7 +8,7 @@ files of one set of choices, and 1 ms for the values that are set in them: the f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
@@ -329,9 +329,7 @@ def _check_names(overrides: Sequence[Override]) -> None:
         for value in _names(override):
             if value not in names:
                 raise RequestError(hints.unknown_choice(override.key_or_group, value, names))
-    keys = _keys_of_any(
-        [choice for choice in choices if _has_keys_below(choice.key_or_group, overrides)]
-    )
+    keys = _known_keys(overrides, choices)
     for override in overrides:
         key = override.key_or_group
         if override not in choices and key not in keys and not key.startswith(OPEN_KEYS):
@@ -393,12 +391,11 @@ def refused_in_one_line() -> Iterator[None]:
         raise RequestError(f"a configuration file cannot be read: {text}") from error
 
 
-def _has_keys_below(group: str, overrides: Sequence[Override]) -> bool:
-    return any(override.key_or_group.startswith(f"{group}.") for override in overrides)
-
-
-def _keys_of_any(choices: Sequence[Override]) -> set[str]:
+def _known_keys(overrides: Sequence[Override], choices: Sequence[Override]) -> Set[str]:
     """Return all keys that exist under at least one of the choices; a sweep names several."""
+    if not any(choice.is_sweep_override() for choice in choices):
+        return _compose_choices(_chosen(overrides)).keys  # composed anyway
+    choices = [choice for choice in choices if _has_keys_below(choice.key_or_group, overrides)]
     replaced = tuple(f"{override.key_or_group}." for override in choices)
     keys = {key for key in _compose_choices(_chosen(())).keys if not key.startswith(replaced)}
     for override in choices:
@@ -407,6 +404,10 @@ def _keys_of_any(choices: Sequence[Override]) -> set[str]:
             composed = _compose_choices(_as_overrides({group: value})).keys
             keys.update(key for key in composed if key.startswith(f"{group}."))
     return keys
+
+
+def _has_keys_below(group: str, overrides: Sequence[Override]) -> bool:
+    return any(override.key_or_group.startswith(f"{group}.") for override in overrides)
 
 
 @dataclass(frozen=True)
