@@ -17,7 +17,10 @@ from sercli.errors import RequestError
 from sercli.resources import packaged
 
 FILES = sorted(packaged("conf").glob("*/*.yaml"))
-NEEDED = {"dataset=manifest": ["+dataset.classes.joy=happiness"]}
+NEEDED = {
+    "dataset=manifest": ["+dataset.classes.joy=happiness"],
+    "dataset=several": ["dataset.of=[emodb,savee]"],
+}
 """Choices that the user must complete."""
 
 
