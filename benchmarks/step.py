@@ -21,6 +21,7 @@ import torch
 
 from sercli.config.compose import compose
 from sercli.models import MODELS
+from sercli.nn import fused_attention
 from sercli.nn.recurrence.cpp import launch
 from sercli.training import trainer
 from sercli.training.data import read_data
@@ -30,6 +31,7 @@ from sercli.training.optim import VectorOptimiser
 
 WARM_UP = 20
 STEPS = 120
+KERNELS = ("kernel", "attention")
 
 
 class Clock:
@@ -62,9 +64,10 @@ def main(overrides: list[str]) -> None:
     clock = Clock()
     clock.around(trainer, "collate", "collate")
     clock.around(launch, "_launch", "kernel")
+    clock.around(fused_attention, "_run", "attention")
     clock.around(MODELS[config.model["system"]], "forward", "forward")
     clock.around(TrainingLoss, "total", "loss")
-    clock.around(torch.Tensor, "backward", "backward")
+    clock.around(torch.autograd, "grad", "backward")
     clock.around(VectorOptimiser, "step", "optimiser")
     marks = []
     trainer.train_fold(
@@ -78,7 +81,7 @@ def main(overrides: list[str]) -> None:
     parts["optimiser"] -= parts["backward"]
     print(f"{1000 * step:8.2f} step")
     for name, seconds in sorted(parts.items(), key=lambda item: -item[1]):
-        print(f"{1000 * seconds:8.2f} {name}{' (in forward and backward)' * (name == 'kernel')}")
+        print(f"{1000 * seconds:8.2f} {name}{' (in forward and backward)' * (name in KERNELS)}")
 
 
 if __name__ == "__main__":
