@@ -23,7 +23,7 @@ _DRAWN_BY = {
 """Groups that dev is drawn from at random → their column of the manifest."""
 
 _COLUMNS = ("utterance", "speaker", "gender", "dialogue")
-"""Of the manifest; selecting rows of all its columns takes three times as long."""
+"""The columns in use: selecting rows of all columns takes three times as long."""
 
 
 def make_folds(manifest: Manifest, protocol: ProtocolConfig) -> list[Fold]:
