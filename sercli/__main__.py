@@ -8,13 +8,17 @@ import signal
 import sys
 import traceback
 from contextlib import suppress
+from copy import copy
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from sercli.errors import Interrupted, SercliError, one_line, visible
 from sercli.passwords import without_passwords
 from sercli.remedies import remedy_for
 from sercli.streams import prepare_streams, reader_has_left
+
+if TYPE_CHECKING:
+    from typer import Typer
 
 INTERRUPTED = 130
 """128 + SIGINT, as in a shell."""
@@ -36,7 +40,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        status = app(words, prog_name="sercli", standalone_mode=False)
+        status = _only(app, words)(words, prog_name="sercli", standalone_mode=False)
         sys.exit(int(status or 0))
     except TyperException as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # help has been printed
@@ -77,6 +81,20 @@ def _complete() -> None:
         if text is not None:
             sys.stdout.write(f"{text}\n")
             sys.exit(0)
+
+
+def _only(app: Typer, words: list[str]) -> Typer:
+    """Return the app with the command of this call alone, if it is one: to build all is slow."""
+    chosen = [
+        each
+        for each in app.registered_commands
+        if words and each.callback is not None and words[0] == (each.name or each.callback.__name__)
+    ]
+    if not chosen:
+        return app
+    only = copy(app)
+    only.registered_commands, only.registered_groups = chosen, []
+    return only
 
 
 def _with_home(word: str) -> str:

@@ -18,7 +18,7 @@ from helpers.shell import InProcessShell
         ("train -m activation=tanh,relu x=1", "write sercli sweep activation=tanh,relu x=1"),
         ("train --cfg job", "write sercli config show"),
         ("activation=tanh", "is an override, not a command; write sercli train activation=tanh"),
-        ("train --fold 3", "No such option: --fold"),
+        ("train --frame 3", "No such option: --frame"),
         ("report --lr 3", "No such option: --lr"),
         ("tarin", "No such command 'tarin'. Did you mean 'train'? (sercli --help)"),
         ("train --workers many", "Invalid value for '--workers'"),

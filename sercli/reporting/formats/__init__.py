@@ -10,20 +10,28 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-
-from rich.console import Console, RenderableType
+from typing import TYPE_CHECKING
 
 from sercli.reporting.formats.csv_json import as_csv, as_json, as_json_lines
 from sercli.reporting.formats.latex import as_latex
 from sercli.reporting.formats.markdown import as_markdown
-from sercli.reporting.formats.terminal import as_terminal
 from sercli.reporting.table import View, without_controls
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 PIPED_WIDTH = 140
 """Characters per line of a table that does not go to a terminal."""
 
+
+def _as_table(view: View) -> RenderableType:
+    from sercli.reporting.formats.terminal import as_terminal  # imports rich
+
+    return as_terminal(view.tables)
+
+
 FORMATS: Mapping[str, Callable[[View], str | RenderableType]] = {
-    "table": lambda view: as_terminal(view.tables),
+    "table": _as_table,
     "markdown": lambda view: as_markdown(view.tables),
     "latex": lambda view: as_latex(view.tables),
     "csv": as_csv,
@@ -55,6 +63,8 @@ def to_text(view: View, format_name: str = "table", *, plain: bool = False) -> s
 
 
 def _printed(content: RenderableType, plain: bool) -> str:
+    from rich.console import Console
+
     terminal = sys.stdout.isatty() and not plain
     width = None if terminal or "COLUMNS" in os.environ else PIPED_WIDTH
     console = Console(file=io.StringIO(), force_terminal=terminal, width=width, highlight=False)
