@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import nn
 
 from sercli.corpora.context import find_context
@@ -25,6 +27,7 @@ from sercli.inference.normalisation import Heard, choose, describe, find_statist
 from sercli.inference.recordings import STANDARD_INPUT, Recordings, find_recordings, shortened
 from sercli.nn.attention import OverTime
 from sercli.nn.checks import check_one_of
+from sercli.nn.layer import recurrent_layers
 from sercli.nn.recurrence.backend import use_backend
 from sercli.progress import SILENT, Progress
 from sercli.training.attention_weights import recorded_weights
@@ -202,14 +205,15 @@ class TrainedModel:
         config, names = self.source.config, tuple(data.manifest.table["utterance"])
         use_backend(config.recurrence.backend)
         given = (data, self._device, config.precision, config.trainer)
-        if not attention:
-            return predict(network, names, *given).set_index("utterance")
-        found = []
-        for name in names:  # the hooks record one example per batch
-            with recorded_weights(network) as weights:
-                row = predict(network, (name,), *given).set_index("utterance")
-            found.append(row.assign(attention=pd.Series([weights["current"]], row.index)))
-        return pd.concat(found)
+        with _own_thread(network):
+            if not attention:
+                return predict(network, names, *given).set_index("utterance")
+            found = []
+            for name in names:  # the hooks record one example per batch
+                with recorded_weights(network) as weights:
+                    row = predict(network, (name,), *given).set_index("utterance")
+                found.append(row.assign(attention=pd.Series([weights["current"]], row.index)))
+            return pd.concat(found)
 
     def _check_dialogue(self, found: Recordings, dialogue: bool, progress: Progress) -> None:
         model = self.source.config.model["name"]
@@ -239,6 +243,18 @@ class TrainedModel:
                 f"{len(long)} recordings, such as {long[0]}, are longer than the {most:g} s that "
                 "the model reads; the rest is not used. Classify it with --segment SECONDS"
             )
+
+
+@contextmanager
+def _own_thread(network: nn.Module) -> Iterator[None]:
+    """Run a recurrent network on one thread: others would mostly wait, which takes CPU time."""
+    threads = torch.get_num_threads()
+    if any(True for _ in recurrent_layers(network)):
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _data(
