@@ -2,9 +2,10 @@
 
     .venv/bin/python benchmarks/predict.py MODEL AUDIO_FOLDER [FILES]
 
-MODEL is a model folder, exported with ``--onnx`` for the last figure. Each figure is measured in turn
-with its reference, so that both meet the same load: the start with the imports of torch and openSMILE
-alone, the files with openSMILE alone on the same decoded signals, ONNX with torch on single files.
+MODEL is a model folder, exported with ``--onnx`` for the last figure. Each figure is measured in
+turn with its reference, so that both meet the same load: the start with the imports of torch and
+openSMILE alone, the files with openSMILE alone on the same decoded signals, ONNX with torch on
+single files.
 """
 
 from __future__ import annotations
@@ -82,7 +83,9 @@ def runtimes(model: Path, file: Path) -> None:
             began = time.process_time()
             for _ in range(SINGLE_FILES):
                 network(batch)
-        print(f"{runtime}: {1e3 * (time.process_time() - began) / SINGLE_FILES:.2f} CPU ms, batch 1")
+        print(
+            f"{runtime}: {1e3 * (time.process_time() - began) / SINGLE_FILES:.2f} CPU ms, batch 1"
+        )
 
 
 def _batch(trained: TrainedModel, file: Path) -> object:
