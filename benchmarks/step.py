@@ -63,8 +63,8 @@ def main(overrides: list[str]) -> None:
     fold = make_folds(data.manifest, config.protocol)[0]
     clock = Clock()
     clock.around(trainer, "collate", "collate")
-    clock.around(launch, "_launch", "kernel")
-    clock.around(fused_attention, "_run", "attention")
+    clock.around(launch, "call_kernel", "kernel")
+    clock.around(fused_attention, "call_kernel", "attention")
     clock.around(MODELS[config.model["system"]], "forward", "forward")
     clock.around(TrainingLoss, "total", "loss")
     clock.around(torch.autograd, "grad", "backward")

@@ -1039,7 +1039,7 @@ def bench_sweep(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Time the planning, claiming and finishing of trials that train nothing."""
+    """Time the training of a trial, and the planning, claiming and finishing of trials."""
     from sercli.bench.sweep import bench_sweep as measure
     from sercli.bench.sweep import sweep_view
     from sercli.progress import Progress

@@ -1,6 +1,6 @@
-"""Overhead of a sweep: planning, claiming and finishing of trials that train nothing.
+"""Speed of a sweep: the training of a trial, and the overhead of planning, claiming and finishing.
 
-A runner that sleeps, or returns at once, replaces training.
+The overhead is measured with a runner that sleeps, or returns at once, instead of training.
 """
 
 from __future__ import annotations
@@ -13,10 +13,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import optuna
+import torch
 
+from sercli.config.compose import compose
 from sercli.config.run_key import run_key
 from sercli.config.schema import Config
+from sercli.nn.recurrence.cpp.launch import kernel_seconds
 from sercli.progress import SILENT, Progress
 from sercli.reporting.table import Cell, Columns, View, make_table, number_column, text_column
 from sercli.search.launch.local import run_workers, share_machine
@@ -25,27 +29,36 @@ from sercli.search.study.study import Study
 from sercli.search.worker.options import WorkerOptions
 from sercli.search.worker.runner import TrialResult
 from sercli.search.worker.worker import run_worker
+from sercli.training.data import read_data
+from sercli.training.folds import make_folds
 from sercli.training.run import OnFoldFinished
+from sercli.training.trainer import train_fold
 
-TRIAL_SECONDS = 4.0
-"""Minimum training time of a trial of ``iaan_small`` (docs/performance.md: five folds of 0.8 s on
-the smallest corpus); for others the share of the overhead is smaller."""
+TRIAL = ("model=iaan_small", "activation=arelu", "trainer.steps=100", "trainer.eval_every=50")
+"""The trial that is trained, on the synthetic corpus. It is short: for others the share of the
+overhead is smaller."""
 
 
 @dataclass(frozen=True)
 class SweepBenchmark:
-    """Measurements of a sweep's overhead.
+    """Measurements of a sweep.
 
     Attributes:
+        trained_per_hour: Trials (`TRIAL`) that one core trains in an hour of CPU time.
+        milliseconds_per_step: CPU time of a training step.
+        kernel_share: Share of it in the fused kernel.
         planned: Trials of the large grid.
         planning_seconds: Time to compose, check and store them.
         claimed: Number of them that were claimed and finished.
         milliseconds_per_trial: Time from one claim to the next, with all others waiting.
-        share_of_training: The same as a share of `TRIAL_SECONDS`.
+        share_of_training: The same as a share of the training of a trial.
         one_worker, two_workers: Trials per hour, of trials of half a second.
         speedup: Ratio of the two.
     """
 
+    trained_per_hour: float
+    milliseconds_per_step: float
+    kernel_share: float
     planned: int
     planning_seconds: float
     claimed: int
@@ -109,13 +122,15 @@ def run_idle_worker(options: WorkerOptions) -> int:
 def bench_sweep(
     planned: int, storage: str | None = None, progress: Progress = SILENT
 ) -> SweepBenchmark:
-    """Measure the overhead of planning, claiming and finishing.
+    """Measure the training of a trial, and the overhead of planning, claiming and finishing.
 
     Args:
         planned: Trials of the large grid, a square number.
         storage: URL of the storage; None: a file.
         progress: Notes of each measurement.
     """
+    progress.note("training a fold")
+    trained = _train(compose(TRIAL), progress)
     with tempfile.TemporaryDirectory() as folder:
         runs = Path(folder)
         progress.note(f"planning {planned} trials")
@@ -132,15 +147,39 @@ def bench_sweep(
             progress.note(f"{workers} workers")
             rates.append(_trials_per_hour(runs, storage, workers))
     return SweepBenchmark(
+        **trained,
         planned=planned,
         planning_seconds=planning,
         claimed=claimed,
         milliseconds_per_trial=milliseconds,
-        share_of_training=milliseconds / 1000 / TRIAL_SECONDS,
+        share_of_training=milliseconds * trained["trained_per_hour"] / 3.6e6,
         one_worker=rates[0],
         two_workers=rates[1],
         speedup=rates[1] / rates[0],
     )
+
+
+def _train(config: Config, progress: Progress) -> dict[str, float]:
+    """Train one fold on this thread, and measure its steps without the evaluations."""
+    torch.set_num_threads(1)  # as in a worker
+    data = read_data(config, progress=progress)
+    folds = make_folds(data.manifest, config.protocol)
+    clocks = [_clock()]
+    began, _ = clocks[0]
+    train_fold(config, data, folds[0], config.seeds[0], lambda _: clocks.append(_clock()))
+    seconds = (time.thread_time() - began) * len(folds) * len(config.seeds)
+    evaluated = config.trainer.eval_every
+    steps = np.diff(clocks, axis=0)[np.arange(len(clocks) - 1) % evaluated > 0]
+    step, kernel = steps.sum(axis=0)
+    return {
+        "trained_per_hour": 3600 / seconds,
+        "milliseconds_per_step": 1000 * step / len(steps),
+        "kernel_share": kernel / step,
+    }
+
+
+def _clock() -> tuple[float, float]:
+    return time.thread_time(), kernel_seconds()
 
 
 def _grid(trials: int, experiment: str) -> Plan:
@@ -202,11 +241,18 @@ def sweep_view(made: SweepBenchmark) -> View:
         ("two workers against one", f"{made.speedup:.2f} ×", "1.85 ×"),
     ]
     columns: Columns[tuple[str, str, str]] = [
-        text_column("overhead", lambda row: row[0]),
+        text_column("measure", lambda row: row[0]),
         number_column("measured", lambda row: Cell(row[1])),
         number_column("target", lambda row: Cell(row[2])),
     ]
-    data = made.to_json()
-    return View(
-        (make_table("Sweep overhead, with trials that train nothing", columns, rows),), data, [data]
+    training = [
+        ("trials per hour and core", f"{made.trained_per_hour:.0f}", ""),
+        ("a training step", f"{made.milliseconds_per_step:.1f} ms", ""),
+        ("share of it in the kernel", f"{100 * made.kernel_share:.0f} %", ""),
+    ]
+    tables = (
+        make_table(f"Training, CPU time: {' '.join(TRIAL)}", columns[:2], training),
+        make_table("Sweep overhead, with trials that train nothing", columns, rows),
     )
+    data = made.to_json()
+    return View(tables, data, [data])

@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from sercli.nn.recurrence.backend import runs_fused_on_cpu
 from sercli.nn.recurrence.cpp.build import NoKernelError
-from sercli.nn.recurrence.cpp.launch import kernel
+from sercli.nn.recurrence.cpp.launch import call_kernel, kernel
 from sercli.nn.recurrence.cpp.problem import dense_rows
 
 _KINDS = {torch.float32: "float", torch.float64: "double"}
@@ -75,7 +75,7 @@ class _Attend(torch.autograd.Function):
         pooled = states.new_empty(batch, size)
         problem = _problem(given, kept)
         problem.pooled = pooled.data_ptr()
-        _run("attend", states.dtype, problem)
+        call_kernel(f"attend_{_KINDS[states.dtype]}", ctypes.byref(problem))
         ctx.save_for_backward(*given, *kept)
         return pooled
 
@@ -90,7 +90,7 @@ class _Attend(torch.autograd.Function):
         problem.d_pooled, problem.d_states = d_pooled.data_ptr(), d_states.data_ptr()
         problem.d_row, problem.d_step = d_states.stride()[:2]
         problem.d_project, problem.d_shift, problem.d_score = (each.data_ptr() for each in found)
-        _run("attend_back", states.dtype, problem)
+        call_kernel(f"attend_back_{_KINDS[states.dtype]}", ctypes.byref(problem))
         return d_states, None, *found
 
 
@@ -104,10 +104,6 @@ def _problem(given: Any, kept: tuple[Tensor, Tensor]) -> _Problem:
         *(len(project) if shift.dim() == 2 else 0, score.data_ptr()),
         *(features.data_ptr(), weights.data_ptr()),
     )
-
-
-def _run(name: str, dtype: torch.dtype, problem: _Problem) -> None:
-    getattr(kernel(), f"sercli_{name}_{_KINDS[dtype]}")(ctypes.byref(problem))
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -29,6 +30,8 @@ from sercli.nn.recurrence.cpp.problem import (
     set_state_ptrs,
     unflatten,
 )
+
+_seconds = 0.0
 
 
 def unroll(call: KernelCall, operands: Sequence[Operands]) -> list[Tensor]:
@@ -252,9 +255,22 @@ def _launch(
 ) -> None:
     """Run the kernel. ``operands`` keeps alive the memory that the problems point at."""
     kind = "double" if operands[0].hidden.dtype is torch.float64 else "float"
-    function = getattr(kernel(), f"sercli_{direction}_{'pairs' if call.bfloat16 else kind}")
     array = (Problem * len(problems))(*problems)
-    function(ctypes.addressof(array), len(problems))
+    name = f"{direction}_{'pairs' if call.bfloat16 else kind}"
+    call_kernel(name, ctypes.addressof(array), len(problems))
+
+
+def call_kernel(name: str, *arguments: object) -> None:
+    """Call a function of the kernel, and count its time (`kernel_seconds`)."""
+    global _seconds  # noqa: PLW0603 - a clock
+    began = time.thread_time()
+    getattr(kernel(), f"sercli_{name}")(*arguments)
+    _seconds += time.thread_time() - began
+
+
+def kernel_seconds() -> float:
+    """Return the CPU time of the calling threads in the kernel since the process began, in s."""
+    return _seconds
 
 
 def _summed(grad: Tensor, shape: torch.Size) -> Tensor:
