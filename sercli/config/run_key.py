@@ -72,9 +72,9 @@ def result_relevant(config: Config) -> dict[str, Any]:
     of a custom openSMILE configuration, and the folder of noise, because the data fingerprint
     covers what was read; ``max_frames`` and ``pool`` of functionals, which have no frames;
     settings that the optimiser or the schedule does not use, ``augment`` without augmentations, a
-    ``cell.start`` of zeros, and ``init`` of random initial weights, so that the keys of runs from
-    before there were these settings stay the same. Of the weights of another run, their digest
-    stands for the names.
+    ``cell.start`` of zeros, ``adversary`` without a column, and ``init`` of random initial
+    weights, so that the keys of runs from before there were these settings stay the same. Of the
+    weights of another run, their digest stands for the names.
     """
     settings = asdict(config)
     for name in ("experiment", "paths", "device", "recurrence", "launcher", "pretrain", ARELU):
@@ -94,7 +94,11 @@ def result_relevant(config: Config) -> dict[str, Any]:
         del settings["optim"]["momentum"]
     if settings["cell"].get("start") == "zeros":  # as before it could be chosen
         del settings["cell"]["start"]
-    used = {"schedule": _used(config.schedule), "init": _initial(config.init)}
+    used = {
+        "schedule": _used(config.schedule),
+        "adversary": asdict(config.adversary) if config.adversary.column != "none" else {},
+        "init": _initial(config.init),
+    }
     return {name: value for name, value in (settings | used).items() if used.get(name, True)}
 
 

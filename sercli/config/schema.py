@@ -255,6 +255,21 @@ class AReLUConfig:
 
 
 @dataclass
+class AdversaryConfig:
+    """Adversarial training against a column of the manifest, for any model.
+
+    Attributes:
+        column: ``none``, ``speaker`` or ``corpus``.
+        weight: Factor λ of the reversed gradient.
+        hidden: Hidden units of the adversary.
+    """
+
+    column: str = "none"
+    weight: float = 0.1
+    hidden: int = 64
+
+
+@dataclass
 class InitConfig:
     """Initial weights from a trained model, instead of random ones.
 
@@ -382,6 +397,7 @@ class Config:
         schedule: Learning rate over the steps of training.
         trainer: Training schedule and loss.
         arelu: Parameters of AReLU, if it is the activation.
+        adversary: Adversarial training.
         init: Initial weights.
         pretrain: Pre-training.
         precision: ``float32``, or ``bf16``: autocast in training and evaluation, products in
@@ -405,6 +421,7 @@ class Config:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     arelu: AReLUConfig = field(default_factory=AReLUConfig)
+    adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
     init: InitConfig = field(default_factory=InitConfig)
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     precision: str = "float32"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from torch import nn
@@ -20,6 +21,9 @@ from sercli.training.augment import describe_augmentation
 from sercli.training.caveats import caveats
 from sercli.training.data import Data
 from sercli.training.initial_weights import InitialWeights
+
+_LISTED = 4
+"""Tensors that the paragraph lists by name (our choice: a weight and a bias of two layers)."""
 
 
 def protocol_card(
@@ -61,6 +65,8 @@ def protocol_card(
     }
     if config.trainer.labels != "majority":
         facts["labels"] = _labels(config.trainer, len(data.raters))
+    if config.adversary.column != "none":
+        facts["adversary"] = asdict(config.adversary)
     if config.dataset.parts:
         facts["corpora"] = manifest.targets["corpus"].value_counts(sort=False).to_dict()
         facts["of"] = {name: dict(part["classes"]) for name, part in config.dataset.parts.items()}
@@ -178,7 +184,7 @@ def _paragraph(facts: Mapping[str, Any]) -> str:
     return (
         f"{len(facts['classes'])}-class recognition on {corpus}: {facts['utterances']} utterances"
         f"{expected} ({mapping}). {facts['divided']}; {_choice(facts)}{_training(facts)}"
-        f"{_augmentation(facts)} Features: {facts['features']}; normalisation: "
+        f"{_adversary(facts)}{_augmentation(facts)} Features: {facts['features']}; normalisation: "
         f"{facts['normalisation']}. Context: {facts['context']}.{_initial(facts)} Seeds: "
         f"{', '.join(map(str, facts['seeds']))}; {facts['pooling']}. "
         f"The oracle selects the step on test and is no result.{_caveats(facts)}"
@@ -208,6 +214,14 @@ def _training(facts: Mapping[str, Any]) -> str:
     return labels if usual else f"{labels} Optimiser: {optimiser}."
 
 
+def _adversary(facts: Mapping[str, Any]) -> str:
+    found = facts.get("adversary")
+    if found is None:
+        return ""
+    column, weight = found["column"], found["weight"]
+    return f" The gradient of a classifier of the {column} is reversed (λ {weight:g})."
+
+
 def _mapping(classes: Mapping[str, str]) -> str:
     return ", ".join(f"{emotion} → {label}" for emotion, label in classes.items())
 
@@ -216,7 +230,10 @@ def _initial(facts: Mapping[str, Any]) -> str:
     found = facts.get("initial_weights")
     if found is None:
         return ""
-    anew = f"; {', '.join(found['anew'])} start anew" if found["anew"] else ""
+    names = found["anew"]
+    if len(names) > _LISTED:  # by part of the model
+        names = sorted({name.partition(".")[0] for name in names})
+    anew = f"; {', '.join(names)} start anew" if names else ""
     trained = "all weights are" if found["train"] == "all" else "only the head is"
     most = max(each["utterances"] for each in found["seen"].values())
     return (

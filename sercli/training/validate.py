@@ -15,6 +15,7 @@ from sercli.config.schema import Config
 from sercli.errors import RequestError
 from sercli.features.sets import column_names
 from sercli.models import MODELS, build_model
+from sercli.models.adversary import attach_adversary, find_classifier
 from sercli.models.interface import CorpusInfo
 from sercli.results.folds import Fold
 from sercli.training.augment import check_augmentation, check_partners
@@ -143,13 +144,53 @@ def new_model_for(
         values=values,
         columns=partial(column_names, config.features),
     )
-    return build_model(
-        config.model,
-        config.cell,
-        config.activation,
-        inputs=inputs,
-        classes=classes,
-        corpus=info,
+
+    def build(classes: int) -> nn.Module:
+        return build_model(
+            config.model,
+            config.cell,
+            config.activation,
+            inputs=inputs,
+            classes=classes,
+            corpus=info,
+        )
+
+    model = build(classes)
+    if config.adversary.column != "none":
+        _add_adversary(config, model, build, classes, info)
+    return model
+
+
+def _add_adversary(
+    config: Config,
+    model: nn.Module,
+    build: Callable[[int], nn.Module],
+    classes: int,
+    corpus: CorpusInfo,
+) -> None:
+    """Add the adversary of a configuration to its model.
+
+    Raises:
+        RequestError: The model is fitted, or the column has fewer than two values.
+    """
+    column, values = config.adversary.column, corpus.values(config.adversary.column)
+    if hasattr(model, "trials"):
+        raise RequestError(
+            f"adversary.column={column}: model {corpus.model} is fitted, not trained; use another"
+        )
+    if len(values) < 2:
+        remedy = {"corpus": "name several: dataset=several dataset.of=[emodb,savee]"}
+        raise RequestError(
+            f"adversary.column={column}: {corpus.name} has {len(values)} values of it, and an "
+            f"adversary needs two; {remedy.get(column, 'set adversary.column=none')}"
+        )
+    attach_adversary(
+        model,
+        find_classifier(model, build, classes),
+        column,
+        len(values),
+        config.adversary.weight,
+        config.adversary.hidden,
     )
 
 

@@ -33,6 +33,8 @@ WITHOUT_INFLUENCE = (
     "schedule.factor",
     "schedule.patience",
     "schedule.min_lr",
+    "adversary.weight",  # without a column
+    "adversary.hidden",
     "init.fold",  # of random initial weights
     "init.seed",
     "init.train",

@@ -1,0 +1,110 @@
+"""Adversarial training: a classifier of the speaker or corpus that the features learn to defeat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sercli.errors import RequestError
+from sercli.models.interface import Batch, Output, as_output
+
+
+def attach_adversary(
+    model: nn.Module, classifier: str, column: str, values: int, weight: float, hidden: int
+) -> None:
+    """Add an adversary to a model: a classifier of a column behind a reversed gradient.
+
+    It reads the input of the layer that gives the logits. Its loss is plain cross entropy, named
+    ``adversary_<column>``; it trains the adversary itself, while the rest of the model receives
+    its gradient times −λ (Ganin & Lempitsky 2015, arXiv 1409.7495, eqs. 13–15; there λ rises in
+    training, here it is constant: our choice). Evaluation is as without it. In the form of an
+    addition to any model it is the portable part of DAAE (Gao et al., ICASSP 2021), which reverses
+    speaker and corpus on the code of an autoencoder; a speaker belongs to one corpus, so that both
+    at once are redundant.
+
+    >>> model = nn.ModuleDict({"head": nn.Linear(8, 4)})
+    >>> attach_adversary(model, "head", "speaker", values=10, weight=0.1, hidden=16)
+    >>> model["adversary"]
+    Sequential(
+      (0): Linear(in_features=8, out_features=16, bias=True)
+      (1): ReLU()
+      (2): Linear(in_features=16, out_features=10, bias=True)
+    )
+
+    Args:
+        model: The model, from a batch to logits or an output; it is changed.
+        classifier: Name of the linear layer that gives the logits (`find_classifier`).
+        column: Column of the manifest.
+        values: Number of its values among the targets.
+        weight: λ.
+        hidden: Hidden units of the adversary.
+    """
+    layer: Any = model.get_submodule(classifier)
+    adversary = nn.Sequential(
+        nn.Linear(layer.in_features, hidden), nn.ReLU(), nn.Linear(hidden, values)
+    )
+    seen: list[Tensor] = []
+
+    def keep(_: nn.Module, given: tuple[Tensor]) -> None:
+        seen[:] = [given[0]]
+
+    def add_loss(_: nn.Module, given: tuple[Batch], output: Tensor | Output) -> Tensor | Output:
+        criterion = given[0].criterion
+        if criterion is None:
+            return output
+        found = as_output(output)
+        loss = criterion(column, adversary(reverse_gradient(seen.pop(), weight)))
+        return Output(found.logits, {**found.losses, f"adversary_{column}": loss})
+
+    model.add_module("adversary", adversary)
+    layer.register_forward_pre_hook(keep)
+    model.register_forward_hook(add_loss)
+
+
+def find_classifier(model: nn.Module, build: Callable[[int], nn.Module], classes: int) -> str:
+    """Return the name of the last linear layer whose outputs are the classes.
+
+    Args:
+        model: The model.
+        build: Builds the same model for a number of classes.
+        classes: Number of classes of the model.
+
+    Raises:
+        RequestError: There is none.
+    """
+    with torch.random.fork_rng(devices=[]):  # the draws of training stay the same
+        wider = dict(build(classes + 1).named_modules())
+    names = [
+        name
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.Linear) and layer.out_features != wider[name].out_features
+    ]
+    if not names:
+        raise RequestError("adversary: the model has no linear layer that gives the classes")
+    return names[-1]
+
+
+def reverse_gradient(values: Tensor, weight: float) -> Tensor:
+    """Return the values themselves, whose gradient is multiplied by −``weight``.
+
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> reverse_gradient(x, 0.5).sum().backward()
+    >>> x.grad
+    tensor([-0.5000, -0.5000])
+    """
+    reversed_: Tensor = _Reverse.apply(values, weight)  # type: ignore[no-untyped-call]
+    return reversed_
+
+
+class _Reverse(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, weight: float) -> Tensor:
+        ctx.weight = weight
+        return values.view_as(values)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return -ctx.weight * gradients[0], None
