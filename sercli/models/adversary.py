@@ -54,6 +54,7 @@ def attach_adversary(
     def add_loss(_: nn.Module, given: tuple[Batch], output: Tensor | Output) -> Tensor | Output:
         criterion = given[0].criterion
         if criterion is None:
+            seen.clear()
             return output
         found = as_output(output)
         loss = criterion(column, adversary(reverse_gradient(seen.pop(), weight)))
@@ -77,13 +78,15 @@ def find_classifier(model: nn.Module, build: Callable[[int], nn.Module], classes
     """
     with torch.random.fork_rng(devices=[]):  # the draws of training stay the same
         wider = dict(build(classes + 1).named_modules())
-    names = [
+    names: list[str] = [
         name
         for name, layer in model.named_modules()
         if isinstance(layer, nn.Linear) and layer.out_features != wider[name].out_features
     ]
     if not names:
-        raise RequestError("adversary: the model has no linear layer that gives the classes")
+        raise RequestError(
+            "adversary.column: the model has no linear layer that gives the classes; use another model"
+        )
     return names[-1]
 
 

@@ -31,7 +31,7 @@ def adversarial(weight: float, *overrides: str) -> nn.Module:
 def gradients(model: nn.Module) -> dict[str, torch.Tensor]:
     output, criterion = run_with_criterion(model, random_batch())
     assert [column for column, _ in criterion.calls] == ["speaker"]
-    output.losses["adversary_speaker"].backward()
+    output.losses["adversary_speaker"].backward()  # type: ignore[no-untyped-call]
     return {name: x.grad for name, x in model.named_parameters() if x.grad is not None}
 
 
