@@ -85,7 +85,7 @@ def find_classifier(model: nn.Module, build: Callable[[int], nn.Module], classes
     ]
     if not names:
         raise RequestError(
-            "adversary.column: the model has no linear layer that gives the classes; use another model"
+            "adversary.column: no linear layer of this model gives the classes; use another model"
         )
     return names[-1]
 
