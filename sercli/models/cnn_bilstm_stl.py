@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sercli.errors import RequestError
 from sercli.models import MODELS
 from sercli.models.cell_factory import CellFactory
 from sercli.models.interface import Batch
-from sercli.models.parts import check_dropout, check_numbers, check_sizes
+from sercli.models.parts import check_dropout, check_heads, check_numbers, check_sizes
 from sercli.nn.checks import check_at_least, check_one_of
 from sercli.nn.convolution import AveragePool, BatchNorm, Convolution, Maps
 from sercli.nn.pooling import mean_over_time
@@ -85,11 +84,7 @@ class CNNBiLSTMTransformer(nn.Module):
         bands = -(-inputs // 2 ** min(len(counts), HALVINGS))
         self.recurrent = new_cell(bands * counts[-1], hidden, bidirectional=True)
         size = self.recurrent.output_size
-        if size % heads:
-            raise RequestError(
-                f"model.heads={heads}: must divide the {size} features of a state "
-                f"(2 × model.hidden={hidden})"
-            )
+        check_heads(heads, size)
         self.merge = nn.Linear(positions, 1) if tokens == "utterance" else None
         self.transformer = _transformer(size, heads, depth, dropout) if depth else None
         self.head = nn.Linear(size, classes)

@@ -111,6 +111,19 @@ def check_sizes(**sizes: int) -> None:
     checks.check_sizes("model.", **sizes)
 
 
+def check_heads(heads: int, size: int) -> None:
+    """Refuse attention heads that do not divide the states of a bidirectional layer.
+
+    Raises:
+        RequestError: Names the settings as the configuration does.
+    """
+    if size % heads:
+        raise RequestError(
+            f"model.heads={heads}: must divide the {size} features of a state "
+            f"(2 × model.hidden={size // 2})"
+        )
+
+
 def check_dropout(dropout: float) -> None:
     """Refuse dropout that is not in [0, 1).
 

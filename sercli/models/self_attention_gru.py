@@ -10,7 +10,7 @@ from sercli.errors import RequestError
 from sercli.models import MODELS
 from sercli.models.cell_factory import CellFactory
 from sercli.models.interface import Batch
-from sercli.models.parts import check_dropout, check_sizes
+from sercli.models.parts import check_dropout, check_heads, check_sizes
 from sercli.nn.checks import check_at_least
 from sercli.nn.convolution import Convolution, Maps
 from sercli.nn.pooling import mean_over_time
@@ -73,11 +73,7 @@ class SelfAttentionGRU(nn.Module):
         self.shorten = Mixing(mix_steps) if mix_steps else Convolution(inputs, inputs, 3, stride=2)
         self.recurrent = new_cell(inputs, hidden, bidirectional=True)
         size = self.recurrent.output_size
-        if size % heads:
-            raise RequestError(
-                f"model.heads={heads}: must divide the {size} features of a state "
-                f"(2 × model.hidden={hidden})"
-            )
+        check_heads(heads, size)
         self.attend = nn.MultiheadAttention(size, heads, dropout, batch_first=True)
         self.head = nn.Sequential(nn.Linear(size, dense), nn.Linear(dense, classes))
 

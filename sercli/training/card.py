@@ -67,6 +67,8 @@ def protocol_card(
         facts["labels"] = _labels(config.trainer, len(data.raters))
     if config.adversary.column != "none":
         facts["adversary"] = asdict(config.adversary)
+    if config.trainer.labels == "rater":
+        facts["raters"] = data.raters
     if config.dataset.parts:
         facts["corpora"] = manifest.targets["corpus"].value_counts(sort=False).to_dict()
         facts["of"] = {name: dict(part["classes"]) for name, part in config.dataset.parts.items()}

@@ -336,6 +336,9 @@ def _own_features(path: Path) -> str:
 
 def _values_of(record: Record) -> Callable[[str], Sequence[str]]:
     def values(column: str) -> Sequence[str]:
+        if column == "rater":
+            raters: Sequence[str] = record.summary["card"].get("raters", ())
+            return raters
         table: pd.DataFrame = record.utterances()
         return sorted(table[column].dropna().unique())
 

@@ -18,7 +18,11 @@ from sercli.models.interface import Batch, CorpusInfo, Output, Turns, as_output
 CLASSES = 4
 INPUTS = 6
 LENGTHS = {"current": [7, 2, 4], "own": [3, 5, 1], "interlocutor": [1, 2, 6]}
-VALUES = {"speaker": ("s1", "s2", "s3", "s4", "s5"), "gender": ("female", "male")}
+VALUES = {
+    "speaker": ("s1", "s2", "s3", "s4", "s5"),
+    "gender": ("female", "male"),
+    "rater": ("r1", "r2", "r3"),
+}
 
 Weights = Mapping[str, Tensor]
 Cell = Callable[[Weights, str, str, Tensor], list[Tensor]]

@@ -134,3 +134,19 @@ def test_missing_labels_of_raters_are_one_clear_line(
         "63 of 64 utterances have no rater's label among the classes; they are not trained on"
     )
     assert not caveats(rater, judged, folds)
+
+
+def test_a_listener_adaptive_model_asks_the_raters_of_its_training_set(
+    judged: Data, folds: list[Fold]
+) -> None:
+    few = ("trainer.steps=3", "trainer.eval_every=3", "trainer.batch_size=16")
+    config = compose(["model=listener_adaptive_small", "activation=tanh", *few])
+    fold = next(fold for fold in folds if fold.name == "session1")
+    result = train_fold(config, judged, fold, seed=0)
+    assert judged.raters == ["r1", "r2", "r3"]
+    assert result.weights["heard"].tolist() == [1, 1, 0]
+    shares = result.predictions.filter(like="p_").sum(axis=1)
+    np.testing.assert_allclose(shares, 1, rtol=1e-5)
+    majority = compose(["model=listener_adaptive_small", "trainer.labels=majority"])
+    with pytest.raises(RequestError, match=r"learns from single raters: set trainer\.labels=rater"):
+        check_ratings(majority, judged, folds)

@@ -44,7 +44,10 @@ def config_of(choice: str, *overrides: str) -> Config:
 def _gendered(toy: Data) -> Data:
     table = toy.manifest.table
     gender = table["speaker"].str[-1].map({"F": "female", "M": "male"}).astype("str")
-    return replace(toy, manifest=replace(toy.manifest, table=table.assign(gender=gender)))
+    targets = toy.manifest.targets
+    ratings = targets[["utterance", "emotion", "label"]].assign(rater="r1")
+    manifest = replace(toy.manifest, table=table.assign(gender=gender), ratings=ratings)
+    return replace(toy, manifest=manifest)
 
 
 @pytest.fixture(name="fold", scope="module")
