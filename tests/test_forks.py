@@ -16,7 +16,7 @@ import pytest
 def test_passes(): pass
 
 def test_fails():
-    print("printed before")
+    print("printed", "before")
     assert 1 == 2
 
 def test_dies(): os.kill(os.getpid(), signal.SIGKILL)
