@@ -9,8 +9,8 @@ from torch.nn import functional as F
 from sercli.errors import RequestError
 from sercli.models import MODELS
 from sercli.models.attention_pooling_cnn import ParallelThenSeries
-from sercli.models.interface import Batch
-from sercli.models.parts import check_dropout, check_numbers
+from sercli.models.interface import Batch, Turns
+from sercli.models.parts import check_dropout, check_numbers, in_parts
 from sercli.nn.checks import check_one_of
 from sercli.nn.convolution import Maps
 from sercli.nn.init import initialise_as_keras
@@ -81,7 +81,11 @@ class AreaAttention(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Classify a batch: logits (B, classes)."""
-        turns = batch.current
+        if self.training:
+            return self._classify(batch.current)
+        return in_parts(self._classify, batch.current)
+
+    def _classify(self, turns: Turns) -> Tensor:
         maps = Maps.over_time_and_frequency(turns.frames, turns.lengths)
         attended = self.attend(self.convolve(maps))
         logits: Tensor = self.head(self.dropout(attended.pool(mean_over_time)))

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from sercli.models import MODELS
-from sercli.models.interface import Batch
-from sercli.models.parts import check_numbers, check_weight
+from sercli.models.interface import Batch, Turns
+from sercli.models.parts import check_numbers, check_weight, in_parts
 from sercli.nn.attention import masked_softmax, weighted_sum
 from sercli.nn.checks import check_one_of
 from sercli.nn.convolution import Convolution, ConvolutionBlock, Maps, MaxPool
@@ -67,7 +67,11 @@ class AttentionPoolingCNN(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Classify a batch: logits (B, classes)."""
-        turns = batch.current
+        if self.training:
+            return self._classify(batch.current)
+        return in_parts(self._classify, batch.current)
+
+    def _classify(self, turns: Turns) -> Tensor:
         maps = Maps.over_time_and_frequency(turns.frames, turns.lengths)
         if self.mu:
             maps = mu_law(maps, self.mu)

@@ -6,8 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from sercli.models import MODELS
-from sercli.models.interface import Batch, Output
-from sercli.models.parts import central_crop, check_dropout, check_numbers, check_weight
+from sercli.models.interface import Batch, Output, Turns
+from sercli.models.parts import (
+    central_crop,
+    check_dropout,
+    check_numbers,
+    check_weight,
+    in_parts,
+)
 from sercli.nn.convolution import AveragePool, ConvolutionBlock, Maps
 from sercli.nn.init import initialise_as_keras
 from sercli.nn.pooling import mean_over_time
@@ -81,13 +87,17 @@ class LightSERNet(nn.Module):
     def forward(self, batch: Batch) -> Output:
         """Classify a batch; in training the loss is the penalty on kernels."""
         turns = central_crop(batch.current, self.crop) if self.crop else batch.current
+        logits = self._classify(turns) if self.training else in_parts(self._classify, turns)
+        penalised = self.l2 > 0 and batch.criterion is not None
+        return Output(logits, {"l2": self.l2 * self._squares()} if penalised else {})
+
+    def _classify(self, turns: Turns) -> Tensor:
         image = Maps.over_time_and_frequency(turns.frames, turns.lengths)
         paths = [path(image) for path in self.paths]
         joined = Maps(torch.cat([each.values for each in paths], 1), paths[0].lengths)
         maps: Maps = self.series(joined)
         logits: Tensor = self.head(self.dropout(maps.pool(mean_over_time)))
-        penalised = self.l2 > 0 and batch.criterion is not None
-        return Output(logits, {"l2": self.l2 * self._squares()} if penalised else {})
+        return logits
 
     def _squares(self) -> Tensor:
         kernels = [

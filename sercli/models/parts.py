@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -81,6 +81,35 @@ def central_crop(turns: Turns, steps: int) -> Turns:
     kept = torch.arange(min(steps, longest), device=starts.device)
     index = (starts.unsqueeze(1) + kept).unsqueeze(-1).expand(-1, -1, turns.frames.shape[2])
     return Turns(turns.frames.gather(1, index), turns.lengths.clamp(max=steps))
+
+
+MOST_NUMBERS = 2**21
+"""Steps × features that a convolutional system evaluates at once: about 2 GB (our choice)."""
+
+
+def in_parts(classify: Callable[[Turns], Tensor], turns: Turns, most: int = MOST_NUMBERS) -> Tensor:
+    """Classify turns in parts, so that the memory does not grow with the size of the batch.
+
+    For evaluation only: in training the statistics of batch normalisation are those of a batch.
+
+    >>> turns = Turns(torch.ones(5, 3, 2), torch.full((5,), 3))
+    >>> in_parts(lambda part: torch.full((len(part.frames), 1), len(part.frames)), turns, 12)
+    tensor([[2],
+            [2],
+            [2],
+            [2],
+            [1]])
+
+    Args:
+        classify: A function from turns to logits (B, classes).
+        turns: The turns.
+        most: Largest number of steps × features of a part, unless it is a single turn.
+    """
+    if torch.compiler.is_compiling():  # the size of the batch is only an example
+        return classify(turns)
+    rows = max(most // turns.frames[0].numel(), 1)
+    parts = zip(torch.split(turns.frames, rows), torch.split(turns.lengths, rows), strict=True)
+    return torch.cat([classify(Turns(*part)) for part in parts])
 
 
 def check_numbers(name: str, values: Sequence[object], count: int | None = None) -> list[int]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,8 +19,10 @@ from helpers.reference_models import (
 from torch import Tensor
 
 from sercli.errors import RequestError
+from sercli.models import light_sernet
 from sercli.models.interface import Batch, Turns
 from sercli.models.light_sernet import LightSERNet
+from sercli.models.parts import in_parts
 from sercli.nn.convolution import Maps
 
 TINY = ("model=light_sernet", "model.filters=[2,3,2,3,2,4]", "model.dropout=0")
@@ -93,6 +96,22 @@ def test_a_crop_reads_the_middle_of_longer_turns() -> None:
     expected = model(Batch(turns, turns, turns)).logits
     model.crop = 3
     torch.testing.assert_close(model(whole).logits, expected)
+
+
+def test_a_large_batch_is_evaluated_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, batch = tiny(*TINY), random_batch()
+    whole = model(batch).logits
+    sizes = []
+    classify = LightSERNet._classify
+
+    def recorded(self: LightSERNet, turns: Turns) -> Tensor:
+        sizes.append(len(turns.frames))
+        return classify(self, turns)
+
+    monkeypatch.setattr(LightSERNet, "_classify", recorded)
+    monkeypatch.setattr(light_sernet, "in_parts", partial(in_parts, most=2 * 7 * 6))
+    torch.testing.assert_close(model(batch).logits, whole)
+    assert sizes == [2, 1]
 
 
 @pytest.mark.parametrize(
