@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sercli.models import MODELS
+from sercli.models.adversary import reverse_gradient
 from sercli.models.cell_factory import CellFactory
 from sercli.models.interface import Batch, CorpusInfo, Output, Turns
 from sercli.models.parts import TaskHeads, check_dropout, check_sizes, check_weight
@@ -89,7 +90,7 @@ class MAEC(nn.Module):
         self.head = nn.Linear(2 * size, classes)
         self.tasks = TaskHeads(2 * size, {"gender": gender_weight}, corpus)
         self.adversary_weight = adversary_weight
-        self.adversary = PriorAdversary(2 * size, adversary_units) if adversary_weight else None
+        self.prior = PriorAdversary(2 * size, adversary_units) if adversary_weight else None
 
     def forward(self, batch: Batch) -> Output:
         """Classify a batch; in training the losses are those of the adversary and the gender."""
@@ -97,8 +98,8 @@ class MAEC(nn.Module):
         interaction = (own * interlocutor).softmax(dim=-1)
         code = torch.cat([current * interaction, current], dim=-1)
         losses = {}
-        if self.adversary is not None and batch.criterion is not None:
-            losses["adversary"] = self.adversary_weight * self.adversary(code)
+        if self.prior is not None and batch.criterion is not None:
+            losses["adversary"] = self.adversary_weight * self.prior(code)
         return Output(self.head(code), losses | self.tasks(code, batch.criterion))
 
     def _encode(self, *turns: Turns) -> list[Tensor]:
@@ -165,7 +166,6 @@ class PriorAdversary(nn.Module):
 
     def forward(self, codes: Tensor) -> Tensor:
         """Return the loss of the discriminator on codes (B, size) and as many draws: a scalar."""
-        reversed_codes = 2 * codes.detach() - codes  # the codes, with the slope −1
         draws = self.discriminator(torch.randn_like(codes))
-        found = self.discriminator(reversed_codes)
+        found = self.discriminator(reverse_gradient(codes, 1.0))
         return F.softplus(-draws).mean() + F.softplus(found).mean()

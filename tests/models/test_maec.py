@@ -93,7 +93,7 @@ def test_the_model_of_the_paper_has_its_sizes() -> None:
     assert shapes["queries.weight"] == (512, 128)
     assert shapes["keys.weight_hh_l0_reverse"] == (3 * 256, 256)
     assert shapes["head.weight"] == (4, 1024)
-    assert shapes["adversary.discriminator.0.weight"] == (512, 1024)
+    assert shapes["prior.discriminator.0.weight"] == (512, 1024)
     assert sum(compose(["dataset=iemocap_sad_fru"]).dataset.expected.values()) == 7380
 
 
@@ -103,7 +103,7 @@ def test_the_adversary_acts_in_training_only() -> None:
     assert run_with_criterion(model.train(), batch)[0].losses["adversary"] > 0
     without = tiny(*TINY, "model.adversary_weight=0").train()
     assert "adversary" not in run_with_criterion(without, batch)[0].losses
-    assert not [name for name in weights_of(without) if "adversary" in name]
+    assert not [name for name in weights_of(without) if "prior" in name]
 
 
 def test_the_discriminator_learns_to_tell_and_the_codes_to_mislead() -> None:
