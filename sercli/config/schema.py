@@ -276,7 +276,8 @@ class InitConfig:
     Attributes:
         run: A run, as its key, folder or experiment, or a model folder; null: random weights.
         fold: Fold of the run whose weights every fold starts from; null: the fold of the same
-            name where both runs have the same corpus and folds, else the fold with the best dev UA.
+            name where both runs have the same corpus and folds, else the fold with the best dev UA
+            of those that have seen no test utterance.
         seed: Seed of the run whose weights every seed starts from; null: the same seed, where the
             run has it, else its first.
         train: ``all`` weights, or the ``head`` only: the tensors whose shapes depend on the number

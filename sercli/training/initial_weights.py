@@ -7,7 +7,7 @@ the fold, or under a speaker-independent protocol another utterance of a test sp
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -218,11 +218,12 @@ def find_initial_weights(
     except RequestError as error:
         raise RequestError(f"{where}: {error}") from error
     _check_features(config, source, where)
-    networks = _networks(config, source, folds, where)
+    seen = source.seen()
+    refusal = _independence(config, data, seen, where)
+    starts = _starts(config, source, folds, refusal, where)
+    networks = _networks(config, source, starts)
     head = _head(config, data, model)
     anew = _anew(source, set(networks.values()), data, model, head, where)
-    seen = {fold.name: networks[config.seeds[0], fold.name].fold for fold in folds}
-    tables = source.seen()
     found = InitialWeights(
         source=source,
         digest=_digest([source.weights(each) for each in networks.values()]),
@@ -230,10 +231,9 @@ def find_initial_weights(
         anew=anew,
         trained=head | anew if init.train == "head" else None,
         parameters=frozenset(name for name, _ in model.named_parameters()),
-        seen={name: tables[fold] for name, fold in seen.items()},
+        seen={name: seen[own] for name, own in starts.items()},
         caveats=tuple(_other_features(config, source)),
     )
-    _check_unseen(config, data, folds, found, where)
     if init.digest not in (None, found.digest):
         raise RequestError(
             f"{where}: its weights have changed: their digest is {found.digest[:12]}…, and "
@@ -242,24 +242,36 @@ def find_initial_weights(
     return found
 
 
-def _networks(
-    config: Config, source: Source, folds: Sequence[Fold], where: str
-) -> dict[tuple[int, str], Member]:
-    """Choose the network that each fold run starts from."""
+Refusal = Callable[[str, Fold], str | None]
+"""Return why a fold may not start from the network of a fold of the source; None if it may."""
+
+
+def _starts(
+    config: Config, source: Source, folds: Sequence[Fold], refusal: Refusal, where: str
+) -> dict[str, str]:
+    """Return the fold of the source that each fold starts from.
+
+    Raises:
+        RequestError: It has seen test utterances or test speakers, or it has to be named.
+    """
     there = list(dict.fromkeys(each.fold for each in source.members))
     same = source.config.dataset.name == config.dataset.name and all(x.name in there for x in folds)
-    best = there[0] if len(there) == 1 or same else _best_fold(source, there, where)
-    networks = {}
-    for seed in config.seeds:
-        for fold in folds:
-            wanted = fold.name if same and len(there) > 1 else best
-            of_fold = {each.seed: each for each in source.members if each.fold == wanted}
-            networks[seed, fold.name] = of_fold.get(seed, next(iter(of_fold.values())))
-    return networks
+    if len(there) == 1:
+        starts = {fold.name: there[0] for fold in folds}
+    elif same:
+        starts = {fold.name: fold.name for fold in folds}
+    else:
+        ranked = _best_first(source, there, where)
+        free = [own for own in ranked if not any(refusal(own, fold) for fold in folds)]
+        starts = {fold.name: (free or ranked)[0] for fold in folds}
+    for fold in folds:
+        if (reason := refusal(starts[fold.name], fold)) is not None:
+            raise RequestError(reason)
+    return starts
 
 
-def _best_fold(source: Source, folds: Sequence[str], where: str) -> str:
-    """Return the fold with the best UA on dev, averaged over seeds."""
+def _best_first(source: Source, folds: Sequence[str], where: str) -> list[str]:
+    """Return folds by their UA on dev, averaged over seeds, the best first."""
     found: dict[str, list[float]] = {}
     for each in source.summary["metrics"].get("by_fold", ()):
         found.setdefault(each["fold"], []).append(each["dev_ua"])
@@ -268,7 +280,19 @@ def _best_fold(source: Source, folds: Sequence[str], where: str) -> str:
         raise RequestError(
             f"{where}: it has {len(folds)} folds; name the one to start from: init.fold={folds[0]}"
         )
-    return max(means, key=lambda fold: means[fold])
+    return sorted(means, key=lambda fold: -means[fold])
+
+
+def _networks(
+    config: Config, source: Source, starts: Mapping[str, str]
+) -> dict[tuple[int, str], Member]:
+    """Choose the network that each fold run starts from: of the same seed, else of the first."""
+    networks = {}
+    for seed in config.seeds:
+        for name, own in starts.items():
+            of_fold = {each.seed: each for each in source.members if each.fold == own}
+            networks[seed, name] = of_fold.get(seed, next(iter(of_fold.values())))
+    return networks
 
 
 def _head(config: Config, data: Data, model: nn.Module) -> frozenset[str]:
@@ -360,10 +384,13 @@ def _other_features(config: Config, source: Source) -> list[str]:
     ]
 
 
-def _check_unseen(
-    config: Config, data: Data, folds: Sequence[Fold], found: InitialWeights, where: str
-) -> None:
-    """Refuse weights that have seen test utterances, or test speakers where these must differ."""
+def _independence(
+    config: Config, data: Data, seen: Mapping[str, pd.DataFrame], where: str
+) -> Refusal:
+    """Return the check that weights have seen no test utterance, nor a test speaker.
+
+    Speakers may be the same where the protocol allows it.
+    """
     described = describe_utterances(data)
     corpus = identities(described, corpus_name(config.dataset))
     corpus.index = pd.Index(described["utterance"])
@@ -371,21 +398,23 @@ def _check_unseen(
         "start from a run with the same folds, from one of its folds that leaves these speakers "
         "out (init.fold=…), or from another corpus"
     )
-    for fold in folds:
-        network = found.networks[config.seeds[0], fold.name]
-        both = overlap(found.seen[fold.name], corpus, fold.test)
+
+    def refusal(own: str, fold: Fold) -> str | None:
+        both = overlap(seen[own], corpus, fold.test)
         if both.utterances:
-            raise RequestError(
-                f"{where}: its fold {network.fold} has seen {len(both.utterances)} of the "
+            return (
+                f"{where}: its fold {own} has seen {len(both.utterances)} of the "
                 f"{len(fold.test)} test utterances of fold {fold.name} in train or dev, e.g. "
                 f"'{both.utterances[0]}'; {remedy}"
             )
         if both.speakers and not config.protocol.same_speakers:
-            raise RequestError(
-                f"{where}: its fold {network.fold} has seen other utterances of "
-                f"{len(both.speakers)} test speakers of fold {fold.name}, e.g. "
-                f"'{both.speakers[0]}'; {remedy}"
+            return (
+                f"{where}: its fold {own} has seen other utterances of {len(both.speakers)} test "
+                f"speakers of fold {fold.name}, e.g. '{both.speakers[0]}'; {remedy}"
             )
+        return None
+
+    return refusal
 
 
 def _digest(paths: Sequence[Path]) -> str:
