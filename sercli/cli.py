@@ -705,8 +705,12 @@ def predict(
         ),
     ] = None,
     segment: Annotated[
-        float | None,
-        typer.Option(metavar="SECONDS", help="Cut recordings into windows of this length."),
+        str | None,
+        typer.Option(
+            metavar="SECONDS|vad",
+            help="Cut recordings into windows of this length, or into segments of speech "
+            "(extra vad).",
+        ),
     ] = None,
     dialogue: Annotated[
         bool,

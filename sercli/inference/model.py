@@ -140,7 +140,7 @@ class TrainedModel:
         audio: Sequence[str | Path],
         *,
         normalize: str | Path | None = None,
-        segment: float | None = None,
+        segment: float | str | None = None,
         dialogue: bool = False,
         attention: bool = False,
         workers: int = 1,
@@ -153,7 +153,8 @@ class TrainedModel:
             normalize: Statistics to normalise by (`sercli.inference.normalisation.CHOICES`) or the
                 path of reference recordings; default: ``speaker`` where every recording has one,
                 else ``training``.
-            segment: Length of the windows to classify, in seconds; None: whole utterances.
+            segment: Length of the windows to classify, in seconds; ``vad``: segments of speech,
+                with the extra ``vad``; None: whole utterances.
             dialogue: Give the model the context turns; needs a table with speakers and dialogues.
             attention: Add the attention weight of every time step.
             workers: Number of processes that extract features.

@@ -113,6 +113,7 @@ class OnnxNetwork(nn.Module):
         runtime = _import("onnxruntime")
         options = runtime.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
+        options.intra_op_num_threads = 1  # others would mostly wait: twice the CPU time
         try:
             self._session: Any = runtime.InferenceSession(
                 path.read_bytes(),  # a graph in memory reads no other file

@@ -14,9 +14,13 @@ from sercli.corpora.manifest import Manifest, Refusal, Row, build_manifest
 from sercli.corpora.readers.manifest import is_table, read_unlabelled
 from sercli.errors import RequestError
 from sercli.features.audio import AudioError, check_file, expected_seconds, load_audio
+from sercli.inference.speech import check_detector, speech_segments
 from sercli.progress import SILENT, Progress
 
 STANDARD_INPUT = "-"
+
+VAD = "vad"
+"""Segments of speech, found by a voice-activity detector."""
 
 NO_SPEAKER = "?"
 """The speaker of recordings without one."""
@@ -48,7 +52,7 @@ def find_recordings(
     classes: Sequence[str],
     temporary: Path,
     *,
-    segment: float | None = None,
+    segment: float | str | None = None,
     progress: Progress = SILENT,
 ) -> Recordings:
     """Find the recordings of files, folders, tables and standard input.
@@ -59,11 +63,13 @@ def find_recordings(
             once. ``-`` is standard input: one audio file, or the paths of several, one per line.
         classes: The classes, for the manifest.
         temporary: Folder for the audio of standard input.
-        segment: Length of the windows that recordings are cut into, in seconds; None: whole.
+        segment: Length of the windows that recordings are cut into, in seconds; ``vad``: segments
+            of speech (`sercli.inference.speech`); None: whole.
         progress: Notes about tables.
 
     Raises:
-        RequestError: A folder holds no audio, a table cannot be read, or nothing can be used.
+        RequestError: A folder holds no audio, a table cannot be read, nothing can be used, or the
+            detector of speech is not installed.
 
     >>> import tempfile
     >>> import numpy as np
@@ -89,9 +95,7 @@ def find_recordings(
         row["emotion"] = _UNLABELLED
         row["speaker"] = row.get("speaker") or NO_SPEAKER
     if segment is not None:
-        if not segment >= _SHORTEST:
-            raise RequestError(f"a segment must be {_SHORTEST:g} s or longer, not {segment:g} s")
-        rows = [window for row in rows for window in _windows(row, segment)]
+        rows = _segments(rows, segment, refused, progress)
     unique = {row["utterance"]: row for row in reversed(rows)}
     manifest = build_manifest(
         _DATASET, reversed(unique.values()), {_UNLABELLED: _UNLABELLED}, refused
@@ -169,6 +173,43 @@ def _named(row: Row) -> Row:
     start, end = row.get("audio_start"), row.get("audio_end")
     part = "" if start is None and end is None else f" {_time(start)}–{_time(end)}"
     return row | {"utterance": f"{row['audio']}{part}"}
+
+
+def _segments(
+    rows: Sequence[Row], segment: float | str, refused: list[Refusal], progress: Progress
+) -> list[Row]:
+    """Cut utterances into windows of a length, or into segments of speech."""
+    if segment == VAD:
+        check_detector()
+        found: list[Row] = []
+        with progress.task("finding speech", total=len(rows)) as bar:
+            for row in rows:
+                found += _speech(row, refused)
+                bar.advance()
+        return found
+    try:
+        length = float(segment)
+    except ValueError:
+        raise RequestError(f"--segment {segment}: must be seconds, such as 5, or {VAD}") from None
+    if not _SHORTEST <= length < math.inf:
+        raise RequestError(f"a segment must be {_SHORTEST:g} s or longer, not {length:g} s")
+    return [window for row in rows for window in _windows(row, length)]
+
+
+def _speech(row: Row, refused: list[Refusal]) -> Iterator[Row]:
+    """Cut an utterance into segments of speech; one that cannot be read is left whole."""
+    start, end = row.get("audio_start"), row.get("audio_end")
+    stretch = [math.nan if each is None else each for each in (start, end)]
+    try:
+        found = speech_segments(Path(row["audio"]), *stretch)
+    except AudioError:
+        yield row  # to be refused with its reason
+        return
+    if not found:
+        refused.append(Refusal(row["utterance"], "no speech is found in it"))
+    for first, last in found:
+        name = f"{row['utterance']} {_time(first)}–{_time(last)}"
+        yield row | {"utterance": name, "audio_start": first, "audio_end": last}
 
 
 def _windows(row: Row, length: float) -> Iterator[Row]:

