@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import ctypes
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from sercli.errors import SercliError
 from sercli.nn.recurrence.backend import runs_fused_on_cpu
 from sercli.nn.recurrence.cpp.build import NoKernelError
-from sercli.nn.recurrence.cpp.launch import call_kernel, kernel
+from sercli.nn.recurrence.cpp.launch import NO_SECOND_DERIVATIVE, call_kernel, kernel
 from sercli.nn.recurrence.cpp.problem import dense_rows
 
 _KINDS = {torch.float32: "float", torch.float64: "double"}
@@ -33,7 +33,7 @@ def can_attend(*tensors: Tensor) -> bool:
 def attend(states: Tensor, valid: Tensor, project: Tensor, shift: Tensor, score: Tensor) -> Tensor:
     """Return Σ_t w_t h_t with w = softmax_t(u · tanh(W h_t + s)), (B, H).
 
-    There is no second derivative.
+    There is no second derivative: asking for one raises a `SercliError`.
 
     Args:
         states: h, (B, T, H).
@@ -80,9 +80,18 @@ class _Attend(torch.autograd.Function):
         return pooled
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        *given, features, weights = ctx.saved_tensors
+        apply = _AttendBack.apply if torch.is_grad_enabled() else partial(_AttendBack.forward, None)
+        d_states, *found = apply(gradient, *ctx.saved_tensors)
+        return d_states, None, *found
+
+
+class _AttendBack(torch.autograd.Function):
+    """The backward pass, a function of its own, so that a second derivative is refused."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, *saved: Tensor) -> tuple[Tensor, ...]:
+        *given, features, weights = saved
         states, _, *parameters = given
         d_states, d_pooled = torch.empty_like(states), gradient.contiguous()
         found = [torch.zeros_like(each) for each in parameters]
@@ -91,7 +100,11 @@ class _Attend(torch.autograd.Function):
         problem.d_row, problem.d_step = d_states.stride()[:2]
         problem.d_project, problem.d_shift, problem.d_score = (each.data_ptr() for each in found)
         call_kernel(f"attend_back_{_KINDS[states.dtype]}", ctypes.byref(problem))
-        return d_states, None, *found
+        return d_states, *found
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> None:
+        raise SercliError(NO_SECOND_DERIVATIVE)
 
 
 def _problem(given: Any, kept: tuple[Tensor, Tensor]) -> _Problem:

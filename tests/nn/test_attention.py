@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from sercli.errors import SercliError
 from sercli.nn import use_backend
 from sercli.nn.attention import (
     DotAttention,
@@ -139,6 +140,15 @@ def test_fused_attention_equals_that_of_torch_in_value_and_gradient(
         found.append((pooled, *torch.autograd.grad((pooled * direction).sum(), inputs)))
     assert "_Attend" in type(pooled.grad_fn).__name__
     torch.testing.assert_close(found[0], found[1], rtol=1e-10, atol=1e-12)
+
+
+@needs_compiler
+def test_a_second_derivative_of_fused_attention_is_refused() -> None:
+    states = torch.randn(3, STEPS, 5, requires_grad=True)
+    pooled = SelfAttention(5, 3)(states, valid_steps(LENGTHS, STEPS))
+    (slope,) = torch.autograd.grad(pooled.sum(), states, create_graph=True)
+    with pytest.raises(SercliError, match=r"use_backend\('eager'\)"):
+        slope.square().sum().backward()
 
 
 @pytest.mark.parametrize("kind", [SelfAttention, InteractionAttention])

@@ -31,6 +31,10 @@ from sercli.nn.recurrence.cpp.problem import (
     unflatten,
 )
 
+NO_SECOND_DERIVATIVE = (
+    "the fused kernel has no second derivative: call sercli.nn.use_backend('eager') first"
+)
+
 _seconds = 0.0
 
 
@@ -166,9 +170,7 @@ class _UnrollBack(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> None:
-        raise SercliError(
-            "the fused kernel has no second derivative: call sercli.nn.use_backend('eager') first"
-        )
+        raise SercliError(NO_SECOND_DERIVATIVE)
 
     @staticmethod
     def vmap(
