@@ -200,7 +200,8 @@ class Noise:
 
     def __str__(self) -> str:
         number = f"{self._copies} cop{'y' if self._copies == 1 else 'ies'}"
-        kind = f"the noise of {len(self._files)} files" if self._files else "white noise"
+        files = f"{len(self._files)} file{'s' * (len(self._files) > 1)}"
+        kind = f"the noise of {files}" if self._files else "white noise"
         return f"noise ({number} in {kind} at {self._low:g} to {self._high:g} dB)"
 
     def copies(self, features: FeaturesConfig) -> list[Copy]:

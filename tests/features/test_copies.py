@@ -113,7 +113,7 @@ def test_noise_follows_from_the_contents_of_the_folder(tmp_path: Path) -> None:
     assert same.change
     assert other.change
     assert one.change.digest == same.change.digest != other.change.digest
-    assert "the noise of 1 files" in str(Noise(folder=str(tmp_path / "b")))
+    assert "in the noise of 1 file at" in str(Noise(folder=str(tmp_path / "b")))
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "about.txt").write_text("no audio")
     with pytest.raises(RequestError, match=r"no audio in it \(\.aif.*folder=null"):
