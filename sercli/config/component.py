@@ -15,7 +15,7 @@ _CATCH_ALL = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 """``*args`` and ``**kwargs``: the signature of a class without a constructor of its own."""
 
 
-def build(path: str, part: Callable[..., T], settings: Mapping[str, Any], **given: Any) -> T:
+def build(path: str, part: Callable[..., T], settings: Mapping[str, Any], /, **given: Any) -> T:
     """Call ``part`` with settings of the configuration and arguments of the program.
 
     Args:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sercli.config.keys import ARELU, flatten
-from sercli.config.schema import Config, InitConfig, ScheduleConfig
+from sercli.config.schema import Config, FeaturesConfig, InitConfig, ScheduleConfig
 
 KEY_LENGTH = 10
 
@@ -66,15 +66,16 @@ REVISIONS = (
 def result_relevant(config: Config) -> dict[str, Any]:
     """Return the settings that can change a result.
 
-    Left out are: locations, the device, the backend of the recurrence, the launcher, pre-training,
-    the weights to keep and the name of the experiment; ``arelu``, because the activation that uses
-    it holds its values (α means nothing to tanh); the corpus' folder and expected counts, the path
-    of a custom openSMILE configuration, and the folder of noise, because the data fingerprint
-    covers what was read; ``max_frames`` and ``pool`` of functionals, which have no frames;
-    settings that the optimiser or the schedule does not use, ``augment`` without augmentations, a
-    ``cell.start`` of zeros, ``adversary`` without a column, and ``init`` of random initial
-    weights, so that the keys of runs from before there were these settings stay the same. Of the
-    weights of another run, their digest stands for the names.
+    Left out are: locations, the device, the backend of the recurrence, the launcher, pre-
+    training, the weights to keep and the name of the experiment; ``arelu``, because the
+    activation that uses it holds its values (α means nothing to tanh); the corpus' folder and
+    expected counts, the paths of features (an openSMILE configuration, an encoder, arrays) and
+    of noise, because the data fingerprint covers what was read; ``max_frames`` and ``pool`` of
+    functionals, which have no frames; settings that the optimiser or the schedule does not use,
+    ``augment`` without augmentations, a ``cell.start`` of zeros, ``adversary`` without a
+    column, and ``init`` of random initial weights, so that the keys of runs from before there
+    were these settings stay the same. Of the weights of another run, their digest stands for
+    the names.
     """
     settings = asdict(config)
     for name in ("experiment", "paths", "device", "recurrence", "launcher", "pretrain", ARELU):
@@ -83,13 +84,10 @@ def result_relevant(config: Config) -> dict[str, Any]:
         del settings["trainer"][name]
     settings["trainer"] |= rating_settings(config)
     settings["dataset"] = corpus_settings(settings["dataset"])
-    del settings["features"]["config"]
+    settings["features"] = _features(config.features)
     settings["augment"].get("noise", {}).pop("folder", None)
     if not settings["augment"]:
         del settings["augment"]
-    if config.features.level == "functionals":
-        for name in ("max_frames", "pool"):
-            del settings["features"][name]
     if config.optim.name.startswith("adam"):
         del settings["optim"]["momentum"]
     if settings["cell"].get("start") == "zeros":  # as before it could be chosen
@@ -109,6 +107,13 @@ def rating_settings(config: Config) -> dict[str, Any]:
         return {}
     minimum = {"min_ratings": config.trainer.min_ratings} if labels == "rater" else {}
     return {"labels": labels, **minimum}
+
+
+def _features(features: FeaturesConfig) -> dict[str, Any]:
+    left_out = ["config", "path"]
+    if features.level == "functionals":
+        left_out += ["max_frames", "pool"]
+    return {name: value for name, value in asdict(features).items() if name not in left_out}
 
 
 _OF_MACHINE = ("root", "expected", "expected_in", "of")

@@ -89,6 +89,7 @@ class FeaturesConfig:
         level: ``lld`` (low-level descriptors, one row per frame), ``lld_delta`` (with their
             deltas) or ``functionals`` (one row per utterance, neither truncated nor pooled).
         config: Path of a custom openSMILE configuration, with ``features=custom``.
+        path: Folder of a pretrained encoder or of arrays, for the sets that read one.
         options: Parameters of the feature set.
         sampling_rate: Hz; audio is resampled before extraction.
         max_frames: Frames at which an utterance is truncated (IAAN: 2 500 = 25 s).
@@ -99,6 +100,7 @@ class FeaturesConfig:
     name: str = "iaan45"
     level: str = "lld"
     config: str | None = None
+    path: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
     sampling_rate: int = 16000
     max_frames: int = 2500

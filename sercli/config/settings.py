@@ -105,7 +105,8 @@ def is_path(key: str) -> bool:
     >>> [is_path(key) for key in ("dataset.root", "paths.store", "experiment")]
     [True, True, False]
     """
-    return key == "features.config" or key.startswith("paths.") or key.endswith(".root")
+    files = ("features.config", "features.path")
+    return key in files or key.startswith("paths.") or key.endswith(".root")
 
 
 def _settings(schema: type, prefix: str) -> Iterator[Setting]:

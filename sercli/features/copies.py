@@ -236,6 +236,11 @@ def audio_copies(augment: Mapping[str, Any], features: FeaturesConfig) -> list[C
     Raises:
         RequestError: A setting is invalid, or does not fit the features.
     """
+    if features.name == "arrays" and (asked := [name for name in augment if name in OF_AUDIO]):
+        raise RequestError(
+            f"augment={asked[0]} changes audio, and features=arrays are not computed from it; use "
+            "augment=spec_augment or copy_paste"
+        )
     return [copy for part in built(augment, OF_AUDIO) for copy in part.copies(features)]
 
 

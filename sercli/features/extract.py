@@ -116,7 +116,7 @@ def extract(
     settings = stored_settings(features) | copy_settings(copy, recipe)
     use = StoreUse(manifest.dataset, location or {}, settings, {})
     known = KnownFiles(store / "known" / f"{use.name}.json")
-    plan = plan_extraction(manifest.table, recipe, progress, known)
+    plan = plan_extraction(manifest.table, recipe, progress, known, copy.features)
     use = replace(use, keys=plan.keys)
     not_recorded = _record(frames, replace(use, refused=known_refusals(frames, use)))
     stored = {key: each for key in plan.jobs if (each := frames.find(key, known))}

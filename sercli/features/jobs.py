@@ -18,6 +18,7 @@ import numpy as np
 
 from sercli.corpora.audio_stats import AudioFacts
 from sercli.errors import SercliError
+from sercli.features.arrays import ArrayReader
 from sercli.features.audio import AudioError, Change, expected_seconds, load_audio
 from sercli.features.sets import Extractor, FeatureSet
 from sercli.features.store import FeatureStore
@@ -51,12 +52,14 @@ class Job:
         audio: The audio file.
         start: Seconds into the file; NaN: its beginning.
         end: Seconds into the file; NaN: its end.
+        array: File with the frames, of sets that read them (`sercli.features.arrays`).
     """
 
     key: str
     audio: str
     start: float
     end: float
+    array: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,10 @@ def run_jobs(
             signal, facts = load_audio(Path(job.audio), job.start, job.end, sampling_rate)
             if change is not None:
                 signal = change(signal, sampling_rate, np.random.default_rng(int(job.key, 16)))
-            frames = extract(signal)
+            if isinstance(extract, ArrayReader) and job.array is not None:
+                frames = extract.read(Path(job.array), facts.seconds)
+            else:
+                frames = extract(signal)
         except AudioError as refusal:
             results.refused[job.key] = str(refusal)
         except MemoryError:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from sercli.corpora.manifest import Refusal
+from sercli.features.arrays import ArraySet
 from sercli.features.audio import AudioError, Change, check_file
 from sercli.features.jobs import Job
 from sercli.features.known import KnownFiles
@@ -78,6 +79,7 @@ def plan_extraction(
     recipe: str,
     progress: Progress = SILENT,
     known: KnownFiles | None = None,
+    features: FeatureSet | None = None,
 ) -> ExtractionPlan:
     """Hash the audio files of a manifest, and return the key of every utterance.
 
@@ -86,6 +88,7 @@ def plan_extraction(
         recipe: `recipe_digest` of the frames.
         progress: The progress bar to advance.
         known: Digests of files that have not changed since; None: every file is hashed.
+        features: The feature set; arrays are part of the keys of their utterances.
     """
 
     @functools.cache
@@ -99,12 +102,14 @@ def plan_extraction(
     with progress.task("reading audio files", total=len(table)) as bar:
         for name, audio, start, end in table[columns].itertuples(index=False, name=None):
             try:
-                key = utterance_key(digest(audio), start, end, recipe)
+                array = str(features.array(name)) if isinstance(features, ArraySet) else None
+                made = recipe if array is None else _hash(recipe, digest(array))
+                key = utterance_key(digest(audio), start, end, made)
             except AudioError as refusal:
                 plan.refused[name] = Refusal(audio, str(refusal))
             else:
                 plan.keys[name] = key
-                plan.jobs.setdefault(key, Job(key, audio, start, end))
+                plan.jobs.setdefault(key, Job(key, audio, start, end, array))
             bar.advance()
     return plan
 

@@ -10,6 +10,9 @@ import numpy as np
 from sercli.config.component import build
 from sercli.config.schema import FeaturesConfig
 from sercli.errors import RequestError, nearest
+from sercli.features.arrays import arrays
+from sercli.features.checkpoints import CHECKPOINTS
+from sercli.features.encoder import HOP, encoder
 from sercli.features.smile import SmileSet
 from sercli.features.smile_probe import probe_config
 from sercli.features.smile_sets import PACKAGED, own_set, packaged_set
@@ -76,6 +79,13 @@ BUILDERS: dict[str, Callable[..., FeatureSet]] = {
 }
 """Feature sets not computed by openSMILE: name → function of the level and the options."""
 
+FROM_FOLDER: dict[str, Callable[..., FeatureSet]] = {
+    "arrays": arrays,
+    "encoder": encoder,
+    **dict.fromkeys(CHECKPOINTS, encoder),
+}
+"""Feature sets of a folder, ``features.path``: name → function of name, level, path and options."""
+
 
 def feature_set(features: FeaturesConfig) -> FeatureSet:
     """Return the feature set of a configuration.
@@ -91,6 +101,13 @@ def feature_set(features: FeaturesConfig) -> FeatureSet:
         >>> extractor(0.1 * np.sin(np.arange(16000))).shape
         (98, 13)
     """
+    if features.name in FROM_FOLDER:
+        return _from_folder(features)
+    if features.path is not None:
+        raise RequestError(
+            f"features.path={features.path}: {features.name} reads no folder; the sets that do are "
+            f"{', '.join(sorted(FROM_FOLDER))}"
+        )
     if features.name in BUILDERS:
         return _built(features)
     chosen = _smile(features)
@@ -141,6 +158,9 @@ def frame_seconds(features: FeaturesConfig) -> float:
         >>> frame_seconds(FeaturesConfig("spectrogram", options={"hop": 25.0}))
         0.025
     """
+    if features.name in FROM_FOLDER:
+        rate = features.options.get("rate")
+        return (HOP if features.name != "arrays" else 1000 / rate if rate else _HOP) / 1000
     return float(features.options.get("hop", _HOP)) / 1000
 
 
@@ -148,6 +168,13 @@ def _built(features: FeaturesConfig) -> FeatureSet:
     _check_no_file(features)
     part = BUILDERS[features.name]
     return build("features.options", part, features.options, level=features.level)
+
+
+def _from_folder(features: FeaturesConfig) -> FeatureSet:
+    _check_no_file(features)
+    part = FROM_FOLDER[features.name]
+    given = {"name": features.name, "level": features.level, "path": features.path}
+    return build("features.options", part, features.options, **given)
 
 
 def _smile(features: FeaturesConfig) -> SmileSet:
@@ -162,7 +189,7 @@ def _smile(features: FeaturesConfig) -> SmileSet:
         raise RequestError(
             "features=custom needs an openSMILE configuration: add features.config=PATH"
         )
-    known = (*PACKAGED, *BUILDERS, "custom")
+    known = (*PACKAGED, *BUILDERS, *FROM_FOLDER, "custom")
     raise RequestError(f"unknown features.name '{features.name}'.{nearest(features.name, known)}")
 
 

@@ -63,7 +63,10 @@ class StoreUse:
 
 def stored_settings(features: FeaturesConfig) -> dict[str, Any]:
     """Return the settings that the frames in the store depend on."""
-    return {name: value for name, value in vars(features).items() if name not in _LOADING}
+    every = {name: value for name, value in vars(features).items() if name not in _LOADING}
+    if features.path is None:  # so that a use keeps the name from before there was the setting
+        del every["path"]
+    return every
 
 
 def corpus_location(dataset: DatasetConfig) -> dict[str, Any]:

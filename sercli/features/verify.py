@@ -85,7 +85,7 @@ def verify(
         turns = manifest.without({name: Refusal("", why) for name, why in refused.items()})
         turns = copied(turns, copy) if copy.name else turns
         recipe = recipe_digest(copy.features, features.sampling_rate, copy.change)
-        plan = plan_extraction(turns.table, recipe, progress)
+        plan = plan_extraction(turns.table, recipe, progress, features=copy.features)
         settings = stored_settings(features) | copy_settings(copy, recipe)
         use = StoreUse(manifest.dataset, location or {}, settings, plan.keys)
         known = known_refusals(frames, use)

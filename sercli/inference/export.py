@@ -74,12 +74,18 @@ def export_model(
         The exported model.
 
     Raises:
-        RequestError: It is not a run, the folder holds files, packages for ONNX are missing, or
+        RequestError: It is not a run, its features are read from a folder, ``folder`` holds
+            files, packages for ONNX are missing, or
             the run cannot be refitted (`sercli.training.refit.refit`).
         SercliError: The run is damaged.
     """
     if source.is_folder:
         raise RequestError(f"{source.path} is a model folder already: copy it")
+    if source.config.features.path is not None:
+        raise RequestError(
+            f"{source.name} reads features={source.config.features.name} from a folder, which "
+            "is no part of a model folder: use the run itself"
+        )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RequestError(f"{folder} exists already: name a new folder, or remove it")
     (visible,), _ = hide_sealed([read_record(source.path)])

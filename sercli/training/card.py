@@ -15,6 +15,7 @@ from sercli.config.schema import (
     ProtocolConfig,
     TrainerConfig,
 )
+from sercli.features.checkpoints import CHECKPOINTS
 from sercli.nn.layer import recurrent_layers
 from sercli.results.folds import Fold
 from sercli.training.augment import describe_augmentation
@@ -139,7 +140,11 @@ _SCHEDULES = {
 
 
 def _features(features: FeaturesConfig) -> str:
-    return features.name if features.level == "lld" else f"{features.name}, {features.level}"
+    name = features.name if features.level == "lld" else f"{features.name}, {features.level}"
+    known = CHECKPOINTS.get(features.name)
+    if known is None:
+        return name
+    return f"{name}, layer {features.options['layer']} of {known}"
 
 
 _NORMALISATION = {

@@ -377,7 +377,8 @@ def _check_features(config: Config, source: Source, where: str) -> None:
 
 def _other_features(config: Config, source: Source) -> list[str]:
     then, now = asdict(source.config.features), asdict(config.features)
-    then["config"] = now["config"] = None
+    for paths in (then, now):
+        paths["config"] = paths["path"] = None
     return [
         f"the initial weights were trained with features.{each.key}={each.left}, not {each.right}"
         for each in differences(then, now)

@@ -35,6 +35,7 @@ HOW_TO_RUN = (
     "paths.store",
     "dataset.root",
     "features.config",
+    "features.path",
     "init.run",
     "augment.noise.folder",
 )

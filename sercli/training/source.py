@@ -174,8 +174,8 @@ def _read_run(record: Record) -> Source:
     summary = record.summary
     config = _config(dict(summary["configuration"]), f"{record.path / 'run.json'}: configuration.")
     if config.features.name not in (*PACKAGED, *BUILDERS):
-        own = _own_features(record.path / "config.yaml")
-        config = replace(config, features=replace(config.features, config=own))
+        paths = _paths_of_features(record.path / "config.yaml")
+        config = replace(config, features=replace(config.features, **paths))
     try:
         folds = tuple(read_json(record.path / "folds.json"))
     except (OSError, ValueError) as error:
@@ -326,11 +326,12 @@ def _check_sizes(config: Config, folder: Path) -> None:
             raise SercliError(f"{wrong}.options.{name:.40}={value!r:.20}: must be at most {_BANDS}")
 
 
-def _own_features(path: Path) -> str:
-    """Return the path of the user's own openSMILE configuration, which run.json does not have."""
+def _paths_of_features(path: Path) -> dict[str, Any]:
+    """Return the paths that define a user's own features, which run.json does not have."""
     try:
-        return str(read_yaml(path)["features"]["config"])
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        found = read_yaml(path)["features"]
+        return {name: found.get(name) for name in ("config", "path")}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
         raise SercliError(f"{path} cannot be read: {one_line(error)}; restore it") from error
 
 

@@ -13,6 +13,7 @@ from torch import nn
 from sercli.config.run_key import run_key
 from sercli.config.schema import Config
 from sercli.errors import RequestError
+from sercli.features.checkpoints import check_seen
 from sercli.features.sets import column_names
 from sercli.models import MODELS, build_model
 from sercli.models.adversary import attach_adversary, find_classifier
@@ -88,6 +89,7 @@ def check_settings(config: Config) -> None:
     """
     choose_device(config.device)
     _check_level(config)
+    check_seen(config)
     check_augmentation(config)
     unread = CorpusInfo(values=_not_read, columns=_not_read)
     with suppress(_NotReadError):

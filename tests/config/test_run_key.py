@@ -25,6 +25,7 @@ WITHOUT_INFLUENCE = (
     "dataset.expected",
     "dataset.of",  # dataset.parts stands for it
     "features.config",
+    "features.path",
     "trainer.keep_weights",
     "trainer.min_ratings",  # of labels=rater
     "optim.momentum",

@@ -1,0 +1,94 @@
+"""Known checkpoints of speech encoders: the source, the licence and the training data of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sercli.config.schema import Config
+from sercli.errors import RequestError
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A published checkpoint; the user downloads it.
+
+    Attributes:
+        repository: Its name on huggingface.co.
+        licence: As its page states it.
+        data: What it was trained on.
+        shape: Entries of its ``config.json`` that tell it from the others.
+        seen: Corpora of `sercli` whose labels it was trained on.
+    """
+
+    repository: str
+    licence: str
+    data: str
+    shape: Mapping[str, Any]
+    seen: frozenset[str] = frozenset()
+
+    def __str__(self) -> str:
+        return f"{self.repository}, {self.licence}, trained on {self.data}"
+
+
+def _shape(family: str, width: int, layers: int) -> dict[str, Any]:
+    return {"model_type": family, "hidden_size": width, "num_hidden_layers": layers}
+
+
+_MIX = "94 000 h of Libri-Light, GigaSpeech and VoxPopuli"
+
+CHECKPOINTS = {
+    "wav2vec2_base": Checkpoint(
+        "facebook/wav2vec2-base", "Apache-2.0", "LibriSpeech 960 h", _shape("wav2vec2", 768, 12)
+    ),
+    "wav2vec2_large": Checkpoint(
+        "facebook/wav2vec2-large", "Apache-2.0", "LibriSpeech 960 h", _shape("wav2vec2", 1024, 24)
+    ),
+    "hubert_base": Checkpoint(
+        "facebook/hubert-base-ls960", "Apache-2.0", "LibriSpeech 960 h", _shape("hubert", 768, 12)
+    ),
+    "hubert_large": Checkpoint(
+        "facebook/hubert-large-ll60k",
+        "Apache-2.0",
+        "Libri-Light, 60 000 h",
+        _shape("hubert", 1024, 24),
+    ),
+    "wavlm_base_plus": Checkpoint(
+        "microsoft/wavlm-base-plus", "CC BY-SA 3.0", _MIX, _shape("wavlm", 768, 12)
+    ),
+    "wavlm_large": Checkpoint(
+        "microsoft/wavlm-large", "CC BY-SA 3.0", _MIX, _shape("wavlm", 1024, 24)
+    ),
+    "wav2vec2_msp": Checkpoint(
+        "audeering/wav2vec2-large-robust-12-ft-emotion-msp-dim",
+        "CC BY-NC-SA 4.0",
+        "read and telephone speech, and on the labels of MSP-Podcast",
+        _shape("wav2vec2", 1024, 12),
+        frozenset({"msp_podcast", "msp_podcast_full"}),
+    ),
+}
+"""``features`` → checkpoint. Licences are those of the checkpoints' pages; check them there."""
+
+
+def seen_by_checkpoint(config: Config) -> str | None:
+    """Return the corpus whose labels the encoder of a configuration was trained on, if any."""
+    known = CHECKPOINTS.get(config.features.name)
+    corpora = (config.dataset.name, *config.dataset.parts)
+    return None if known is None else next((each for each in corpora if each in known.seen), None)
+
+
+def check_seen(config: Config) -> None:
+    """Refuse an encoder that was trained on the labels of the corpus.
+
+    Raises:
+        RequestError: It was, and ``features.options.allow_seen`` is not set.
+    """
+    seen, features = seen_by_checkpoint(config), config.features
+    if seen is not None and not features.options.get("allow_seen"):
+        known = CHECKPOINTS[features.name]
+        raise RequestError(
+            f"features={features.name}: {known.repository} was trained on {known.data}, so that "
+            f"{seen} is no test of it; take another encoder, or set "
+            "features.options.allow_seen=true, which the protocol card states"
+        )

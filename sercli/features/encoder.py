@@ -1,0 +1,312 @@
+"""Frames of a pretrained speech encoder: wav2vec 2.0, HuBERT or WavLM, frozen, from a folder.
+
+transformers is imported when the first signal is encoded, because that takes 2 s. It reads the
+folder only: no network, no pickle, no code of the folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import multiprocessing
+import os
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from sercli.errors import RequestError, nearest, one_line
+from sercli.features.audio import AudioError
+from sercli.features.checkpoints import CHECKPOINTS
+from sercli.files import absolute
+from sercli.untrusted import read_json
+
+HOP = 20.0
+"""Frame period in ms of all encoders that are read: seven convolutions, 320 samples at 16 kHz."""
+
+_CONV = ([10, 3, 3, 3, 3, 2, 2], [5, 2, 2, 2, 2, 2, 2])
+"""Kernels and strides of these convolutions."""
+
+_FIELD = 400
+"""Samples that one frame reads."""
+
+_FAMILIES = ("hubert", "wav2vec2", "wavlm")
+_LAYERS = ("last", "mean", "conv", "all")
+_UNUSED = {"masked_spec_embed"}
+"""Tensors that only training reads; a checkpoint may lack them."""
+
+_FILES = ("config.json", "preprocessor_config.json")
+
+
+@dataclass(frozen=True)
+class EncoderSet:
+    """A layer of a frozen encoder, as frames or as means over time.
+
+    Signals are encoded one at a time: the base models normalise over time, so that padding would
+    change every frame (https://github.com/huggingface/transformers/issues/21534).
+
+    Attributes:
+        name: The name in the configuration and in tables.
+        level: ``lld`` (frames) or ``functionals`` (means over time).
+        path: Folder with ``config.json``, ``preprocessor_config.json`` and weights in safetensors.
+        layer: ``last``; a number from 0, the input of the first Transformer layer; ``mean`` of
+            these; ``conv``, the output of the convolutions; ``all``, one row per layer, as
+            functionals.
+    """
+
+    library: ClassVar[str] = "transformers"
+
+    name: str
+    level: str
+    path: str
+    layer: str | int
+
+    def __post_init__(self) -> None:
+        if self.level not in ("lld", "functionals"):
+            raise RequestError(
+                f"features.level={self.level}: an encoder has lld (frames) and functionals (means "
+                "over time)"
+            )
+        if self.layer == "all" and self.level == "lld":
+            raise RequestError(
+                "features.options.layer=all: means over time, one row per layer; add "
+                "features.level=functionals"
+            )
+        layers = int(self.config["num_hidden_layers"])
+        if isinstance(self.layer, int) and not 0 <= self.layer <= layers:
+            raise RequestError(
+                f"features.options.layer={self.layer}: {self.path} has the layers 0 to {layers}"
+            )
+        if isinstance(self.layer, str) and self.layer not in _LAYERS:
+            raise RequestError(
+                f"features.options.layer={self.layer}: must be a number from 0 to {layers}, or one "
+                f"of {', '.join(_LAYERS)}"
+            )
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """``config.json``.
+
+        Raises:
+            RequestError: The folder is not that of a supported encoder.
+        """
+        return _read_config(Path(self.path))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the files, the level, the layer and the version of torch."""
+        import torch  # its kernels decide the last bits
+
+        files = _digest(*_stamps(Path(self.path)))
+        parts = (files, self.level, self.layer, torch.__version__)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+    def extractor(self, sampling_rate: int) -> EncoderExtractor:
+        """Set up the encoder for signals of one sampling rate (Hz)."""
+        return EncoderExtractor(self, sampling_rate)
+
+
+def encoder(
+    name: str, level: str, path: str | None, layer: str | int = "last", allow_seen: bool = False
+) -> EncoderSet:
+    """Return the set of an encoder's frames.
+
+    Args:
+        name: ``features.name``: ``encoder``, or a checkpoint of
+            `sercli.features.checkpoints.CHECKPOINTS`, which the folder must hold.
+        level: ``features.level``.
+        path: ``features.path``, the folder.
+        layer: The layer (`EncoderSet`).
+        allow_seen: Encode a corpus that the checkpoint was trained on with its labels; checked by
+            `sercli.features.checkpoints.check_seen`.
+
+    Raises:
+        RequestError: transformers is not installed, the folder does not hold the checkpoint, or
+            the level or the layer is invalid.
+    """
+    if importlib.util.find_spec("transformers") is None:
+        raise RequestError(f"features={name} needs transformers: pip install 'sercli[encoders]'")
+    if path is None:
+        raise RequestError(f"features={name} needs a folder: {_where(name)}")
+    chosen = EncoderSet(name, level, str(absolute(path)), layer)
+    expected = CHECKPOINTS.get(name)
+    if expected is not None:
+        found = {key: chosen.config.get(key) for key in expected.shape}
+        if found != expected.shape:
+            raise RequestError(
+                f"features.path={path}: it holds {found}, and {name} is {expected.shape}; "
+                f"{_where(name)}, or take features=encoder"
+            )
+    return chosen
+
+
+def _where(name: str) -> str:
+    known = CHECKPOINTS.get(name)
+    source = "a wav2vec 2.0, HuBERT or WavLM" if known is None else known.repository
+    return f"set features.path to a downloaded copy of {source} (from huggingface.co)"
+
+
+class EncoderExtractor:
+    """Encode one signal after the other.
+
+    Args:
+        features: The feature set.
+        sampling_rate: Sampling rate of all signals, in Hz.
+
+    Attributes:
+        names: Column names, in order.
+
+    Raises:
+        RequestError: The encoder reads another sampling rate.
+    """
+
+    def __init__(self, features: EncoderSet, sampling_rate: int) -> None:
+        self._features = features
+        self._rate = sampling_rate
+        config = features.config
+        expected = read_json(Path(features.path) / "preprocessor_config.json").get("sampling_rate")
+        if sampling_rate != expected:
+            raise RequestError(
+                f"features.sampling_rate={sampling_rate}: the encoder in {features.path} reads "
+                f"{expected} Hz; set features.sampling_rate={expected}"
+            )
+        conv = features.layer == "conv"
+        width = config["conv_dim"][-1] if conv else config["hidden_size"]
+        self.names = tuple(f"{features.name}[{each}]" for each in range(width))
+
+    def __call__(self, signal: np.ndarray) -> np.ndarray:
+        """Return the frames of a signal, or their means over time.
+
+        Args:
+            signal: (samples,), within [−1, 1].
+
+        Returns:
+            float32 (1 + (samples − 400) // 320, features); of functionals (1, features), of all
+            layers (layers + 1, features).
+
+        Raises:
+            AudioError: The signal is shorter than a frame, or too long for the memory.
+            RequestError: The checkpoint lacks tensors, or cannot be read.
+        """
+        if len(signal) < _FIELD:
+            raise AudioError(f"shorter than one frame of the encoder ({_FIELD} samples)")
+        try:
+            layers = self._encode(signal)
+        except RuntimeError as error:  # torch cannot allocate
+            raise AudioError(f"the encoder failed: {one_line(error)}") from error
+        if not np.isfinite(layers).all():
+            raise AudioError("the encoder gave values that are no numbers")
+        functionals = self._features.level == "functionals"
+        rows: np.ndarray = layers.mean(axis=1) if functionals else layers[0]
+        return rows
+
+    def _encode(self, signal: np.ndarray) -> np.ndarray:
+        """Return the chosen layers, (layers, frames, features)."""
+        import torch
+
+        processor, model = _loaded(self._features.path)
+        samples = np.asarray(signal, np.float32)
+        prepared = processor(samples, sampling_rate=self._rate, return_tensors="pt").input_values
+        layer = self._features.layer
+        with torch.inference_mode():
+            if layer == "conv":
+                return np.asarray(model.feature_extractor(prepared).transpose(1, 2))
+            output = model(prepared, output_hidden_states=layer != "last")
+            if layer == "last":
+                return np.asarray(output.last_hidden_state)
+            states = torch.cat(output.hidden_states)
+        if isinstance(layer, int):
+            return np.asarray(states[layer : layer + 1])
+        return np.asarray(states if layer == "all" else states.mean(dim=0, keepdim=True))
+
+
+@cache
+def _loaded(path: str) -> tuple[Any, Any]:
+    """Return the preprocessor and the model of a folder.
+
+    Raises:
+        RequestError: The weights cannot be read, or lack tensors, which transformers would leave
+            random.
+    """
+    os.environ |= {
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "TRANSFORMERS_VERBOSITY": "error",
+    }
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModel, Wav2Vec2FeatureExtractor
+
+    if multiprocessing.parent_process() is not None:  # one of several: a thread each
+        torch.set_num_threads(1)
+    try:
+        processor = Wav2Vec2FeatureExtractor.from_pretrained(path, local_files_only=True)
+        model, found = AutoModel.from_pretrained(
+            path,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise RequestError(
+            f"features.path={path}: the encoder cannot be loaded: {one_line(error)}"
+        ) from error
+    lacking = sorted({*found["missing_keys"], *map(str, found["mismatched_keys"])} - _UNUSED)
+    if lacking:
+        raise RequestError(
+            f"features.path={path}: the weights lack {len(lacking)} tensors of the encoder, e.g. "
+            f"{lacking[0]}; download the checkpoint again"
+        )
+    return processor, model.eval()
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    where = f"features.path={folder}"
+    if not folder.is_dir():
+        raise RequestError(f"{where}: no such folder")
+    for name in _FILES:
+        if not (folder / name).is_file():
+            raise RequestError(
+                f"{where}: it holds no {name}; download the whole checkpoint into the folder"
+            )
+    if not any(folder.glob("*.safetensors")):
+        pickled = any(folder.glob("*.bin"))
+        found = "weights as a pickle only, which may run code" if pickled else "no weights"
+        raise RequestError(f"{where}: it holds {found}; download the file model.safetensors")
+    try:
+        config = read_json(folder / "config.json")
+        family, shape = config["model_type"], (config["conv_kernel"], config["conv_stride"])
+        int(config["num_hidden_layers"]), int(config["hidden_size"]), int(config["conv_dim"][-1])
+    except (ValueError, TypeError, LookupError, OSError):
+        raise RequestError(
+            f"{where}: config.json is not that of a speech encoder; take a wav2vec 2.0, HuBERT or "
+            "WavLM"
+        ) from None
+    if family not in _FAMILIES:
+        known = nearest(family, _FAMILIES)
+        raise RequestError(f"{where}: model_type {family} is not read.{known}")
+    if shape != _CONV:
+        raise RequestError(
+            f"{where}: its convolutions do not make a frame every {HOP:g} ms; only those that do "
+            "are read"
+        )
+    return dict(config)
+
+
+def _stamps(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    paths = [*(folder / name for name in _FILES), *sorted(folder.glob("*.safetensors"))]
+    return tuple((str(path), (s := path.stat()).st_size, s.st_mtime_ns) for path in paths)
+
+
+@cache
+def _digest(*stamps: tuple[str, int, int]) -> str:
+    """Return the SHA-256 of files, read once while size and time are the same."""
+    every = hashlib.sha256()
+    for path, *_ in stamps:
+        with Path(path).open("rb") as file:
+            every.update(hashlib.file_digest(file, "sha256").digest())
+    return every.hexdigest()
