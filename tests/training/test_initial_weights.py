@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -82,16 +83,22 @@ def _config(runs: Path, request: pytest.FixtureRequest) -> Callable[..., Config]
     return make
 
 
+@pytest.fixture(name="moved", scope="module")
+def _moved(small: Data, runs: Path) -> tuple[Record, list[str]]:
+    """The record of a run that starts from the first one, and the notes of its training."""
+    progress = RecordingProgress()
+    given = ("seeds=[1]", "experiment=moved", f"paths.runs={runs}", "init.run=first")
+    return train(toy_config(*SHORT, *given), small, progress), progress.notes
+
+
 def of_other(*overrides: str) -> Sequence[str]:
     return ("dataset.name=other", "~dataset.classes.sad", "~dataset.classes.exc", *overrides)
 
 
 def test_every_fold_starts_from_the_weights_of_its_own_fold_and_seed(
-    small: Data, config: Callable[..., Config], runs: Path
+    moved: tuple[Record, list[str]], runs: Path
 ) -> None:
-    progress = RecordingProgress()
-    record = train(config("seeds=[1]"), small, progress)
-
+    record, notes = moved
     facts = record.summary["card"]["initial_weights"]
     assert [(each["from_seed"], each["from_fold"]) for each in facts["networks"]] == [
         (1, "session1"),
@@ -100,7 +107,7 @@ def test_every_fold_starts_from_the_weights_of_its_own_fold_and_seed(
     assert facts["anew"] == []
     assert set(record.summary["configuration"]["init"]) == {"train", "digest"}
     assert "starts from the weights of run" in record.summary["card"]["paragraph"]
-    assert any("relative distance from the initial weights" in note for note in progress.notes)
+    assert any("relative distance from the initial weights" in note for note in notes)
     assert verify_record(record.path) == []
     (first,) = (runs / "first").glob("*/weights")
     for number, moved in enumerate(record.summary["distances"]):
@@ -216,29 +223,26 @@ def test_a_model_folder_that_does_not_list_what_it_has_seen_is_refused(tmp_path:
 
 
 def test_a_rerun_starts_from_the_same_weights_and_refuses_others(
-    small: Data, config: Callable[..., Config], runs: Path
+    small: Data, config: Callable[..., Config], moved: tuple[Record, list[str]]
 ) -> None:
-    record = train(config("init.seed=1"), small)
-    run = validate_run(config("init.seed=1"), small)
+    run = validate_run(config("seeds=[1]"), small)
     with FoldPool(small) as pool:
-        assert rerun_on(record, run.config, small, pool).exact
-    assert run.key == record.key
-    assert len({run.key, validate_run(config("init.seed=0"), small).key}) == 2
+        assert rerun_on(moved[0], run.config, small, pool).exact
+    assert run.key == moved[0].key != validate_run(config("seeds=[1]", "init.seed=0"), small).key
     other = replace(run.config, init=replace(run.config.init, seed=0))
     with pytest.raises(RequestError, match="its weights have changed"):
         validate_run(other, small)
 
 
 def test_verify_finds_a_test_utterance_among_those_seen(
-    small: Data, config: Callable[..., Config]
+    moved: tuple[Record, list[str]], tmp_path: Path
 ) -> None:
-    record = train(config("init.seed=0", "seeds=[1]"), small)
-    path = record.path / "seen.parquet"
-    table = pd.read_parquet(path)
+    record = shutil.copytree(moved[0].path, tmp_path / "moved" / moved[0].key)
+    table = pd.read_parquet(record / "seen.parquet")
     fold = table["fold"].iloc[0]
     stolen = table[table["fold"] != fold].drop_duplicates("utterance").assign(fold=fold)
-    pd.concat([table, stolen]).to_parquet(path)
-    assert any("had seen" in str(fault) for fault in verify_record(record.path))
+    pd.concat([table, stolen]).to_parquet(record / "seen.parquet")
+    assert any("had seen" in str(fault) for fault in verify_record(record))
 
 
 def test_random_weights_leave_the_key_as_it_was() -> None:
