@@ -110,10 +110,10 @@ def test_every_fold_starts_from_the_weights_of_its_own_fold_and_seed(
     assert any("relative distance from the initial weights" in note for note in notes)
     assert verify_record(record.path) == []
     (first,) = (runs / "first").glob("*/weights")
-    for number, moved in enumerate(record.summary["distances"]):
+    for number, each in enumerate(record.summary["distances"]):
         start = load_file(first / f"seed1-fold{number}.safetensors")
         end = load_file(record.path / "weights" / f"seed1-fold{number}.safetensors")
-        for layer, distance in moved["layers"].items():
+        for layer, distance in each["layers"].items():
             names = [name for name in start if name.rpartition(".")[0] == layer]
             difference = np.concatenate([(end[x] - start[x]).ravel() for x in names])
             before = np.concatenate([start[x].ravel() for x in names])
@@ -228,7 +228,8 @@ def test_a_rerun_starts_from_the_same_weights_and_refuses_others(
     run = validate_run(config("seeds=[1]"), small)
     with FoldPool(small) as pool:
         assert rerun_on(moved[0], run.config, small, pool).exact
-    assert run.key == moved[0].key != validate_run(config("seeds=[1]", "init.seed=0"), small).key
+    assert run.key == moved[0].key
+    assert run.key != validate_run(config("seeds=[1]", "init.seed=0"), small).key
     other = replace(run.config, init=replace(run.config.init, seed=0))
     with pytest.raises(RequestError, match="its weights have changed"):
         validate_run(other, small)
