@@ -51,6 +51,10 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     return True
 
 
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()  # else libraries miss their objects at the exit, and say so
+
+
 def share_fork_server() -> None:
     """Let the fork server import for all tests, whatever a test asks it to import."""
     forkserver.set_forkserver_preload(_IMPORTED_ONCE)
