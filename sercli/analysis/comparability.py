@@ -7,6 +7,14 @@ from typing import Any
 
 from sercli.results.baselines import Baseline
 
+_ADDED = {
+    "augmentation": "augmentation",
+    "adversary": "an adversary",
+    "initial_weights": "initial weights of another run",
+    "labels": "labels of raters",
+}
+"""Entry of a protocol card that no published system has → its name."""
+
 
 def why_incomparable(card: Mapping[str, Any], baseline: Baseline) -> str | None:
     """Return why a run and a published result are not comparable; None if they are.
@@ -24,8 +32,14 @@ def why_incomparable(card: Mapping[str, Any], baseline: Baseline) -> str | None:
     division = card.get("division", card["protocol"])
     if division != baseline.protocol:
         return f"protocol {baseline.protocol}, not {division}"
+    if added := [name for part, name in _ADDED.items() if card.get(part)]:
+        return f"the run is trained with {' and '.join(added)}"
     if card.get("selected_on") == "test" and baseline.selection == "dev":
         return "selected on dev, the run on test"
+    return _why_incomplete(card)
+
+
+def _why_incomplete(card: Mapping[str, Any]) -> str | None:
     if card["expected"] is None:
         return "dataset.expected does not say how many utterances the complete corpus has"
     if card["utterances"] != card["expected"]:

@@ -37,6 +37,8 @@ def test_the_same_corpus_task_and_protocol_compare(record: Callable[..., Record]
         ({"dataset": "nemo"}, "corpus iemocap, not nemo"),
         ({"classes": ["a", "b"]}, "4 classes, not 2"),
         ({"protocol": "loso_speaker"}, "protocol loso_session, not loso_speaker"),
+        ({"augmentation": "speed"}, "the run is trained with augmentation"),
+        ({"labels": "soft"}, "the run is trained with labels of raters"),
         ({"utterances": 5530}, "the run has 5530 of 5531 utterances"),
         ({"utterances": 5532}, "the run has 5532 of 5531 utterances"),
         (
