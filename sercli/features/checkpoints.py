@@ -17,7 +17,7 @@ class Checkpoint:
     Attributes:
         repository: Its name on huggingface.co.
         licence: As its page states it.
-        data: What it was trained on.
+        data: Its training data.
         shape: Entries of its ``config.json`` that tell it from the others.
         seen: Corpora of `sercli` whose labels it was trained on.
     """

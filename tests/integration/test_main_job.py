@@ -13,6 +13,7 @@ import pytest
 from helpers.shell import Shell
 
 from sercli.corpora.synthetic import SyntheticSize, ensure
+from sercli.results.baselines import known_baselines
 from sercli.results.run_record import Record, read_record
 
 
@@ -95,7 +96,7 @@ def test_a_comparison_and_its_report_tell_the_same_in_every_form(
     assert {row["activation"] for row in runs} == {"tanh", "arelu"}
     assert all(row["folds"] == 5 and 0 <= row["ua"] <= 1 for row in runs)
     assert not any(row["sealed"] for row in runs)
-    assert len(published) == 14
+    assert len(published) == len(known_baselines())
     assert all(not row["comparable"] and row["reason"] for row in published)
     (difference,) = report["comparisons"]  # with published results there is none
     assert difference["kind"] == "runs"

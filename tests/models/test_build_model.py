@@ -50,7 +50,8 @@ def test_every_choice_builds_and_classifies(together: list[str]) -> None:
     corpus = CorpusInfo(
         values=lambda column: ["one", "two"], columns=lambda: column_names(config.features)
     )
-    turns = Turns(torch.randn(2, 3, 45), torch.tensor([3, 1]))
+    steps = config.model.get("layers", 3)  # rows of an encoder's layers
+    turns = Turns(torch.randn(2, steps, 45), torch.tensor([steps, 1]))
     for model_config in (config.model, recurrent_model()):
         model = build_model(
             model_config, config.cell, config.activation, inputs=45, classes=4, corpus=corpus

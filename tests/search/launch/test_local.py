@@ -92,10 +92,11 @@ def test_a_worker_that_outlives_its_grace_time_is_killed(
 ) -> None:
     monkeypatch.setattr("sercli.search.launch.local.EXIT_SECONDS", 0.2)
     stop = once_ready(tmp_path, 2, lambda: signal.raise_signal(signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
     exits = run_workers(work, workers(tmp_path, "SIGTERM", "never", grace=2), on_poll=stop)
     assert exits.preempted
     assert exits.statuses == (0, -signal.SIGKILL)
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def interrupt() -> NoReturn:
