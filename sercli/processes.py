@@ -181,7 +181,22 @@ def _follow_parent(environment: dict[str, str], *ignored: signal.Signals) -> Non
     for number in ignored:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _REQUESTS)
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    start_thread(_exit_with_parent)
+
+
+def start_thread(work: Callable[[], None]) -> threading.Thread:
+    """Start a daemon thread that takes no SIGINT and SIGTERM.
+
+    A signal to a process that was stopped (Ctrl-Z, a suspended job) goes to any of its threads when
+    it continues, and a main thread that waits for a lock would not wake up to handle it.
+    """
+    thread = threading.Thread(target=work, daemon=True)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)
+    try:
+        thread.start()  # it inherits the mask
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return thread
 
 
 def _exit_with_parent() -> None:

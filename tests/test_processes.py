@@ -17,6 +17,7 @@ from sercli.processes import (
     _can_share_locks,
     available_cores,
     possible_workers,
+    start_thread,
     start_worker,
     stop_workers,
     worker_pool,
@@ -279,3 +280,11 @@ def test_no_request_reaches_a_worker_that_is_the_first_process_of_all() -> None:
         "    assert signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, [])\n"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_a_thread_leaves_signals_to_the_main_thread() -> None:
+    masks = []
+    thread = start_thread(lambda: masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, [])))
+    thread.join()
+    assert masks[0] >= {signal.SIGINT, signal.SIGTERM}
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & masks[0]

@@ -27,6 +27,7 @@ from sercli.errors import SercliError
 from sercli.processes import (
     available_cores,
     possible_workers,
+    start_thread,
     stop_workers,
     worker_pool,
     worker_queue,
@@ -224,8 +225,7 @@ def _reporting_steps(steps: SimpleQueue[int], stepped: Callable[[int], None]) ->
         while not done.wait(_POLL_SECONDS):
             _drain(steps, stepped)
 
-    listener = threading.Thread(target=listen, daemon=True)
-    listener.start()
+    listener = start_thread(listen)
     try:
         yield
     finally:

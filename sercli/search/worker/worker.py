@@ -14,6 +14,7 @@ from sercli.config.compose import compose
 from sercli.config.schema import Config
 from sercli.errors import BusyError, Interrupted, RequestError
 from sercli.nn.recurrence.backend import use_backend
+from sercli.processes import start_thread
 from sercli.progress import Progress
 from sercli.results.environment import describe_code
 from sercli.search.study.failures import cause_of
@@ -287,8 +288,7 @@ def _heartbeats(study: Study, trial: ClaimedTrial) -> Iterator[None]:
             with suppress(Exception):  # an outage of the storage; the next one may arrive
                 study.heartbeat(trial)
 
-    sender = threading.Thread(target=send, daemon=True)
-    sender.start()
+    sender = start_thread(send)
     try:
         yield
     finally:
