@@ -41,6 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
     gc.freeze()  # a collection in a process would touch, and so copy, every object
+    gc.set_threshold(100_000, 20, 20)  # by default, it takes most of the time of some tests
     gc.enable()
     alone = session.config.option.processes < 2 or sys.platform != "linux"  # as in processes.py
     if alone or session.config.option.collectonly:
