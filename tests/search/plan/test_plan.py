@@ -26,6 +26,7 @@ NARROWED = {
     "activations": "activation=tanh,relu",
     "augmentation": "augment=none,speed",
     "cells": "activation=tanh",
+    "systems": "model=hnsd_small,iaan_small",
 }
 """Large plan → an override that leaves a few of its points to compose."""
 
