@@ -44,7 +44,7 @@ test-all: $(DONE)
 check: $(DONE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers auto
 	$(BIN)/lint-imports
 	$(BIN)/codespell sercli benchmarks conf docs sweeps *.md
 
