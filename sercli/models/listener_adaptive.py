@@ -151,16 +151,12 @@ class AdaptiveLinear(nn.Module):
     def __init__(self, inputs: int, outputs: int, embedding: int, adaptation: str) -> None:
         super().__init__()
         self.outputs = outputs
-        layers = self.LAYERS if adaptation == "weighting" else 1
+        weighting, scale = adaptation == "weighting", adaptation == "scale"
+        layers = self.LAYERS if weighting else 1
         self.linear = nn.Linear(inputs, layers * outputs)
-        self.shift, self.scale, self.weigh = (
-            nn.Linear(embedding, size, bias=False) if used else None
-            for size, used in (
-                (outputs, adaptation in ("bias", "scale")),
-                (outputs, adaptation == "scale"),
-                (layers, adaptation == "weighting"),
-            )
-        )
+        self.shift = None if weighting else nn.Linear(embedding, outputs, bias=False)
+        self.scale = nn.Linear(embedding, outputs, bias=False) if scale else None
+        self.weigh = nn.Linear(embedding, layers, bias=False) if weighting else None
 
     def forward(self, vectors: Tensor, embeddings: Tensor) -> Tensor:
         """Map (…, inputs) and (…, embedding), which may be broadcast, to (…, outputs)."""
