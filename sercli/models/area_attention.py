@@ -81,9 +81,7 @@ class AreaAttention(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Classify a batch: logits (B, classes)."""
-        if self.training:
-            return self._classify(batch.current)
-        return in_parts(self._classify, batch.current)
+        return in_parts(self._classify, batch.current, training=self.training)
 
     def _classify(self, turns: Turns) -> Tensor:
         maps = Maps.over_time_and_frequency(turns.frames, turns.lengths)

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from sercli.models import MODELS
 from sercli.models.interface import Batch, Turns
-from sercli.models.parts import check_numbers, check_weight, in_parts
+from sercli.models.parts import check_numbers, in_parts
 from sercli.nn.attention import masked_softmax, weighted_sum
-from sercli.nn.checks import check_one_of
+from sercli.nn.checks import check_at_least, check_one_of
 from sercli.nn.convolution import Convolution, ConvolutionBlock, Maps, MaxPool
 from sercli.nn.pooling import mean_over_time
 
@@ -59,7 +59,7 @@ class AttentionPoolingCNN(nn.Module):
     ) -> None:
         super().__init__()
         check_one_of("model.bottom_up", bottom_up, ("softmax", "none"))
-        check_weight("mu", mu)
+        check_at_least("model.mu", mu, 0)
         self.mu, self.softmax = mu, bottom_up == "softmax"
         self.convolve = ParallelThenSeries(*check_numbers("filters", filters, 5))
         self.top_down = Convolution(self.convolve.channels, classes, (1, 1))
@@ -67,9 +67,7 @@ class AttentionPoolingCNN(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Classify a batch: logits (B, classes)."""
-        if self.training:
-            return self._classify(batch.current)
-        return in_parts(self._classify, batch.current)
+        return in_parts(self._classify, batch.current, training=self.training)
 
     def _classify(self, turns: Turns) -> Tensor:
         maps = Maps.over_time_and_frequency(turns.frames, turns.lengths)

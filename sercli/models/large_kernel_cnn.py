@@ -58,8 +58,7 @@ class LargeKernelCNN(nn.Module):
     ) -> None:
         super().__init__()
         check_dropout(dropout)
-        if not 0 <= branch_dropout < 1:
-            raise RequestError(f"model.branch_dropout={branch_dropout:g}: must be in [0, 1)")
+        check_dropout(branch_dropout, "branch_dropout")
         sizes = check_numbers("channels", channels)
         counts = check_numbers("blocks", blocks, len(sizes))
         reaches = check_numbers("kernels", kernels, len(sizes))

@@ -7,13 +7,8 @@ from torch import Tensor, nn
 
 from sercli.models import MODELS
 from sercli.models.interface import Batch, Output, Turns
-from sercli.models.parts import (
-    central_crop,
-    check_dropout,
-    check_numbers,
-    check_weight,
-    in_parts,
-)
+from sercli.models.parts import central_crop, check_dropout, check_numbers, in_parts
+from sercli.nn.checks import check_at_least
 from sercli.nn.convolution import AveragePool, ConvolutionBlock, Maps
 from sercli.nn.init import initialise_as_keras
 from sercli.nn.pooling import mean_over_time
@@ -68,8 +63,8 @@ class LightSERNet(nn.Module):
         super().__init__()
         path, *series, last = check_numbers("filters", filters, 6)
         check_dropout(dropout)
-        check_weight("l2", l2)
-        check_weight("crop", crop)
+        check_at_least("model.l2", l2, 0)
+        check_at_least("model.crop", crop, 0)
         self.crop, self.l2 = crop, l2
         self.paths = nn.ModuleList(_block(1, path, kernel, (2, 2), bias=True) for kernel in _PATHS)
         sizes = [len(_PATHS) * path, *series]
@@ -87,7 +82,7 @@ class LightSERNet(nn.Module):
     def forward(self, batch: Batch) -> Output:
         """Classify a batch; in training the loss is the penalty on kernels."""
         turns = central_crop(batch.current, self.crop) if self.crop else batch.current
-        logits = self._classify(turns) if self.training else in_parts(self._classify, turns)
+        logits = in_parts(self._classify, turns, training=self.training)
         penalised = self.l2 > 0 and batch.criterion is not None
         return Output(logits, {"l2": self.l2 * self._squares()} if penalised else {})
 

@@ -87,13 +87,19 @@ MOST_NUMBERS = 2**21
 """Steps × features that a convolutional system evaluates at once: about 2 GB (our choice)."""
 
 
-def in_parts(classify: Callable[[Turns], Tensor], turns: Turns, most: int = MOST_NUMBERS) -> Tensor:
-    """Classify turns in parts, so that the memory does not grow with the size of the batch.
+def in_parts(
+    classify: Callable[[Turns], Tensor],
+    turns: Turns,
+    *,
+    training: bool = False,
+    most: int = MOST_NUMBERS,
+) -> Tensor:
+    """Classify a batch in parts in evaluation, so that memory does not grow with the batch size.
 
-    For evaluation only: in training the statistics of batch normalisation are those of a batch.
+    In training it is classified at once, since batch normalisation takes statistics of the batch.
 
     >>> turns = Turns(torch.ones(5, 3, 2), torch.full((5,), 3))
-    >>> in_parts(lambda part: torch.full((len(part.frames), 1), len(part.frames)), turns, 12)
+    >>> in_parts(lambda part: torch.full((len(part.frames), 1), len(part.frames)), turns, most=12)
     tensor([[2],
             [2],
             [2],
@@ -103,9 +109,10 @@ def in_parts(classify: Callable[[Turns], Tensor], turns: Turns, most: int = MOST
     Args:
         classify: A function from turns to logits (B, classes).
         turns: The turns.
+        training: True in training mode.
         most: Largest number of steps × features of a part, unless it is a single turn.
     """
-    if torch.compiler.is_compiling():  # the size of the batch is only an example
+    if training or torch.compiler.is_compiling():  # a traced batch size is only an example
         return classify(turns)
     rows = max(most // turns.frames[0].numel(), 1)
     parts = zip(torch.split(turns.frames, rows), torch.split(turns.lengths, rows), strict=True)
@@ -113,12 +120,12 @@ def in_parts(classify: Callable[[Turns], Tensor], turns: Turns, most: int = MOST
 
 
 def check_numbers(name: str, values: Sequence[object], count: int | None = None) -> list[int]:
-    """Refuse a list of anything but whole numbers from 1 up, and return it.
+    """Return a list of positive integers, or refuse it.
 
     Args:
         name: The setting.
         values: The list.
-        count: Number of values that it must have; None: one or more.
+        count: Required number of values; None: one or more.
 
     Raises:
         RequestError: Names the setting as the configuration does.
@@ -153,14 +160,18 @@ def check_heads(heads: int, size: int) -> None:
         )
 
 
-def check_dropout(dropout: float) -> None:
-    """Refuse dropout that is not in [0, 1).
+def check_dropout(dropout: float, name: str = "dropout") -> None:
+    """Refuse a dropout probability that is not in [0, 1).
+
+    Args:
+        dropout: The probability.
+        name: The setting.
 
     Raises:
         RequestError: Names the setting as the configuration does.
     """
     if not 0 <= dropout < 1:
-        raise RequestError(f"model.dropout={dropout:g}: must be in [0, 1)")
+        raise RequestError(f"model.{name}={dropout:g}: must be in [0, 1)")
 
 
 def check_weight(name: str, weight: float) -> None:
