@@ -111,6 +111,27 @@ def weights_of(model: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach() for name, value in model.state_dict().items()}
 
 
+def assert_logits(
+    model: nn.Module,
+    expected: Callable[[Weights, Tensor], Tensor],
+    *,
+    padding: int = 2,
+    filler: float = 0.0,
+) -> None:
+    """Compare the logits of a padded batch with those of each turn by the equations.
+
+    Args:
+        model: The model, in evaluation mode.
+        expected: The equations: weights and the frames of a turn (T, inputs) → its logits.
+        padding: Steps of padding after the longest turn.
+        filler: Value of the padding.
+    """
+    w, batch = weights_of(model), random_batch(padding, filler)
+    wanted = torch.stack([expected(w, frames) for frames in sequences(batch.current)])
+    found = as_output(model(batch)).logits
+    torch.testing.assert_close(found, wanted, atol=1e-9, rtol=1e-9)
+
+
 def linear(w: Weights, name: str, x: Tensor) -> Tensor:
     return w[f"{name}.weight"] @ x + w[f"{name}.bias"]
 

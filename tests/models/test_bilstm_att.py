@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from helpers.reference_models import (
     Weights,
+    assert_logits,
     both_directions,
     linear,
     lstm,
     random_batch,
-    sequences,
     softmax_sum,
     tiny,
     weights_of,
@@ -39,9 +41,7 @@ def slow(pooling: str, w: Weights, frames: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("pooling", ["attention", "mean", "max", "last"])
 def test_logits_are_those_of_the_equations_computed_step_by_step(pooling: str) -> None:
-    model, batch = tiny(*TINY, f"model.pooling={pooling}"), random_batch(padding=2)
-    expected = [slow(pooling, weights_of(model), frames) for frames in sequences(batch.current)]
-    torch.testing.assert_close(model(batch), torch.stack(expected), atol=1e-9, rtol=1e-9)
+    assert_logits(tiny(*TINY, f"model.pooling={pooling}"), partial(slow, pooling))
 
 
 def test_the_model_of_the_paper_has_its_sizes() -> None:

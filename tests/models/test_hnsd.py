@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from helpers.reference_models import (
     Weights,
+    assert_logits,
     linear,
     lstm,
     random_batch,
@@ -54,10 +57,7 @@ def slow(fusion: str, w: Weights, frames: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("fusion", ["gate", "concat", "static", "dynamic"])
 def test_logits_are_those_of_the_equations_computed_step_by_step(fusion: str) -> None:
-    model, batch = tiny(*TINY, f"model.fusion={fusion}"), random_batch(padding=2, filler=9.0)
-    w = weights_of(model)
-    expected = torch.stack([slow(fusion, w, frames) for frames in sequences(batch.current)])
-    torch.testing.assert_close(model(batch), expected, atol=1e-9, rtol=1e-9)
+    assert_logits(tiny(*TINY, f"model.fusion={fusion}"), partial(slow, fusion), filler=9.0)
 
 
 def test_deltas_are_those_of_a_feature_set_and_do_not_see_the_padding() -> None:

@@ -6,14 +6,13 @@ import pytest
 import torch
 from helpers.reference_models import (
     Weights,
+    assert_logits,
+    block,
     convolved,
     linear,
     normalised,
     random_averages,
-    random_batch,
-    sequences,
     tiny,
-    weights_of,
 )
 from torch import Tensor
 from torch.nn import functional as F
@@ -41,29 +40,27 @@ def depth_wise(w: Weights, name: str, x: Tensor) -> Tensor:
     return parts[0] + parts[1]
 
 
+def slow(w: Weights, frames: Tensor) -> Tensor:
+    w = {name: x.unsqueeze(-1) if x.dim() == 3 else x for name, x in w.items()}
+    x = frames.T.unsqueeze(-1)
+    for i in range(2):
+        stem = f"stages.{i}.0"
+        x = convolved(w, f"{stem}.convolution", x)[:, ::2]
+        x = normalised(w, f"{stem}.norm", x).clamp(min=0)
+        name = f"stages.{i}.1.branch"
+        inner = normalised(w, f"{name}.norm", x)
+        inner = block(w, f"{name}.before", inner)
+        inner = depth_wise(w, f"{name}.large", inner).clamp(min=0)
+        x = x + normalised(w, f"{name}.after_norm", convolved(w, f"{name}.after", inner))
+        name = f"stages.{i}.2.branch"
+        inner = convolved(w, f"{name}.widen", normalised(w, f"{name}.norm", x))
+        inner = F.gelu(normalised(w, f"{name}.wide_norm", inner))
+        x = x + normalised(w, f"{name}.narrow_norm", convolved(w, f"{name}.narrow", inner))
+    return linear(w, "head", normalised(w, "norm", x).mean((1, 2)))
+
+
 def test_logits_are_those_of_the_equations_with_both_kernels_apart() -> None:
-    model = random_averages(tiny(*TINY))
-    batch = random_batch(padding=2)
-    w = {name: x.unsqueeze(-1) if x.dim() == 3 else x for name, x in weights_of(model).items()}
-    found = model(batch)
-    for row, frames in enumerate(sequences(batch.current)):
-        x = frames.T.unsqueeze(-1)
-        for i in range(2):
-            stem = f"stages.{i}.0"
-            x = convolved(w, f"{stem}.convolution", x)[:, ::2]
-            x = normalised(w, f"{stem}.norm", x).clamp(min=0)
-            name = f"stages.{i}.1.branch"
-            inner = normalised(w, f"{name}.norm", x)
-            inner = convolved(w, f"{name}.before.convolution", inner)
-            inner = normalised(w, f"{name}.before.norm", inner).clamp(min=0)
-            inner = depth_wise(w, f"{name}.large", inner).clamp(min=0)
-            x = x + normalised(w, f"{name}.after_norm", convolved(w, f"{name}.after", inner))
-            name = f"stages.{i}.2.branch"
-            inner = convolved(w, f"{name}.widen", normalised(w, f"{name}.norm", x))
-            inner = F.gelu(normalised(w, f"{name}.wide_norm", inner))
-            x = x + normalised(w, f"{name}.narrow_norm", convolved(w, f"{name}.narrow", inner))
-        pooled = normalised(w, "norm", x).mean((1, 2))
-        torch.testing.assert_close(found[row], linear(w, "head", pooled))
+    assert_logits(random_averages(tiny(*TINY)), slow)
 
 
 def test_a_branch_is_left_out_for_whole_turns_in_training_only() -> None:

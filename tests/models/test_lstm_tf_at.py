@@ -1,18 +1,18 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from helpers.reference_models import (
     Cell,
     Weights,
+    assert_logits,
     linear,
     lstm,
     lstm_at,
-    random_batch,
-    sequences,
     softmax_sum,
     tiny,
-    weights_of,
 )
 from torch import Tensor
 
@@ -36,21 +36,21 @@ def over_features(w: Weights, states: list[Tensor]) -> Tensor:
     return total
 
 
+def slow(run: Cell, attention: str, w: Weights, frames: Tensor) -> Tensor:
+    kinds = {"time": [over_time], "features": [over_features]}
+    states = run(w, "recurrent", "_l0", frames)
+    pools = kinds.get(attention, [over_time, over_features])
+    pooled = torch.cat([pool(w, states) for pool in pools])
+    return linear(w, "head.1", linear(w, "head.0", pooled))
+
+
 @pytest.mark.parametrize(("cell", "run"), [("lstm_at", lstm_at), ("lstm", lstm)])
 @pytest.mark.parametrize("attention", ["time", "features", "both"])
 def test_logits_are_those_of_the_equations_computed_step_by_step(
     cell: str, run: Cell, attention: str
 ) -> None:
     model = tiny(*TINY, f"cell={cell}", f"model.attention={attention}")
-    w, batch = weights_of(model), random_batch(padding=2)
-    kinds = {"time": [over_time], "features": [over_features]}
-    pools = kinds.get(attention, [over_time, over_features])
-    expected = []
-    for frames in sequences(batch.current):
-        states = run(w, "recurrent", "_l0", frames)
-        pooled = torch.cat([pool(w, states) for pool in pools])
-        expected.append(linear(w, "head.1", linear(w, "head.0", pooled)))
-    torch.testing.assert_close(model(batch), torch.stack(expected), atol=1e-9, rtol=1e-9)
+    assert_logits(model, partial(slow, run, attention))
 
 
 def test_an_attention_that_is_none_is_refused() -> None:

@@ -1,17 +1,17 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from helpers.reference_models import (
     Weights,
+    assert_logits,
     attended,
     both_directions,
     gru,
     linear,
-    random_batch,
-    sequences,
     tiny,
-    weights_of,
 )
 from torch import Tensor
 
@@ -39,17 +39,16 @@ def mixed(w: Weights, frames: Tensor, steps: int) -> Tensor:
     return torch.stack([linear(w, "shorten.mix", feature) for feature in fixed.T]).T
 
 
+def slow(mix_steps: int, w: Weights, frames: Tensor) -> Tensor:
+    steps = mixed(w, frames, mix_steps) if mix_steps else strided(w, frames)
+    rows = attended(w, "attend", both_directions(gru, w, "recurrent", steps), HEADS)
+    return linear(w, "head.1", linear(w, "head.0", torch.stack(rows).mean(0)))
+
+
 @pytest.mark.parametrize("mix_steps", [0, 4])
 def test_logits_are_those_of_the_equations_computed_step_by_step(mix_steps: int) -> None:
     model = tiny(*TINY, f"model.heads={HEADS}", f"model.mix_steps={mix_steps}", "cell=gru")
-    w, batch = weights_of(model), random_batch(padding=2)
-    expected = []
-    for frames in sequences(batch.current):
-        steps = mixed(w, frames, mix_steps) if mix_steps else strided(w, frames)
-        rows = attended(w, "attend", both_directions(gru, w, "recurrent", steps), HEADS)
-        mean = torch.stack(rows).mean(0)
-        expected.append(linear(w, "head.1", linear(w, "head.0", mean)))
-    torch.testing.assert_close(model(batch), torch.stack(expected), atol=1e-9, rtol=1e-9)
+    assert_logits(model, partial(slow, mix_steps))
 
 
 def test_the_model_of_the_paper_has_its_sizes() -> None:
