@@ -1,18 +1,18 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from helpers.reference_models import (
+    Weights,
+    assert_logits,
     linear,
     parallel_then_series,
     random_averages,
-    random_batch,
-    sequences,
     softmax_sum,
     tiny,
-    weights_of,
 )
 from torch import Tensor
 
@@ -35,6 +35,17 @@ def attended(maps: Tensor, query: Tensor, rows: range, height: int, width: int) 
     return softmax_sum([query @ a.mean(1) for a in areas], [a.sum(dim=1) for a in areas])
 
 
+def slow(attend: str, area: tuple[int, int], scale: bool, w: Weights, frames: Tensor) -> Tensor:
+    maps = parallel_then_series(w, "convolve", frames.unsqueeze(0), axis=2)
+    received = []
+    for t in range(maps.shape[1]):
+        for f in range(maps.shape[2]):
+            query = maps[:, t, f] / (len(maps) ** 0.5 if scale else 1)
+            rows = range(f, f + 1) if attend == "rows" else range(maps.shape[2])
+            received.append(attended(maps, query, rows, *area))
+    return linear(w, "head", torch.stack(received).mean(0))
+
+
 @pytest.mark.parametrize(
     ("attend", "area", "scale"), [("rows", (1, 3), False), ("map", (2, 3), True)]
 )
@@ -42,18 +53,8 @@ def test_logits_are_those_of_the_equations_computed_area_by_area(
     attend: str, area: tuple[int, int], scale: bool
 ) -> None:
     settings = (f"attend={attend}", f"max_area={list(area)}", f"scale={scale}")
-    model = tiny(*TINY, *(f"model.{each}".replace(" ", "") for each in settings))
-    batch, w = random_batch(padding=2), weights_of(random_averages(model))
-    found = model(batch)
-    for row, frames in enumerate(sequences(batch.current)):
-        maps = parallel_then_series(w, "convolve", frames.unsqueeze(0), axis=2)
-        received = []
-        for t in range(maps.shape[1]):
-            for f in range(maps.shape[2]):
-                query = maps[:, t, f] / (len(maps) ** 0.5 if scale else 1)
-                rows = range(f, f + 1) if attend == "rows" else range(maps.shape[2])
-                received.append(attended(maps, query, rows, *area))
-        torch.testing.assert_close(found[row], linear(w, "head", torch.stack(received).mean(0)))
+    model = random_averages(tiny(*TINY, *(f"model.{each}".replace(" ", "") for each in settings)))
+    assert_logits(model, partial(slow, attend, area, scale))
 
 
 def test_areas_of_one_position_are_ordinary_attention() -> None:

@@ -1,20 +1,23 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from helpers.reference_models import (
+    Weights,
+    assert_logits,
     convolved,
     parallel_then_series,
     random_averages,
     random_batch,
-    sequences,
     tiny,
     weights_of,
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from sercli.models.attention_pooling_cnn import AttentionPoolingCNN, mu_law
 from sercli.nn.convolution import Maps
@@ -22,22 +25,22 @@ from sercli.nn.convolution import Maps
 TINY = ("model=attention_pooling_cnn", "model.filters=[2,3,2,3,2]")
 
 
+def slow(bottom_up: str, w: Weights, frames: Tensor) -> Tensor:
+    scaled = frames / frames.abs().max()
+    squeezed = scaled.sign() * (1 + 255 * scaled.abs()).log() / torch.tensor(256.0).double().log()
+    maps = parallel_then_series(w, "convolve", squeezed.unsqueeze(0), axis=0)
+    classes = convolved(w, "top_down", maps).flatten(1)
+    weights = convolved(w, "bottom_up", maps).flatten()
+    if bottom_up == "softmax":
+        return (classes * (weights.exp() / weights.exp().sum())).sum(dim=1)
+    return (classes * weights).mean(dim=1)
+
+
 @pytest.mark.parametrize("bottom_up", ["softmax", "none"])
 def test_logits_are_those_of_the_equations_computed_position_by_position(bottom_up: str) -> None:
-    model = random_averages(tiny(*TINY, f"model.bottom_up={bottom_up}"))
-    batch, w = random_batch(padding=2), weights_of(model)
-    found = model(batch)
-    for row, frames in enumerate(sequences(batch.current)):
-        scaled = frames / frames.abs().max()
-        squeezed = scaled.sign() * (1 + 255 * scaled.abs()).log() / torch.tensor(256.0).log()
-        maps = parallel_then_series(w, "convolve", squeezed.unsqueeze(0), axis=0)
-        classes = convolved(w, "top_down", maps).flatten(1)
-        weights = convolved(w, "bottom_up", maps).flatten()
-        if bottom_up == "softmax":
-            expected = (classes * (weights.exp() / weights.exp().sum())).sum(dim=1)
-        else:
-            expected = (classes * weights).mean(dim=1)
-        torch.testing.assert_close(found[row], expected)
+    assert_logits(
+        random_averages(tiny(*TINY, f"model.bottom_up={bottom_up}")), partial(slow, bottom_up)
+    )
 
 
 def test_it_has_the_size_of_the_re_implementation() -> None:

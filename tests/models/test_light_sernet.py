@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 import torch
 from helpers.reference_models import (
+    Weights,
+    assert_logits,
     block,
     in_windows,
     linear,
@@ -32,20 +34,17 @@ def mean(window: Tensor) -> Tensor:
     return window.mean(dim=1)
 
 
+def slow(w: Weights, frames: Tensor) -> Tensor:
+    image = frames.unsqueeze(0)
+    paths = [in_windows(block(w, f"paths.{i}", image, 1e-3), 2, 2, mean) for i in range(3)]
+    maps = torch.cat(paths)
+    for i, window in enumerate([(2, 2), (2, 2), (2, 1), (2, 1)]):
+        maps = in_windows(block(w, f"series.{i}", maps, 1e-3), *window, mean)
+    return linear(w, "head", block(w, "series.4", maps, 1e-3).mean((1, 2)))
+
+
 def test_logits_are_those_of_the_equations_computed_position_by_position() -> None:
-    model: Any = random_averages(tiny(*TINY))
-    batch, w = random_batch(padding=2), weights_of(model)
-    found = model(batch).logits
-    for row, frames in enumerate(sequences(batch.current)):
-        paths = [
-            in_windows(block(w, f"paths.{i}", frames.unsqueeze(0), 1e-3), 2, 2, mean)
-            for i in range(3)
-        ]
-        maps = torch.cat(paths)
-        for i, window in enumerate([(2, 2), (2, 2), (2, 1), (2, 1)]):
-            maps = in_windows(block(w, f"series.{i}", maps, 1e-3), *window, mean)
-        maps = block(w, "series.4", maps, 1e-3)
-        torch.testing.assert_close(found[row], linear(w, "head", maps.mean((1, 2))))
+    assert_logits(random_averages(tiny(*TINY)), slow)
 
 
 @pytest.mark.parametrize(("classes", "parameters"), [(4, 460_740), (7, 461_703)])
