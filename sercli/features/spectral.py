@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import astuple, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,7 +20,7 @@ _LEVELS = ("lld", "lld_delta")
 class SpectralSet:
     """Log-mel spectra or MFCCs, with or without deltas.
 
-    All but the number of columns is Kaldi's default: frames of 25 ms every 10 ms, without padding;
+    Kaldi's defaults but for the number of columns: frames of 25 ms every 10 ms, without padding;
     Povey window, pre-emphasis 0.97; triangular filters from 20 Hz to half the sampling rate; MFCCs
     with lifter 22 and the log energy instead of the zeroth coefficient. Dither is off, so that
     equal signals give equal frames.
@@ -53,8 +54,13 @@ class SpectralSet:
         return hashlib.sha256(repr(astuple(self)).encode()).hexdigest()
 
     def extractor(self, sampling_rate: int) -> SpectralExtractor:
-        """Set up the computation for signals of one sampling rate (Hz)."""
-        return SpectralExtractor(self, sampling_rate)
+        """Set up the computation for signals of one sampling rate (Hz).
+
+        Raises:
+            RequestError: Some bands would be narrower than a bin of the spectrum, and empty.
+        """
+        check_bands(self.bands, sampling_rate)
+        return SpectralExtractor(self, partial(_kaldi_frames, self, sampling_rate))
 
 
 def log_mel(level: str, bands: int = 80) -> SpectralSet:
@@ -90,24 +96,20 @@ def mfcc(level: str, bands: int = 23, coefficients: int = 13) -> SpectralSet:
 
 
 class SpectralExtractor:
-    """Compute log-mel spectra or MFCCs.
+    """Compute log-mel spectra or MFCCs, with deltas if the set has them.
 
     Args:
         features: The feature set.
-        sampling_rate: Sampling rate of all signals, in Hz.
+        static: Function of a signal on Kaldi's scale, that of 16-bit samples; it returns the frames
+            without deltas, float32 (frames, columns), none of a signal shorter than a frame.
 
     Attributes:
         names: Column names, in order.
-
-    Raises:
-        RequestError: Some bands would be narrower than a bin of the spectrum, and empty.
     """
 
-    def __init__(self, features: SpectralSet, sampling_rate: int) -> None:
-        self._features = features
-        self._sampling_rate = sampling_rate
-        check_bands(features.bands, sampling_rate)
-        self.names = spectral_columns(features)
+    def __init__(self, features: SpectralSet, static: Callable[[np.ndarray], np.ndarray]) -> None:
+        self._static, self._deltas = static, features.level == "lld_delta"
+        self.names = _columns(features)
 
     def __call__(self, signal: np.ndarray) -> np.ndarray:
         """Return the frames of a signal.
@@ -121,26 +123,28 @@ class SpectralExtractor:
         Raises:
             AudioError: The signal is shorter than a frame.
         """
-        online = _online(self._features, self._sampling_rate)
-        online.accept_waveform(self._sampling_rate, signal * 32768)  # Kaldi's scale: 16-bit
-        online.input_finished()
-        frames = [online.get_frame(each) for each in range(online.num_frames_ready)]
-        if not frames:
+        static = self._static(signal * 32768)
+        if not len(static):
             raise AudioError("shorter than one frame (25 ms)")
-        bands = np.stack(frames)
-        if self._features.level == "lld":
-            return bands
-        return np.concatenate([bands, regression_slopes(bands)], axis=1)
+        if not self._deltas:
+            return static
+        return np.concatenate([static, regression_slopes(static)], axis=1)
 
 
-def spectral_columns(features: SpectralSet) -> tuple[str, ...]:
-    """Return the column names of a set, in order."""
+def _columns(features: SpectralSet) -> tuple[str, ...]:
     if features.coefficients:
         names = ["log_energy", *(f"mfcc[{each}]" for each in range(1, features.coefficients))]
     else:
         names = [f"log_mel[{each}]" for each in range(features.bands)]
     deltas = [f"{name}_de" for name in names] if features.level == "lld_delta" else []
     return (*names, *deltas)
+
+
+def _kaldi_frames(features: SpectralSet, sampling_rate: int, signal: np.ndarray) -> np.ndarray:
+    online = _online(features, sampling_rate)
+    online.accept_waveform(sampling_rate, signal)
+    online.input_finished()
+    return np.array([online.get_frame(each) for each in range(online.num_frames_ready)])
 
 
 def _online(features: SpectralSet, sampling_rate: int) -> Any:

@@ -16,15 +16,7 @@ from typing import ClassVar
 import numpy as np
 
 from sercli.errors import RequestError
-from sercli.features.audio import AudioError
-from sercli.features.spectral import (
-    LOWEST,
-    SpectralSet,
-    check_bands,
-    mel,
-    regression_slopes,
-    spectral_columns,
-)
+from sercli.features.spectral import LOWEST, SpectralExtractor, SpectralSet, check_bands, mel
 
 _PRE_EMPHASIS = 0.97
 _POVEY = 0.85
@@ -69,7 +61,7 @@ class WarpedSet:
     """
 
     library: ClassVar[str] = SpectralSet.library
-    """The library whose equations these are, though numpy computes them."""
+    """The library whose equations are used; numpy computes them."""
 
     base: SpectralSet
     factor: float
@@ -91,25 +83,18 @@ class WarpedSet:
         text = repr(("vtlp", self.factor, self.boundary, self.base.digest))
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def extractor(self, sampling_rate: int) -> WarpedExtractor:
-        """Set up the computation for signals of one sampling rate (Hz)."""
-        return WarpedExtractor(self, sampling_rate)
+    def extractor(self, sampling_rate: int) -> SpectralExtractor:
+        """Set up the computation for signals of one sampling rate (Hz).
+
+        Raises:
+            RequestError: The boundary is too high, or a warped band is narrower than a bin of the
+                spectrum.
+        """
+        return SpectralExtractor(self.base, _WarpedFrames(self, sampling_rate))
 
 
-class WarpedExtractor:
-    """Compute log-mel spectra or MFCCs with warped filters.
-
-    Args:
-        features: The feature set.
-        sampling_rate: Sampling rate of all signals, in Hz.
-
-    Attributes:
-        names: Column names, in order.
-
-    Raises:
-        RequestError: The boundary is too high, or a warped band is narrower than a bin of the
-            spectrum.
-    """
+class _WarpedFrames:
+    """Kaldi's equations with warped filters, in numpy."""
 
     def __init__(self, features: WarpedSet, sampling_rate: int) -> None:
         self._base = base = features.base
@@ -134,24 +119,12 @@ class WarpedExtractor:
                 "bands, or a factor nearer to 1"
             )
         self._window = np.hanning(self._size) ** _POVEY
-        self.names = spectral_columns(base)
 
     def __call__(self, signal: np.ndarray) -> np.ndarray:
-        """Return the frames of a signal.
-
-        Args:
-            signal: (samples,), within [−1, 1].
-
-        Returns:
-            float32 (1 + (samples − 25 ms) / 10 ms, features).
-
-        Raises:
-            AudioError: The signal is shorter than a frame.
-        """
         if len(signal) < self._size:
-            raise AudioError("shorter than one frame (25 ms)")
-        scaled = signal.astype(np.float64) * 32768  # Kaldi's scale: 16-bit
-        frames = np.lib.stride_tricks.sliding_window_view(scaled, self._size)[:: self._step]
+            return np.empty((0, 0), np.float32)
+        samples = signal.astype(np.float64)
+        frames = np.lib.stride_tricks.sliding_window_view(samples, self._size)[:: self._step]
         frames = frames - frames.mean(axis=1, keepdims=True)
         energy = np.log(np.maximum((frames**2).sum(axis=1), _EPSILON))
         before = np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
@@ -161,10 +134,8 @@ class WarpedExtractor:
         if self._base.coefficients:
             bands = bands @ _cosines(self._base.bands, self._base.coefficients)
             bands[:, 0] = energy
-        found: np.ndarray = bands.astype(np.float32)
-        if self._base.level == "lld":
-            return found
-        return np.concatenate([found, regression_slopes(found)], axis=1)
+        static: np.ndarray = bands.astype(np.float32)
+        return static
 
 
 def _triangles(edges: np.ndarray, bins: np.ndarray) -> np.ndarray:
