@@ -20,11 +20,14 @@ from sercli.features.spectral import SpectralSet, log_mel, mfcc
 from sercli.features.spectrogram import Spectrogram, spectrogram
 
 _HOP = 10.0
-"""Frame period in ms of a feature set without the option ``hop``."""
+"""Frame period in ms of a feature set that is not in `_HOPS`, without the option ``hop``."""
+
+_HOPS = dict.fromkeys(("encoder", *CHECKPOINTS), HOP)
+"""Name → frame period in ms."""
 
 
 class Extractor(Protocol):
-    """Compute the features of one signal after the other.
+    """Compute the features of signals.
 
     Attributes:
         names: Column names, in order.
@@ -158,10 +161,9 @@ def frame_seconds(features: FeaturesConfig) -> float:
         >>> frame_seconds(FeaturesConfig("spectrogram", options={"hop": 25.0}))
         0.025
     """
-    if features.name in FROM_FOLDER:
-        rate = features.options.get("rate")
-        return (HOP if features.name != "arrays" else 1000 / rate if rate else _HOP) / 1000
-    return float(features.options.get("hop", _HOP)) / 1000
+    options = features.options
+    hop = 1000 / options["rate"] if options.get("rate") else options.get("hop")
+    return float(hop or _HOPS.get(features.name, _HOP)) / 1000
 
 
 def _built(features: FeaturesConfig) -> FeatureSet:
