@@ -18,10 +18,10 @@ from sercli.files import absolute
 _SUFFIX = ".npy"
 
 _SLACK = 3
-"""Frames by which windows at the ends may change a length (our choice) …"""
+"""Frames by which a length may differ, for windows at the ends (our choice)."""
 
 _TOLERANCE = 0.02
-"""… and the share of a length (our choice)."""
+"""Share of the expected length by which it may differ in addition (our choice)."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class ArraySet:
 
     Attributes:
         name: The name in the configuration and in tables.
-        level: ``lld`` or ``functionals``, arrays of one row that are neither cut nor pooled.
+        level: ``lld``, or ``functionals``: arrays of one row, neither cut nor pooled.
         path: The folder.
         rate: Frames per second, against which the length of the audio is checked; None: unknown.
     """
@@ -120,7 +120,7 @@ def arrays(name: str, level: str, path: str | None, rate: float | None = None) -
 
 
 class ArrayReader:
-    """Read one array after the other.
+    """Read the arrays of utterances.
 
     Args:
         features: The feature set.

@@ -1,7 +1,7 @@
 """Copies of training turns: speed perturbation, noise, vocal tract length perturbation.
 
-Each copy of an utterance is made once, from its audio, and lies in the feature store under a key of
-its own: a hash of the audio, the segment, the feature set and the change.
+Each copy of an utterance is made once, from its audio, and kept in the feature store under its own
+key: a hash of the audio, the segment, the feature set and the change.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ def unchanged(features: FeaturesConfig) -> Copy:
 
 
 def copy_settings(copy: Copy, recipe: str) -> dict[str, str]:
-    """Return the setting that tells a copy apart in the uses of a store; none of no copy."""
+    """Return the setting that distinguishes a copy among the uses of a store; empty without one."""
     return {"copy": f"{copy.name}, {recipe[:8]}"} if copy.name else {}
 
 
 def copied(manifest: Manifest, copy: Copy) -> Manifest:
-    """Return the targets of a corpus under the names of one of their copies, ``a (speed 0.9)``."""
+    """Return the targets of a corpus, renamed as their copies: ``a`` to ``a (speed 0.9)``."""
     targets = manifest.targets
     names = targets["utterance"] + f" ({copy.name})"
     return replace(manifest, table=targets.assign(utterance=names))
@@ -164,8 +164,8 @@ class Vtlp:
 class Noise:
     """Copies in noise, at a signal-to-noise ratio drawn for each copy of each utterance.
 
-    Noise is white and Gaussian, or a random piece of a random file of a folder, repeated where it
-    is too short. What is drawn follows from the audio and the settings alone.
+    Noise is white and Gaussian, or a random excerpt of a random file of a folder, repeated if it is
+    too short. The draws depend on the audio and the settings alone.
 
     >>> str(Noise([10, 20], copies=1))
     'noise (1 copy in white noise at 10 to 20 dB)'
@@ -190,7 +190,7 @@ class Noise:
             raise RequestError(f"augment.noise.snr={list(snr)}: must be [LOWEST,HIGHEST] in dB")
         if snr[0] > snr[1]:
             raise RequestError(
-                f"augment.noise.snr={list(snr)}: the lowest ratio stands first; write "
+                f"augment.noise.snr={list(snr)}: the lowest ratio comes first; write "
                 f"augment.noise.snr=[{snr[1]:g},{snr[0]:g}]"
             )
         if copies < 1:
@@ -222,7 +222,7 @@ OF_AUDIO: Mapping[str, Callable[..., _OfAudio]] = {"noise": Noise, "speed": Spee
 
 
 def audio_settings(augment: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of those augmentations that decide what is extracted."""
+    """Return the settings of the augmentations of audio, on which extraction depends."""
     return {name: settings for name, settings in augment.items() if name in OF_AUDIO}
 
 
@@ -245,7 +245,7 @@ def audio_copies(augment: Mapping[str, Any], features: FeaturesConfig) -> list[C
 
 
 def built(augment: Mapping[str, Any], parts: Mapping[str, Callable[..., T]]) -> Iterator[T]:
-    """Build those augmentations that are among some parts.
+    """Build the augmentations of a configuration that are in ``parts``.
 
     Raises:
         RequestError: A setting is unknown, or of the wrong type.
@@ -301,7 +301,7 @@ class _Noisy:
         ratio = random.uniform(self.low, self.high)
         noise = self._noise(len(signal), sampling_rate, random)
         power = np.square(noise, dtype=np.float64).mean()
-        if power == 0:  # a silent piece of a file
+        if power == 0:  # a silent excerpt of a file
             return signal
         wanted = np.square(signal, dtype=np.float64).mean() / 10 ** (ratio / 10)
         mixed: np.ndarray = signal + noise * np.sqrt(wanted / power)
@@ -367,7 +367,7 @@ def _checked_factors(name: str, factors: Sequence[Any]) -> tuple[float, ...]:
 
 
 def _is_number(value: Any) -> bool:
-    """Return True for a finite number; True and False are none."""
+    """Return True for a finite number that is not a boolean."""
     return type(value) in (int, float) and math.isfinite(value)
 
 

@@ -149,7 +149,7 @@ def _where(name: str) -> str:
 
 
 class EncoderExtractor:
-    """Encode one signal after the other.
+    """Encode signals, one at a time.
 
     Args:
         features: The feature set.
@@ -197,7 +197,7 @@ class EncoderExtractor:
         except RuntimeError as error:  # torch cannot allocate
             raise AudioError(f"the encoder failed: {one_line(error)}") from error
         if not np.isfinite(layers).all():
-            raise AudioError("the encoder gave values that are no numbers")
+            raise AudioError("the encoder returned NaN or infinite values")
         functionals = self._features.level == "functionals"
         rows: np.ndarray = layers.mean(axis=1) if functionals else layers[0]
         return rows

@@ -150,10 +150,10 @@ def extract(
 
 
 def _record(store: FeatureStore, use: StoreUse) -> SercliError | None:
-    """Record the use before looking for frames, as `prune` asks; return why it cannot be."""
+    """Record the use, before looking for frames as `prune` requires; return the error, if any."""
     try:
         record_use(store, use)
-    except SercliError as error:  # no matter where nothing has to be written
+    except SercliError as error:  # raised only if frames have to be written
         return error
     return None
 

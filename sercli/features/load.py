@@ -166,7 +166,7 @@ def _count(store: FeatureStore, key: str, utterance: str) -> int:
 
 
 def _steps(frames: int, features: FeaturesConfig) -> int:
-    """Return the number of steps that so many frames make."""
+    """Return the number of steps of a number of frames."""
     if features.level == "functionals":
         return frames
     return -(-min(frames, features.max_frames) // features.pool)

@@ -124,7 +124,7 @@ class SmileExtractor:
         rows = self._run(signal)
         frames = np.frombuffer(b"".join(rows), np.float32).reshape(-1, len(self.names))
         if not rows or not np.isfinite(frames).all():
-            raise AudioError("openSMILE gave no frames, or values that are no numbers")
+            raise AudioError("openSMILE returned no frames, or NaN or infinite values")
         if self._features.level == "functionals" and len(frames) > 1:
             raise RequestError(
                 f"features.level=functionals: {self._features.origin} gives {len(frames)} rows of "

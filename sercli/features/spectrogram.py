@@ -19,7 +19,7 @@ _FLOOR = 1e-7
 """Magnitude below which the logarithm is not taken (our choice)."""
 
 _CHUNK = 1000
-"""Frames that are transformed at once: a long recording needs no more memory than a short one."""
+"""Frames that are transformed at once, so that memory does not grow with the recording."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def spectrogram(
 ) -> Spectrogram:
     """Return the set of spectrograms; the defaults are those of Li et al. (Interspeech 2018).
 
-    Whether they take magnitudes or logarithms is not said; magnitudes are our choice.
+    The paper does not state the scale; magnitudes are our choice.
 
     Args:
         level: ``features.level``.

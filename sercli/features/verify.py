@@ -63,7 +63,7 @@ def verify(
 ) -> Verification:
     """Look for every utterance of a corpus, and read all frames of the store.
 
-    Audio that `extract` has refused is not missed.
+    Audio that `extract` has refused is not reported as missing.
 
     Args:
         manifest: The corpus.

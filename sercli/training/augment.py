@@ -50,7 +50,7 @@ def check_augmentation(config: Config) -> None:
 
 
 def check_partners(config: Config, data: Data) -> None:
-    """Refuse CopyPaste on a corpus in which no turn has another one to be pasted to.
+    """Refuse CopyPaste on a corpus in which no turn has an eligible other turn.
 
     Raises:
         RequestError: With the remedy.

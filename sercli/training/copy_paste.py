@@ -1,4 +1,4 @@
-"""CopyPaste: pieces of two training turns, one after the other."""
+"""CopyPaste: concatenation of random excerpts of two training turns."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _SPEAKERS = ("any", "same")
 
 
 class CopyPaste:
-    """CopyPaste (Pappagari et al. 2021, ICASSP, arXiv 2010.14602): two turns, one after the other.
+    """CopyPaste (Pappagari et al. 2021, ICASSP, arXiv 2010.14602): concatenation of turns.
 
-    In a share of the batches, each turn becomes a random piece of it and a random piece of another
+    In a share of the batches, each turn is replaced by a random excerpt of it and one of another
     training turn, in random order, and keeps its label. The other turn is neutral (scheme ``n``,
-    the paper's N-CP), of the same class (``se``, SE-CP), or one or the other, decided for each
-    batch (``n_se``, N+SE-CP). The paper states neither the order, nor the speaker of the other
-    turn, nor a cross-fade: random, any and none are our choices. A turn for which there is no
-    other one stays whole. An auxiliary label, such as the gender, counts where both turns have it.
+    the paper's N-CP), of the same class (``se``, SE-CP), or either, decided for each batch
+    (``n_se``, N+SE-CP). The paper states neither the order, nor the speaker of the other turn, nor
+    a cross-fade: random, any and none are our choices. A turn without an eligible other turn stays
+    whole. An auxiliary label, such as the gender, counts if both turns have it.
 
     >>> print(CopyPaste(scheme="se"))
     copy_paste (4 s of a turn and 4 s of one of its class, of any speaker, in 80% of the batches)
@@ -36,7 +36,7 @@ class CopyPaste:
     Args:
         scheme: ``n``, ``se`` or ``n_se``.
         share: Share of the batches in which turns are pasted (0.8 in the paper).
-        seconds: Longest piece of a turn (4 in the paper).
+        seconds: Maximum length of an excerpt (4 in the paper).
         speaker: Speaker of the other turn: ``any`` or ``same``.
 
     Raises:
@@ -62,7 +62,7 @@ class CopyPaste:
         )
 
     def check(self, config: Config) -> None:
-        """Refuse a configuration without steps, or without the class that the scheme needs.
+        """Refuse features without frames, or classes without the one that the scheme needs.
 
         Raises:
             RequestError: The features or the classes do not fit.
@@ -107,7 +107,7 @@ class Paster:
 
     @property
     def possible(self) -> bool:
-        """True if any training turn has another one to be pasted to."""
+        """True if some training turn has an eligible other turn."""
         every = np.concatenate([np.array(pool) for pool in self._pools.values()])
         return any(
             (self._others(every, scheme, np.zeros(len(every))) != every).any()
@@ -115,15 +115,15 @@ class Paster:
         )
 
     def others(self, rows: np.ndarray, random: np.random.Generator) -> np.ndarray | None:
-        """Draw the turns that are pasted to those of a batch.
+        """Draw the turns to paste to those of a batch.
 
         Args:
             rows: Rows of the batch.
             random: Random generator.
 
         Returns:
-            The row of the other turn of each; its own row where there is none. None: the batch
-            stays as it is.
+            Row of the other turn of each, or its own row if there is none; None: the batch stays
+            as it is.
         """
         if random.random() >= self._settings.share:
             return None
@@ -145,26 +145,26 @@ class Paster:
     def paste(
         self, turns: Turns, others: Turns, pasted: np.ndarray, random: np.random.Generator
     ) -> Turns:
-        """Return pieces of turns and of others, one after the other.
+        """Concatenate excerpts of turns and of others.
 
         Args:
             turns: The turns of a batch.
-            others: The turns to be pasted to them.
+            others: The turns to paste to them.
             pasted: True for the turns that are pasted to, (B,); the others stay whole.
             random: Random generator.
 
         Returns:
-            Turns whose lengths are the sums of the lengths of both pieces.
+            The turns; their lengths are the sums of those of both excerpts.
         """
         whole = np.stack([turns.lengths.numpy(force=True), others.lengths.numpy(force=True)])
-        pieces = np.minimum(whole, self._steps)
-        starts = random.integers(0, whole - pieces + 1)
+        sizes = np.minimum(whole, self._steps)
+        starts = random.integers(0, whole - sizes + 1)
         swapped = pasted & (random.random(len(pasted)) < 0.5)
-        pieces = np.where(pasted, pieces, [whole[0], 0 * whole[0]])
+        sizes = np.where(pasted, sizes, [whole[0], 0 * whole[0]])
         starts = np.where(pasted, starts, 0)
         starts[1] += turns.frames.shape[1]  # where the frames of the others begin, below
         order, each = np.stack([swapped, ~swapped]).astype(np.int64), np.arange(len(pasted))
-        first, lengths = pieces[order, each][0], pieces.sum(axis=0)
+        first, lengths = sizes[order, each][0], sizes.sum(axis=0)
         begin, then = starts[order, each]
         step = np.arange(lengths.max())
         index = np.where(

@@ -1,4 +1,4 @@
-"""SpecAugment: masks over stretches of time and bands of training turns."""
+"""SpecAugment: time and frequency masks of training turns."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from sercli.models.interface import Turns
 class SpecAugment:
     """SpecAugment (Park et al. 2019, Interspeech, arXiv 1904.08779) without time warping.
 
-    Masks hide stretches of time and of bands (mel bands, bins of a spectrogram) of each turn. The
-    width of a mask is drawn from 0 to its largest value, and then its place. Masked values become
-    the mean: 0 with ``features.normalise=speaker``, else that of the feature over the turn. The
-    defaults are those of PANNs (Kong et al. 2020: two masks of up to 64 frames, two of up to 8
+    Masks hide consecutive steps, and neighbouring bands (mel bands, bins of a spectrogram), of each
+    turn. The width of a mask is drawn from 0 to its maximum, and then its position. Masked values
+    become the mean: 0 with ``features.normalise=speaker``, else that of the feature over the turn.
+    The defaults are those of PANNs (Kong et al. 2020: two masks of up to 64 frames, two of up to 8
     bands of 64), with the upper bound of Park et al. on the share of a turn (p = 0.2).
 
     >>> print(SpecAugment(band_masks=0))
     spec_augment (2 time masks of up to 0.64 s and 20% of the turn)
 
     Args:
-        time_masks: Number of masks in time.
-        seconds: Largest width of a mask in time.
-        time_share: Largest share of a turn that a mask in time may hide.
+        time_masks: Number of time masks.
+        seconds: Maximum width of a time mask.
+        time_share: Maximum width of a time mask as a share of the turn.
         band_masks: Number of masks over bands; 0 for features that are not ``log_mel`` or
             ``spectrogram``.
-        bands: Largest width of a mask over bands.
+        bands: Maximum width of a mask over bands.
 
     Raises:
         RequestError: A value is invalid.
@@ -69,7 +69,7 @@ class SpecAugment:
         return f"spec_augment ({', '.join(parts)})"
 
     def check(self, config: Config) -> None:
-        """Refuse a configuration without steps, or masks over bands where there are none.
+        """Refuse features without frames, or without the bands to mask.
 
         Raises:
             RequestError: The features do not fit.
@@ -121,8 +121,8 @@ class Masker:
         widest = np.minimum(self._steps, (settings.time_share * lengths).astype(np.int64))
         bands = np.full(len(lengths), self._bands)
         width = np.minimum(settings.bands, bands)
-        time = _stretches(lengths, widest, settings.time_masks, random)
-        return time, _stretches(bands, width, settings.band_masks, random)
+        time = _masks(lengths, widest, settings.time_masks, random)
+        return time, _masks(bands, width, settings.band_masks, random)
 
     def __call__(self, turns: Turns, random: np.random.Generator) -> Turns:
         """Return turns with random masks."""
@@ -140,16 +140,16 @@ class Masker:
         return replace(turns, frames=torch.where(hidden, means, turns.frames))
 
 
-def _stretches(
+def _masks(
     sizes: np.ndarray, widest: np.ndarray, number: int, random: np.random.Generator
 ) -> np.ndarray:
-    """Draw stretches of 0 to ``widest`` places among ``sizes``; true in one, (B, most places)."""
+    """Draw masks of up to ``widest`` of ``sizes`` positions; booleans (B, largest size)."""
     width = random.integers(0, widest + 1, size=(number, len(sizes)))
     start = random.integers(0, sizes - width + 1)
     place = np.arange(sizes.max(initial=0))
     inside = (start[..., None] <= place) & (place < (start + width)[..., None])
-    stretches: np.ndarray = np.logical_or.reduce(inside, axis=0)
-    return stretches
+    masks: np.ndarray = np.logical_or.reduce(inside, axis=0)
+    return masks
 
 
 def whole_steps(seconds: float, features: FeaturesConfig) -> int:
@@ -167,7 +167,7 @@ def check_frames(name: str, features: FeaturesConfig) -> None:
 
 
 def check_share(key: str, value: float) -> None:
-    """Refuse a share that is 0 or above 1."""
+    """Refuse a share outside (0, 1]."""
     if not 0 < value <= 1:
         raise RequestError(f"augment.{key}={value:g}: must be above 0 and at most 1")
 
