@@ -35,7 +35,7 @@ class WeightedPooling(nn.Module):
     Args:
         inputs: Features of a step.
         classes: Number of classes.
-        new_cell: Makes a recurrent layer.
+        new_cell: Factory of recurrent layers.
         corpus: Facts of the corpus: numbers of speakers and genders.
         dense_units: Features of the dense layer (paper: 256).
         hidden: Features of the recurrent layer in each direction (paper: 256 in both together).

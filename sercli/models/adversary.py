@@ -1,4 +1,4 @@
-"""Adversarial training: a classifier of the speaker or corpus that the features learn to defeat."""
+"""Adversarial training: a classifier of speaker or corpus behind a gradient reversal."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ def attach_adversary(
 ) -> None:
     """Add an adversary to a model: a classifier of a column behind a reversed gradient.
 
-    It reads the input of the layer that gives the logits. Its loss is plain cross entropy, named
-    ``adversary_<column>``; it trains the adversary itself, while the rest of the model receives
-    its gradient times −λ (Ganin & Lempitsky 2015, arXiv 1409.7495, eqs. 13–15; there λ rises in
-    training, here it is constant: our choice). Evaluation is as without it. In the form of an
-    addition to any model it is the portable part of DAAE (Gao et al., ICASSP 2021), which reverses
-    speaker and corpus on the code of an autoencoder; a speaker belongs to one corpus, so that both
-    at once are redundant.
+    It reads the input of the layer that computes the logits. Its loss is plain cross entropy, named
+    ``adversary_<column>``; the adversary minimises it, while the rest of the model receives its
+    gradient times −λ (Ganin & Lempitsky 2015, arXiv 1409.7495, eqs. 13–15; there λ rises in
+    training, here it is constant: our choice). Evaluation does not use it. DAAE (Gao et al., ICASSP
+    2021) has such adversaries of speaker and corpus on the code of an autoencoder; one column is
+    enough, since a speaker belongs to one corpus.
 
     >>> model = nn.ModuleDict({"head": nn.Linear(8, 4)})
     >>> attach_adversary(model, "head", "speaker", values=10, weight=0.1, hidden=16)
@@ -35,8 +34,8 @@ def attach_adversary(
     )
 
     Args:
-        model: The model, from a batch to logits or an output; it is changed.
-        classifier: Name of the linear layer that gives the logits (`find_classifier`).
+        model: The model, from a batch to logits or an output; changed in place.
+        classifier: Name of the linear layer that computes the logits (`find_classifier`).
         column: Column of the manifest.
         values: Number of its values among the targets.
         weight: λ.
@@ -70,13 +69,13 @@ def find_classifier(model: nn.Module, build: Callable[[int], nn.Module], classes
 
     Args:
         model: The model.
-        build: Builds the same model for a number of classes.
+        build: A function from a number of classes to the same model.
         classes: Number of classes of the model.
 
     Raises:
         RequestError: There is none.
     """
-    with torch.random.fork_rng(devices=[]):  # the draws of training stay the same
+    with torch.random.fork_rng(devices=[]):  # keeps the random state of training
         wider = dict(build(classes + 1).named_modules())
     names: list[str] = [
         name
@@ -91,7 +90,7 @@ def find_classifier(model: nn.Module, build: Callable[[int], nn.Module], classes
 
 
 def reverse_gradient(values: Tensor, weight: float) -> Tensor:
-    """Return the values themselves, whose gradient is multiplied by −``weight``.
+    """Return the values unchanged, and multiply their gradient by −``weight``.
 
     >>> x = torch.ones(2, requires_grad=True)
     >>> reverse_gradient(x, 0.5).sum().backward()

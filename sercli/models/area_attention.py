@@ -23,14 +23,14 @@ class AreaAttention(nn.Module):
 
     The extractor of Li et al. (2018, `ParallelThenSeries`) reads a log-mel spectrogram; its two
     parallel convolutions are joined along frequency. Every position then attends to areas of the
-    maps (`AreaPooling`), and what it receives is classified.
+    maps (`AreaPooling`), and the mean of the attended maps is classified.
 
     As the paper describes it, an area is a rectangle of up to 3×3 positions: ``attend: map``,
     ``max_area: [3, 3]``, ``scale: true``. The released code (lessonxmk/Optimized_attention_for_SER)
     attends within each row of frequency, so that an area is up to 3 steps long and one row high,
     and does not divide the scores by √d: ``attend: rows``, ``max_area: [1, 3]``, ``scale: false``,
     the default here. The published figures are those of the code, in a random split of utterances,
-    selected on test, with excited turns in place of happy ones; they are not of this network.
+    selected on test, with excited turns in place of happy ones; they do not apply to this network.
 
     They read 128 bands in frames of 50 ms every 25 ms, in windows of 2 s whose scores are averaged;
     flatten the attended maps into a dense layer; drop half of the attention weights, in the test
@@ -45,7 +45,7 @@ class AreaAttention(nn.Module):
         attend: ``rows`` or ``map``. The memory of ``map`` grows with the square of all positions.
         max_area: Largest height (rows of frequency) and width (steps) of an area.
         scale: Divide scores by √d.
-        dropout: Share of the mean that is dropped.
+        dropout: Dropout probability on the mean.
 
     Raises:
         RequestError: A size is below 1, dropout is not in [0, 1), ``attend`` is unknown, or an area
@@ -93,8 +93,8 @@ class AreaAttention(nn.Module):
 class AreaPooling(nn.Module):
     """Area attention (Li et al. 2019, arXiv 1810.10126) of all positions of maps to themselves.
 
-    Every rectangle of up to ``height`` × ``width`` real positions is an item of the memory. Its
-    key is the mean of the positions, its value their sum. The query of a position is the position.
+    Every rectangle of up to ``height`` × ``width`` real positions is an item of the memory: its
+    key is the mean of the positions, its value their sum. The positions are the queries.
 
     >>> maps = Maps.over_time_and_frequency(torch.ones(2, 5, 4), torch.tensor([5, 2]))
     >>> AreaPooling(2, 3)(maps).values.shape
@@ -112,7 +112,7 @@ class AreaPooling(nn.Module):
         self.height, self.width, self.rows, self.scale = height, width, rows, scale
 
     def forward(self, maps: Maps) -> Maps:
-        """Attend from (B, C, T, F) to its areas, with the shape of the input."""
+        """Attend from each position of (B, C, T, F) to all areas; the shape stays."""
         values, lengths = maps.values, maps.lengths
         steps, rows = values.shape[2:]
         padded = F.pad(values, (0, 0, 0, self.width - 1))  # every width has as many areas

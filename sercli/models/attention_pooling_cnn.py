@@ -1,4 +1,4 @@
-"""Attention-pooling CNN: class maps, weighted by one map of all positions."""
+"""Attention-pooling CNN: one map per class, pooled with one attention map."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ class AttentionPoolingCNN(nn.Module):
     The input, a spectrogram, is scaled to [−1, 1] and compressed by the μ-law. Two parallel
     convolutions, of 100 Hz × 20 ms and 20 Hz × 80 ms, are followed by four of 3×3 with max pooling
     of 2×2 after the first two of these; all have a bias, batch normalisation and ReLU. A
-    convolution of 1×1 makes one "top-down" map per class, another one the "bottom-up" map of all
-    classes. The logit of a class is Σ_p a_p·t_p over all positions p, with a the softmax of the
-    bottom-up map. The paper multiplies and averages; with the softmax that would only divide all
-    logits by the number of positions, so that ours is the sum. With ``bottom_up: none`` it is the
-    mean of the product without a softmax, the rank-1 second-order pooling of Girdhar and Ramanan
-    (2017), which re-implementations use.
+    convolution of 1×1 computes one "top-down" map t per class, another one the "bottom-up" map of
+    all classes. The logit of a class is Σ_p a_p·t_p over all positions p, with a the softmax of the
+    bottom-up map. The paper takes the mean of the products, which divides all logits by the number
+    of positions; ours is the sum. ``bottom_up: none`` is the mean of the products without a
+    softmax, the rank-1 second-order pooling of Girdhar and Ramanan (2017), which
+    re-implementations use.
 
     The channels are those of a re-implementation (lessonxmk/head_fusion): 93 573 parameters with
     four classes. They read 400 bins of 10 Hz (``features=spectrogram features.pool=1
     features.normalise=none``), in segments of 2 s whose scores are averaged, and train with SGD, 64
     in a batch, Nesterov momentum 0.9, weight decay 10⁻⁴ and a rate of 0.05 divided by ten at epochs
     21, 31 and 41 of 50. Ours reads a whole turn of any length and any features, each turn scaled by
-    its largest absolute value (over what they scale is not said).
+    its largest absolute value (the paper does not state the range of its scaling).
 
     Args:
         classes: Number of classes.
         filters: Channels of each of the two parallel convolutions, and of the four after them
             (re-implementation: 8, 32, 48, 64, 80).
         bottom_up: ``softmax`` or ``none``.
-        mu: μ of the μ-law (paper: 255); 0: the features as they are, not scaled either.
+        mu: μ of the μ-law (paper: 255); 0: neither scaling nor compression.
 
     Raises:
         RequestError: A size is below 1, μ is below 0, or ``bottom_up`` is unknown.

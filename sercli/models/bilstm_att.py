@@ -32,7 +32,7 @@ class BiLSTMAttention(nn.Module):
     Args:
         inputs: Features of a step.
         classes: Number of classes.
-        new_cell: Makes a recurrent layer.
+        new_cell: Factory of recurrent layers.
         dense_units: Features of each of the two dense layers (paper: 512).
         hidden: Features of the recurrent layer in each direction (paper: 128).
         pooling: ``attention``, ``mean``, ``max`` or ``last``.

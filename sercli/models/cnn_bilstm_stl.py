@@ -16,7 +16,7 @@ from sercli.nn.convolution import AveragePool, BatchNorm, Convolution, Maps
 from sercli.nn.pooling import mean_over_time
 
 HALVINGS = 5
-"""Blocks that halve the frequency axis, which leaves two of 40 bands."""
+"""Number of blocks that halve the frequency axis: 40 bands become two."""
 
 
 @MODELS.register("cnn_bilstm_stl")
@@ -26,14 +26,14 @@ class CNNBiLSTMTransformer(nn.Module):
     Stated: six blocks of a 2-D convolution, batch normalisation, ELU, average pooling and dropout;
     a bidirectional LSTM over the remaining steps; one vector per turn; five transformer encoder
     layers without positions; a classifier; 356 000 parameters without the transformer and 468 000
-    with it. Not stated: channels, kernels, pooling, dropout and the LSTM's size, so that no
-    number of this network is theirs. It has ``cell=lstm activation=tanh``.
+    with it. Not stated: channels, kernels, pooling, dropout and the LSTM's size, so that their
+    figures do not apply to this network. It has ``cell=lstm activation=tanh``.
 
-    They make the vector by a convolution whose channels are the steps, so that turns are cut or
-    padded to 10 s, and self-attention sees one token, whose weight is 1 (``tokens: utterance``).
-    Ours is ``tokens: frames``: the transformer runs over the steps of the LSTM, padding masked,
-    and their mean is classified; a turn may have any length. ``depth: 0`` is their network without
-    the transformer.
+    Their vector is the output of a convolution whose channels are the steps, so that turns are cut
+    or padded to 10 s, and self-attention has one token, whose weight is 1 (``tokens: utterance``).
+    Ours is ``tokens: frames``: the transformer runs over the steps of the LSTM, padding masked, and
+    the mean of its output is classified; a turn may have any length. ``depth: 0`` is their network
+    without the transformer.
 
     They read 40 mel bands every 32 ms (``features=log_mel features.options.bands=40``), with the
     mean and deviation of another corpus. Turns of one speaker are in their training and test sets.
@@ -53,7 +53,7 @@ class CNNBiLSTMTransformer(nn.Module):
         tokens: ``frames`` or ``utterance``.
         positions: Steps after the last block that ``utterance`` reads; more are cut, fewer padded
             with zeros (16: 10 s of frames at 10 ms through six blocks).
-        dropout: Share dropped in blocks and transformer layers.
+        dropout: Dropout probability in blocks and transformer layers.
 
     Raises:
         RequestError: A size is below 1, dropout is not in [0, 1), the heads do not divide the
@@ -110,8 +110,8 @@ class Block(nn.Module):
     Args:
         inputs: Channels of the input.
         channels: Channels of the output.
-        window: Steps and bands that are averaged.
-        dropout: Share dropped.
+        window: Steps and bands of a window of the pooling.
+        dropout: Dropout probability.
     """
 
     def __init__(self, inputs: int, channels: int, window: tuple[int, int], dropout: float) -> None:
@@ -145,7 +145,7 @@ def _transformer(size: int, heads: int, depth: int, dropout: float) -> nn.Transf
 
 
 def _merged(merge: nn.Linear, states: Tensor) -> Tensor:
-    """Return one step of (B, T, features): a weighted sum of a fixed number of steps."""
+    """Apply a linear layer over a fixed number of steps of (B, T, features): (B, 1, features)."""
     missing = merge.in_features - states.shape[1]  # negative: cut
     merged: Tensor = merge(F.pad(states.mT, (0, missing)))
     return merged.mT

@@ -1,4 +1,4 @@
-"""Compact graph: convolutions in the spectral domain of line or cycle graphs of frames."""
+"""Compact graph network: spectral convolutions on line or cycle graphs of frames."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ class CompactGraph(nn.Module):
 
     They read 33 openSMILE descriptors at 10 ms (nearest here: ``features=IS09
     features.level=lld_delta features.pool=1``) and a one-hot of improvised and scripted speech,
-    which is not audio and left out; with all 35 columns this network has their 30 212 parameters,
-    and with ``dense=128 dropout=0.5`` the 38 916 of their code. They scale features to [−1, 1] with
-    statistics that include the test set; here ``features.normalise`` decides.
+    left out here because it is not audio; with all 35 columns this network has their 30 212
+    parameters, and with ``dense=128 dropout=0.5`` the 38 916 of their code. They scale features to
+    [−1, 1] with statistics that include the test set; here ``features.normalise`` decides.
 
     Ours:
 
     - They drop the frames that do not fill a graph; here these are a smaller graph, with the
       eigenvectors of its own size. A turn of any length is classified.
     - They classify graphs, and graphs of one turn are in training and test. Here the logits of a
-      turn are the mean of its graphs' logits, by their numbers of nodes.
-    - The ReLU makes the signs of eigenvectors matter, which their solver leaves open. Here they
-      are cosines and sines (`eigenvectors`), in ascending order of frequency.
+      turn are the mean of its graphs' logits, weighted by the numbers of nodes.
+    - With the ReLU the result depends on the signs of eigenvectors, which a solver leaves open.
+      Here they are cosines and sines (`eigenvectors`), in ascending order of frequency.
 
     The network is not recurrent: ``cell`` and ``activation`` have no effect.
 
@@ -53,7 +53,7 @@ class CompactGraph(nn.Module):
         hidden: Features of a node after each layer (paper: 64).
         mlp: Features of the hidden layer of each MLP (paper: 128).
         dense: Features of a layer with PReLU before the classifier (code: 128); 0: none (paper).
-        dropout: Share dropped before the classifier, or before the PReLU (code: 0.5).
+        dropout: Dropout probability before the classifier, or before the PReLU (code: 0.5).
 
     Raises:
         RequestError: A size is below 1, dropout is not in [0, 1), or the graph is unknown.
@@ -115,11 +115,11 @@ class SpectralLayer(nn.Module):
         self.narrow = nn.Linear(mlp, outputs)
 
     def forward(self, nodes: Tensor, basis: Tensor, sizes: Tensor) -> Tensor:
-        """Convolve graphs.
+        """Apply the convolution to each graph.
 
         Args:
             nodes: (graphs, n, inputs).
-            basis: Eigenvectors in columns, zero outside of a graph, (graphs, n, n).
+            basis: Eigenvectors in columns, zero outside a graph, (graphs, n, n).
             sizes: Number of nodes of each graph, (graphs,).
 
         Returns:
@@ -154,9 +154,9 @@ def eigenvectors(
 ) -> Tensor:
     """Return the eigenvectors of the normalised Laplacian I − D^−½ A D^−½ of graphs.
 
-    Of a line of n nodes, eigenvector k is √d_j cos(π j k / (n − 1)) at node j, with d_j = 1 at
-    both ends and 2 between, of eigenvalue 1 − cos(π k / (n − 1)): a discrete cosine transform of
-    type I. Of a cycle it is the real Fourier basis: constant, and cosine and sine of each
+    For a line of n nodes, eigenvector k is √d_j cos(π j k / (n − 1)) at node j, with d_j = 1 at
+    both ends and 2 between, and the eigenvalue 1 − cos(π k / (n − 1)): a discrete cosine transform
+    of type I. For a cycle it is the real Fourier basis: a constant, and cosine and sine of each
     frequency. Eigenvalues ascend; at node 0, cosines are positive and sines rise.
 
     >>> import torch
@@ -189,5 +189,5 @@ def eigenvectors(
 
 
 def _angles(phase: Tensor, period: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return 2π·phase/period, reduced to one turn while it is an integer, hence exactly."""
+    """Return 2π·phase/period modulo 2π; the reduction is exact, on integers."""
     return (phase % period).to(dtype) / period.to(dtype) * (2 * math.pi)

@@ -1,4 +1,4 @@
-"""CPC: an encoder and a causal recurrence that predict later steps, and a classifier on them."""
+"""CPC: contrastive prediction of later steps by a causal recurrence, and a classifier."""
 
 from __future__ import annotations
 
@@ -19,31 +19,30 @@ from sercli.nn.pooling import deviation_over_time, mean_over_time
 class CPC(nn.Module):
     """Contrastive predictive coding for emotion of Li et al. (ICASSP 2021, arXiv 2102.06357).
 
-    An encoder gives z_t, a causal recurrence c_t, and a linear predictor for each of 12 steps to
-    come ẑ_{t+m} = W_m c_t, which is compared with z_{t+m} and 50 negatives of the same turn
+    An encoder computes z_t, a causal recurrence c_t, and a linear predictor for each of 12 future
+    steps ẑ_{t+m} = W_m c_t, which is compared with z_{t+m} and 50 negatives of the same turn
     (`sercli.nn.contrastive`). `sercli pretrain` trains this part without labels. The
-    classifier reads c: self-attention of eight heads over the turn, mean and deviation over time,
-    two dense layers.
+    classifier reads c: self-attention of eight heads over the turn, mean and standard deviation
+    over time, two dense layers.
 
-    Theirs encodes the waveform by four convolutions to a step of 10 ms; this is a version for
-    frames, whose encoder is one dense layer with ReLU (our choice), so that a step is a step of
-    the features: 10 ms with ``features=log_mel features.pool=1``. They regress activation, valence
-    and dominance by CCC; this classifies by cross entropy. τ = 1, predictors without bias, dropout
-    after both dense layers: our choices, as they state none. They train 10 s of audio per turn;
-    this whole turns.
+    Theirs encodes the waveform by four convolutions to a step of 10 ms; ours reads frames by one
+    dense layer with ReLU, so that a step is a step of the features: 10 ms with ``features=log_mel
+    features.pool=1``. They regress activation, valence and dominance by CCC; this classifies by
+    cross entropy. τ = 1, predictors without bias, dropout after both dense layers: our choices, as
+    they state none. They train on 10 s of each turn, ours on whole turns.
 
     Args:
         inputs: Features of a step.
         classes: Number of classes.
-        new_cell: Makes a recurrent layer (paper: ``cell=gru``).
+        new_cell: Factory of recurrent layers (paper: ``cell=gru``).
         units: Features of the encoder (paper: 128).
         hidden: Features of the recurrence (paper: 256).
-        future: Steps that are predicted (paper: 12).
+        future: Number of predicted steps (paper: 12).
         negatives: Negatives of each prediction (paper: 50).
         heads: Attention heads (paper: 8).
         width: Features of all heads together (paper: 512).
         dense_units: Features of the two dense layers (paper: 128).
-        dropout: Share dropped after each of them (paper: 0.2).
+        dropout: Dropout probability after each of them (paper: 0.2).
         cpc_weight: Weight of the contrastive loss as an auxiliary loss; 0: none.
 
     Raises:
@@ -52,13 +51,13 @@ class CPC(nn.Module):
     """
 
     pretrained = ("encoder.", "recurrent.", "predictors.")
-    """Starts of the names of the tensors that the contrastive loss trains."""
+    """Name prefixes of the tensors trained by the contrastive loss."""
 
     only_pretraining = ("predictors.",)
-    """Starts of the names of those that the classifier does without."""
+    """Name prefixes of the tensors that the classifier does not use."""
 
     unlabelled = {"cpc_weight": 1.0}  # noqa: RUF012 - a constant
-    """Settings with which `unlabelled_loss` can be computed."""
+    """Settings that `unlabelled_loss` requires."""
 
     def __init__(
         self,
@@ -111,7 +110,7 @@ class CPC(nn.Module):
         return steps, states
 
     def unlabelled_loss(self, turns: Turns) -> tuple[Tensor, Tensor]:
-        """Return the contrastive loss, and the share of true steps that score highest."""
+        """Return the contrastive loss, and the accuracy of choosing the true step."""
         return self._contrast(*self.represent(turns), turns)
 
     def _contrast(self, steps: Tensor, states: Tensor, turns: Turns) -> tuple[Tensor, Tensor]:
@@ -120,7 +119,7 @@ class CPC(nn.Module):
 
 
 class _SelfAttention(nn.Module):
-    """Self-attention over the real steps, to as many features as it reads.
+    """Multi-head self-attention over the real steps, with a width of its own.
 
     Args:
         size: Features of a step.

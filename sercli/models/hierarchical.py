@@ -1,4 +1,4 @@
-"""Hierarchical attention: over the steps between two pauses, and over these segments."""
+"""Hierarchical attention: over the steps of each segment between pauses, and over segments."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ LOUDNESS = ("loudness", "energy", "log_mel")
 
 @MODELS.register("hierarchical")
 class Hierarchical(nn.Module):
-    """A recurrence whose states are pooled by segment, and the segments by turn: our design.
+    """Recurrent network with attention over the steps of segments and over segments: our design.
 
     A bidirectional layer reads the turn; `SegmentAttention` pools its states. Hsu, Su, Wu and Chen
-    (TASLP 2021) find segments of a turn by silence detection and by detectors of non-verbal
-    sounds, for which labels would be needed. The segments here are the parts of a turn between
-    pauses. A pause is a run of silent steps; a step is silent if its loudness is in the lowest
-    part of the turn's own range, so that z-normalisation does not matter. Pauses are in no
-    segment. In short acted turns they are rare. All sizes are our choices.
+    (TASLP 2021) segment a turn by silence detection and by detectors of non-verbal sounds, which
+    need labels. Here the segments are the parts of a turn between pauses. A pause is a run of
+    silent steps and belongs to no segment; short acted turns rarely have one. A step is silent if
+    its loudness is in the lowest part of the turn's range, which z-normalisation does not change.
+    All sizes are our choices.
 
     Args:
         inputs: Features of a step.
         classes: Number of classes.
-        new_cell: Makes a recurrent layer.
+        new_cell: Factory of recurrent layers.
         corpus: Facts of the corpus: the names of the features.
         hidden: Features of the recurrent layer in each direction.
         attention: Features of both attention spaces.
         split: ``pauses``, or ``fixed``: segments of equal length.
-        loudness: Part of the names of the features whose mean is the loudness; None: ``loudness``,
-            ``energy`` or ``log_mel``, the first that occurs. Deltas are left out.
-        silence: Share of the range from the softest to the loudest step that is silent.
-        pause: Fewest steps of a pause; 6 of 50 ms are 0.3 s.
+        loudness: Substring of the names of the features whose mean is the loudness, deltas left
+            out; None: ``loudness``, ``energy`` or ``log_mel``, the first that occurs.
+        silence: Threshold of silence, as a share of the range from the softest to the loudest step.
+        pause: Minimum number of steps of a pause; 6 of 50 ms are 0.3 s.
         steps: Steps of a fixed segment.
-        dropout: Share of the pooled vector that is dropped.
+        dropout: Dropout probability on the pooled vector.
 
     Raises:
-        RequestError: A number is out of range, the split is unknown, or no feature has such a
-            name.
+        RequestError: A number is out of range, the split is unknown, or no name of a feature
+            contains ``loudness``.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ def silent_steps(loudness: Tensor, valid: Tensor, share: float) -> Tensor:
         share: In (0, 1).
 
     Returns:
-        Boolean (B, T). The loudest step is not silent.
+        Boolean (B, T), false at the loudest step.
     """
     low = loudness.masked_fill(~valid, torch.inf).amin(dim=1, keepdim=True)
     high = loudness.masked_fill(~valid, -torch.inf).amax(dim=1, keepdim=True)
@@ -115,7 +115,7 @@ def silent_steps(loudness: Tensor, valid: Tensor, share: float) -> Tensor:
 
 
 def segments_between_pauses(silent: Tensor, valid: Tensor, pause: int) -> Tensor:
-    """Return the steps of each segment: what lies between runs of ``pause`` or more silent steps.
+    """Segment turns at pauses, runs of at least ``pause`` silent steps.
 
     >>> import torch
     >>> silent = torch.tensor([[False, True, False, True, True, False]])
@@ -126,10 +126,10 @@ def segments_between_pauses(silent: Tensor, valid: Tensor, pause: int) -> Tensor
     Args:
         silent: Boolean (B, T), with a false value at a real step of each row.
         valid: Boolean (B, T), true where a step is real.
-        pause: Fewest steps of a pause.
+        pause: Minimum number of steps of a pause.
 
     Returns:
-        Boolean (B, S, T), S a number that the segments of T steps do not exceed.
+        The steps of each segment, boolean (B, S, T), where S bounds the number of segments.
     """
     runs = F.pad(silent[:, None, None].float(), (pause - 1, pause - 1))
     whole = -F.max_pool2d(-runs, (1, pause), stride=1)  # 1 where a run of that length begins
@@ -140,7 +140,7 @@ def segments_between_pauses(silent: Tensor, valid: Tensor, pause: int) -> Tensor
 
 
 def fixed_segments(valid: Tensor, steps: int) -> Tensor:
-    """Return the steps of each segment of ``steps`` steps; the last one may be shorter.
+    """Segment turns into ``steps`` steps each; the last segment may be shorter.
 
     >>> import torch
     >>> fixed_segments(torch.ones(1, 3, dtype=torch.bool), steps=2)[0, :2].int()
@@ -152,7 +152,7 @@ def fixed_segments(valid: Tensor, steps: int) -> Tensor:
         steps: Steps of a segment.
 
     Returns:
-        Boolean (B, S, T), S a number that the segments of T steps do not exceed.
+        The steps of each segment, boolean (B, S, T), where S bounds the number of segments.
     """
     time = torch.arange(valid.shape[1], device=valid.device)
     return _members((time // steps).expand_as(valid), valid, steps)
@@ -162,11 +162,11 @@ def _members(number: Tensor, inside: Tensor, fewest: int) -> Tensor:
     """Return the steps of each segment, (B, S, T).
 
     Args:
-        number: Number of the segment of each step, (B, T).
+        number: Index of the segment of each step, (B, T).
         inside: True where a step is in a segment, (B, T).
-        fewest: Fewest steps from the beginning of a segment to that of the next one.
+        fewest: Minimum number of steps between the beginnings of two segments.
     """
-    most = number.shape[1] // fewest + 2  # never 1, to which an export would be specialised
+    most = number.shape[1] // fewest + 2  # never 1: an export would specialise on it
     segments = torch.arange(most, device=number.device).unsqueeze(1)
     return (number.unsqueeze(1) == segments) & inside.unsqueeze(1)
 

@@ -22,14 +22,14 @@ REACH = 2
 class HNSD(nn.Module):
     """The network of Cao, Hou, Chen, Zhang and Lu (ICASSP 2021), without dialogue context.
 
-    The static features are the frames; the dynamic ones are their deltas and the deltas of these
-    (`deltas`). A unidirectional layer reads each, with states f^s_t and f^d_t. The gated
-    multi-feature unit fuses them by one number per frame,
+    The static features are the frames, the dynamic ones their first and second deltas (`deltas`).
+    A unidirectional layer reads each, with states f^s_t and f^d_t. The gated multi-feature unit
+    fuses them by one gate per frame,
 
         h^s = tanh(W_s f^s),   h^d = tanh(W_d f^d),   z_t = σ(W_c [f^s_t; f^d_t]),
         h_t = z_t h^s_t + (1 − z_t) h^d_t,
 
-    and u = Σ_t softmax_t(V tanh(W h_t + b)) h_t goes through a dense layer to the classifier.
+    and a dense layer and a classifier follow on u = Σ_t softmax_t(V tanh(W h_t + b)) h_t.
 
     It is theirs with ``cell=lstm activation=tanh``, on 26 log-mel energies every 10 ms, normalised
     per speaker (our reading): ``features=log_mel features.options.bands=26 features.pool=1``. They
@@ -37,20 +37,20 @@ class HNSD(nn.Module):
     are those of the pooled steps.
 
     Our choices, where our source is silent: the reach of the deltas, which are taken here from
-    the normalised frames; the width of h; ReLU after the dense layer; dropout, 0 unless asked
-    for; the initial values of the attention, which are IAAN's.
+    the normalised frames; the width of h; ReLU after the dense layer; dropout, 0 by default;
+    the initial values of the attention, which are IAAN's.
 
     Args:
         inputs: Features of a step.
         classes: Number of classes.
-        new_cell: Makes a recurrent layer.
+        new_cell: Factory of recurrent layers.
         hidden: Features of each recurrent layer (paper: 512).
         fused: Features of h^s and h^d.
         attention: Features of the attention space (paper: 16).
         dense_units: Features of the dense layer (paper: 128).
         fusion: ``gate``, or one of the paper's ablations: ``concat`` ([h^s; h^d] without a gate),
             ``static`` (h^s alone), ``dynamic`` (h^d alone).
-        dropout: Share dropped after the dense layer.
+        dropout: Dropout probability after the dense layer.
 
     Raises:
         RequestError: A size is below 1, dropout is not in [0, 1), or the fusion is unknown.
@@ -116,7 +116,7 @@ def deltas(frames: Tensor, lengths: Tensor) -> Tensor:
     """Return the regression slope of each feature around each real step.
 
     Σ n·(x[t+n] − x[t−n]) / (2 Σ n²) over n = 1, 2, with the first and the last real step repeated
-    beyond the ends, as `sercli.features.spectral.regression_slopes`.
+    beyond the ends, as in `sercli.features.spectral.regression_slopes`.
 
     >>> import torch
     >>> deltas(torch.tensor([[[0.0], [1.0], [2.0], [9.0]]]), torch.tensor([3])).squeeze()

@@ -36,7 +36,7 @@ class IAAN(nn.Module):
     Args:
         inputs: Features of a step.
         classes: Number of classes.
-        new_cell: Makes a recurrent layer.
+        new_cell: Factory of recurrent layers.
         hidden: Features of the current encoder in each direction (paper: 256; code: 512).
         context_hidden: Features of a context encoder (paper and code: 512).
         attention: Features of the attention spaces (official code: 16).

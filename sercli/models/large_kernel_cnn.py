@@ -21,13 +21,12 @@ _SMALL = 5
 class LargeKernelCNN(nn.Module):
     """Our reading of a vision paper: RepLKNet (Ding et al., CVPR 2022) in one dimension.
 
-    The paper has nothing on speech, and there is no number of it to compare with. Its blocks are
-    taken over, with convolutions over time; the channels of the input are the features of a step. A
-    stage begins with a convolution of width 3 and stride 2, which halves the number of steps, and
-    goes on with blocks, each a `LargeKernelBlock` and a `FeedForward`. The mean over time is
-    classified. Sizes, the number of stages and the mean are our choices; the paper has stages of 2,
-    2, 18 and 2 blocks with 128 to 1 024 channels and kernels of 31, 29, 27 and 13, and leaves out
-    branches with a probability of up to 0.3.
+    The paper has no figure on speech. Its blocks are taken over, with convolutions over time; the
+    channels of the input are the features of a step. A stage is a convolution of width 3 and stride
+    2, which halves the number of steps, and blocks of a `LargeKernelBlock` and a `FeedForward`. The
+    mean over time is classified. Sizes, the number of stages and the mean are our choices; the
+    paper has stages of 2, 2, 18 and 2 blocks with 128 to 1 024 channels, kernels of 31, 29, 27 and
+    13, and stochastic depth of up to 0.3.
 
     It is meant for ``features=log_mel features.pool=1``; it reads any features.
 
@@ -37,12 +36,12 @@ class LargeKernelCNN(nn.Module):
         channels: Channels of each stage.
         blocks: Blocks of each stage.
         kernels: Steps of the large kernel of each stage, odd.
-        branch_dropout: Share of turns for which a branch beside a shortcut is left out.
-        dropout: Share of the mean that is dropped.
+        branch_dropout: Probability of leaving out a branch for a turn (stochastic depth).
+        dropout: Dropout probability on the mean.
 
     Raises:
-        RequestError: A size is below 1, a kernel is even, the lists differ in length, or a share is
-            not in [0, 1).
+        RequestError: A size is below 1, a kernel is even, the lists differ in length, or a
+            probability is not in [0, 1).
     """
 
     def __init__(
@@ -99,7 +98,7 @@ class Shortcut(nn.Module):
 
     Args:
         branch: Layers from maps to maps of the same shape.
-        share: Share of turns for which it is left out; the others count 1 / (1 − share).
+        share: Probability that it is left out for a turn; else it is scaled by 1 / (1 − share).
     """
 
     def __init__(self, branch: nn.Module, share: float) -> None:
@@ -141,8 +140,7 @@ class LargeKernelBlock(nn.Module):
 class LargeKernel(nn.Module):
     """A depth-wise convolution of ``kernel`` steps and one of five, each normalised, added.
 
-    In evaluation both are merged into one convolution of ``kernel`` steps with a bias, which gives
-    the same.
+    In evaluation both are merged into one equal convolution of ``kernel`` steps with a bias.
 
     >>> layer, maps = LargeKernel(8, 31), Maps.over_time(torch.ones(2, 9, 8), torch.tensor([9, 4]))
     >>> layer(maps).values.shape
@@ -181,7 +179,7 @@ class LargeKernel(nn.Module):
 
 
 def _folded(convolution: Convolution, norm: BatchNorm) -> tuple[Tensor, Tensor]:
-    """Return the weight and the bias of a convolution with its normalisation in evaluation."""
+    """Return the weight and the bias of a convolution, batch normalisation folded in."""
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
     return convolution.weight * scale.view(-1, 1, 1), norm.bias - norm.running_mean * scale
 

@@ -26,10 +26,10 @@ class LightSERNet(nn.Module):
 
     Three parallel convolutions with a bias read the features as a map over time and coefficients:
     11×1 over time, 1×9 over coefficients, 3×3; each is followed by batch normalisation, ReLU and
-    average pooling of 2×2. On their maps together work four convolutions of 3×3, each with batch
+    average pooling of 2×2. Their concatenated maps pass four convolutions of 3×3, each with batch
     normalisation, ReLU and average pooling (2×2, 2×2, 2×1, 2×1), and one of 1×1 without pooling.
-    The mean over all positions goes through dropout to the classifier. At the published size it
-    has 460 740 parameters with four classes. Sizes and training are those of the official code
+    The mean over all positions passes dropout and the classifier. At the published size it has
+    460 740 parameters with four classes. Sizes and training are those of the official code
     (AryaAftab/LIGHT-SERNET).
 
     They read 40 MFCCs from 128 bands, clipped at ±10, in frames of 64 ms every 16 ms, of the
@@ -42,9 +42,9 @@ class LightSERNet(nn.Module):
         classes: Number of classes.
         filters: Channels of each path, of the four convolutions and of the last one
             (paper: 32, 64, 96, 128, 160, 320).
-        dropout: Share dropped before the classifier (paper: 0.3).
+        dropout: Dropout probability before the classifier (paper: 0.3).
         l2: Penalty λ·Σw² on the kernels of the five convolutions in series (code: 10⁻⁶).
-        crop: Steps in the middle of a turn that are read; 0: all.
+        crop: Number of steps to keep in the middle of a turn; 0: all.
 
     Raises:
         RequestError: A size is below 1, dropout is not in [0, 1), or the penalty or the crop is
@@ -80,7 +80,7 @@ class LightSERNet(nn.Module):
         initialise_as_keras(self)
 
     def forward(self, batch: Batch) -> Output:
-        """Classify a batch; in training the loss is the penalty on kernels."""
+        """Classify a batch; in training, return the penalty on the kernels too."""
         turns = central_crop(batch.current, self.crop) if self.crop else batch.current
         logits = in_parts(self._classify, turns, training=self.training)
         penalised = self.l2 > 0 and batch.criterion is not None
@@ -109,6 +109,6 @@ def _block(
     *,
     bias: bool = False,
 ) -> ConvolutionBlock:
-    """Return a block with the constants of Keras' batch normalisation."""
+    """Return a block with ε and momentum of Keras' batch normalisation."""
     pool = AveragePool(window) if window else None
     return ConvolutionBlock(inputs, channels, kernel, bias=bias, pool=pool, eps=1e-3, momentum=0.01)

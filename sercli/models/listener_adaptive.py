@@ -27,14 +27,14 @@ class ListenerAdaptive(nn.Module):
     activation=tanh``. In training it returns the logits of the rater of each turn
     (``trainer.labels=rater``), in evaluation the logarithms of the mean posterior of the raters.
 
-    They read a log power spectrum of 400 bins up to 4 kHz, weigh classes per listener, and augment
-    by speed and SpecAugment. Adaptive recurrent and convolutional layers, which they found weaker,
-    are not here.
+    They read a log power spectrum of 400 bins up to 4 kHz, weight classes per listener, and augment
+    by speed and SpecAugment. Their adaptive recurrent and convolutional layers, which they found
+    weaker, are left out.
 
     Ours: the equations of the adaptive layers (`AdaptiveLinear`), which our source does not give;
     kernels 3 × 3; pooling over time before the dense layers. The mean is over the raters of the
-    training set: a rater without a label there has no posterior, and an embedding that never
-    learned is not asked. Before any step, it is over all.
+    training set; a rater without a label there has an untrained embedding and is left out. In an
+    untrained model the mean is over all raters.
 
     Args:
         inputs: Features of a step, the frequency axis.
@@ -47,7 +47,7 @@ class ListenerAdaptive(nn.Module):
         dense_units: Features of each dense layer (paper: 64).
         embedding: Features of a rater (paper: 8 on IEMOCAP, 32 on MSP-Podcast).
         adaptation: ``bias``, ``scale`` or ``weighting``.
-        dropout: Share dropped after the recurrence, in attention and after dense layers
+        dropout: Dropout probability after the recurrence, in attention and after dense layers
             (paper: 0.2).
 
     Raises:
@@ -173,11 +173,11 @@ class AdaptiveLinear(nn.Module):
 
 
 def _mean_posterior(logits: Tensor, heard: Tensor) -> Tensor:
-    """Return log Σ_v p_v / V over the raters v that were heard, or over all if none was.
+    """Return log Σ_v p_v / V over the V raters seen in training, or over all in an untrained model.
 
     Args:
         logits: (B, raters, classes).
-        heard: 1 for each rater that was heard, else 0, (raters,).
+        heard: 1 for each rater seen in training, else 0, (raters,).
     """
     used = heard.to(logits) + (heard.sum() == 0)
     shares = (used / used.sum()).log().unsqueeze(-1)

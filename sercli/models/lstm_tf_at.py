@@ -31,7 +31,7 @@ class TimeFeatureAttention(nn.Module):
     Args:
         inputs: Features of a step.
         classes: Number of classes.
-        new_cell: Makes a recurrent layer.
+        new_cell: Factory of recurrent layers.
         hidden: Features of the recurrent layer.
         attention: ``time``, ``features`` or ``both``.
         dense: Features of the dense layer before the classifier.

@@ -1,4 +1,4 @@
-"""MAEC: instances of three turns, attention among them, and an adversary that shapes the code."""
+"""MAEC: multi-instance attention over three turns, with an adversarial prior on the code."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class MAEC(nn.Module):
     It reads the current turn, the previous one of the same speaker and that of the interlocutor,
     by one encoder (our reading). A window of five frames around each frame is an instance:
 
-    - `DilatedBlock` maps each instance to h_i; a dense layer makes queries BT of these, and a
-      bidirectional layer makes keys;
+    - `DilatedBlock` maps each instance to h_i; from these, a dense layer computes the queries BT
+      and a bidirectional layer the keys;
     - HF = pool(A) ∘ pool(Key), where A is the attention of BT over the keys;
     - Z = [HF_cur ∘ PI; HF_cur] with PI = softmax(HF_own ∘ HF_int) over the features;
-    - a dense layer of Z classifies the emotion, another the gender, and `PriorAdversary` pulls Z
-      towards N(0, I) in training. There is no decoder. ``adversary_weight=0`` is their ablation
-      MEC.
+    - a dense layer of Z classifies the emotion, another the gender, and in training
+      `PriorAdversary` draws Z towards N(0, I). There is no decoder. ``adversary_weight=0`` is their
+      ablation MEC.
 
     They read IAAN's 45 descriptors unpooled (``features.pool=1``), so that an instance is 50 ms;
     with the default of five pooled frames it is 250 ms. They count frustration as sadness
@@ -38,26 +38,26 @@ class MAEC(nn.Module):
     activation=tanh``.
 
     Our choices, where our source is silent: scaled products as attention scores; the mean over
-    time as pooling; ReLU; instances at the ends of a turn, which are filled with zeros; dropout, 0
-    unless asked for; the width of the adversary.
+    time as pooling; ReLU; zero padding of instances at the ends of a turn; dropout, 0 by default;
+    the width of the adversary.
 
     Args:
         inputs: Features of a step.
         classes: Number of classes.
-        new_cell: Makes a recurrent layer.
+        new_cell: Factory of recurrent layers.
         corpus: Facts of the corpus: number of genders.
         filters: Features of the first two convolutions (paper: 512).
         channels: Features of h_i (paper: 128).
         hidden: Features of the recurrent layer in each direction (paper: 256); the queries have
             those of both (paper: 512).
-        adversary_units: Features of the hidden layer of the adversary.
-        dropout: Share of h_i that is dropped.
-        gender_weight: Weight of the gender's loss (paper: 1); 0: not learned.
-        adversary_weight: Weight of the adversary's loss (paper: 1); 0: no adversary.
+        adversary_units: Hidden units of the adversary.
+        dropout: Dropout probability on h_i.
+        gender_weight: Weight of the gender loss (paper: 1); 0: not learned.
+        adversary_weight: Weight of the adversarial loss (paper: 1); 0: no adversary.
 
     Raises:
         RequestError: A size is below 1, dropout is not in [0, 1), a weight is below 0, or the
-            corpus states no gender and it has a weight.
+            corpus states no gender while ``gender_weight`` is above 0.
     """
 
     uses_context = True
@@ -93,7 +93,7 @@ class MAEC(nn.Module):
         self.prior = PriorAdversary(2 * size, adversary_units) if adversary_weight else None
 
     def forward(self, batch: Batch) -> Output:
-        """Classify a batch; in training the losses are those of the adversary and the gender."""
+        """Classify a batch; in training, return the adversarial and the gender loss too."""
         current, own, interlocutor = self._encode(batch.current, batch.own, batch.interlocutor)
         interaction = (own * interlocutor).softmax(dim=-1)
         code = torch.cat([current * interaction, current], dim=-1)
@@ -124,7 +124,7 @@ class MAEC(nn.Module):
 class DilatedBlock(nn.Module):
     """Three convolutions over time with a convolutional shortcut, ReLU after each.
 
-    Their kernels are 1, 3 and 1; the middle one has a dilation of 2, so that an output depends on
+    The kernels are 1, 3 and 1; the middle one has a dilation of 2, so that the receptive field is
     five steps. The shortcut has kernel 1 (our choice) and is added before the last ReLU.
 
     Args:
@@ -148,12 +148,12 @@ class DilatedBlock(nn.Module):
 
 
 class PriorAdversary(nn.Module):
-    """A discriminator between codes and draws of N(0, I), which the codes learn to mislead.
+    """A discriminator between codes Z and samples E of N(0, I), trained against the encoder.
 
-    Its loss is −E[log D(E)] − E[log(1 − D(Z))], the encoder's E[log(1 − D(Z))]. The authors update
-    both in turn; here one step does both, because the gradient of the first into the codes is
-    reversed (Ganin and Lempitsky 2015, arXiv 1409.7495): our choice, so that a model needs one
-    optimiser. The draws come from torch's generator.
+    The discriminator minimises −E[log D(E)] − E[log(1 − D(Z))], the encoder E[log(1 − D(Z))]. The
+    authors alternate between the two; here a gradient reversal (Ganin and Lempitsky 2015, arXiv
+    1409.7495) on the codes does both in one step, so that a model needs one optimiser (our
+    choice). Samples are drawn with torch's global generator.
 
     Args:
         size: Features of a code.
@@ -165,7 +165,7 @@ class PriorAdversary(nn.Module):
         self.discriminator = nn.Sequential(nn.Linear(size, units), nn.ReLU(), nn.Linear(units, 1))
 
     def forward(self, codes: Tensor) -> Tensor:
-        """Return the loss of the discriminator on codes (B, size) and as many draws: a scalar."""
-        draws = self.discriminator(torch.randn_like(codes))
+        """Return the loss of the discriminator on codes (B, size) and as many samples: a scalar."""
+        samples = self.discriminator(torch.randn_like(codes))
         found = self.discriminator(reverse_gradient(codes, 1.0))
-        return F.softplus(-draws).mean() + F.softplus(found).mean()
+        return F.softplus(-samples).mean() + F.softplus(found).mean()

@@ -25,14 +25,14 @@ class MultiscaleStatistics(nn.Module):
     """The audio branch of Peng, Lu, Pan and Liu (ICASSP 2021, arXiv 2106.04133), without context.
 
     Four parallel convolutions of 5, 7, 9 and 11 frames over all features, each with 128 filters and
-    ReLU; the largest value, the mean and the standard deviation of every filter over time, 1 536
-    numbers at the published size; dropout; two dense layers. They read 96 MFCCs (whether with
-    deltas is not said) of 7.5 s, and train with Adam at 5·10⁻⁴ in batches of 64, with the
+    ReLU; the maximum, the mean and the standard deviation of every filter over time, 1 536
+    numbers at the published size; dropout; two dense layers. They read 96 MFCCs of 7.5 s (the
+    paper does not mention deltas), and train with Adam at 5·10⁻⁴ in batches of 64, with the
     gradient clipped to a norm of 1.
 
-    Ours: any features and any length, where padding does not count; the size of the dense layer;
-    no x-vector. Their text branch and its attention, which needs transcripts, are not here, so that
-    no number of the paper is of this network.
+    Ours: any features and any length, padding masked; the size of the dense layer; no x-vector.
+    Their text branch and its attention need transcripts and are left out, so that no figure of
+    the paper applies to this network.
 
     Args:
         inputs: Features of a step.
@@ -41,7 +41,7 @@ class MultiscaleStatistics(nn.Module):
         filters: Filters of each convolution (paper: 128).
         statistics: Among ``max``, ``mean`` and ``std`` over time.
         dense_units: Features of the dense layer before the classifier (our choice: 128).
-        dropout: Share of the statistics that is dropped (paper: 0.3).
+        dropout: Dropout probability on the statistics (paper: 0.3).
 
     Raises:
         RequestError: A size is below 1, dropout is not in [0, 1), or a statistic is unknown.

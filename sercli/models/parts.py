@@ -70,7 +70,7 @@ def dense(inputs: int, *sizes: int, dropout: float = 0.0) -> nn.Sequential:
 
 
 def central_crop(turns: Turns, steps: int) -> Turns:
-    """Cut longer turns to the ``steps`` in their middle.
+    """Crop turns to at most ``steps`` steps in the middle.
 
     >>> frames = torch.arange(5.0).view(1, 5, 1)
     >>> central_crop(Turns(frames, torch.tensor([5])), 3).frames.flatten()
@@ -84,7 +84,7 @@ def central_crop(turns: Turns, steps: int) -> Turns:
 
 
 MOST_NUMBERS = 2**21
-"""Steps × features that a convolutional system evaluates at once: about 2 GB (our choice)."""
+"""Maximum of steps × features evaluated at once by a convolutional system: about 2 GB."""
 
 
 def in_parts(
@@ -110,7 +110,7 @@ def in_parts(
         classify: A function from turns to logits (B, classes).
         turns: The turns.
         training: True in training mode.
-        most: Largest number of steps × features of a part, unless it is a single turn.
+        most: Maximum of steps × features of a part; a part has at least one turn.
     """
     if training or torch.compiler.is_compiling():  # a traced batch size is only an example
         return classify(turns)

@@ -22,19 +22,18 @@ class SelfAttentionGRU(nn.Module):
 
     A convolution shortens the turn, a bidirectional recurrent layer reads it, multi-head
     self-attention without residual or normalisation mixes its states, and their mean over time goes
-    through two linear layers without activation between them. It is theirs with ``cell=gru
-    activation=tanh``.
+    through two linear layers without an activation. It is theirs with ``cell=gru activation=tanh``.
 
     They read 40 MFCCs with Δ and ΔΔ, cut or padded to 1 000 frames at 10 ms; their code takes the
     1 000 frames as the channels of a convolution of width 1, which mixes positions in time and
     sees padding (``mix_steps: 1000``), and does not mask attention and mean, because all 500
     mixed positions are real. Their statistical pooling is over modalities; with audio alone it is
-    nothing but the mean.
+    the mean.
 
     Ours: by default the convolution runs over time (width 3, stride 2, as many channels as
-    features), so that a turn may have any length and padding does not count. Their 0.3 of dropout
-    in a GRU of one layer has no effect, so that there is none here. They classify seven emotions
-    in folds of random utterances, and call accuracy unweighted and recall weighted.
+    features), so that a turn may have any length, padding masked. Their dropout of 0.3 in a GRU of
+    one layer has no effect and is left out. They classify seven emotions in folds of random
+    utterances, and call accuracy unweighted and recall weighted.
 
     Args:
         inputs: Features of a step.
@@ -43,9 +42,9 @@ class SelfAttentionGRU(nn.Module):
         hidden: Hidden size per direction (paper: 60).
         heads: Attention heads, a divisor of 2·hidden (paper: 6).
         dense: Features of the first linear layer (paper: 60).
-        dropout: Share of attention weights dropped (paper: 0.1).
-        mix_steps: Length to which turns are cut or padded, for their mixing of positions into half
-            as many (paper: 1000); 0: the convolution over time.
+        dropout: Dropout probability on attention weights (paper: 0.1).
+        mix_steps: Number of steps to which turns are cut or padded for `Mixing` (paper: 1000); 0:
+            the convolution over time.
 
     Raises:
         RequestError: A size is below 1, the heads do not divide the states, dropout is not in
@@ -90,10 +89,10 @@ class SelfAttentionGRU(nn.Module):
 
 
 class Mixing(nn.Module):
-    """A linear map from the steps of a turn of fixed length to half as many, for each feature.
+    """A linear layer over time, from ``steps`` to ``steps // 2`` positions of each feature.
 
     Args:
-        steps: Length to which turns are cut or padded with zeros.
+        steps: Number of steps to which turns are cut or padded with zeros.
     """
 
     def __init__(self, steps: int) -> None:
@@ -102,7 +101,7 @@ class Mixing(nn.Module):
         self.mix = nn.Linear(steps, steps // 2)
 
     def forward(self, maps: Maps) -> Maps:
-        """Mix the steps of (B, features, T); all of the result are real."""
+        """Map (B, features, T) to (B, features, steps // 2), all of them real."""
         missing = self.steps - maps.values.shape[2]  # negative: cut
         mixed: Tensor = self.mix(F.pad(maps.values, (0, missing)))
         return Maps(mixed, torch.full_like(maps.lengths, mixed.shape[2]))

@@ -16,9 +16,9 @@ class SuperbLinear(nn.Module):
     """The emotion recognition head of SUPERB (Yang et al., Interspeech 2021; s3prl's code).
 
     Σ_l softmax(w)_l h_l over all layers h of a frozen encoder, w starting at 0; Linear F → 256;
-    the mean over time; Linear 256 → classes. All of it is linear in the frames, so that it is
-    computed exactly from the mean over time of each layer, which the features
-    ``features=encoder features.options.layer=all features.level=functionals`` are.
+    the mean over time; Linear 256 → classes. The head is linear in the frames, so that it is
+    computed exactly from the mean over time of each layer: ``features=encoder
+    features.options.layer=all features.level=functionals``.
 
     Published with Adam at 1e-4, batches of 32 (8 × 4), 30 000 steps and gradients clipped at 1;
     there a random fifth of the training turns is dev.
@@ -26,7 +26,7 @@ class SuperbLinear(nn.Module):
     Args:
         inputs: Features of a layer.
         classes: Number of classes.
-        layers: Layers of the encoder, its input among them (base: 13; large: 25).
+        layers: Layers of the encoder, including its input (base: 13; large: 25).
         projection: Features of the first linear layer (published: 256).
 
     Raises:
