@@ -1,7 +1,8 @@
-"""Atomic writing of files and folders, and locks between processes."""
+"""Atomic writing of files and folders, digests, and locks between processes."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pwd
 import shutil
@@ -59,6 +60,16 @@ def absolute(path: str) -> Path:
         raise RequestError(
             f"{path}: HOME is not set, or there is no such user; write the path without ~"
         ) from None
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from sercli.config.schema import FeaturesConfig
 from sercli.corpora.manifest import Manifest
 from sercli.errors import RequestError
 from sercli.features.audio import SHORTEST, AudioError, Change, read_audio
-from sercli.features.plan import audio_digest
+from sercli.features.known import known_digest
 from sercli.features.sets import FeatureSet, feature_set
 from sercli.features.spectral import SpectralSet
 from sercli.features.vtlp import WarpedSet
@@ -332,8 +332,7 @@ def _noise_files(folder: Path) -> tuple[tuple[str, str], ...]:
     try:
         for path in sorted(folder.rglob("*")):
             if path.suffix.lower() in _AUDIO and not path.name.startswith(".") and path.is_file():
-                state = path.stat()
-                found[_file_digest(path, state.st_size, state.st_mtime_ns)] = str(path)
+                found[known_digest(path)] = str(path)
     except OSError as error:
         raise RequestError(
             f"augment.noise.folder={folder} cannot be read: {error.strerror}"
@@ -344,12 +343,6 @@ def _noise_files(folder: Path) -> tuple[tuple[str, str], ...]:
             "augment.noise.folder=null adds white noise"
         )
     return tuple(sorted(found.items()))
-
-
-@functools.lru_cache(maxsize=10_000)
-def _file_digest(path: Path, size: int, modified: int) -> str:
-    """Hash a file once per process, while it does not change."""
-    return audio_digest(path)
 
 
 def _checked_factors(name: str, factors: Sequence[Any]) -> tuple[float, ...]:

@@ -20,6 +20,7 @@ import numpy as np
 from sercli.errors import RequestError, nearest, one_line
 from sercli.features.audio import AudioError
 from sercli.features.checkpoints import CHECKPOINTS
+from sercli.features.known import known_digest
 from sercli.files import absolute
 from sercli.untrusted import read_json
 
@@ -99,8 +100,7 @@ class EncoderSet:
         """SHA-256 of the files, the level, the layer and the version of torch."""
         import torch  # its kernels decide the last bits
 
-        files = _digest(*_stamps(Path(self.path)))
-        parts = (files, self.level, self.layer, torch.__version__)
+        parts = (_files_digest(Path(self.path)), self.level, self.layer, torch.__version__)
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     def extractor(self, sampling_rate: int) -> EncoderExtractor:
@@ -297,16 +297,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return dict(config)
 
 
-def _stamps(folder: Path) -> tuple[tuple[str, int, int], ...]:
+def _files_digest(folder: Path) -> str:
     paths = [*(folder / name for name in _FILES), *sorted(folder.glob("*.safetensors"))]
-    return tuple((str(path), (s := path.stat()).st_size, s.st_mtime_ns) for path in paths)
-
-
-@cache
-def _digest(*stamps: tuple[str, int, int]) -> str:
-    """Return the SHA-256 of files, read once while size and time are the same."""
-    every = hashlib.sha256()
-    for path, *_ in stamps:
-        with Path(path).open("rb") as file:
-            every.update(hashlib.file_digest(file, "sha256").digest())
-    return every.hexdigest()
+    digests = b"".join(bytes.fromhex(known_digest(path)) for path in paths)
+    return hashlib.sha256(digests).hexdigest()

@@ -7,10 +7,11 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sercli.files import write_text
+from sercli.files import file_digest, write_text
 from sercli.untrusted import parse_json
 
 _SETTLED = 2 * 10**9
@@ -61,3 +62,18 @@ class KnownFiles:
         if self._asked != self._known:
             with suppress(OSError):
                 write_text(self._path, json.dumps(self._asked))
+
+
+def known_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, computed once per process while size and mtime do not change.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    state = path.stat()
+    return _digest(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=10_000)
+def _digest(path: Path, size: int, modified: int) -> str:
+    return file_digest(path)

@@ -18,16 +18,11 @@ from sercli.features.audio import AudioError, Change, check_file
 from sercli.features.jobs import Job
 from sercli.features.known import KnownFiles
 from sercli.features.sets import FeatureSet
+from sercli.files import file_digest
 from sercli.progress import SILENT, Progress
 
 _METHOD = 1
 """Increased when sercli itself changes the samples in another way (mixing, quantising)."""
-
-
-def audio_digest(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def recipe_digest(features: FeatureSet, sampling_rate: int, change: Change | None = None) -> str:
@@ -46,7 +41,7 @@ def utterance_key(audio: str, start: float, end: float, recipe: str) -> str:
     """Return the key of one utterance.
 
     Args:
-        audio: `audio_digest` of its file.
+        audio: `sercli.files.file_digest` of its file.
         start: Seconds into the file; NaN: its beginning.
         end: Seconds into the file; NaN: its end.
         recipe: `recipe_digest` of its frames.
@@ -118,6 +113,6 @@ def _checked_digest(audio: str) -> str:
     path = Path(audio)
     check_file(path)
     try:
-        return audio_digest(path)
+        return file_digest(path)
     except OSError as error:
         raise AudioError(f"cannot be read: {error.strerror}") from None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from sercli.config.keys import differences
 from sercli.config.schema import Config, corpus_name
 from sercli.errors import RequestError
 from sercli.features.sets import column_names
+from sercli.files import file_digest
 from sercli.models import MODELS, build_model
 from sercli.models.interface import CorpusInfo
 from sercli.results.fold_result import FoldResult
@@ -419,12 +420,8 @@ def _independence(
 
 
 def _digest(paths: Sequence[Path]) -> str:
-    known: dict[Path, str] = {}
-    for path in paths:
-        if path not in known:
-            with path.open("rb") as file:
-                known[path] = hashlib.file_digest(file, "sha256").hexdigest()
-    return hashlib.sha256("\n".join(known[path] for path in paths).encode()).hexdigest()
+    digest = cache(file_digest)  # several folds may start from one file
+    return hashlib.sha256("\n".join(map(digest, paths)).encode()).hexdigest()
 
 
 def _distance(

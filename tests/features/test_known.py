@@ -14,8 +14,8 @@ from sercli.corpora.manifest import Manifest, build_manifest
 from sercli.features.extract import extract
 from sercli.features.known import KnownFiles
 from sercli.features.load import load_features
-from sercli.features.plan import audio_digest
 from sercli.features.store import FeatureStore
+from sercli.files import file_digest
 
 
 @pytest.fixture(name="settled")
@@ -127,14 +127,14 @@ def test_a_known_corpus_is_neither_hashed_nor_read_again_and_a_changed_one_is(
     prepare()  # what was extracted is described now
     with monkeypatch.context() as patch:
         patch.delattr(FeatureStore, "_read")
-        patch.delattr("sercli.features.plan.audio_digest")
+        patch.delattr("sercli.features.plan.file_digest")
         again, same = prepare()
     assert again == key
     np.testing.assert_array_equal(same, mean)
     other, moved = prepare(880)
     assert other != key
     assert not np.allclose(moved, mean)
-    assert audio_digest(audio) != ""
+    assert file_digest(audio) != ""
 
 
 def test_frames_that_are_gone_are_extracted_again_though_they_are_known(

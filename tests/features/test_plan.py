@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from sercli.features.plan import audio_digest, recipe_digest, utterance_key
+from sercli.features.plan import recipe_digest, utterance_key
 from sercli.features.smile_sets import packaged_set
 from sercli.features.spectral import log_mel
+from sercli.files import file_digest
 
 IAAN45 = packaged_set("iaan45", "lld")
 
@@ -18,7 +19,7 @@ def test_the_key_depends_on_everything_that_changes_the_frames(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a").write_bytes(b"audio")
-    audio = audio_digest(tmp_path / "a")
+    audio = file_digest(tmp_path / "a")
     recipe = recipe_digest(IAAN45, 16000)
     keys = [
         utterance_key(audio, math.nan, math.nan, recipe),
@@ -41,6 +42,6 @@ def test_the_key_depends_on_everything_that_changes_the_frames(
 def test_the_key_does_not_depend_on_what_things_are_called(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).write_bytes(b"audio")
-    assert audio_digest(tmp_path / "a") == audio_digest(tmp_path / "b")
+    assert file_digest(tmp_path / "a") == file_digest(tmp_path / "b")
     renamed = replace(IAAN45, name="mine", origin="elsewhere")
     assert recipe_digest(renamed, 16000) == recipe_digest(IAAN45, 16000)
