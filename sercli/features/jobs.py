@@ -45,7 +45,7 @@ _WORTH_A_PROCESS = 128
 
 @dataclass(frozen=True)
 class Job:
-    """A stretch of audio whose frames are to be extracted.
+    """An audio segment whose frames are to be extracted.
 
     Attributes:
         key: Its key in the store.
@@ -224,7 +224,7 @@ def _worker_pool(workers: int, jobs: int, progress: Progress) -> Iterator[Execut
 
 
 def _limit_memory() -> None:
-    """Let hostile audio end in a refusal, not in the death of other programs."""
+    """Limit the address space: hostile audio is refused before the system kills processes."""
     _, most = resource.getrlimit(resource.RLIMIT_AS)
     limit = _ADDRESS_SPACE if most == resource.RLIM_INFINITY else min(_ADDRESS_SPACE, most)
     resource.setrlimit(resource.RLIMIT_AS, (limit, most))

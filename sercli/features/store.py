@@ -165,7 +165,7 @@ class FeatureStore:
         return frames
 
     def damage(self, key: str) -> str | None:
-        """Read the frames of ``key`` and return what is wrong with them; None if they are sound.
+        """Read the frames of ``key`` and return their fault; None if they are sound.
 
         Raises:
             KeyError: The store does not have ``key``.
@@ -213,7 +213,7 @@ class FeatureStore:
         return f"{self._root}/{key[:_PART]}/{key}{_SUFFIX}"
 
     def _read(self, key: str, most: int | None = None) -> tuple[bytearray, int]:
-        """Return the bytes of a file, at most so many, and its size."""
+        """Return the first bytes of a file, and its size."""
         try:
             # pathlib would take half as long as reading
             with open(self._name(key), "rb", buffering=0) as file:  # noqa: PTH123
@@ -271,7 +271,7 @@ def _encode(frames: np.ndarray, facts: AudioFacts) -> bytes:
 
 
 def _decode(data: bytearray) -> np.ndarray | str:
-    """Return the frames in a file, as a view of its bytes; or what is wrong with them."""
+    """Return the frames in a file, as a view of its bytes; or their fault."""
     header = _parse_header(data)
     if header is None:
         return "without a readable description"
