@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import hypothesis
 import pytest
-from helpers.forks import share_fork_server
 from helpers.run_factory import make_result
 from helpers.toy import RecordingProgress, toy_config, toy_data
 
@@ -25,11 +24,6 @@ hypothesis.settings.register_profile("exhaustive", deadline=None, max_examples=1
 def pytest_configure(config: pytest.Config) -> None:
     everything = not config.getoption("markexpr")
     hypothesis.settings.load_profile("exhaustive" if everything else "by day")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_server() -> None:
-    share_fork_server()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,4 +1,4 @@
-"""`pytest --processes`: what happens in any process is reported."""
+"""`pytest --processes`: the parent reports the results of all processes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_warns(): warnings.warn("a warning")
 
 
 @pytest.mark.exhaustive
-@pytest.mark.skipif(sys.platform != "linux", reason="there are no processes elsewhere")
+@pytest.mark.skipif(sys.platform != "linux", reason="--processes needs Linux")
 def test_failures_deaths_and_warnings_of_all_processes_are_reported(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / f"test_{name}.py").write_text(TESTS)

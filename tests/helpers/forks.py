@@ -1,7 +1,7 @@
 """Option ``--processes``: run the tests in processes that are forked after the collection.
 
-To import, rewrite and collect the tests costs 12 CPU seconds, 25 in a fresh clone. pytest-xdist
-does it in each of its processes, this module once for all; they share one fork server as well.
+Importing, rewriting and collecting the tests takes 12 CPU seconds, 25 in a fresh clone. pytest-xdist
+repeats it in each of its processes. Here it is done once, and all processes share one fork server.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from sercli.processes import _starting
 
 _FORK = multiprocessing.get_context("fork")
 _IMPORTED_ONCE = ["sercli.search.worker.worker", "sercli.config.compose", "sercli.cli"]
-"""By the server from which commands and workers of all tests are forked: torch, Optuna, Hydra, …"""
+"""Modules that the fork server of all tests imports, and with them torch, Optuna and Hydra."""
 
 _WAITING = "integration"
-"""Folder of the tests that wait for processes. They come first, in one process."""
+"""Folder of the tests that wait for processes: they come first, most of them in one process."""
 
 
-gc.disable()  # until the tests run: a fifth of the time of imports, which leave no garbage
+gc.disable()  # until the tests run: collections take a fifth of the import time and free nothing
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,9 +40,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
-    gc.freeze()  # a collection in a process would touch, and so copy, every object
-    gc.set_threshold(100_000, 20, 20)  # by default, it takes most of the time of some tests
+    gc.freeze()  # else a collection in a forked process copies every object
+    gc.set_threshold(100_000, 20, 20)  # the default takes most of the time of some tests
     gc.enable()
+    _share_fork_server()
     alone = session.config.option.processes < 2 or sys.platform != "linux"  # as in processes.py
     if alone or session.config.option.collectonly:
         return None
@@ -53,17 +54,17 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
 
 
 def pytest_sessionfinish() -> None:
-    gc.unfreeze()  # else libraries miss their objects at the exit, and say so
+    gc.unfreeze()  # else libraries report leaked objects at exit
 
 
-def share_fork_server() -> None:
-    """Let the fork server import for all tests, whatever a test asks it to import."""
+def _share_fork_server() -> None:
+    """Let the fork server import the same modules for all tests."""
     forkserver.set_forkserver_preload(_IMPORTED_ONCE)
     multiprocessing.set_forkserver_preload = lambda modules: None  # type: ignore[assignment]
 
 
 class _Loop:
-    """Deals the files of tests out to processes, and reports what they send."""
+    """Distributes the test files over processes, and reports their results."""
 
     def __init__(self, session: pytest.Session) -> None:
         self.session = session
@@ -74,11 +75,9 @@ class _Loop:
         self.files = deque(files[path] for path in first)
         self.processes: dict[Connection, BaseProcess] = {}
         self.given: dict[Connection, list[int]] = {}
-        self.unfinished = set(range(len(session.items)))
 
     def run(self, processes: int) -> None:
         self.session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined] # one for all
-        share_fork_server()
         with _starting(None):  # the server inherits the signals that this blocks
             forkserver.ensure_running()
         try:
@@ -88,7 +87,7 @@ class _Loop:
                 for pipe in wait(list(self.processes)):
                     assert isinstance(pipe, Connection)
                     self._receive(pipe)
-            assert not self.unfinished, "tests that did not run"
+            assert not self.files, "tests that did not run"
         finally:
             for process in self.processes.values():
                 process.kill()
@@ -96,7 +95,7 @@ class _Loop:
     def _fork(self) -> None:
         ours, theirs = multiprocessing.Pipe()
         capture: Any = self.session.config.pluginmanager.getplugin("capturemanager")
-        capture.stop_global_capturing()  # its files have one position for all processes
+        capture.stop_global_capturing()  # else all processes share the position in its files
         process = _FORK.Process(
             target=_work, args=(self.session, theirs, [*self.processes, ours], capture)
         )
@@ -114,7 +113,7 @@ class _Loop:
             self._end(pipe)
             return
         if event == "next":
-            # The others compute while one waits.
+            # The first process takes the tests that wait, while the others compute.
             first = pipe is next(iter(self.processes))
             file = (self.files.popleft if first else self.files.pop)() if self.files else []
             self.given[pipe] += file
@@ -122,7 +121,6 @@ class _Loop:
         elif event == "finished":
             item = self.session.items[content]
             self.given[pipe].remove(content)
-            self.unfinished.remove(content)
             hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         elif event == "warning":
             hook.pytest_warning_recorded.call_historic(kwargs=content)
@@ -133,11 +131,11 @@ class _Loop:
                 raise self.session.Failed(self.session.shouldfail)
 
     def _end(self, pipe: Connection) -> None:
-        """Report the test in which a process died, and let another one go on after it."""
+        """Report the test during which a process died, and start another for the tests after it."""
         process, given = self.processes.pop(pipe), self.given.pop(pipe)
         process.join()
+        assert given or process.exitcode == 0, "a process died outside of its tests"
         if given:
-            self.unfinished.remove(given[0])
             item = self.session.items[given[0]]
             message = f"the process of this test died: exit status {process.exitcode}"
             report = pytest.TestReport(item.nodeid, item.location, {}, "failed", message, "call")
@@ -150,8 +148,8 @@ class _Loop:
 def _work(
     session: pytest.Session, pipe: Connection, others: list[Connection], capture: Any
 ) -> None:
-    """Run tests until there are no more."""
-    for each in others:  # else their ends would never be seen
+    """Run tests until none is left."""
+    for each in others:  # else a pipe stays open when its process ends
         each.close()
     capture.start_global_capturing()
     capture.suspend_global_capture()
@@ -167,7 +165,7 @@ def _work(
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
             pipe.send(("finished", number))
     except (KeyboardInterrupt, BrokenPipeError):
-        pass  # the first process reports it
+        pass  # the parent reports it
 
 
 def _numbers(pipe: Connection) -> Iterator[int]:
@@ -180,7 +178,7 @@ def _numbers(pipe: Connection) -> Iterator[int]:
 
 
 class _Sender:
-    """Sends reports and warnings to the first process."""
+    """Sends reports and warnings to the parent."""
 
     def __init__(self, config: pytest.Config, pipe: Connection) -> None:
         self.config, self.pipe = config, pipe
