@@ -17,7 +17,7 @@ SPACE = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 class SafetensorError(Exception):
-    """An exception without an error number, as of safetensors."""
+    """An exception without an error number, like that of safetensors."""
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ FACTS = AudioFacts(1.0, 16000, 1, peak=0.5, clipped_share=0.0, content="")
 def run(jobs: Sequence[Job]) -> JobResults:
     """Return facts for every job.
 
-    Audio "crash" raises SIGSEGV in this process. Audio that is a missing path is created, and
-    then SIGKILL sent to this process: once per path.
+    Audio "crash" raises SIGSEGV in this process. A path that does not exist is created before
+    SIGKILL ends this process, which therefore happens once per path.
     """
     for job in jobs:
         if job.audio == "crash":

@@ -14,7 +14,7 @@ from sercli.resources import packaged
 
 @cache
 def node_of(group: str, choice: str) -> dict[str, Any]:
-    """Return the node of a choice among the defaults; composing all groups takes far longer."""
+    """Return the node of a choice, resolved among the defaults, without composing all groups."""
     whole = OmegaConf.create(asdict(compose([])))
     whole[group] = OmegaConf.load(packaged("conf") / group / f"{choice}.yaml")
     return cast("dict[str, Any]", OmegaConf.to_container(whole[group], resolve=True))

@@ -227,7 +227,7 @@ def parallel_then_series(w: Weights, name: str, maps: Tensor, axis: int) -> Tens
 
 
 def random_averages(model: nn.Module) -> nn.Module:
-    """Give batch normalisation running averages as training leaves them."""
+    """Set the running averages of batch normalisation to random values, as after training."""
     for name, value in model.named_buffers():
         if name.endswith(("running_mean", "running_var")):
             nn.init.uniform_(value, 0.5, 1.5)

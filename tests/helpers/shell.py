@@ -71,14 +71,14 @@ class Command:
         while not condition() and self.poll() is None:
             assert time.monotonic() < deadline
             self.send_signal(signal.SIGCONT)
-            time.sleep(0.03)  # to look takes as long
+            time.sleep(0.03)  # the condition takes as long
             self.send_signal(signal.SIGSTOP)
 
     def communicate(self, timeout: float) -> tuple[str, str]:
         """Wait for the process and its workers, and return what they printed.
 
-        Workers of a killed process work for a moment longer. They inherit its output, whose end is
-        the end of all.
+        Workers of a killed process run for a moment longer. They share its output, which ends
+        when the last of them exits.
         """
         self._process.join(timeout)
         assert self.returncode is not None, "it does not end"
@@ -153,12 +153,12 @@ class Shell:
         return command.returncode
 
     def killed(self, when: Callable[[], bool], *arguments: str | Path) -> None:
-        """Run, and kill the process in its midst."""
+        """Run, and kill the process as soon as ``when`` holds."""
         assert self.stopped(signal.SIGKILL, when, *arguments) == -signal.SIGKILL
 
 
 class InProcessShell(Shell):
-    """Runs ``sercli`` in one folder and in this process: to start one takes seconds."""
+    """Runs ``sercli`` in one folder and in this process: starting another takes seconds."""
 
     def __call__(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         from sercli.__main__ import main
@@ -181,7 +181,7 @@ class InProcessShell(Shell):
 
 
 def workers_of(pid: int) -> list[int]:
-    """Return the worker processes of a command, from the system's own list."""
+    """Return the worker processes of a command, from ``/proc``."""
     parents, servers = {}, set()
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:

@@ -53,7 +53,7 @@ def store(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def small(tree: Path, store: Path) -> list[str]:
-    """Arguments for a run of a second: the small corpus, its frames, a tiny model, few steps.
+    """Arguments of a run of about 1 s: the small corpus, its frames, a tiny model, few steps.
 
     One worker, because starting a second takes longer than the work.
     """

@@ -112,7 +112,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def few_turns(sercli: Shell, tree: Path, count: int) -> list[str]:
-    """Return overrides for a table of that many recordings."""
+    """Return overrides for a table of ``count`` recordings."""
     lines = ["utterance,audio,speaker,emotion"]
     for number, wav in enumerate(sorted(tree.glob("Session1/sentences/wav/*/Ses*.wav"))[:count]):
         lines.append(f"u{number},{wav},s,A")

@@ -22,7 +22,7 @@ MARK = 0.98765
 """A figure that no report shows by chance."""
 
 SHORT = "trainer.steps=4"
-"""Enough for a curve."""
+"""Enough steps for a learning curve."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def _opened(searched: Search, tmp_path_factory: pytest.TempPathFactory) -> Searc
 
 @pytest.fixture(autouse=True)
 def _coarse(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Save figures of few pixels."""
+    """Save figures at a low resolution."""
     monkeypatch.setattr("sercli.reporting.figures.plot._PRINT", 50)
 
 

@@ -17,7 +17,7 @@ from sercli.search.study.study import Study
 
 @pytest.fixture(name="sweep")
 def _sweep(small: list[str]) -> list[str]:
-    """A sweep of three trials; a fold takes about a tenth of a second."""
+    """Arguments of a sweep of three trials; each fold takes about 0.1 s."""
     return [
         "sweep",
         "--fold-workers",

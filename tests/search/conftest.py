@@ -1,4 +1,4 @@
-"""Optuna's migration scripts, which opening a storage loads three times, are loaded once."""
+"""Load Optuna's migration scripts once; it would load them three times per storage."""
 
 from __future__ import annotations
 
