@@ -1,7 +1,7 @@
 """Option ``--processes``: run the tests in processes that are forked after the collection.
 
-Importing, rewriting and collecting the tests takes 12 CPU seconds, 25 in a fresh clone. pytest-xdist
-repeats it in each of its processes. Here it is done once, and all processes share one fork server.
+Importing, rewriting and collecting the tests takes 12 CPU seconds, 25 in a fresh clone, and
+pytest-xdist repeats it in each process. Here it is done once, and all share one fork server.
 """
 
 from __future__ import annotations
