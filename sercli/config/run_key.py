@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from sercli.config.keys import ARELU, flatten
-from sercli.config.schema import Config, FeaturesConfig, InitConfig, ScheduleConfig
+from sercli.config.schema import Config
 
 KEY_LENGTH = 10
 
@@ -63,57 +63,70 @@ REVISIONS = (
 """The oldest first: a record has those of its time, so that a new one is added at the end."""
 
 
+_LEFT_OUT: Sequence[tuple[Callable[[Config], bool], Sequence[str]]] = (
+    (
+        lambda config: True,
+        (
+            *("experiment", "paths", "device", "recurrence", "launcher", "pretrain"),
+            ARELU,  # the activation that uses it holds the values; α means nothing to tanh
+            *("trainer.keep_weights", "features.config", "features.path", "augment.noise.folder"),
+        ),
+    ),
+    (
+        lambda config: config.features.level == "functionals",  # no frames to truncate or pool
+        ("features.max_frames", "features.pool"),
+    ),
+    (lambda config: not config.augment, ("augment",)),
+    (lambda config: config.cell.get("start") == "zeros", ("cell.start",)),
+    (lambda config: config.optim.name.startswith("adam"), ("optim.momentum",)),
+    (
+        lambda config: config.schedule.name == "none" and config.schedule.warmup <= 1,
+        ("schedule",),  # the first step of warm-up has the full rate
+    ),
+    (lambda config: config.schedule.name != "step", ("schedule.step_size",)),
+    (lambda config: config.schedule.name not in ("step", "plateau"), ("schedule.factor",)),
+    (lambda config: config.schedule.name != "plateau", ("schedule.patience",)),
+    (lambda config: config.schedule.name not in ("cosine", "plateau"), ("schedule.min_lr",)),
+    (lambda config: config.trainer.labels == "majority", ("trainer.labels",)),
+    (lambda config: config.trainer.labels != "rater", ("trainer.min_ratings",)),
+    (lambda config: config.adversary.column == "none", ("adversary",)),
+    (lambda config: config.init.run is None and config.init.digest is None, ("init",)),
+    (lambda config: config.init.digest is None, ("init.digest",)),
+    (lambda config: config.init.digest is not None, ("init.run", "init.fold", "init.seed")),
+)
+"""Condition → settings that cannot change the result of a run that meets it, by dotted key.
+
+A new setting must be left out where it does nothing, so that existing runs keep their keys.
+"""
+
+
 def result_relevant(config: Config) -> dict[str, Any]:
     """Return the settings that can change a result.
 
-    Left out are: locations, the device, the backend of the recurrence, the launcher, pre-
-    training, the weights to keep and the name of the experiment; ``arelu``, because the
-    activation that uses it holds its values (α means nothing to tanh); the corpus' folder and
-    expected counts, the paths of features (an openSMILE configuration, an encoder, arrays) and
-    of noise, because the data fingerprint covers what was read; ``max_frames`` and ``pool`` of
-    functionals, which have no frames; settings that the optimiser or the schedule does not use,
-    ``augment`` without augmentations, a ``cell.start`` of zeros, ``adversary`` without a
-    column, and ``init`` of random initial weights, so that the keys of runs from before there
-    were these settings stay the same. Of the weights of another run, their digest stands for
-    the names.
+    Left out are locations, the device, the launcher and the like; settings that the run does not
+    use; and paths of features and noise and the folder and counts of the corpus, because the data
+    fingerprint covers what was read. The digest of initial weights stands for their source.
     """
     settings = asdict(config)
-    for name in ("experiment", "paths", "device", "recurrence", "launcher", "pretrain", ARELU):
-        del settings[name]
-    for name in ("keep_weights", "labels", "min_ratings"):
-        del settings["trainer"][name]
-    settings["trainer"] |= rating_settings(config)
     settings["dataset"] = corpus_settings(settings["dataset"])
-    settings["features"] = _features(config.features)
-    settings["augment"].get("noise", {}).pop("folder", None)
-    if not settings["augment"]:
-        del settings["augment"]
-    if config.optim.name.startswith("adam"):
-        del settings["optim"]["momentum"]
-    if settings["cell"].get("start") == "zeros":  # as before it could be chosen
-        del settings["cell"]["start"]
-    used = {
-        "schedule": _used(config.schedule),
-        "adversary": asdict(config.adversary) if config.adversary.column != "none" else {},
-        "init": _initial(config.init),
-    }
-    return {name: value for name, value in (settings | used).items() if used.get(name, True)}
+    for applies, keys in _LEFT_OUT:
+        if applies(config):
+            for key in keys:
+                _remove(settings, key)
+    return settings
+
+
+def _remove(settings: dict[str, Any], key: str) -> None:
+    *groups, name = key.split(".")
+    for group in groups:
+        settings = settings.get(group, {})
+    settings.pop(name, None)
 
 
 def rating_settings(config: Config) -> dict[str, Any]:
-    """Return the settings of training on labels of raters; nothing for ``labels: majority``."""
-    labels = config.trainer.labels
-    if labels == "majority":
-        return {}
-    minimum = {"min_ratings": config.trainer.min_ratings} if labels == "rater" else {}
-    return {"labels": labels, **minimum}
-
-
-def _features(features: FeaturesConfig) -> dict[str, Any]:
-    left_out = ["config", "path"]
-    if features.level == "functionals":
-        left_out += ["max_frames", "pool"]
-    return {name: value for name, value in asdict(features).items() if name not in left_out}
+    """Return the settings of training on labels of raters; empty for ``labels: majority``."""
+    trainer = result_relevant(config)["trainer"]
+    return {name: trainer[name] for name in ("labels", "min_ratings") if name in trainer}
 
 
 _OF_MACHINE = ("root", "expected", "expected_in", "of")
@@ -125,33 +138,6 @@ def corpus_settings(dataset: Mapping[str, Any]) -> dict[str, Any]:
     settings = {name: value for name, value in dataset.items() if name not in _OF_MACHINE}
     parts = {name: corpus_settings(part) for name, part in settings.pop("parts", {}).items()}
     return settings | ({"parts": parts} if parts else {})
-
-
-def _initial(init: InitConfig) -> dict[str, Any]:
-    """Return the settings of initial weights; nothing for random ones."""
-    if init.digest is not None:
-        return {"train": init.train, "digest": init.digest}
-    if init.run is None:
-        return {}
-    return {name: value for name, value in asdict(init).items() if name != "digest"}
-
-
-_OF_SCHEDULE = {
-    "step": ("step_size", "factor"),
-    "cosine": ("min_lr",),
-    "plateau": ("factor", "patience", "min_lr"),
-}
-"""Schedule → its settings, without ``warmup``, which each has."""
-
-
-def _used(schedule: ScheduleConfig) -> dict[str, Any]:
-    """Return the settings that a schedule uses; nothing for a constant learning rate."""
-    if schedule.name == "none" and schedule.warmup <= 1:  # the first step has the full rate
-        return {}
-    return {
-        name: getattr(schedule, name)
-        for name in ("name", "warmup", *_OF_SCHEDULE.get(schedule.name, ()))
-    }
 
 
 def run_key(config: Config, fingerprint: str) -> str:
