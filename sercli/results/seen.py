@@ -36,7 +36,7 @@ class Overlap:
 
 
 def identities(utterances: pd.DataFrame, corpus: str) -> pd.DataFrame:
-    """Return the identity of utterances, whatever run or manifest they are in.
+    """Return the identity of utterances, which is the same in all runs and manifests.
 
     Args:
         utterances: ``utterances.parquet`` of a record
@@ -45,14 +45,15 @@ def identities(utterances: pd.DataFrame, corpus: str) -> pd.DataFrame:
 
     Returns:
         The columns ``corpus``; ``speaker`` and ``utterance``, named as in the corpus; and
-        ``content``, the SHA-256 of the samples, missing in records of older versions.
+        ``content``, the SHA-256 of the samples, missing in records of older versions. The index
+        is the utterance id of the run or manifest.
     """
     table = utterances.reindex(columns=list(COLUMNS)).astype("object")
     table["corpus"] = table["corpus"].fillna(corpus)
     for column in ("speaker", "utterance"):
         names = zip(table["corpus"], table[column], strict=True)
         table[column] = [name.removeprefix(f"{within}/") for within, name in names]
-    return table.astype("str").reset_index(drop=True)
+    return table.astype("str").set_index(pd.Index(utterances["utterance"]))
 
 
 def seen_by_fold(folder: Path, corpus: str) -> dict[str, pd.DataFrame]:
@@ -102,8 +103,8 @@ def _read(folder: Path, corpus: str) -> tuple[Any, pd.DataFrame, dict[str, pd.Da
         utterances = read_parquet(folder / "utterances.parquet")
     except Exception as error:  # whatever its reader raises, the file is damaged
         raise SercliError(f"{folder} cannot be read: {one_line(error)}; restore it") from error
-    table = identities(utterances, corpus).set_index(utterances["utterance"])
-    return folds, table, read_seen(folder) if (folder / FILE).exists() else {}
+    earlier = read_seen(folder) if (folder / FILE).exists() else {}
+    return folds, identities(utterances, corpus), earlier
 
 
 def _joined(*tables: pd.DataFrame) -> pd.DataFrame:
@@ -154,7 +155,7 @@ def overlap(seen: pd.DataFrame, corpus: pd.DataFrame, test: Collection[str]) -> 
 
     Args:
         seen: Table of `identities`.
-        corpus: The same of all utterances of the present corpus, indexed by their ids.
+        corpus: The same for all utterances of the present corpus.
         test: Ids of the test utterances.
     """
     content = set(seen["content"].dropna())

@@ -33,10 +33,6 @@ from sercli.training.data import Data, describe_utterances
 from sercli.training.source import Member, Source, open_source
 from sercli.training.weights import weight_shapes
 
-_LISTED = 3
-"""Tensors and utterances that a message names (our choice: it stays a line)."""
-
-
 @dataclass(frozen=True)
 class FoldWeights:
     """The initial weights of one fold run.
@@ -393,9 +389,7 @@ def _independence(
 
     Speakers may be the same where the protocol allows it.
     """
-    described = describe_utterances(data)
-    corpus = identities(described, corpus_name(config.dataset))
-    corpus.index = pd.Index(described["utterance"])
+    corpus = identities(describe_utterances(data), corpus_name(config.dataset))
     remedy = (
         "start from a run with the same folds, from one of its folds that leaves these speakers "
         "out (init.fold=…), or from another corpus"

@@ -27,7 +27,7 @@ from sercli.progress import SILENT, Progress
 from sercli.results.seen import identities, write_seen
 from sercli.results.weights import write_weights
 from sercli.training.batches import collate, training_batches
-from sercli.training.data import Data, describe_utterances, read_data
+from sercli.training.data import Data, read_data
 from sercli.training.device import autocast, choose_device
 from sercli.training.folds import make_folds
 from sercli.training.loss import TrainingLoss
@@ -342,9 +342,8 @@ def _write(
             "pretraining": {**asdict(config.pretrain), "steps": config.trainer.steps},
         },
     )
-    utterances = _all_utterances(data)
-    table = identities(utterances, corpus_name(config.dataset))
-    table.index = pd.Index(utterances["utterance"])
+    contents = manifest.table["utterance"].map(dict(data.contents))
+    table = identities(manifest.table.assign(content=contents), corpus_name(config.dataset))
     with folder_written_whole(folder) as written:
         (written / "weights").mkdir()
         for member, tensors in weights.items():
@@ -355,10 +354,3 @@ def _write(
         write_text(written / FILE, content + "\n")
         if folder.exists():
             folder.rmdir()
-
-
-def _all_utterances(data: Data) -> pd.DataFrame:
-    """Tabulate all utterances of a corpus, whatever their label, as `describe_utterances` does."""
-    table = data.manifest.table
-    everything = replace(data.manifest, table=table.assign(label="any"))
-    return describe_utterances(replace(data, manifest=everything))

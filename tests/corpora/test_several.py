@@ -180,7 +180,6 @@ def test_an_utterance_is_the_same_alone_and_among_several_corpora(
 ) -> None:
     several = describe_utterances(data_of(config()))
     table = identities(several, "emodb+savee")
-    table.index = several["utterance"]
     alone = describe_utterances(
         data_of(compose(["dataset=emodb", f"dataset.root={roots[0]}"]))
     ).assign(content=None)

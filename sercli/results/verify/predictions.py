@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
-import pandas as pd
 
 from sercli.config.schema import DatasetConfig, ProtocolConfig, corpus_name
 from sercli.results.folds import Fold, shared_speakers
@@ -110,7 +109,6 @@ def unseen(record: Contents) -> Iterator[Finding]:
     settings = record.summary["configuration"]
     dataset = {name: settings["dataset"][name] for name in ("name", "synthetic", "options")}
     table = identities(record.utterances, corpus_name(DatasetConfig(**dataset)))
-    table.index = pd.Index(record.utterances["utterance"])
     for name, seen in record.seen.items():
         both = overlap(seen, table, record.folds[name]["test"])
         if both.utterances:
