@@ -76,8 +76,29 @@ def check_shapes(found: Shapes, expected: Shapes, path: Path) -> None:
     Raises:
         SercliError: They differ; the message names the first difference.
     """
-    if wrong := _difference(found, expected):
+    if wrong := first_misfit(found, expected):
         raise SercliError(f"{path} does not fit its model: {wrong}; {_REMEDY}")
+
+
+def first_misfit(found: Shapes, expected: Shapes) -> str | None:
+    """Return a clause about the first tensor that does not fit; None if all do.
+
+    >>> first_misfit({"bias": ("F32", (3,))}, {"bias": ("F32", (4,))})
+    "its tensor 'bias' is F32 (3,), the model needs F32 (4,)"
+
+    Args:
+        found: Tensors of a file.
+        expected: Tensors of the model.
+    """
+    for name in sorted({*found, *expected}):
+        if name not in found:
+            return f"it has no tensor '{name}'"
+        if name not in expected:
+            return f"it has a tensor '{name:.60}', which the model lacks"
+        if found[name] != expected[name]:
+            one, other = _text(found[name]), _text(expected[name])
+            return f"its tensor '{name}' is {one}, the model needs {other}"
+    return None
 
 
 _REMEDY = "restore it or train again"
@@ -126,18 +147,6 @@ def _opened(path: Path) -> Iterator[Any]:  # its methods have no types
 def _header(file: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
     slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     return {name: (each.get_dtype(), tuple(each.get_shape())) for name, each in slices.items()}
-
-
-def _difference(found: Shapes, expected: Shapes) -> str | None:
-    """Return one line about the first tensor that differs; None if none does."""
-    for name in sorted({*found, *expected}):
-        if name not in found:
-            return f"it has no tensor '{name}'"
-        if name not in expected:
-            return f"it has a tensor '{name:.60}', which the model lacks"
-        if found[name] != expected[name]:
-            return f"'{name}' is {_text(found[name])} instead of {_text(expected[name])}"
-    return None
 
 
 def _text(tensor: tuple[str, tuple[int, ...]]) -> str:

@@ -28,7 +28,7 @@ from sercli.models.interface import CorpusInfo
 from sercli.results.fold_result import FoldResult
 from sercli.results.folds import Fold
 from sercli.results.seen import identities, overlap
-from sercli.results.weights import Shapes, read_shapes, read_weights
+from sercli.results.weights import Shapes, first_misfit, read_shapes, read_weights
 from sercli.training.data import Data, describe_utterances
 from sercli.training.source import Member, Source, open_source
 from sercli.training.weights import weight_shapes
@@ -334,7 +334,8 @@ def _anew(
             found = {x: y for x, y in found.items() if x in wanted or not x.startswith(optional)}
         fits = same_classes and all(found.get(name) == wanted[name] for name in head)
         anew |= set() if fits else head
-        if wrong := _misfit(found, wanted, head | anew):
+        loaded = (_without(shapes, head | anew) for shapes in (found, wanted))
+        if wrong := first_misfit(*loaded):
             raise RequestError(
                 f"{where}: {wrong}; set model, cell and activation as in that run "
                 f"(`sercli diff` compares two runs)"
@@ -342,24 +343,15 @@ def _anew(
     return frozenset(anew)
 
 
+def _without(shapes: Shapes, names: Collection[str]) -> Shapes:
+    return {name: shape for name, shape in shapes.items() if name not in names}
+
+
 def _only_pretraining(source: Source) -> tuple[str, ...]:
     """Return starts of the tensors that only pre-training uses; empty for a whole model."""
     part = MODELS[source.config.model["system"]]
     contrastive = (source.pretraining or {}).get("objective") == "cpc"
     return tuple(getattr(part, "only_pretraining", ())) if contrastive else ()
-
-
-def _misfit(found: Shapes, wanted: Shapes, head: frozenset[str]) -> str | None:
-    """Return a clause about the first tensor beside the head that does not fit."""
-    for name in sorted({*found, *wanted} - head):
-        if name not in found:
-            return f"it has no tensor '{name}'"
-        if name not in wanted:
-            return f"the model has no tensor '{name:.60}'"
-        if found[name] != wanted[name]:
-            one, other = found[name][1], wanted[name][1]
-            return f"its tensor '{name}' has the shape {one}, the model needs {other}"
-    return None
 
 
 def _check_features(config: Config, source: Source, where: str) -> None:
