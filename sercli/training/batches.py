@@ -23,6 +23,18 @@ CUT_TO_LAST = "cut_to_last"
 """The rule of IAAN's official code, for ``trainer.batches``; the other rule is ``similar``."""
 
 
+def seed_fold_run(seed: int, fold: str) -> np.random.Generator:
+    """Seed PyTorch for a fold run, and return the random generator of its batches.
+
+    Args:
+        seed: The seed.
+        fold: Name of the fold.
+    """
+    random = np.random.default_rng([seed, *fold.encode()])
+    torch.manual_seed(int(random.integers(2**62)))
+    return random
+
+
 def training_batches(
     lengths: np.ndarray,
     batch_size: int,

@@ -20,7 +20,7 @@ from sercli.corpora.manifest import Manifest, Refusal
 from sercli.corpora.ratings import rater_labels
 from sercli.corpora.read import read_corpus
 from sercli.errors import SercliError
-from sercli.features.copies import TurnCopies, audio_copies, copied
+from sercli.features.copies import Copy, TurnCopies, audio_copies, copied
 from sercli.features.extract import Extraction, extract
 from sercli.features.load import StoredSteps, load_features
 from sercli.features.store_uses import corpus_location
@@ -117,7 +117,8 @@ def read_data(config: Config, *, workers: int = 1, progress: Progress = SILENT) 
         SercliError: No target utterance could be read.
         RequestError: The corpus is missing, or is not what the configuration says.
     """
-    manifest, extraction = _extract(config, workers, progress)
+    manifest = read_corpus(config.dataset, progress)
+    extraction = _extract(config, manifest, workers, progress)
     readable = manifest.without(extraction.refused)
     if readable.targets.empty:
         raise SercliError(
@@ -153,7 +154,8 @@ def extract_corpus(config: Config, *, workers: int = 1, progress: Progress = SIL
     Raises:
         RequestError: The corpus is missing, or is not what the configuration says.
     """
-    manifest, extraction = _extract(config, workers, progress)
+    manifest = read_corpus(config.dataset, progress)
+    extraction = _extract(config, manifest, workers, progress)
     progress.note(extraction.summary)
     readable = manifest.without(extraction.refused)
     _extract_copies(config, readable, workers, progress, note=progress.note)
@@ -208,17 +210,18 @@ def _keep(manifest: Manifest, found: Audit, config: Config, progress: Progress) 
         progress.note(f"manifest, refusals and audit: {folder}")
 
 
-def _extract(config: Config, workers: int, progress: Progress) -> tuple[Manifest, Extraction]:
-    manifest = read_corpus(config.dataset, progress)
-    extraction = extract(
+def _extract(
+    config: Config, manifest: Manifest, workers: int, progress: Progress, copy: Copy | None = None
+) -> Extraction:
+    return extract(
         manifest,
         config.features,
         Path(config.paths.store),
         location=corpus_location(config.dataset),
+        copy=copy,
         workers=workers,
         progress=progress,
     )
-    return manifest, extraction
 
 
 @dataclass(frozen=True)
@@ -257,15 +260,7 @@ def _extract_copies(
     refused: dict[str, Refusal] = {}
     for copy in audio_copies(config.augment, config.features):
         turns = copied(manifest, copy)
-        done = extract(
-            turns,
-            config.features,
-            Path(config.paths.store),
-            location=corpus_location(config.dataset),
-            copy=copy,
-            workers=workers,
-            progress=progress,
-        )
+        done = _extract(config, turns, workers, progress, copy)
         note(f"copies, {copy.name}: {done.summary}")
         tables.append(turns.table)
         utterances = manifest.targets["utterance"]

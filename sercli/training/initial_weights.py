@@ -33,6 +33,7 @@ from sercli.training.data import Data, describe_utterances
 from sercli.training.source import Member, Source, open_source
 from sercli.training.weights import weight_shapes
 
+
 @dataclass(frozen=True)
 class FoldWeights:
     """The initial weights of one fold run.

@@ -26,7 +26,7 @@ from sercli.nn.recurrence.backend import use_backend
 from sercli.progress import SILENT, Progress
 from sercli.results.seen import identities, write_seen
 from sercli.results.weights import write_weights
-from sercli.training.batches import collate, training_batches
+from sercli.training.batches import collate, seed_fold_run, training_batches
 from sercli.training.data import Data, read_data
 from sercli.training.device import autocast, choose_device
 from sercli.training.folds import make_folds
@@ -148,8 +148,7 @@ def _train(
     config: Config, data: Data, part: Material, seed: int, stepped: Callable[[int], None]
 ) -> tuple[nn.Module, pd.DataFrame]:
     use_backend(config.recurrence.backend)
-    random = np.random.default_rng([seed, *part.name.encode()])
-    torch.manual_seed(int(random.integers(2**62)))
+    random = seed_fold_run(seed, part.name)
     model = new_model(config, data).to(choose_device(config.device)).train()
     step = _OBJECTIVES[config.pretrain.objective](config, data, part, model, random)
     rows: list[dict[str, Any]] = []
@@ -182,21 +181,17 @@ def _batches(
 def _contrastive(
     config: Config, data: Data, part: Material, model: Any, random: np.random.Generator
 ) -> Step:
-    """Return the step of the contrastive loss, whatever the labels."""
+    """Return the training step of the contrastive loss, which uses no labels."""
     turns, device = data.packed, choose_device(config.device)
-    optimiser = VectorOptimiser(model, config.optim)
-    schedule = Schedule(optimiser.inner, config.schedule, config.trainer.steps)
     batches = _batches(turns.rows(part.utterances), config, data, random)
 
-    def step(number: int) -> Measured:
+    def measure(number: int) -> Measured:
         with autocast(device, config.precision):
             batch = collate(next(batches), turns, device)
             loss, accuracy = model.unlabelled_loss(batch.current)
-        optimiser.step(loss)
-        schedule.step()
         return {"loss": loss, "accuracy": accuracy}
 
-    return step
+    return _descent(config, model, measure)
 
 
 def _by_turns(
@@ -213,20 +208,35 @@ def _by_turns(
         config: Config, data: Data, part: Material, model: Any, random: np.random.Generator
     ) -> Step:
         loss_of = _classification(config, data, part, model)
-        optimiser = VectorOptimiser(model, config.optim)
-        steps = config.trainer.steps
-        schedule = Schedule(optimiser.inner, config.schedule, steps)
         batches = [_batches(rows, config, data, random) for rows in _rows_of_corpora(data, part)]
 
-        def step(number: int) -> Measured:
-            loss = loss_of(next(batches[choose(number, steps, len(batches))]))
-            optimiser.step(loss)
-            schedule.step()
-            return {"loss": loss}
+        def measure(number: int) -> Measured:
+            corpus = choose(number, config.trainer.steps, len(batches))
+            return {"loss": loss_of(next(batches[corpus]))}
 
-        return step
+        return _descent(config, model, measure)
 
     return start
+
+
+def _descent(config: Config, model: nn.Module, measure: Step) -> Step:
+    """Return the training step down the gradient of a measured loss.
+
+    Args:
+        config: Settings of the optimiser and the learning rate schedule.
+        model: The model.
+        measure: Returns the loss, and what else is measured, by the number of the step from 0.
+    """
+    optimiser = VectorOptimiser(model, config.optim)
+    schedule = Schedule(optimiser.inner, config.schedule, config.trainer.steps)
+
+    def step(number: int) -> Measured:
+        measured = measure(number)
+        optimiser.step(measured["loss"])
+        schedule.step()
+        return measured
+
+    return step
 
 
 def _meta(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from sercli.nn.recurrence.backend import use_backend
 from sercli.results.fold_result import FoldResult
 from sercli.results.folds import Fold
 from sercli.training.augment import Augmenter, fold_augmenter
-from sercli.training.batches import collate, training_batches
+from sercli.training.batches import collate, seed_fold_run, training_batches
 from sercli.training.data import Data
 from sercli.training.device import autocast, choose_device
 from sercli.training.evaluation import Evaluation, Predictions
@@ -92,8 +93,7 @@ def _start(
 ) -> tuple[_Training, Iterator[np.ndarray]]:
     """Build a model and its training batches; the same seed gives the same."""
     use_backend(config.recurrence.backend)
-    random = np.random.default_rng([seed, *fold.name.encode()])
-    torch.manual_seed(int(random.integers(2**62)))
+    random = seed_fold_run(seed, fold.name)
     augmenter = fold_augmenter(config, data, fold, seed)
     training = _Training(config, data, fold, initial, augmenter)
     trainer, turns = config.trainer, data.packed
@@ -124,7 +124,9 @@ def train_to_step(
     Returns:
         A result with weights, without history and predictions.
     """
-    training, _ = _train_to(config, data, fold, seed, steps, stepped, initial)
+    training, batches = _start(config, data, fold, seed, initial)
+    training.take_steps(islice(batches, steps), stepped)
+    training.test()  # a divergence
     return unselected(seed, fold.name, steps, training.model, training.diverged_at)
 
 
@@ -143,29 +145,12 @@ def _refit(
     """
     assert selection.selected_step is not None
     both = replace(fold, train=fold.train + fold.dev)
-    training, test = _train_to(config, data, both, seed, selection.selected_step, initial=initial)
+    training, batches = _start(config, data, both, seed, initial)
+    training.take_steps(islice(batches, selection.selected_step))
+    test = training.test()
     if test is not None:
         selection.refitted(test, training.model)
     return training.diverged_at
-
-
-def _train_to(
-    config: Config,
-    data: Data,
-    fold: Fold,
-    seed: int,
-    steps: int,
-    stepped: Callable[[int], None] = lambda steps: None,
-    initial: FoldWeights | None = None,
-) -> tuple[_Training, Predictions | None]:
-    """Train a model up to a step; its test predictions are None if it diverged."""
-    training, batches = _start(config, data, fold, seed, initial)
-    for _ in range(steps):
-        finite = training.step(next(batches))
-        stepped(1)
-        if not finite:
-            break
-    return training, training.test()
 
 
 class _Training:
@@ -230,6 +215,16 @@ class _Training:
         seen = {"loss": loss, "grad_norm": norm} | named
         self._seen.append({name: value.detach() for name, value in seen.items()})
         return self._device.type != "cpu" or math.isfinite(loss.item())
+
+    def take_steps(
+        self, batches: Iterable[np.ndarray], stepped: Callable[[int], None] = lambda steps: None
+    ) -> None:
+        """Take a step on each batch, up to a loss that is not finite."""
+        for items in batches:
+            finite = self.step(items)
+            stepped(1)
+            if not finite:
+                break
 
     def _batch(self, items: np.ndarray) -> Batch:
         rows, labels, raters = self.items.take(items)
