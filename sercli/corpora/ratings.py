@@ -9,27 +9,26 @@ from pathlib import Path
 import pandas as pd
 
 from sercli.corpora.manifest import Manifest, Refusal
-from sercli.corpora.tables import read_delimited
+from sercli.corpora.tables import Table, read_delimited
 from sercli.errors import RequestError
 
 Ratings = Mapping[str, Sequence[tuple[str, str]]]
 """Utterance → pairs of rater and emotion."""
 
 ToRating = Callable[[Mapping[str, str]], tuple[str, str, str] | None]
-"""From the cells of a row to utterance, rater and emotion; None: no rating of the audio."""
+"""Function from cells of a row to utterance, rater and emotion; None: no rating of the audio."""
+
+Form = tuple[Mapping[str, Sequence[str]], ToRating]
+"""Form of a table: column → its synonyms, and the function that reads a row."""
 
 
-def read_ratings(
-    path: Path | None,
-    columns: Mapping[str, Sequence[str]],
-    to_rating: ToRating,
-) -> tuple[Ratings, list[Refusal]]:
+def read_ratings(path: Path | None, *forms: Form) -> tuple[Ratings, list[Refusal]]:
     """Read a table with a row per rating.
 
     Args:
         path: The table; None: there is none.
-        columns: Column → its synonyms.
-        to_rating: Reads a row; a ValueError that it raises is a refusal.
+        forms: The forms of different releases. The first one whose columns the table has is used,
+            else the last one; a ValueError of its function is a refusal.
 
     Returns:
         The ratings, and the refusals. A table that lacks a column is refused as a whole: a corpus
@@ -39,7 +38,7 @@ def read_ratings(
     if path is None:
         return ratings, []
     try:
-        table = read_delimited(path).renamed(columns)
+        table, (columns, to_rating) = _in_form(read_delimited(path), forms)
         rows, refused = table.rows(tuple(columns), lambda cells: {"rating": to_rating(cells)})
     except RequestError as error:
         return ratings, [Refusal(path.name, f"labels of single raters are not read: {error}")]
@@ -50,12 +49,21 @@ def read_ratings(
     return ratings, refused
 
 
+def _in_form(table: Table, forms: Sequence[Form]) -> tuple[Table, Form]:
+    for form in forms:
+        columns, _ = form
+        found = table.renamed(columns)
+        if set(columns) <= set(found.columns):
+            break
+    return found, form
+
+
 def rater_labels(manifest: Manifest) -> pd.DataFrame:
     """Return one label for each target utterance and rater, among the classes of the task.
 
-    Of several labels of a rater it is the one that the raters of the utterance named most often,
-    of equals the first that this rater named (Ando et al. 2021). A rater who named no class of the
-    task is left out.
+    If a rater named several, it is the most frequent one among all raters of the utterance; of
+    equally frequent ones, the first (Ando et al. 2021). A rater who named no class of the task is
+    left out.
 
     >>> from sercli.corpora.manifest import build_manifest
     >>> row = {"utterance": "a1", "audio": "a1.wav", "speaker": "F01", "emotion": "W"}

@@ -163,7 +163,7 @@ def test_of_another_corpus_the_best_fold_on_dev_is_taken_and_the_head_starts_ane
         (("init.fold=session9",), "has no fold 'session9'"),
         (("init.seed=5",), "has no seed 5"),
         (("init.run=nothing",), "init.run=nothing: no experiment or run"),
-        (("model.hidden=5",), "has the shape"),
+        (("model.hidden=5",), ", the model needs F32"),
         (("cell=lstm",), "set model, cell and activation as in that run"),
         (("features=log_mel",), "set features=iaan45"),
         (("init.digest=0123",), "its weights have changed"),

@@ -57,7 +57,7 @@ def read_crema_d(dataset: DatasetConfig, root: Path, progress: Progress) -> Mani
     """
     genders, mistakes = _genders(root, progress)
     responses = find_place(root, "finishedResponses.csv")
-    ratings, unread = read_ratings(responses, dict.fromkeys(_OF_RESPONSES, ()), _response)
+    ratings, unread = read_ratings(responses, (dict.fromkeys(_OF_RESPONSES, ()), _response))
     # The repository holds the same clips as MP3 too.
     folder = find_place(root, "AudioWAV") or root
     to_row = partial(_row, folder, genders, ratings)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
 from sercli.corpora.audio_files import AudioIndex, find_place, label_file
-from sercli.corpora.manifest import Manifest, Refusal, Row
+from sercli.corpora.manifest import Manifest, Row
 from sercli.corpora.ratings import Ratings, read_ratings
 from sercli.corpora.readers import READERS, NoOptions, dataset_manifest, reader_options
 from sercli.corpora.tables import read_delimited
@@ -61,17 +61,14 @@ def read_msp_podcast(dataset: DatasetConfig, root: Path, progress: Progress) -> 
     audio = AudioIndex(root)
     beside = "it and Audios/MSP-PODCAST_0001_0008.wav and so on"
     table = read_delimited(label_file(root, _TABLES, beside))
-    ratings, unread = _ratings(find_place(root, _DETAILED))
+    ratings, unread = read_ratings(
+        find_place(root, _DETAILED),
+        ({"FileName": (), "EmoDetail": ()}, _detail),
+        ({"FileName": (), "Workers": _RATER, "EmoClass_Major": ()}, _rating),
+    )
     rows, refused = table.rows(_REQUIRED, partial(_row, audio, ratings))
     refused += unread + audio.refused + audio.without_label()
     return dataset_manifest(dataset, rows, refused)
-
-
-def _ratings(path: Path | None) -> tuple[Ratings, list[Refusal]]:
-    columns: dict[str, tuple[str, ...]] = {"FileName": (), "Workers": _RATER, "EmoClass_Major": ()}
-    if path is not None and "EmoDetail" in read_delimited(path).columns:
-        return read_ratings(path, {"FileName": (), "EmoDetail": ()}, _detail)
-    return read_ratings(path, columns, _rating)
 
 
 def _detail(cells: Mapping[str, str]) -> tuple[str, str, str]:
