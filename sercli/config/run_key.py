@@ -60,7 +60,7 @@ REVISIONS = (
         "model maec has the published equations now",
     ),
 )
-"""The oldest first: a record has those of its time, so that a new one is added at the end."""
+"""In chronological order. Add new ones at the end: a record has the revisions of its time."""
 
 
 _LEFT_OUT: Sequence[tuple[Callable[[Config], bool], Sequence[str]]] = (

@@ -54,7 +54,7 @@ class DatasetConfig:
         options: Parameters of the reader.
         of: Corpora of ``dataset=several``, by their choices. ``classes`` then maps their classes
             to those of the task.
-        parts: Settings of these corpora, by choice. They are filled in.
+        parts: Settings of these corpora, by choice; filled in on composition.
     """
 
     name: str = ""
@@ -71,7 +71,7 @@ class DatasetConfig:
 
 
 def corpus_name(dataset: DatasetConfig) -> str:
-    """Return the name under which the utterances of a corpus are known; a seed may be part of it.
+    """Return the name that identifies a corpus; for generated speech it includes the seed.
 
     >>> corpus_name(DatasetConfig(name="synthetic", synthetic=True, options={"seed": 1}))
     'synthetic-1'
@@ -280,8 +280,8 @@ class InitConfig:
         fold: Fold of the run whose weights every fold starts from; null: the fold of the same
             name where both runs have the same corpus and folds, else the fold with the best dev UA
             of those that have seen no test utterance.
-        seed: Seed of the run whose weights every seed starts from; null: the same seed, where the
-            run has it, else its first.
+        seed: Seed of the run whose weights every seed starts from; null: the same seed if the run
+            has it, else the first seed of the run.
         train: ``all`` weights, or the ``head`` only: the tensors whose shapes depend on the number
             of classes or of values of an auxiliary task, and those that start anew because
             pre-training has none. The others then stay as they are.

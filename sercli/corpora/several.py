@@ -14,8 +14,8 @@ from sercli.corpora.manifest import Manifest, Refusal
 from sercli.errors import RequestError
 from sercli.validation import StrictModel, validate
 
-PREFIXED = ("utterance", "speaker", "session", "dialogue")
-"""Columns whose names are those of their corpus: ``emodb/03``."""
+_PREFIXED = ("utterance", "speaker", "session", "dialogue")
+"""Columns whose values get the name of their corpus as a prefix: ``emodb/03``."""
 
 
 class SeveralOptions(StrictModel):
@@ -109,6 +109,6 @@ def _renamed_ratings(
 
 
 def _renamed(table: pd.DataFrame, corpus: str, classes: Mapping[str, str]) -> pd.DataFrame:
-    names = {column: f"{corpus}/" + table[column] for column in PREFIXED}
+    names = {column: f"{corpus}/" + table[column] for column in _PREFIXED}
     label = table["label"].map(dict(classes)).astype("str")
     return table.assign(**names, label=label, corpus=corpus).astype({"corpus": "str"})

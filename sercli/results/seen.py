@@ -17,7 +17,7 @@ from sercli.errors import SercliError, one_line
 from sercli.untrusted import read_json, read_parquet
 
 FILE = "seen.parquet"
-"""Table of the utterances that initial weights had seen, or that a model folder has, by fold."""
+"""Table of the utterances seen by the initial weights, or by the networks of a model folder."""
 
 COLUMNS = ("corpus", "speaker", "utterance", "content")
 
@@ -144,9 +144,8 @@ def write_seen(folder: Path, seen: Mapping[str, pd.DataFrame]) -> None:
 def overlap(seen: pd.DataFrame, corpus: pd.DataFrame, test: Collection[str]) -> Overlap:
     """Compare what weights have seen with the test utterances of a fold.
 
-    Utterances are equal if their samples are; where the samples of either are not known, if corpus
-    and id are. Two corpora are one if they have the same name or share samples: then speakers
-    of one name are one, too.
+    Utterances are compared by their samples, or by corpus and id where the samples of either are
+    unknown. Speakers are compared by name, within corpora that have the same name or share samples.
 
     >>> one = {"corpus": "a", "speaker": "s", "utterance": "u1", "content": "01"}
     >>> two = one | {"utterance": "u2", "content": "02"}
@@ -176,7 +175,7 @@ def _in(table: pd.DataFrame, column: str, pairs: Collection[tuple[str, str]]) ->
 
 
 def _known_speakers(seen: pd.DataFrame, corpus: pd.DataFrame) -> set[tuple[str, str]]:
-    """Return (corpus, speaker) of the speakers seen, under the names of the present corpora."""
+    """Return (corpus, speaker) of the speakers seen, with the names of the present corpora."""
     shared = seen.dropna(subset=["content"]).merge(
         corpus.dropna(subset=["content"]), on="content", suffixes=("", "_here")
     )

@@ -214,7 +214,7 @@ def _choice(facts: Mapping[str, Any]) -> str:
 
 
 def _training(facts: Mapping[str, Any]) -> str:
-    """Labels and optimiser, unless they are those of utterances and Adam at a constant rate."""
+    """Describe labels other than those of utterances, and optimisers other than constant Adam."""
     optimiser = facts.get("optimiser") or ""
     usual = not optimiser or (optimiser.startswith("adam,") and optimiser.endswith("constant"))
     labels = f" Labels in training: {facts['labels']}." if "labels" in facts else ""

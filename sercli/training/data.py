@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 OTHER = "other"
-"""The rater that stands for all with few labels."""
+"""Name of the rater that pools all raters with few labels."""
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,7 @@ class _Copied:
         manifest: The copies, in place of the utterances.
         of: Name of a copy → utterance id.
         keys: Name of a copy → key in the store.
-        frames: Name of a copy → number of frames, of those that were in the store before.
+        frames: Name of a copy → number of frames; only of copies already in the store before.
     """
 
     manifest: Manifest

@@ -46,15 +46,16 @@ _POLL_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class FoldJob:
-    """A fold and seed to train.
+    """A fold run to train.
 
     Attributes:
         config: The configuration.
         fold: The fold.
         seed: The seed.
         folder: The folder of the result.
-        steps: Number of steps to train without selection, or of the trial of a model that is
-            fitted; None: selected on dev.
+        steps: Steps to train without selection, or the number of the trial to fit; None: select
+            on dev.
+        initial: Initial weights; None: random ones.
     """
 
     config: Config

@@ -52,10 +52,10 @@ def make_folds(manifest: Manifest, protocol: ProtocolConfig) -> list[Fold]:
 
 
 def check_samples(folds: Sequence[Fold], data: Data) -> None:
-    """Refuse folds that test audio of one corpus on which another one trains or selects.
+    """Refuse folds with the same audio in test and, from another corpus, in train or dev.
 
     Raises:
-        RequestError: Names the corpora, the number of utterances and one of them.
+        RequestError: A test utterance has the samples of one in train or dev.
     """
     table = data.manifest.table
     if table["corpus"].isna().all():
@@ -91,9 +91,9 @@ def _fold(division: Division, request: Request) -> Fold:
 
 
 def _drawn(division: Division, request: Request) -> pd.DataFrame:
-    """Draw dev: one speaker, or speakers, dialogues or utterances until they are their share.
+    """Draw dev: one speaker, or speakers, dialogues or utterances up to ``protocol.dev_share``.
 
-    Speakers are drawn from each of several corpora, so that dev has all that are trained on.
+    Of several corpora, speakers are drawn from each, so that dev covers all training corpora.
     """
     protocol, rest = request.protocol, division.rest
     if protocol.dev == "speakers" and rest["corpus"].notna().any():
@@ -177,7 +177,7 @@ _WITHOUT = {
     "speaker": "try protocol=loso_session",
     "corpus": "name several corpora: dataset=several dataset.of=[emodb,savee]",
 }
-"""Unit → remedy where utterances state none."""
+"""Unit → remedy for a corpus without it."""
 
 
 def _leave_one_out(request: Request) -> Iterator[Division]:

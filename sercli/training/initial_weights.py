@@ -114,7 +114,7 @@ class InitialWeights:
         freeze(model, self.trained)
 
     def facts(self) -> dict[str, Any]:
-        """Return the facts of the protocol card, with the counts of the comparison with test."""
+        """Return the facts for the protocol card, with counts of seen utterances and speakers."""
         return {
             "run": self.source.name,
             "dataset": self.source.config.dataset.name,
@@ -164,7 +164,7 @@ def freeze(model: nn.Module, trained: Collection[str] | None) -> None:
 
     Args:
         model: The model.
-        trained: Names of the parameters to train all the same; None: all.
+        trained: Names of the parameters that stay trainable; None: all.
     """
     if trained is not None:
         for name, parameter in model.named_parameters():
@@ -241,7 +241,7 @@ def find_initial_weights(
 
 
 Refusal = Callable[[str, Fold], str | None]
-"""Return why a fold may not start from the network of a fold of the source; None if it may."""
+"""Function from a fold of the source and a fold of the run to the error; None: no overlap."""
 
 
 def _starts(
@@ -269,7 +269,7 @@ def _starts(
 
 
 def _best_first(source: Source, folds: Sequence[str], where: str) -> list[str]:
-    """Return folds by their UA on dev, averaged over seeds, the best first."""
+    """Sort folds by dev UA, averaged over seeds, best first."""
     found: dict[str, list[float]] = {}
     for each in source.summary["metrics"].get("by_fold", ()):
         found.setdefault(each["fold"], []).append(each["dev_ua"])
@@ -284,7 +284,7 @@ def _best_first(source: Source, folds: Sequence[str], where: str) -> list[str]:
 def _networks(
     config: Config, source: Source, starts: Mapping[str, str]
 ) -> dict[tuple[int, str], Member]:
-    """Choose the network that each fold run starts from: of the same seed, else of the first."""
+    """Map each fold run to its initial network: that of its seed, else of the first seed."""
     networks = {}
     for seed in config.seeds:
         for name, own in starts.items():
@@ -349,7 +349,7 @@ def _without(shapes: Shapes, names: Collection[str]) -> Shapes:
 
 
 def _only_pretraining(source: Source) -> tuple[str, ...]:
-    """Return starts of the tensors that only pre-training uses; empty for a whole model."""
+    """Return name prefixes of tensors used in pre-training only; empty for a complete model."""
     part = MODELS[source.config.model["system"]]
     contrastive = (source.pretraining or {}).get("objective") == "cpc"
     return tuple(getattr(part, "only_pretraining", ())) if contrastive else ()
@@ -378,9 +378,9 @@ def _other_features(config: Config, source: Source) -> list[str]:
 def _independence(
     config: Config, data: Data, seen: Mapping[str, pd.DataFrame], where: str
 ) -> Refusal:
-    """Return the check that weights have seen no test utterance, nor a test speaker.
+    """Return the check that weights have seen no test utterance and no test speaker.
 
-    Speakers may be the same where the protocol allows it.
+    Test speakers are not checked if ``protocol.same_speakers`` allows them in training.
     """
     corpus = identities(describe_utterances(data), corpus_name(config.dataset))
     remedy = (

@@ -57,7 +57,7 @@ class TrainingLoss:
         """Return the criterion of a batch of training utterances.
 
         Args:
-            rows: Their rows.
+            rows: Rows of the utterances, (B,).
             others: Rows of the turns that are pasted to them; None: nothing is pasted.
             labels: Class indices, (B,); None: those of the utterances, or the shares of raters.
         """

@@ -1,4 +1,4 @@
-"""First-order MAML: tasks of classes, and the gradient after steps within each."""
+"""First-order MAML: sampling of tasks, and the meta-gradient."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch import Tensor, nn
 def draw_task(
     rows: np.ndarray, labels: np.ndarray, support: int, query: int, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw as many utterances of each class for the support and the query of a task.
+    """Draw up to ``support`` and ``query`` utterances of each class for a task.
 
-    Of a class with fewer utterances, the query has half of them at most, the support the others.
+    At most half of the utterances of a class go to the query.
 
     Args:
         rows: Rows of a corpus.
@@ -45,10 +45,10 @@ def set_meta_gradient(
     """Set the gradients of first-order MAML (Finn, Abbeel & Levine 2017, section 5.2).
 
     For each task θ' = θ − η ∇L(support; θ), ``inner_steps`` times. The gradient is the mean over
-    tasks of ∇L(query; θ') at θ', where MetaSER has the sum: to Adam they are the same.
+    tasks of ∇L(query; θ') at θ', where MetaSER has the sum: Adam is invariant to the factor.
 
     Args:
-        parameters: θ; the same after as before.
+        parameters: θ; unchanged on return.
         loss_of: Loss of the model on some rows.
         tasks: Rows of support and query of each task.
         inner_lr: η.

@@ -42,12 +42,12 @@ HISTORY = "history.parquet"
 
 Measured = Mapping[str, Tensor]
 Step = Callable[[int], Measured]
-"""Take a training step, by its number from 0; return the loss and what else was measured."""
+"""Function from the number of a training step, from 0, to its loss and other measurements."""
 
 
 @dataclass(frozen=True)
 class Material:
-    """The utterances of one pre-trained network, and their corpora.
+    """The training utterances of one network.
 
     Attributes:
         name: Name of the fold; ``all`` for all utterances.
@@ -110,7 +110,7 @@ def pretrain_on(
 
 
 def _prepared(config: Config) -> Config:
-    """Check the objective, and turn on the loss without labels of the model."""
+    """Check the objective, and enable the unsupervised loss of the model for ``cpc``."""
     name, system = config.pretrain.objective, cast("Any", MODELS[config.model["system"]])
     if config.init.run is not None:
         raise RequestError("init.run: pre-training starts from random weights; leave it out")
@@ -132,7 +132,7 @@ def _prepared(config: Config) -> Config:
 
 
 def _material(config: Config, data: Data) -> Iterator[Material]:
-    """Yield the utterances of each network: of any label without labels, else those of the task."""
+    """Yield the utterances of each network: for ``cpc`` all turns, else the targets of the task."""
     manifest = data.manifest
     table = manifest.table if config.pretrain.objective == "cpc" else manifest.targets
     if config.pretrain.use == "all":
@@ -172,7 +172,7 @@ def _train(
 def _batches(
     rows: np.ndarray, config: Config, data: Data, random: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Yield batches of some rows for ever."""
+    """Yield batches of rows without end."""
     lengths = data.packed.lengths[rows]
     for positions in training_batches(lengths, config.trainer.batch_size, random):
         yield rows[positions]
@@ -200,7 +200,7 @@ def _by_turns(
     """Return an objective that takes each batch from one corpus.
 
     Args:
-        choose: Returns the position of the corpus from the step, the number of steps and the
+        choose: Returns the index of the corpus, given the step, the number of steps and the
             number of corpora.
     """
 
@@ -225,7 +225,7 @@ def _descent(config: Config, model: nn.Module, measure: Step) -> Step:
     Args:
         config: Settings of the optimiser and the learning rate schedule.
         model: The model.
-        measure: Returns the loss, and what else is measured, by the number of the step from 0.
+        measure: Returns the loss and other measurements of a step, given its number.
     """
     optimiser = VectorOptimiser(model, config.optim)
     schedule = Schedule(optimiser.inner, config.schedule, config.trainer.steps)

@@ -23,7 +23,7 @@ class Items:
     Attributes:
         rows: The row of each item's utterance, (items,).
         labels: Class index that the rater chose, (items,); None: the items are utterances.
-        raters: Index of the rater among `Data.raters`, (items,); None likewise.
+        raters: Index of the rater in `Data.raters`, (items,); None: the items are utterances.
     """
 
     rows: np.ndarray
@@ -57,7 +57,7 @@ def training_items(labels: str, data: Data, train: Sequence[str]) -> Items:
 def soft_targets(data: Data) -> Tensor:
     """Return the share of raters for each class.
 
-    An utterance that no rater gave a class of the task has its own label.
+    An utterance without a rating among the classes of the task keeps its own label.
 
     Args:
         data: The corpus.
@@ -79,7 +79,7 @@ def check_ratings(config: Config, data: Data, folds: Sequence[Fold]) -> None:
 
     Raises:
         RequestError: The corpus, or the training set of a fold, has no label of a single rater
-            among the classes; or the model is not trained on raters, or on nothing else.
+            among the classes; or the model is fitted, or needs ``trainer.labels=rater``.
     """
     labels, model = config.trainer.labels, MODELS[config.model["system"]]
     if getattr(model, "needs_raters", False) and labels != "rater":
@@ -110,14 +110,13 @@ def check_ratings(config: Config, data: Data, folds: Sequence[Fold]) -> None:
 
 
 def ratings_caveat(config: Config, data: Data) -> str | None:
-    """Return a caveat if targets have no label of a rater, though training uses these."""
+    """Return a caveat on targets without a rater's label; None if training has all it uses."""
+    if config.trainer.labels == "majority":
+        return None
     targets = data.manifest.targets["utterance"]
     unrated = int((~targets.isin(data.ratings["utterance"])).sum())
-    if config.trainer.labels == "majority" or not unrated:
+    if not unrated:
         return None
-    fate = {
-        "soft": "are trained on their own label",
-        "rater": "are not trained on",
-    }[config.trainer.labels]
+    fate = {"soft": "are trained on their own label", "rater": "are not trained on"}
     share = f"{unrated} of {len(targets)} utterances"
-    return f"{share} have no rater's label among the classes; they {fate}"
+    return f"{share} have no rater's label among the classes; they {fate[config.trainer.labels]}"

@@ -159,7 +159,7 @@ def train_folds(
         pool: Trains the folds.
         progress: Progress bars and notes.
         finished: Called after each fold run.
-        steps: Number of steps without selection; None: selected on dev.
+        steps: Steps to train without selection; None: select on dev.
         initial: Initial weights; None: random ones.
     """
     jobs = [

@@ -96,7 +96,7 @@ def fit_trial(
         fold: The division.
         seed: Seed of the fit.
         trial: Number of the trial, from 1.
-        stepped: Called with 1 in the end.
+        stepped: Called with 1 after the fit.
 
     Raises:
         RequestError: There is no such trial.
