@@ -91,7 +91,7 @@ def _fold(division: Division, request: Request) -> Fold:
 
 
 def _drawn(division: Division, request: Request) -> pd.DataFrame:
-    """Draw dev: one speaker, or speakers, dialogues or utterances up to ``protocol.dev_share``.
+    """Draw dev: one speaker, or enough speakers, dialogues or utterances for its share.
 
     Of several corpora, speakers are drawn from each, so that dev covers all training corpora.
     """
