@@ -88,7 +88,7 @@ def check_seen(config: Config) -> None:
     if seen is not None and not features.options.get("allow_seen"):
         known = CHECKPOINTS[features.name]
         raise RequestError(
-            f"features={features.name}: {known.repository} was trained on {known.data}, so that "
-            f"{seen} is no test of it; take another encoder, or set "
+            f"features={features.name}: {known.repository} was trained on {known.data}, so "
+            f"results on {seen} would be biased; take another encoder, or set "
             "features.options.allow_seen=true, which the protocol card states"
         )

@@ -213,7 +213,7 @@ class FeatureStore:
         return f"{self._root}/{key[:_PART]}/{key}{_SUFFIX}"
 
     def _read(self, key: str, most: int | None = None) -> tuple[bytearray, int]:
-        """Return the first bytes of a file, and its size."""
+        """Return the bytes of a file, or the first ``most`` of them, and its size."""
         try:
             # pathlib would take half as long as reading
             with open(self._name(key), "rb", buffering=0) as file:  # noqa: PTH123
