@@ -21,16 +21,16 @@ class WeightedPooling(nn.Module):
     their baselines are ``cell=lstm`` and ``cell=mean_lstm``. They normalise each utterance and
     read 36 descriptors: zero crossings, energy, its entropy, spectral centroid, spread, entropy,
     flux and roll-off, 13 MFCCs, 12 chroma values and their deviation, harmonic ratio, F0. No
-    packaged set has them all; this reads any. (Spread, entropy and the 13 complete the list of
-    our source to 36: our reading.)
+    packaged set has them all; this reads any. (Our source lists fewer than 36; spread, entropy and
+    the number of MFCCs are our reading.)
 
     They classify 4 490 utterances of IEMOCAP, those of happiness without excitement
-    (``dataset=iemocap_happy protocol=tao2018``), and claim 5.5 % relative over the LSTM. Second
-    hand, for this network with the A-LSTM: macro F1 46.2, accuracy 55.3 %, on one split with two
-    test speakers.
+    (``dataset=iemocap_happy protocol=tao2018``), and report a relative improvement of 5.5 % over
+    the LSTM. A secondary source gives macro F1 46.2 and accuracy 55.3 % for this network with the
+    A-LSTM, on one split with two test speakers.
 
-    They do not mention dropout: ours is 0 unless asked for. The other tasks learn with plain
-    cross entropy (our choice).
+    They do not mention dropout: ours is 0 by default. The auxiliary losses are plain cross entropy
+    (our choice).
 
     Args:
         inputs: Features of a step.
@@ -39,7 +39,7 @@ class WeightedPooling(nn.Module):
         corpus: Facts of the corpus: numbers of speakers and genders.
         dense_units: Features of the dense layer (paper: 256).
         hidden: Features of the recurrent layer in each direction (paper: 256 in both together).
-        dropout: Share dropped after the dense layer.
+        dropout: Dropout probability after the dense layer.
         speaker_weight: Weight of the speaker's loss beside that of the emotion
             (paper: 0.3); 0: not learned.
         gender_weight: The same of the gender (paper: 0.6).

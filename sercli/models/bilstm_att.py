@@ -36,7 +36,7 @@ class BiLSTMAttention(nn.Module):
         dense_units: Features of each of the two dense layers (paper: 512).
         hidden: Features of the recurrent layer in each direction (paper: 128).
         pooling: ``attention``, ``mean``, ``max`` or ``last``.
-        dropout: Share dropped after each dense layer (paper: 0.5).
+        dropout: Dropout probability after each dense layer (paper: 0.5).
 
     Raises:
         RequestError: A size is below 1, dropout is not in [0, 1), or the pooling is unknown.

@@ -41,8 +41,8 @@ class IAAN(nn.Module):
         context_hidden: Features of a context encoder (paper and code: 512).
         attention: Features of the attention spaces (official code: 16).
         head: Features of the hidden layer of the head (official code: 64).
-        dropout: Share dropped in the head (first commit of the official code: keep 0.9; last:
-            nothing).
+        dropout: Dropout probability in the head (official code: 0.1 in the first commit, 0 in the
+            last).
         bidirectional: Read the current turn backwards as well (paper: yes; code: no).
         context: ``full``: as above. ``steer``: the context turns steer the attention, but the
             head sees the current turn alone (the ablation BiGRU+IAA, by our reading of its

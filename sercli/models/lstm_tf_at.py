@@ -35,7 +35,7 @@ class TimeFeatureAttention(nn.Module):
         hidden: Features of the recurrent layer.
         attention: ``time``, ``features`` or ``both``.
         dense: Features of the dense layer before the classifier.
-        dropout: Share of the pooled vector that is dropped.
+        dropout: Dropout probability on the pooled vector.
 
     Raises:
         RequestError: A size is below 1, dropout is not in [0, 1), or the attention is unknown.

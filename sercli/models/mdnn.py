@@ -40,7 +40,7 @@ class MDNN(nn.Module):
             as ``9-20``, both ends included. A feature in no group is not used.
         local_units: Hidden features of a local classifier.
         global_units: Hidden features of the global classifier.
-        dropout: Share of hidden features that is dropped.
+        dropout: Dropout probability on hidden features.
         local_weight: Weight of the losses of the local classifiers together.
 
     Raises:

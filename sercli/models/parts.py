@@ -61,7 +61,7 @@ def dense(inputs: int, *sizes: int, dropout: float = 0.0) -> nn.Sequential:
     Args:
         inputs: Features of the input.
         sizes: Features of each layer.
-        dropout: Share dropped after each layer.
+        dropout: Dropout probability after each layer.
     """
     layers: list[nn.Module] = []
     for before, size in zip((inputs, *sizes), sizes, strict=False):
