@@ -13,6 +13,8 @@ TESTS = """
 import os, signal, warnings
 import pytest
 
+warnings.warn("a warning of the collection")
+
 def test_passes(): pass
 
 def test_fails():
@@ -47,6 +49,6 @@ def test_failures_deaths_and_warnings_of_all_processes_are_reported(tmp_path: Pa
     )
 
     assert done.returncode == 1, done.stderr
-    assert "4 failed, 6 passed, 2 skipped, 2 warnings" in done.stdout
+    assert "4 failed, 6 passed, 2 skipped, 4 warnings" in done.stdout
     assert done.stdout.count("the process of this test died: exit status -9") >= 2
     assert done.stdout.count("printed before") == 2

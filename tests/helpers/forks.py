@@ -190,6 +190,8 @@ class _Sender:
     def pytest_warning_recorded(
         self, warning_message: WarningMessage, when: str, nodeid: str, location: object
     ) -> None:
+        if when != "runtest":  # the parent has those of the collection
+            return
         seen = warning_message
         kept = WarningMessage(seen.message, seen.category, seen.filename, seen.lineno)
         content = {"warning_message": kept, "when": when, "nodeid": nodeid, "location": location}
