@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from sercli.errors import SercliError
+from sercli.nn.recurrence.autograd import NO_SECOND_DERIVATIVE, in_transform
 from sercli.nn.recurrence.backend import runs_fused_on_cpu
 from sercli.nn.recurrence.cpp.build import NoKernelError
-from sercli.nn.recurrence.cpp.launch import NO_SECOND_DERIVATIVE, call_kernel, kernel
-from sercli.nn.recurrence.cpp.problem import dense_rows
+from sercli.nn.recurrence.cpp.launch import call_kernel, kernel
+from sercli.nn.recurrence.cpp.problem import dense_rows, fields
 
 _KINDS = {torch.float32: "float", torch.float64: "double"}
 _WIDTH = 16
@@ -22,12 +23,12 @@ _WIDTH = 16
 
 def can_attend(*tensors: Tensor) -> bool:
     """Return true if the kernel can run on tensors, outside of autocast and ``torch.func``."""
-    first = tensors[0]
-    if not runs_fused_on_cpu() or torch.is_autocast_enabled("cpu") or first.dtype not in _KINDS:
+    dtype = tensors[0].dtype
+    if not runs_fused_on_cpu() or torch.is_autocast_enabled("cpu") or in_transform():
         return False
-    if any(each.dtype is not first.dtype or each.device.type != "cpu" for each in tensors):
+    if dtype not in _KINDS:
         return False
-    return not any(map(torch._C._functorch.is_functorch_wrapped_tensor, tensors)) and _loaded()
+    return all(each.dtype is dtype and each.device.type == "cpu" for each in tensors) and _loaded()
 
 
 def attend(states: Tensor, valid: Tensor, project: Tensor, shift: Tensor, score: Tensor) -> Tensor:
@@ -49,19 +50,15 @@ def attend(states: Tensor, valid: Tensor, project: Tensor, shift: Tensor, score:
 class _Problem(ctypes.Structure):
     """``Attention`` in ``kernel/attention.h``."""
 
-    _fields_ = tuple(
-        (name, kind)
-        for kind, names in (
-            (ctypes.c_int64, "batch steps size space width"),
-            (ctypes.c_void_p, "states"),
-            (ctypes.c_int64, "state_step state_row"),
-            (ctypes.c_void_p, "valid project shift"),
-            (ctypes.c_int64, "shift_row"),
-            (ctypes.c_void_p, "score features weights pooled d_pooled d_states"),
-            (ctypes.c_int64, "d_step d_row"),
-            (ctypes.c_void_p, "d_project d_shift d_score"),
-        )
-        for name in names.split()
+    _fields_ = fields(
+        (ctypes.c_int64, "batch steps size space width"),
+        (ctypes.c_void_p, "states"),
+        (ctypes.c_int64, "state_step state_row"),
+        (ctypes.c_void_p, "valid project shift"),
+        (ctypes.c_int64, "shift_row"),
+        (ctypes.c_void_p, "score features weights pooled d_pooled d_states"),
+        (ctypes.c_int64, "d_step d_row"),
+        (ctypes.c_void_p, "d_project d_shift d_score"),
     )
 
 

@@ -130,7 +130,7 @@ def test_fused_attention_equals_that_of_torch_in_value_and_gradient(
     shape = (steps, 4, size) if time_first else (4, steps, size)
     states = torch.randn(shape, dtype=torch.float64).requires_grad_()
     valid = valid_steps(torch.tensor([steps, 1, steps // 2, steps]), steps)
-    valid[0, 0] = steps < 3  # a mask need not be a beginning
+    valid[0, 0] = steps < 3  # a mask need not be a prefix
     direction = torch.randn(4, size, dtype=torch.float64)
     found = []
     for backend in ("eager", "auto"):
@@ -161,6 +161,9 @@ def test_attention_under_vmap_equals_each_alone(kind: type[nn.Module]) -> None:
     torch.testing.assert_close(
         together, torch.stack([attend(each, valid, *context) for each in many])
     )
+    alone = attend(many[0], valid, *context)
+    scaled = torch.vmap(lambda factor: factor * attend(many[0], valid, *context))(torch.ones(2))
+    torch.testing.assert_close(scaled, torch.stack([alone, alone]))
 
 
 def test_initial_parameters_are_normal_with_deviation_a_tenth() -> None:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sercli.errors import SercliError
+from sercli.nn.recurrence.autograd import NO_SECOND_DERIVATIVE, in_transform
 from sercli.nn.recurrence.cpp import workspace
 from sercli.nn.recurrence.cpp.build import KERNEL, library
 from sercli.nn.recurrence.cpp.problem import (
@@ -29,10 +30,6 @@ from sercli.nn.recurrence.cpp.problem import (
     set_output_grad_ptrs,
     set_state_ptrs,
     unflatten,
-)
-
-NO_SECOND_DERIVATIVE = (
-    "the fused kernel has no second derivative: call sercli.nn.use_backend('eager') first"
 )
 
 _seconds = 0.0
@@ -106,7 +103,7 @@ class _Unroll(torch.autograd.Function):
         given = [each for each in grads[:-1] if each is not None]
         wanted = ctx.needs_input_grad[1:]
         back = _Backward(ctx.call, tuple(each is not None for each in grads[:-1]), wanted)
-        differentiated = torch.is_grad_enabled() or torch._C._are_functorch_transforms_active()
+        differentiated = torch.is_grad_enabled() or in_transform()
         run = _UnrollBack.apply if differentiated else _UnrollBack.forward
         found = iter(run(back, *ctx.saved_tensors, *given))
         return (None, *(next(found) if each else None for each in wanted))

@@ -124,29 +124,34 @@ def dense_rows(tensor: Tensor) -> Tensor:
     return tensor if tensor.stride(-1) == 1 else tensor.contiguous()
 
 
+def fields(*groups: tuple[type, str]) -> tuple[tuple[str, type], ...]:
+    """Return the fields of a structure from types, each with the names of its fields.
+
+    >>> [name for name, _ in fields((ctypes.c_int64, "steps batch"), (ctypes.c_void_p, "x"))]
+    ['steps', 'batch', 'x']
+    """
+    return tuple((name, kind) for kind, names in groups for name in names.split())
+
+
 class Problem(ctypes.Structure):
     """The structure of the same name in ``kernel/problem.h``."""
 
-    _fields_ = tuple(
-        (name, kind)
-        for kind, names in (
-            (ctypes.c_int64, "cell steps batch inputs hidden reverse"),
-            (ctypes.c_void_p, "lengths x"),
-            (ctypes.c_int64, "x_step x_row"),
-            (ctypes.c_void_p, "input_weight hidden_weight input_bias hidden_bias h0 c0 states"),
-            (ctypes.c_int64, "state_step state_row"),
-            (ctypes.c_void_p, "h_final c_final kept value differentiate"),
-            (ctypes.c_int64, "coefficients"),
-            (ctypes.c_void_p * MAX_COEFFICIENTS, "coefficient"),
-            (ctypes.c_int64 * MAX_COEFFICIENTS, "coefficient_row coefficient_unit"),
-            (ctypes.c_void_p, "d_states"),
-            (ctypes.c_int64, "d_step d_row"),
-            (ctypes.c_void_p, "d_h_final d_c_final dx"),
-            (ctypes.c_int64, "dx_step dx_row"),
-            (ctypes.c_void_p, "d_input_weight d_hidden_weight d_input_bias d_hidden_bias dh0 dc0"),
-            (ctypes.c_void_p * MAX_COEFFICIENTS, "d_coefficient"),
-        )
-        for name in names.split()
+    _fields_ = fields(
+        (ctypes.c_int64, "cell steps batch inputs hidden reverse"),
+        (ctypes.c_void_p, "lengths x"),
+        (ctypes.c_int64, "x_step x_row"),
+        (ctypes.c_void_p, "input_weight hidden_weight input_bias hidden_bias h0 c0 states"),
+        (ctypes.c_int64, "state_step state_row"),
+        (ctypes.c_void_p, "h_final c_final kept value differentiate"),
+        (ctypes.c_int64, "coefficients"),
+        (ctypes.c_void_p * MAX_COEFFICIENTS, "coefficient"),
+        (ctypes.c_int64 * MAX_COEFFICIENTS, "coefficient_row coefficient_unit"),
+        (ctypes.c_void_p, "d_states"),
+        (ctypes.c_int64, "d_step d_row"),
+        (ctypes.c_void_p, "d_h_final d_c_final dx"),
+        (ctypes.c_int64, "dx_step dx_row"),
+        (ctypes.c_void_p, "d_input_weight d_hidden_weight d_input_bias d_hidden_bias dh0 dc0"),
+        (ctypes.c_void_p * MAX_COEFFICIENTS, "d_coefficient"),
     )
 
 
@@ -223,7 +228,8 @@ def alloc_grads(tensors: Operands, needs_inputs: bool) -> Operands:
 
     Args:
         tensors: The operands.
-        needs_inputs: False if the inputs have no gradient; the inputs themselves stand for it.
+        needs_inputs: False if the inputs need no gradient: none is allocated, and the result
+            contains the inputs in its place.
     """
 
     def zeros(tensor: Tensor | None) -> Tensor | None:

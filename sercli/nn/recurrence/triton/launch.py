@@ -13,6 +13,7 @@ from torch import Tensor
 from triton.runtime.errors import OutOfResources
 
 from sercli.errors import SercliError
+from sercli.nn.recurrence.autograd import NO_SECOND_DERIVATIVE, in_transform
 from sercli.nn.recurrence.cpp.build import NoKernelError
 from sercli.nn.recurrence.triton import cells, kernel
 from sercli.nn.recurrence.triton.generate import TritonActivation
@@ -136,14 +137,9 @@ def unroll(call: KernelCall, x: Tensor, operands: Operands) -> tuple[Tensor, ...
     tensors = x, *operands.listed()
     if not call.keep:
         return _Unroll.forward(call, *tensors)[:-1]
-    function = _Unroll if _transformed() else _Direct
+    function = _Unroll if in_transform() else _Direct
     found: tuple[Tensor, ...] = function.apply(call, *tensors)  # type: ignore[no-untyped-call]
     return found[:-1]
-
-
-def _transformed() -> bool:
-    """Return True inside of transforms of ``torch.func``."""
-    return bool(torch._C._are_functorch_transforms_active())
 
 
 class _Unroll(torch.autograd.Function):
@@ -174,7 +170,7 @@ class _Unroll(torch.autograd.Function):
         wanted = tuple(ctx.needs_input_grad[1:7])
         call = replace(ctx.call, wanted=wanted, ended=ended)
         given = (call, *others, states, kept, d_states, *(each for each in finals if ended))
-        if torch.is_grad_enabled() or _transformed():
+        if torch.is_grad_enabled() or in_transform():
             found = _UnrollBack.apply(*given)  # type: ignore[no-untyped-call]
         else:
             found = _UnrollBack.forward(*given)
@@ -222,9 +218,7 @@ class _UnrollBack(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> None:
-        raise SercliError(
-            "the fused kernel has no second derivative: call sercli.nn.use_backend('eager') first"
-        )
+        raise SercliError(NO_SECOND_DERIVATIVE)
 
     @staticmethod
     def vmap(
