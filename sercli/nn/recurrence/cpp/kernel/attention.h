@@ -178,7 +178,7 @@ class AttendBack {
     const int64_t width = a.width, step = a.state_step, last = a.size - 1;
     pack_stripes<M>(count, width, [=](int64_t k, int64_t n) { return d[k * width + n]; },
                     packed_left);
-    if (size == a.size)
+    if (size == a.size)  // else columns after the last repeat it, and their sums are not read
       pack<M>(count, size, [=](int64_t k, int64_t n) { return states[k * step + n]; },
               packed_right);
     else

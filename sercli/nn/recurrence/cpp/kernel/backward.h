@@ -130,8 +130,7 @@ class BackwardPass {
     const T* from = h_before(t, b);
     if (from) std::memcpy(h + to * width, from, p.hidden * sizeof(T));
     else std::memset(h + to * width, 0, p.hidden * sizeof(T));
-    if (reads_c)
-      std::memcpy(c + to * width, c_before(t, b), width * sizeof(T));
+    if (reads_c) std::memcpy(c + to * width, c_before(t, b), width * sizeof(T));
   }
   bool is_first(int64_t t, int64_t b) const {
     return p.reverse ? t + 1 == slice.length(b) : t == 0;
@@ -153,7 +152,7 @@ class BackwardPass {
     coefficients.point(d_coefficients, b, d_pointers);
     return {slice.kept(t, b), h + at * width,  c_before(t, b),
             dh + b * width,   dc + b * width,  d + at * d_row,
-            d_opened + b * width,         opened + at * width,
+            d_opened + b * width,              opened + at * width,
             value,            dvalue,          pointers,
             d_pointers};
   }

@@ -21,8 +21,7 @@ struct Activation {
   Derivative differentiate;
 };
 
-// Gates with a common recurrent product, and its left side: a state, or what `open` made of the
-// products before.
+// Gates with a common recurrent product, whose left side is a state or the result of `open`.
 enum Source { STATE, CELL_STATE, OPENED };
 struct Part {
   int64_t first, gates;
@@ -70,10 +69,10 @@ class Cell {
 
   Cell(int64_t width, Activation<T> f) : width(width), f(f) {}
   virtual ~Cell() = default;
-  virtual void open(const Forward<T>&) const {}  // before a product of what it makes
+  virtual void open(const Forward<T>&) const {}  // sets the left side of an OPENED product
   virtual void forward(const Forward<T>&) const = 0;
   virtual void backward(const Backward<T>&) const = 0;
-  virtual void reopen(const Backward<T>&) const {}  // after the gradient of that
+  virtual void reopen(const Backward<T>&) const {}  // the backward pass of `open`
 
  protected:
   using V = Lanes<T>;

@@ -94,8 +94,8 @@ class ForwardPass {
   void step(int64_t t, const T* inputs) {
     const int64_t count = slice.active(t);
     for (size_t part = 0; part < parts.size(); part++) {
-      for (int64_t b = 0; parts[part].source == OPENED && b < count; b++)
-        cell.open(row(t, b, inputs));
+      if (parts[part].source == OPENED)
+        for (int64_t b = 0; b < count; b++) cell.open(row(t, b, inputs));
       multiply(count, part);
     }
     for (int64_t b = 0; b < count; b++) {
@@ -107,7 +107,7 @@ class ForwardPass {
   Forward<T> row(int64_t t, int64_t b, const T* inputs) {
     coefficients.point(b, pointers);
     return {inputs + b * all, recurrent + b * products,  h + b * width, c + b * width,
-            kept(t, b),       opened + b * width, value,         pointers};
+            kept(t, b),       opened + b * width,        value,         pointers};
   }
 
   const Slice<T>& slice;
