@@ -1,4 +1,4 @@
-"""CPU time of LIGHT-SERNET beside the same network written plainly, which reads the padding.
+"""CPU time of LIGHT-SERNET, relative to the same network without masks.
 
     .venv/bin/python benchmarks/convolution.py
 

@@ -24,6 +24,7 @@ from sercli.corpora.audio_files import find_audio
 from sercli.features.audio import load_audio
 from sercli.features.sets import feature_set
 from sercli.inference.model import TrainedModel
+from sercli.models.interface import Batch, Turns
 from sercli.training.source import open_source
 
 STARTS = 5
@@ -83,15 +84,12 @@ def runtimes(model: Path, file: Path) -> None:
             began = time.process_time()
             for _ in range(SINGLE_FILES):
                 network(batch)
-        print(
-            f"{runtime}: {1e3 * (time.process_time() - began) / SINGLE_FILES:.2f} CPU ms, batch 1"
-        )
+        each = (time.process_time() - began) / SINGLE_FILES
+        print(f"{runtime}: {1000 * each:.2f} CPU ms, batch 1")
 
 
-def _batch(trained: TrainedModel, file: Path) -> object:
+def _batch(trained: TrainedModel, file: Path) -> Batch:
     """Return a batch of one: noise of the duration of a file."""
-    from sercli.models.interface import Batch, Turns
-
     row = trained.classify([file]).table.iloc[0]
     steps = round((row["end"] - row["start"]) / 0.01 / trained.source.config.features.pool)
     frames = torch.randn(1, steps, len(trained.source.columns))
