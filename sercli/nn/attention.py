@@ -195,12 +195,12 @@ class SegmentAttention(nn.Module):
     def forward(self, states: Tensor, members: Tensor) -> Tensor:
         """Pool (B, T, H), with boolean members (B, S, T) of the segments, into (B, H).
 
-        A segment without members counts nothing; at least one of a turn has some.
+        Segments without members are ignored; each turn needs one with members.
         """
         return weighted_sum(self.weights(states, members), states)
 
     def weights(self, states: Tensor, members: Tensor) -> Tensor:
-        """Return the weight of each state, (B, T); zero outside of the segments."""
+        """Return the weight of each state, (B, T); zero outside the segments."""
         scores = self.of_steps(states).transpose(1, 2)
         least = torch.finfo(scores.dtype).min  # finite, for segments without members
         within = scores.masked_fill(~members, least).softmax(dim=-1) * members

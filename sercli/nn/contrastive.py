@@ -1,4 +1,4 @@
-"""The contrastive loss InfoNCE between predictions and later steps of the same turn."""
+"""The contrastive loss InfoNCE of predictions of later steps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 def info_nce(
     predicted: Tensor, steps: Tensor, lengths: Tensor, *, negatives: int = 50
 ) -> tuple[Tensor, Tensor]:
-    """Compare predictions of later steps with the true step and others of the same turn.
+    """Compute the InfoNCE loss, with negatives from the same turn.
 
     For a prediction p of step t + m, L_m = −log(e^{p·z₊} / (e^{p·z₊} + Σ e^{p·z₋})), with the true
     step z₊ = z_{t+m} and negatives z₋ drawn with replacement from the other real steps of the
@@ -27,8 +27,8 @@ def info_nce(
         negatives: Number of negatives of each prediction.
 
     Returns:
-        The loss; and the share of predictions that score the true step highest. Both are 0 where
-        no turn has two steps.
+        The loss, and the share of predictions with the highest score for the true step. Both are
+        0 if no turn has two steps.
     """
     loss, hits, count = steps.new_zeros(()), steps.new_zeros(()), steps.new_zeros(())
     for ahead in range(1, min(predicted.shape[2], steps.shape[1] - 1) + 1):
@@ -57,8 +57,7 @@ def draw_negatives(true: Tensor, lengths: Tensor, negatives: int) -> Tensor:
         negatives: Number drawn for each prediction.
 
     Returns:
-        Indices below the length, (B, N, negatives); without meaning where the true step is
-        none of the turn.
+        Indices below the length, (B, N, negatives); undefined where the true step is padding.
     """
     uniform = torch.rand(len(lengths), len(true), negatives, device=lengths.device)
     drawn = (uniform * (lengths - 1).view(-1, 1, 1)).long()

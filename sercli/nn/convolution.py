@@ -1,8 +1,8 @@
-"""Convolutions, batch normalisation and pooling over padded turns, without reading the padding.
+"""Convolutions, batch normalisation and pooling over padded turns, unaffected by the padding.
 
 Each layer maps `Maps` to `Maps`, so that ``nn.Sequential`` stacks them. The values after the end of
-a turn are zero at the input and output of each layer, like the zeros with which a convolution pads
-the ends of a turn alone. A turn therefore gives the same alone and in any batch.
+a turn are zero at the input and output of each layer, as is the padding of a convolution over a
+single turn. A turn therefore has the same output alone and in any batch.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Maps:
     @property
     def padding(self) -> Tensor:
         """Boolean (B, 1, T) or (B, 1, T, 1), true after the end of a turn."""
-        return self.beside(~self.valid)
+        return self.unsqueezed(~self.valid)
 
     @property
     def steps(self) -> Tensor:
@@ -67,12 +67,12 @@ class Maps:
 
     @property
     def positions(self) -> int:
-        """Positions of a step: F, or 1 of maps over time."""
+        """The number of positions per step: F, or 1 for maps over time."""
         return self.values.shape[3] if self.values.dim() == 4 else 1
 
-    def beside(self, of_steps: Tensor) -> Tensor:
-        """Return values of the steps (B, T) as (B, 1, T) or (B, 1, T, 1), to combine with maps."""
-        shaped = of_steps.unsqueeze(1)
+    def unsqueezed(self, steps: Tensor) -> Tensor:
+        """Return one value per step, (B, T), as (B, 1, T) or (B, 1, T, 1), to broadcast to maps."""
+        shaped = steps.unsqueeze(1)
         return shaped.unsqueeze(-1) if self.values.dim() == 4 else shaped
 
     def zeroed(self) -> Maps:
@@ -80,7 +80,7 @@ class Maps:
         return Maps(self.values.masked_fill(self.padding, 0.0), self.lengths)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Maps:
-        """Apply a function of each value that maps 0 to 0, such as ReLU or dropout."""
+        """Apply an elementwise function with f(0) = 0, such as ReLU or dropout."""
         return Maps(function(self.values), self.lengths)
 
     def pool(self, pooling: Pooling) -> Tensor:
@@ -103,8 +103,8 @@ class Convolution(nn.Module):
     """A convolution over time, or over time and frequency, with zeros around each turn.
 
     An output step is centred on its input step; an even kernel reads one step more after it than
-    before it, as TensorFlow's ``same`` does. With a stride of s over time a turn of L steps has
-    ⌈L / s⌉ left, those at 0, s, 2s, …, so that it is never empty.
+    before it, as TensorFlow's ``same`` does. With a stride of s over time, a turn of L steps has
+    ⌈L / s⌉ output steps, those at 0, s, 2s, …, so that it is never empty.
 
     >>> frames, lengths = torch.ones(2, 5, 40), torch.tensor([5, 2])
     >>> out = Convolution(40, 8, 3, stride=2)(Maps.over_time(frames, lengths))
@@ -117,7 +117,7 @@ class Convolution(nn.Module):
     Args:
         inputs: Channels of the input.
         channels: Channels of the output.
-        kernel: Its size over time, or (time, frequency).
+        kernel: Kernel size over time, or (time, frequency).
         stride: Steps between outputs, over time.
         dilation: Steps between the taps, over time.
         groups: Groups of channels; ``inputs``: depth-wise.
@@ -228,12 +228,12 @@ class BatchNorm(nn.Module):
 
 
 class _NormaliseByBatch(torch.autograd.Function):
-    """Batch normalisation in training by the kernels of torch, which know no padding.
+    """Batch normalisation in training by torch's kernels, with their results corrected for padding.
 
-    They count zeros of padding among the positions. With n the share of real positions, the mean
-    of the real ones is that of all by n, and so on for the variance; a kernel's gradient, which
-    divides sums by the number of all positions, is corrected likewise. In plain operations of
-    torch a step of LIGHT-SERNET takes 1.3 times as long.
+    The kernels include the zeros of the padding. The mean of the real positions is the mean of all
+    divided by the share of real ones; the variance and the gradients, which are divided by the
+    number of all positions, are corrected likewise. In plain operations of torch a step of
+    LIGHT-SERNET takes 1.3 times as long.
     """
 
     @staticmethod
@@ -279,8 +279,8 @@ class _NormaliseByBatch(torch.autograd.Function):
 class AveragePool(nn.Module):
     """The mean of each window over time and frequency; windows do not overlap.
 
-    A turn of L steps has ⌈L / s⌉ left. The last window is the mean of the positions that are real,
-    as ``AveragePooling2D(padding="same")`` of Keras.
+    A turn of L steps has ⌈L / s⌉ output steps for a window of s. The last is the mean of the real
+    positions in its window, as in ``AveragePooling2D(padding="same")`` of Keras.
 
     >>> maps = Maps.over_time(torch.tensor([[[1.0], [3.0], [5.0], [7.0]]]), torch.tensor([3]))
     >>> pooled = AveragePool(2)(maps)
@@ -288,7 +288,7 @@ class AveragePool(nn.Module):
     (tensor([[[2., 5.]]]), tensor([2]))
 
     Args:
-        window: Its size over time, or (time, frequency).
+        window: Window size over time, or (time, frequency).
     """
 
     def __init__(self, window: Kernel) -> None:
@@ -305,7 +305,7 @@ class AveragePool(nn.Module):
         real = (maps.lengths.unsqueeze(1) - starts).clamp(min=1, max=size)
         left = shortened(maps.lengths, size)
         factor = (taken / real).masked_fill(~valid_steps(left, values.shape[2]), 0.0)
-        return Maps(values * maps.beside(factor.to(values.dtype)), left)
+        return Maps(values * maps.unsqueezed(factor.to(values.dtype)), left)
 
 
 class MaxPool(nn.Module):
@@ -316,7 +316,7 @@ class MaxPool(nn.Module):
     tensor([[[-1., -5.]]])
 
     Args:
-        window: Its size over time, or (time, frequency).
+        window: Window size over time, or (time, frequency).
     """
 
     def __init__(self, window: Kernel) -> None:
@@ -332,7 +332,7 @@ class MaxPool(nn.Module):
 
 
 class ConvolutionBlock(nn.Module):
-    """A convolution, batch normalisation, ReLU and, if asked for, pooling.
+    """A convolution, batch normalisation, ReLU and optional pooling.
 
     >>> frames, lengths = torch.ones(2, 5, 40), torch.tensor([5, 2])
     >>> block = ConvolutionBlock(1, 8, (3, 3), pool=MaxPool((2, 2)))
@@ -342,7 +342,7 @@ class ConvolutionBlock(nn.Module):
     Args:
         inputs: Channels of the input.
         channels: Channels of the output.
-        kernel: Its size over time, or (time, frequency).
+        kernel: Kernel size over time, or (time, frequency).
         stride: Steps between outputs, over time.
         bias: Add a bias to the convolution.
         pool: The pooling layer, or None.
@@ -368,7 +368,7 @@ class ConvolutionBlock(nn.Module):
         self.pool = pool
 
     def forward(self, maps: Maps) -> Maps:
-        """Convolve (B, inputs, T[, F]) into (B, channels, T[, F]), or what the pooling leaves."""
+        """Map (B, inputs, T[, F]) to (B, channels, ⌈T / stride⌉[, F]), then pool."""
         found: Maps = self.norm(self.convolution(maps)).map(torch.relu_)
         return found if self.pool is None else self.pool(found)
 
@@ -390,5 +390,6 @@ def _over_time(window: Kernel) -> int:
 
 def _zero(values: Tensor, lengths: Tensor) -> Maps:
     """Return new values as maps, set to zero in place after the end of each turn."""
-    values.masked_fill_(Maps(values, lengths).padding, 0.0)
-    return Maps(values, lengths)
+    maps = Maps(values, lengths)
+    maps.values.masked_fill_(maps.padding, 0.0)
+    return maps

@@ -39,19 +39,19 @@ class LaggedStep:
         self, x: tuple[Tensor, ...], state: State, weights: StepWeights, phi: Phi
     ) -> State:
         """Combine the earlier states, then do the step of an LSTM."""
-        register, counter = (state[:-1], state[-1:]) if self.exclude else (state, ())
-        h, c = (self._combined(register[part::2], counter, weights) for part in (0, 1))
-        moved = lstm_step(x, (h, c), weights, phi)
-        return *moved, *register[:-2], *(steps + 1 for steps in counter)
+        register, steps = (state[:-1], state[-1]) if self.exclude else (state, None)
+        h, c = (self._combined(register[part::2], steps, weights) for part in (0, 1))
+        counted = () if steps is None else (steps + 1,)
+        return *lstm_step(x, (h, c), weights, phi), *register[:-2], *counted
 
-    def _combined(self, register: State, counter: State, weights: StepWeights) -> Tensor:
+    def _combined(self, register: State, steps: Tensor | None, weights: StepWeights) -> Tensor:
         earlier = [register[lag - 1] for lag in self.lags]
         states = torch.stack(earlier)
-        if not self.scored and not counter:
+        if not self.scored and steps is None:
             return states.mean(0)
         scores = [self._score(each, weights) for each in earlier]
-        for steps in counter:  # the shortest lag is never left out: its state may be given
-            for i, lag in enumerate(self.lags[1:], 1):
+        if steps is not None:
+            for i, lag in enumerate(self.lags[1:], 1):  # the shortest stays: its state may be given
                 scores[i] = scores[i].masked_fill(steps[..., :1] < lag, -torch.inf)
         return (torch.stack(scores).softmax(0) * states).sum(0)
 
