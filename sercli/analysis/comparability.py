@@ -71,14 +71,10 @@ def published_match(
         baseline
         for baseline in baselines
         if model in baseline.models
-        and all(value in (None, is_so[name]) for name, value in _parts(baseline).items())
+        and all(getattr(baseline, name) in (None, value) for name, value in is_so.items())
     ]
     on_corpus = [baseline for baseline in found if baseline.corpus == corpus]
     return next(iter(on_corpus or found), None)
-
-
-def _parts(baseline: Baseline) -> dict[str, str | float | None]:
-    return {name: getattr(baseline, name) for name in ("cell", "activation", "alpha", "beta")}
 
 
 def caveat(baseline: Baseline) -> str:

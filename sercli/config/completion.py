@@ -68,5 +68,5 @@ def _values(typed: str, settings: Mapping[str, Any]) -> list[str]:
 
 def _overrides(settings: Mapping[str, Any]) -> list[str]:
     choices = [f"{group}={name}" for group in GROUPS for name in outline_choices(group)]
-    keys = settings.keys() - {*GROUPS}  # an open group without settings
-    return choices + [f"{key}={written(settings[key])}" for key in settings if key in keys]
+    keys = [key for key in settings if key not in GROUPS]  # leaves out augment={}
+    return choices + [f"{key}={written(settings[key])}" for key in keys]

@@ -32,7 +32,7 @@ from sercli.config.check import check
 from sercli.config.keys import flatten
 from sercli.config.parse import CLASSES, from_yaml, parse_one
 from sercli.config.schema import Config, DatasetConfig
-from sercli.config.settings import GROUPS, choice_names, kind_of
+from sercli.config.settings import GROUPS, PARTS, choice_names, kind_of
 from sercli.config.sources import PRIMARY, ROOTS, OwnDefault, own_defaults, start
 from sercli.errors import RequestError, one_line
 
@@ -107,7 +107,7 @@ def compose_unresolved(overrides: Sequence[str]) -> tuple[DictConfig, dict[str, 
     node = deepcopy(composed.node)
     for own in _effective(parsed, composed.choices["dataset"]):
         if own.key not in GROUPS:
-            with _named(own), refused_in_one_line():
+            with _located(own.file), refused_in_one_line():
                 ConfigLoaderImpl._apply_overrides_to_config([_with_new_keys(_read(own))], node)
     values = [each for each in parsed if each.key_or_group not in GROUPS]
     with refused_in_one_line():
@@ -125,24 +125,25 @@ def _add_parts(node: DictConfig) -> None:
             raise RequestError(f"dataset.of: {hints.unknown_choice('dataset', name, known)}")
         composed = deepcopy(_compose_choices((f"dataset='{name}'",)).node)
         composed.paths = node.paths
-        with _below(f"dataset.parts.{name}"), refused_in_one_line():
+        key = f"{PARTS}{name}"
+        with _located(key), refused_in_one_line():
             part = composed.dataset
             part.root = part.root or _root_of(name)
             given = node.dataset.parts.get(name, {})
             part = OmegaConf.merge(OmegaConf.structured(DatasetConfig), part, given)
             settings = OmegaConf.to_container(part, resolve=True)
-            OmegaConf.update(node, f"dataset.parts.{name}", settings, force_add=True)
+            OmegaConf.update(node, key, settings, force_add=True)
     if corpora and node.dataset.name == "several":
         node.dataset.name = "+".join(corpora)
 
 
 @contextmanager
-def _below(key: str) -> Iterator[None]:
-    """Name the node in a refusal of one of its settings."""
+def _located(place: object) -> Iterator[None]:
+    """Start the message of an error with the file or the node of the setting."""
     try:
         yield
     except RequestError as error:
-        raise RequestError(f"{key}: {error}") from error
+        raise RequestError(f"{place}: {error}") from error
 
 
 def _root_of(dataset: str) -> Any:
@@ -211,15 +212,6 @@ def _read(own: OwnDefault) -> Override:
     return override
 
 
-@contextmanager
-def _named(own: OwnDefault) -> Iterator[None]:
-    """Name the file in a refusal of one of its settings."""
-    try:
-        yield
-    except RequestError as error:
-        raise RequestError(f"{own.file}: {error}") from error
-
-
 def _with_new_keys(override: Override) -> Override:
     """Let an override of an open node add keys, as if it began with ++."""
     key = override.key_or_group
@@ -256,7 +248,7 @@ def _parse_one(text: str) -> Override | None:
 
 
 def _check_shape(override: Override) -> None:
-    """Refuse a decimal comma, none for null, a single value for a list, and a list for one."""
+    """Refuse a decimal comma, none for null, a value for a list, and a list for a value."""
     key, text = override.key_or_group, str(override.input_line)
     words, kind = text.partition("=")[2].strip(), kind_of(key)
     number = hints.decimal_comma(key, words)
@@ -311,7 +303,7 @@ def check_names(overrides: Sequence[Override]) -> None:
     """
     owned: list[Override] = []
     for own in _effective(overrides):
-        with _named(own):
+        with _located(own.file):
             owned.append(_read(own))
             _check_names(owned)
     _check_names([*owned, *overrides])

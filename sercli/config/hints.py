@@ -100,10 +100,10 @@ def unknown_key(key: str, words: str, keys: Collection[str]) -> str:
     start = f"unknown key '{key}'"
     if key.casefold() in _OPTION:
         return f"{start}; it is an option: {_OPTION[key.casefold()]} {words}".rstrip()
-    group, *below = key.split(".")
-    absent = [name for name in below[:1] if f"{group}.{name}" not in keys]
-    if group in COMBINED and set(absent) & {*outline_choices(group)}:
-        return f"{start}; it needs {group}={absent[0]}"
+    group, _, below = key.partition(".")
+    choice = below.partition(".")[0]
+    if group in COMBINED and f"{group}.{choice}" not in keys and choice in outline_choices(group):
+        return f"{start}; it needs {group}={choice}"
     meant = meant_key(key, keys)
     if meant is not None:
         meant = "dataset.root" if meant == "dataset" and "/" in words else meant

@@ -29,13 +29,13 @@ GROUPS = (
 """The groups, in the order in which data pass them."""
 
 PARTS = "dataset.parts."
-"""Start of the keys of the corpora of ``dataset=several``: their choice follows, and its key."""
+"""Prefix of the settings of the corpora of ``dataset=several``: dataset.parts.emodb.root, …"""
 
 COMBINED = ("augment",)
 """Groups of which several choices may be combined, in a list."""
 
 TYPE_NAMES = {str: "text", bool: "true or false", int: "integer", float: "number", list: "list"}
-"""Type of a value → its name for a reader."""
+"""Type of a value → its name in messages and tables."""
 
 
 @dataclass(frozen=True)
