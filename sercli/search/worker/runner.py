@@ -136,9 +136,7 @@ class TrialRunner:
         return self._run[1]
 
     def _read(self, config: Config) -> Data:
-        nodes = config.dataset, config.features, config.paths
-        others = audio_settings(config.augment), rating_settings(config)
-        settings = *(asdict(node) for node in nodes), *others
+        settings = data_settings(config), asdict(config.dataset), asdict(config.paths)
         if settings != self._settings:
             self._pools.close()
             self._pool = None
