@@ -73,7 +73,7 @@ def explain_view(names: Sequence[str] = ()) -> View:
     found = [
         _explain(key, value, meanings)
         for key, value in values.items()
-        if key not in GROUPS  # an open group without settings
+        if key not in GROUPS  # leaves out augment={}
         and (not wanted or any(f"{key}.".startswith(f"{name}.") for name in wanted))
     ]
     choices = [
@@ -116,13 +116,14 @@ def _of_node(key: str) -> str:
 def _of_parts(values: Mapping[str, Any], wanted: Sequence[str]) -> dict[str, str]:
     """Return the meanings of the settings that classes document, if they are wanted."""
     found: dict[str, str] = {}
-    groups = {name.partition(".")[0] for name in wanted} or _PARTS
+    groups = {name.partition(".")[0] for name in wanted} or {*GROUPS}
     for group in _PARTS:
         if group in groups:
             for part in _classes(group, str(values[f"{group}.{_naming(group)}"])):
                 found |= {f"{group}.{name}": text for name, text in described(part).items()}
-    if "augment" in groups:
-        found |= _of_augmentations({key.split(".")[1] for key in values if key.count(".") == 2})
+    names = {key.split(".")[1] for key in values if key.startswith("augment.")}
+    if names and "augment" in groups:
+        found |= _of_augmentations(names)
     return {**_OF_EVERY_PART, **found}
 
 

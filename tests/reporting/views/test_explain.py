@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,6 +41,14 @@ def test_the_settings_of_an_augmentation_are_explained_by_its_class() -> None:
     found = settings("augment=[speed,noise]")
     assert list(found)[:2] == ["augment.speed.factors", "augment.noise.snr"]
     assert found["augment.noise.copies"]["meaning"] == "Copies of each utterance."
+
+
+def test_the_augmentation_of_the_user_is_among_all_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sercli.yaml").write_text("augment: speed")
+    assert settings()["augment.speed.factors"]["meaning"].startswith("Speed of each copy")
 
 
 @pytest.mark.parametrize("group", GROUPS)
