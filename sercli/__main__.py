@@ -84,7 +84,7 @@ def _complete() -> None:
 
 
 def _only(app: Typer, words: list[str]) -> Typer:
-    """Return the app with the command of this call alone, if it is one: to build all is slow."""
+    """Return the app reduced to the command that is called; building all commands is slow."""
     chosen = [
         each
         for each in app.registered_commands

@@ -136,7 +136,7 @@ RunOverrides = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="OVERRIDE",
-        help="Where and how to run, e.g. device=cuda, dataset.root=…, paths.store=…",
+        help="Settings of this machine, e.g. device=cuda, dataset.root=…, paths.store=…",
         autocompletion=_proposals("OVERRIDES"),
     ),
 ]
@@ -277,7 +277,7 @@ def extract(
 ) -> None:
     """Extract the features of a corpus and print its audit.
 
-    With augment=speed, noise or vtlp, the copies to train on are extracted too.
+    With augment=speed, noise or vtlp, the training copies are extracted too.
 
     Exit status 1 if utterances were refused (the audit lists them) or, with --verify, if the
     store has faults.
@@ -699,9 +699,9 @@ def predict(
         str | None,
         typer.Option(
             metavar="training|file|speaker|PATH",
-            help="Source of the mean and standard deviation: training speakers, each file, all "
-            "recordings of the speaker, or reference recordings (default: speaker if a table names "
-            "it, else training).",
+            help="Data for the mean and standard deviation of z-scores: training speakers, each "
+            "file, all recordings of the speaker, or reference recordings (default: speaker if a "
+            "table names it, else training).",
         ),
     ] = None,
     segment: Annotated[
@@ -797,7 +797,7 @@ def export(
 
     `sercli predict DIR` classifies recordings with it on any machine. README.md is a model card
     in the format of the Hugging Face Hub. A model of --refit has no test figure; its corpus is
-    read again, from where OVERRIDES say.
+    read again, with OVERRIDES such as dataset.root=PATH.
     """
     from sercli.errors import RequestError
     from sercli.inference.export import RefitOptions, export_model
@@ -808,7 +808,7 @@ def export(
     if not refit and (overrides or steps is not None):
         raise RequestError("overrides and --steps apply to --refit")
     if refit and fold is not None:
-        raise RequestError("--refit trains on all folds: leave out --fold")
+        raise RequestError("--refit trains on all folds: remove --fold")
     source = open_source(run, runs, fold=fold, seed=seed)
     progress = Progress(quiet=quiet)
     options = RefitOptions(steps, overrides or (), workers) if refit else None
@@ -1066,7 +1066,7 @@ def recurrent(
         typer.Option(metavar="NAME", help="Activations to time in the GRU (default: all)."),
     ] = None,
     repeats: Annotated[int, typer.Option(min=1, metavar="N", help="Repetitions.")] = 7,
-    device: Annotated[str, typer.Option(metavar="cpu|cuda", help="Where to run.")] = "cpu",
+    device: Annotated[str, typer.Option(metavar="cpu|cuda", help="Device of the benchmark.")] = "cpu",
     form: OutputFormat = Format.TABLE,
     output: Output = None,
     quiet: Quiet = False,

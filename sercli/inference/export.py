@@ -74,9 +74,9 @@ def export_model(
         The exported model.
 
     Raises:
-        RequestError: It is not a run, its features are read from a folder, ``folder`` holds
-            files, packages for ONNX are missing, or
-            the run cannot be refitted (`sercli.training.refit.refit`).
+        RequestError: ``source`` is not a run, or its features are read from a folder; ``folder``
+            is not empty; packages for ONNX are missing; or the run cannot be refitted
+            (`sercli.training.refit.refit`).
         SercliError: The run is damaged.
     """
     if source.is_folder:

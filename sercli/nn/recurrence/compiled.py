@@ -44,10 +44,10 @@ class CompiledActivations(Generic[Code]):
         return found
 
     def prepare(self, activation: nn.Module) -> None:
-        """Compile an activation before it is needed.
+        """Compile an activation in advance.
 
         Raises:
-            NoKernelError: It cannot be compiled, or could not be before.
+            NoKernelError: The activation cannot be compiled.
         """
         shape = torch.Size((1, 1))
         given = activation.coefficients(shape) if isinstance(activation, Activation) else ()

@@ -73,7 +73,7 @@ def save(plot: Plot, folder: Path) -> list[Path]:
 def _fixed_layout(figure: Figure) -> Iterator[None]:
     """Keep everything in its place within the block: letters of a PDF have other widths.
 
-    To lay out a figure takes a third of the time of a file.
+    The layout takes a third of the time of writing a file.
     """
     engine = figure.get_layout_engine()
     figure.set_layout_engine("none")

@@ -64,8 +64,8 @@ class Study:
 
     Args:
         name: Name of the experiment.
-        runs: Folder of the experiments; None: with a URL the owner's, without one that of the
-            user's defaults, else ``runs``.
+        runs: Folder of the experiments; None: that of the owner if there is a URL, else that of
+            the user's own defaults, or ``runs``.
         url: URL of the storage; None: ``study.db`` in the experiment's folder.
         note: Called with a message for the user, as when the storage stops answering.
         create: Objectives of the study, which is created if it does not exist.
