@@ -1066,7 +1066,7 @@ def recurrent(
         typer.Option(metavar="NAME", help="Activations to time in the GRU (default: all)."),
     ] = None,
     repeats: Annotated[int, typer.Option(min=1, metavar="N", help="Repetitions.")] = 7,
-    device: Annotated[str, typer.Option(metavar="cpu|cuda", help="Device of the benchmark.")] = "cpu",
+    device: Annotated[str, typer.Option(metavar="cpu|cuda", help="Device to time.")] = "cpu",
     form: OutputFormat = Format.TABLE,
     output: Output = None,
     quiet: Quiet = False,
