@@ -1,4 +1,4 @@
-"""Initial weights of another run: which they are, that they fit, and that they are independent."""
+"""Initial weights of another run: selection, fit and independence."""
 
 from __future__ import annotations
 

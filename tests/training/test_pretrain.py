@@ -40,14 +40,14 @@ def _small() -> Data:
 
 
 def cpc_config(*overrides: str) -> Config:
-    """A configuration of CPC, which has none of the settings of the tiny model."""
+    """A configuration of CPC, without the settings of the tiny model."""
     from sercli.config.compose import compose
 
     return compose([*FEW, *CPC, *overrides])
 
 
 def several(data: Data) -> Data:
-    """The toy corpus as two: the sessions are corpora."""
+    """The toy corpus as two corpora, one for each session."""
     table = data.manifest.table
     corpus = table["session"].where(table["session"] != "session3", "session2")
     return replace(data, manifest=replace(data.manifest, table=table.assign(corpus=corpus)))

@@ -34,7 +34,7 @@ def rated(data: Data, *ratings: tuple[str, str, str]) -> Data:
 
 @pytest.fixture(name="judged", scope="module")
 def _judged(toy: Data) -> Data:
-    """Two raters of every target agree with its label; one of session 1 says anger always."""
+    """Two raters who agree with every label, and one of session 1 who always says anger."""
     agreed = [(name, rater, label) for name, label in toy.labels.items() for rater in ("r1", "r2")]
     angry = [(name, "r3", "anger") for name in toy.labels if name.startswith("s1")]
     return rated(toy, *agreed, *angry)

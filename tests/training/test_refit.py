@@ -1,4 +1,4 @@
-"""Networks are trained on all utterances of a run, for the steps that its folds selected."""
+"""Refit: networks trained on all utterances of a run, for the median selected step."""
 
 from __future__ import annotations
 
