@@ -72,6 +72,16 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def check_new_folder(folder: Path) -> None:
+    """Refuse a folder to write, unless it is new or empty.
+
+    Raises:
+        RequestError: It holds files, or is a file.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RequestError(f"{folder} exists already: name a new folder, or remove it")
+
+
 @contextmanager
 def folder_written_whole(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside ``path`` that becomes ``path`` if the block succeeds.

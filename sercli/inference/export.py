@@ -26,7 +26,7 @@ from sercli import __version__
 from sercli.config.schema import corpus_name
 from sercli.errors import RequestError
 from sercli.features.smile_config import read_configuration, write_text
-from sercli.files import absolute, folder_written_whole
+from sercli.files import absolute, check_new_folder, folder_written_whole
 from sercli.inference.card import model_card
 from sercli.inference.network import build_network, new_network
 from sercli.progress import SILENT, Progress
@@ -86,8 +86,7 @@ def export_model(
             f"{source.name} reads features={source.config.features.name} from a folder, which "
             "is no part of a model folder: use the run itself"
         )
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RequestError(f"{folder} exists already: name a new folder, or remove it")
+    check_new_folder(folder)
     (visible,), _ = hide_sealed([read_record(source.path)])
     source = replace(source, summary=visible.summary)
     with tempfile.TemporaryDirectory() as place:

@@ -16,6 +16,15 @@ from sercli.registry import Registry
 MODELS: Registry[type[nn.Module]] = Registry("model", "sercli.models")
 
 
+def is_fitted(model: Mapping[str, Any]) -> bool:
+    """Return True if a model is fitted once per setting rather than trained by gradients.
+
+    Args:
+        model: The configuration of the model.
+    """
+    return hasattr(MODELS[model["system"]], "fit")
+
+
 def build_model(
     model: Mapping[str, Any],
     cell: Mapping[str, Any],

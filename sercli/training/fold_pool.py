@@ -24,6 +24,7 @@ import torch
 
 from sercli.config.schema import Config
 from sercli.errors import SercliError
+from sercli.models import is_fitted
 from sercli.processes import (
     available_cores,
     possible_workers,
@@ -38,7 +39,7 @@ from sercli.results.folds import Fold
 from sercli.training.data import Data
 from sercli.training.device import device_name
 from sercli.training.initial_weights import FoldWeights
-from sercli.training.svm_fit import fit_fold, fit_trial, is_fitted
+from sercli.training.svm_fit import fit_fold, fit_trial
 from sercli.training.trainer import train_fold, train_to_step
 
 _POLL_SECONDS = 0.1
@@ -243,13 +244,13 @@ def _drain(steps: SimpleQueue[int], stepped: Callable[[int], None]) -> None:
 def _steps(job: FoldJob) -> int:
     if job.steps is None:
         return job.config.trainer.steps
-    return 1 if is_fitted(job.config) else job.steps
+    return 1 if is_fitted(job.config.model) else job.steps
 
 
 def _train_and_write(job: FoldJob, data: Data, stepped: Callable[[int], None]) -> Outcome:
     started = time.perf_counter()
     given = (job.config, data, job.fold, job.seed)
-    if is_fitted(job.config):
+    if is_fitted(job.config.model):
         if job.steps is None:
             result = fit_fold(*given, stepped)
         else:

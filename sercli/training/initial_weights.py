@@ -23,7 +23,7 @@ from sercli.config.schema import Config, corpus_name
 from sercli.errors import RequestError
 from sercli.features.sets import column_names
 from sercli.files import file_digest
-from sercli.models import MODELS, build_model
+from sercli.models import MODELS, build_model, is_fitted
 from sercli.models.interface import CorpusInfo
 from sercli.results.fold_result import FoldResult
 from sercli.results.folds import Fold
@@ -206,7 +206,7 @@ def find_initial_weights(
     if init.run is None:
         return None
     where = f"init.run={init.run}"
-    if hasattr(model, "trials"):
+    if is_fitted(config.model):
         raise RequestError(
             f"{where}: model {config.model['name']} is fitted, not trained, and has no initial "
             "weights; use another model"

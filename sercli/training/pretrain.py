@@ -19,8 +19,8 @@ from sercli.config.run_key import KEY_LENGTH, result_relevant
 from sercli.config.schema import Config, corpus_name
 from sercli.errors import RequestError, SercliError
 from sercli.features.sets import column_names
-from sercli.files import folder_written_whole, write_text
-from sercli.models import MODELS
+from sercli.files import check_new_folder, folder_written_whole, write_text
+from sercli.models import MODELS, is_fitted
 from sercli.models.interface import as_output
 from sercli.nn.recurrence.backend import use_backend
 from sercli.progress import SILENT, Progress
@@ -80,8 +80,7 @@ def pretrain(
             or the folder is not empty.
         SercliError: A loss is not finite.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RequestError(f"{folder} exists already: name a new folder, or remove it")
+    check_new_folder(folder)
     config = _prepared(config)
     check_settings(config)
     data = read_data(config, workers=workers, progress=progress)
@@ -118,7 +117,7 @@ def _prepared(config: Config) -> Config:
         raise RequestError("augment: pre-training does not augment; leave it out")
     if config.schedule.name == "plateau":
         raise RequestError("schedule=plateau follows dev UA, and pre-training has no dev")
-    if hasattr(system, "fit"):
+    if is_fitted(config.model):
         raise RequestError(f"model {config.model['name']} is fitted, not trained: use another")
     if name != "cpc":
         return config

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sercli.config.schema import Config
 from sercli.errors import RequestError
-from sercli.models import MODELS
+from sercli.models import MODELS, is_fitted
 from sercli.results.folds import Fold
 from sercli.training.data import Data
 
@@ -89,7 +89,7 @@ def check_ratings(config: Config, data: Data, folds: Sequence[Fold]) -> None:
         )
     if labels == "majority":
         return
-    if hasattr(model, "fit"):
+    if is_fitted(config.model):
         raise RequestError(
             f"trainer.labels={labels}: model {config.model['name']} is fitted to one label per "
             "utterance; set trainer.labels=majority"

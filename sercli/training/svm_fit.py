@@ -10,7 +10,6 @@ import torch
 
 from sercli.config.schema import Config
 from sercli.errors import RequestError
-from sercli.models import MODELS
 from sercli.results.fold_result import FoldResult
 from sercli.results.folds import Fold
 from sercli.training.augment import Versions
@@ -35,11 +34,6 @@ class Fitted(Protocol):
 
     def fit(self, rows: np.ndarray, labels: np.ndarray, trial: float, seed: int) -> None:
         """Fit to rows (utterances, inputs) and class indices (utterances,)."""
-
-
-def is_fitted(config: Config) -> bool:
-    """Return True if the model of a configuration is fitted rather than trained."""
-    return hasattr(MODELS[config.model["system"]], "fit")
 
 
 def fit_fold(

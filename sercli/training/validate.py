@@ -15,7 +15,7 @@ from sercli.config.schema import Config
 from sercli.errors import RequestError
 from sercli.features.checkpoints import check_seen
 from sercli.features.sets import column_names
-from sercli.models import MODELS, build_model
+from sercli.models import MODELS, build_model, is_fitted
 from sercli.models.adversary import attach_adversary, find_classifier
 from sercli.models.interface import CorpusInfo
 from sercli.results.folds import Fold
@@ -176,7 +176,7 @@ def _add_adversary(
         RequestError: The model is fitted, or the column has fewer than two values.
     """
     column, values = config.adversary.column, corpus.values(config.adversary.column)
-    if hasattr(model, "trials"):
+    if is_fitted(config.model):
         raise RequestError(
             f"adversary.column={column}: model {corpus.model} is fitted, not trained; use another"
         )
