@@ -206,7 +206,7 @@ class TrainedModel:
         config, names = self.source.config, tuple(data.manifest.table["utterance"])
         use_backend(config.recurrence.backend)
         given = (data, self._device, config.precision, config.trainer)
-        with _own_thread(network):
+        with _one_thread(network):
             if not attention:
                 return predict(network, names, *given).set_index("utterance")
             found = []
@@ -247,7 +247,7 @@ class TrainedModel:
 
 
 @contextmanager
-def _own_thread(network: nn.Module) -> Iterator[None]:
+def _one_thread(network: nn.Module) -> Iterator[None]:
     """Run a recurrent network on one thread: others would mostly wait, which takes CPU time."""
     threads = torch.get_num_threads()
     if any(True for _ in recurrent_layers(network)):
