@@ -58,6 +58,8 @@ class Batch:
             each turn, (B,); else None.
         criterion: In training, the loss of logits against a column of the manifest, for auxiliary
             losses; None in evaluation.
+        streams: Name → further features of the turns to classify (``streams.NAME``), such as the
+            words of their transcripts; each has its own number of steps, at least 1.
     """
 
     current: Turns
@@ -65,6 +67,7 @@ class Batch:
     interlocutor: Turns
     rater: Tensor | None = field(default=None, kw_only=True)
     criterion: Criterion | None = field(default=None, kw_only=True)
+    streams: Mapping[str, Turns] = field(default_factory=dict, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -99,12 +102,14 @@ class CorpusInfo:
             corpus does not state it.
         columns: Returns the names of the features of a step, in order. It may start openSMILE,
             so only a model that needs names calls it.
+        streams: Name of a further stream → features of its steps.
     """
 
     name: str = "unknown"
     model: str = "unknown"
     values: Callable[[str], Sequence[str]] = lambda column: ()
     columns: Callable[[], Sequence[str]] = tuple
+    streams: Mapping[str, int] = field(default_factory=dict)
 
     def count(self, column: str) -> int:
         """Return how many values a column of the manifest has.
@@ -119,3 +124,17 @@ class CorpusInfo:
                 f"{self.name} does not state it; set model.{column}_weight=0"
             )
         return found
+
+    def stream(self, name: str) -> int:
+        """Return how many features a step of a further stream has.
+
+        Raises:
+            RequestError: The configuration has no stream of that name.
+        """
+        if name not in self.streams:
+            given = f"; there is {', '.join(self.streams)}" if self.streams else ""
+            raise RequestError(
+                f"model {self.model} reads the stream '{name}'{given}: set streams.{name} to a "
+                "feature set"
+            )
+        return self.streams[name]
