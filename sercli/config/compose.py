@@ -1,8 +1,9 @@
 """Compose a configuration from ``conf/`` and overrides with Hydra.
 
 Hydra is started once per process and never torn down. Its messages do not suggest what the user
-could have meant, so that keys and choices are checked here first. Hydra takes some 40 ms for the
+could have meant, so that keys and choices are checked here first. Hydra takes some 20 ms for the
 files of one set of choices, and 1 ms for the values that are set in them: the former is cached.
+Hydra's own node, of which nothing is used here, would double the former: it is not composed.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import yaml
-from hydra import compose as hydra_compose
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import CachingConfigRepository
+from hydra._internal.defaults_list import create_defaults_list
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sercli.config import hints
@@ -420,13 +422,18 @@ class _Composed:
 @lru_cache(maxsize=256)
 def _compose_choices(overrides: tuple[str, ...]) -> _Composed:
     start()
+    loader = cast("ConfigLoaderImpl", GlobalHydra.instance().config_loader())
+    files = CachingConfigRepository(loader.repository)
     with refused_in_one_line():
-        node = hydra_compose(PRIMARY, list(overrides), return_hydra_config=True)
+        parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
+        listed = create_defaults_list(
+            files, PRIMARY, parsed, prepend_hydra=False, skip_missing=False
+        )
+        node = loader._compose_config_from_defaults_list(listed.defaults, files)
+    OmegaConf.set_struct(node, True)  # no other keys can be added
     chosen = dict(each.split("=", 1) for each in overrides)
-    known = node.hydra.runtime.choices  # without lists of choices
+    known = listed.overrides.known_choices  # without lists of choices
     choices = {group: str(known.get(group) or chosen[group]) for group in GROUPS}
-    with open_dict(node):
-        del node["hydra"]
     leaves = flatten(cast("dict[str, Any]", OmegaConf.to_container(node)))
     return _Composed(node, choices, frozenset(chain.from_iterable(map(_with_parents, leaves))))
 
