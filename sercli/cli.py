@@ -636,6 +636,30 @@ def report(
     raise typer.Exit(made.status)
 
 
+@app.command(rich_help_panel=_MAIN)
+def fuse(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN",
+            help="Two runs or more: keys, folders, or experiments.",
+            autocompletion=_proposals("RUNS"),
+        ),
+    ],
+    form: OutputFormat = Format.TABLE,
+    output: Output = None,
+    runs: Runs = Path("runs"),
+    debug: Debug = False,
+) -> None:
+    """Fuse runs of the same utterances, folds and seeds, and compare with the best on dev.
+
+    Class probabilities are combined with one weight per run, fitted on dev per fold and seed.
+    """
+    from sercli.reporting.views.fusion import fuse_view
+
+    _print(fuse_view(names, runs), form, output)
+
+
 @app.command(rich_help_panel=_MODELS)
 def attend(
     run: OneRun,

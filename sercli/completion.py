@@ -80,7 +80,7 @@ OBJECTIVES = one_of("dev_ua", "parameters", "seconds")
 POSITIONAL: dict[str, Propose] = {
     **dict.fromkeys(("extract", "train", "sweep", "config show", "bench extract"), OVERRIDES),
     **dict.fromkeys(("status", "stop", "runs delete", "runs rename"), EXPERIMENTS),
-    **dict.fromkeys(("report", "verify", "attend", "config diff"), RUNS),
+    **dict.fromkeys(("report", "fuse", "verify", "attend", "config diff"), RUNS),
     "config explain": SETTINGS,
 }
 """Verb → proposals for its arguments, where all are of one kind."""

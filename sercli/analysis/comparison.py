@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,8 +64,31 @@ def compare(records: Sequence[Record], against: str | None = None) -> pd.DataFra
         if record.metrics:
             runs.setdefault(record.key, record)
     reader = ScoreReader()
-    rows = [_compared(reader, runs[a], runs[b]) for a, b in reference_pairs(runs, against)]
-    frame = pd.DataFrame(rows, columns=[*COLUMNS, "units", "smallest_p"])
+    return _table(_compared(reader, runs[a], runs[b]) for a, b in reference_pairs(runs, against))
+
+
+def compare_fusion(name: str, fused: Scored, run: Record) -> pd.DataFrame:
+    """Compare a fusion of runs with one of them, whose trained models are among its own.
+
+    Args:
+        name: Name of the fusion, in place of a key.
+        fused: Its test predictions.
+        run: The run.
+
+    Returns:
+        The one row of `compare` of the fusion and that run.
+
+    Raises:
+        SercliError: The test utterances, their labels or speakers differ, or files of the run
+            cannot be read.
+    """
+    tested = _tested(fused, ScoreReader().read(run), matched=True)
+    return _table([{"a": name, "b": run.key, "reason": "", "note": ""} | tested])
+
+
+def _table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Tabulate comparisons, corrected for their number."""
+    frame = pd.DataFrame(list(rows), columns=[*COLUMNS, "units", "smallest_p"])
     for name in ("p_ua", "p_wa"):
         frame[f"{name}_holm"] = holm(frame[name].to_numpy(np.float64))
     frame["significant"] = frame["p_ua_holm"] < ALPHA
@@ -94,13 +117,19 @@ def _compared(reader: ScoreReader, a: Record, b: Record) -> dict[str, Any]:
     return row | {"reason": reason}
 
 
-def _tested(a: Scored, b: Scored) -> dict[str, Any]:
+def _tested(a: Scored, b: Scored, *, matched: bool = False) -> dict[str, Any]:
     _require_same(a, b)
-    ua = difference_interval(a.counts, b.counts)
+    ua = difference_interval(a.counts, b.counts, matched=matched)
     a_wa, b_wa = a.counts.of_one_class(), b.counts.of_one_class()
+    wa = difference_interval(a_wa, b_wa, matched=matched)
+    p_values = {
+        "p_ua": permutation_p(a.counts, b.counts, matched=matched),
+        "p_wa": permutation_p(a_wa, b_wa, matched=matched),
+    }
     return {
         **_difference("ua", a.counts, b.counts, ua),
-        **_difference("wa", a_wa, b_wa, difference_interval(a_wa, b_wa)),
+        **_difference("wa", a_wa, b_wa, wa),
+        **p_values,
         "p_mcnemar": mcnemar_p(a.right, b.right),
         "aso": almost_stochastic_order(a.counts.ua, b.counts.ua),
         "detectable": detectable(ua),
@@ -121,7 +150,6 @@ def _difference(metric: str, a: Counts, b: Counts, found: Interval) -> dict[str,
         f"delta_{metric}": float(a.ua.mean() - b.ua.mean()),
         f"delta_{metric}_low": found.low,
         f"delta_{metric}_high": found.high,
-        f"p_{metric}": permutation_p(a, b),
     }
 
 

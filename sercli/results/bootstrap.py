@@ -15,7 +15,6 @@ Hall 1991), each multiset of speakers once, weighted by its number of orders.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
@@ -24,7 +23,12 @@ from math import comb, factorial
 import numpy as np
 
 from sercli.results.counts import Counts, Floats
-from sercli.results.variance import ModelVariance, model_variance, resampling_units
+from sercli.results.variance import (
+    ModelVariance,
+    difference_variance,
+    model_variance,
+    resampling_units,
+)
 
 RESAMPLES = 100_000
 """Most resamples for an interval (our choice). Ten speakers have 92 378 in all; of more speakers
@@ -70,26 +74,30 @@ def interval(figure: Counts) -> Interval:
     >>> found.low < 0.7 < found.high
     True
     """
-    return _interval(figure.total, figure.correct.mean(axis=0), [figure], least=0.0)
+    noise = model_variance([figure])
+    return _interval(figure.total, figure.correct.mean(axis=0), noise, least=0.0)
 
 
-def difference_interval(a: Counts, b: Counts) -> Interval:
+def difference_interval(a: Counts, b: Counts, *, matched: bool = False) -> Interval:
     """Return the confidence interval of UA(a) − UA(b), tested on the same utterances.
 
     Both are resampled together, so that what makes a speaker hard for both cancels (the paired
     bootstrap). With one seed, folds are resampled (`sercli.results.variance.resampling_units`).
+
+    Args:
+        a: Counts of one system.
+        b: Counts of the other.
+        matched: True if both use the same trained models, seed by seed.
     """
     a, b = resampling_units(a, b)
-    return _interval(a.total, a.correct.mean(axis=0) - b.correct.mean(axis=0), [a, b], least=-1.0)
+    difference = a.correct.mean(axis=0) - b.correct.mean(axis=0)
+    return _interval(a.total, difference, difference_variance(a, b, matched=matched), least=-1.0)
 
 
-def _interval(
-    total: Floats, correct: Floats, systems: Sequence[Counts], *, least: float
-) -> Interval:
+def _interval(total: Floats, correct: Floats, noise: ModelVariance, *, least: float) -> Interval:
     speakers = len(total)
     if speakers < 2:
         return NO_INTERVAL
-    noise = model_variance(systems)
     drawn, weights = _resamples(speakers)
     values = _recalls(drawn, total, correct)
     variance = float(weights @ np.square(values - weights @ values))

@@ -35,21 +35,13 @@ def summarise(results: Sequence[FoldResult], speakers: Mapping[str, str]) -> dic
     """
     predictions = pd.concat([result.predictions for result in results], ignore_index=True)
     by_seed = [{"seed": seed, **_figures(part)} for seed, part in predictions.groupby("seed")]
-    means = {
-        name: float(np.mean([row[name] for row in by_seed]))
-        for name in by_seed[0]
-        if name != "seed"
-    }
     test = _part(predictions, "test", "dev")
     oracle = _part(predictions, "test", "oracle")
     return {
-        **means,
-        **_intervals(count(test, speakers)),
-        **_intervals(count(oracle, speakers), "_oracle"),
-        "recall": {
-            str(label): float((part["predicted"] == label).mean())
-            for label, part in test.groupby("label")
-        },
+        **_means(by_seed),
+        **metric_intervals(count(test, speakers)),
+        **metric_intervals(count(oracle, speakers), "_oracle"),
+        "recall": _recalls(test),
         "n": int(test["utterance"].nunique()),
         "by_seed": by_seed,
         "by_fold": [
@@ -63,6 +55,31 @@ def summarise(results: Sequence[FoldResult], speakers: Mapping[str, str]) -> dic
             for result in results
         ],
     }
+
+
+def figures_by_seed(test: pd.DataFrame) -> dict[str, Any]:
+    """Compute the metrics of the test predictions of several seeds, without intervals.
+
+    Args:
+        test: seed, utterance, label, predicted.
+
+    Returns:
+        ``ua``, ``wa``, ``maf`` and ``map``, the means over seeds; ``recall`` per class; ``n``
+        utterances; and the metrics ``by_seed``.
+    """
+    by_seed = [{"seed": seed, **_scores(part)} for seed, part in test.groupby("seed")]
+    n = int(test["utterance"].nunique())
+    return {**_means(by_seed), "recall": _recalls(test), "n": n, "by_seed": by_seed}
+
+
+def metric_intervals(counts: Counts, after: str = "") -> dict[str, list[float] | None]:
+    """Return the 95 % confidence intervals of UA and WA; None with one speaker.
+
+    Args:
+        counts: Recognised utterances by speaker and class.
+        after: Suffix of the names.
+    """
+    return {f"ua{after}_ci": _ends(counts), f"wa{after}_ci": _ends(counts.of_one_class())}
 
 
 def best_evaluation(history: pd.DataFrame) -> dict[str, Any]:
@@ -99,20 +116,31 @@ def _figures(predictions: pd.DataFrame) -> dict[str, float]:
     oracle = _part(predictions, "test", "oracle")
     dev = _part(predictions, "dev", "dev")
     return {
-        f"{before}{metric.__name__}{after}": metric(
-            part["label"].tolist(), part["predicted"].tolist()
-        )
+        f"{before}{name}{after}": value
         for before, part, after in (("", selected, ""), ("", oracle, "_oracle"), ("dev_", dev, ""))
-        for metric in (ua, wa, maf, map)
+        for name, value in _scores(part).items()
+    }
+
+
+def _scores(part: pd.DataFrame) -> dict[str, float]:
+    labels, predicted = part["label"].tolist(), part["predicted"].tolist()
+    return {metric.__name__: metric(labels, predicted) for metric in (ua, wa, maf, map)}
+
+
+def _means(by_seed: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    names = [name for name in by_seed[0] if name != "seed"]
+    return {name: float(np.mean([row[name] for row in by_seed])) for name in names}
+
+
+def _recalls(test: pd.DataFrame) -> dict[str, float]:
+    return {
+        str(label): float((part["predicted"] == label).mean())
+        for label, part in test.groupby("label")
     }
 
 
 def _part(predictions: pd.DataFrame, part: str, selection: str) -> pd.DataFrame:
     return predictions[(predictions["part"] == part) & (predictions["selection"] == selection)]
-
-
-def _intervals(counts: Counts, after: str = "") -> dict[str, list[float] | None]:
-    return {f"ua{after}_ci": _ends(counts), f"wa{after}_ci": _ends(counts.of_one_class())}
 
 
 def _ends(counts: Counts) -> list[float] | None:

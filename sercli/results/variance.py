@@ -62,6 +62,20 @@ def model_variance(systems: Sequence[Counts]) -> ModelVariance:
     return ModelVariance(variance, float(sum(freedom for _, freedom in parts)))
 
 
+def difference_variance(a: Counts, b: Counts, *, matched: bool) -> ModelVariance:
+    """Estimate the variance between trained models of a difference of two systems.
+
+    Args:
+        a: Counts of one system.
+        b: Counts of the other.
+        matched: True if both use the same trained models, seed by seed, as a fusion and one of its
+            runs do; their models then vary together. False: trained independently.
+    """
+    if not matched:
+        return model_variance([a, b])
+    return model_variance([replace(a, correct=a.correct - b.correct)])
+
+
 def _shared(counts: Counts) -> tuple[float, int]:
     seeds = len(counts.correct)
     own = (counts.correct - counts.correct.mean(axis=0)) / counts.total.sum(axis=0)

@@ -25,6 +25,7 @@ VERBS = (
         "status",
         "stop",
         "report",
+        "fuse",
         "attend",
         "verify",
         "rerun",

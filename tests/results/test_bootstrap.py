@@ -21,7 +21,7 @@ from scipy.stats import norm, t
 from sercli.results import bootstrap
 from sercli.results.bootstrap import difference_interval, interval
 from sercli.results.counts import Counts
-from sercli.results.variance import model_variance
+from sercli.results.variance import difference_variance, model_variance
 
 
 def test_the_interval_of_a_mean_over_speakers_is_that_of_student() -> None:
@@ -170,3 +170,9 @@ def test_the_variance_of_a_difference_is_estimated_without_bias() -> None:
     estimates = [difference_interval(a, b).error ** 2 for a, b in seen]
 
     assert np.mean(estimates) == pytest.approx(np.var(differences), rel=0.2)
+
+
+def test_systems_of_the_same_models_vary_together() -> None:
+    (counts,) = draw_counts(Design(folds=1, seeds=4, training=0.5), 0.0)
+    assert model_variance([counts, counts]).variance > 0
+    assert difference_variance(counts, counts, matched=True).variance == 0

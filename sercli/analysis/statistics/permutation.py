@@ -19,7 +19,7 @@ from functools import lru_cache
 import numpy as np
 
 from sercli.results.counts import Counts, Floats
-from sercli.results.variance import ModelVariance, model_variance, resampling_units
+from sercli.results.variance import ModelVariance, difference_variance, resampling_units
 
 EXACT = 13
 """Speakers up to which all swaps are counted, 2¹³ at most; else some are drawn (our choice)."""
@@ -28,12 +28,13 @@ SWAPS = 10_000
 """Swaps that are drawn, the identity included (our choice)."""
 
 
-def permutation_p(a: Counts, b: Counts) -> float:
+def permutation_p(a: Counts, b: Counts, *, matched: bool = False) -> float:
     """Return the two-sided p-value of UA(a) − UA(b).
 
     Args:
         a: Counts of one system.
         b: Counts of the other, on the same utterances.
+        matched: True if both use the same trained models, seed by seed.
 
     >>> names, fold, total = tuple("abcdef"), np.arange(6), np.full((6, 1), 10.0)
     >>> good, poor = np.full((2, 6, 1), 8.0), np.full((2, 6, 1), 5.0)
@@ -45,7 +46,7 @@ def permutation_p(a: Counts, b: Counts) -> float:
     each = _of_each_speaker(a, b)
     swapped = _swaps(len(each)) @ each
     observed = abs(float(each.sum()))
-    noise = model_variance([a, b])
+    noise = difference_variance(a, b, matched=matched)
     share = float(_beyond(swapped, observed, noise).mean())
     return min(1.0, max(share, smallest_p(len(each))))
 

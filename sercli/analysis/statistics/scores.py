@@ -53,7 +53,7 @@ class ScoreReader:
         if record.key not in self._scored:
             try:
                 test = _read_test(record, self._selection)
-                self._scored[record.key] = _count(test, self._speakers_of(record))
+                self._scored[record.key] = score(test, self._speakers_of(record))
             except (OSError, ValueError, KeyError) as error:
                 reason = one_line(error)
                 raise SercliError(
@@ -85,7 +85,16 @@ def _read_test(record: Record, selection: str) -> pd.DataFrame:
     return table[~table["seed"].isin(diverged)] if diverged else table
 
 
-def _count(test: pd.DataFrame, speakers: Mapping[Any, str]) -> Scored:
+def score(test: pd.DataFrame, speakers: Mapping[Any, str]) -> Scored:
+    """Count the test predictions of a system.
+
+    Args:
+        test: Test predictions of every seed: seed, fold, utterance, label, predicted.
+        speakers: Utterance id → speaker.
+
+    Raises:
+        ValueError: There are none, seeds differ in utterances or labels, or one has no speaker.
+    """
     if test.empty:
         raise ValueError("no predictions of test")
     seed, seeds = pd.factorize(test["seed"])

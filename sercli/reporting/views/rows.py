@@ -213,7 +213,7 @@ def _run_row(record: Record, name: SystemName, baselines: Sequence[Baseline]) ->
         seeds=len(metrics.get("by_seed", card["seeds"])),
         folds=card["folds"],
         n=card["utterances"],
-        **_rates(metrics),
+        **rates(metrics),
         recall=metrics.get("recall", {}),
         **_published_fields(published_match(configuration, baselines)),
         comparable=comparable,
@@ -247,13 +247,13 @@ def _published_row(baseline: Baseline, records: Sequence[Record]) -> RunRow:
     )
 
 
-def _rates(metrics: Mapping[str, Any]) -> dict[str, Any]:
+def rates(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Return the metrics, and sample standard deviations over seeds if there are several."""
-    rates = {metric: metrics.get(metric) for metric in _METRICS}
+    found = {metric: metrics.get(metric) for metric in _METRICS}
     for metric in _WITH_DEVIATION:
         values = [row[metric] for row in metrics.get("by_seed", []) if metric in row]
-        rates[f"{metric}_sd"] = statistics.stdev(values) if len(values) > 1 else None
-    return rates
+        found[f"{metric}_sd"] = statistics.stdev(values) if len(values) > 1 else None
+    return found
 
 
 def _published_fields(baseline: Baseline | None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -214,11 +214,22 @@ def _difference_rows(
     found = {line["a"]: line for line in compare(records, reference).to_dict("records")}
     for key in rows:
         if key in found:
-            values = {str(name): _known(value) for name, value in found[key].items()}
-            yield _difference_row(values, rows)
+            yield difference_row(found[key], rows)
 
 
-def _difference_row(found: Mapping[str, Any], rows: Mapping[str, RunRow]) -> DifferenceRow:
+def difference_row(
+    compared: Mapping[Hashable, Any],
+    rows: Mapping[str, RunRow],
+    runs: Sequence[str] | None = None,
+) -> DifferenceRow:
+    """Return the row of a comparison.
+
+    Args:
+        compared: A row of `sercli.analysis.comparison.compare`.
+        rows: Key → row of the run.
+        runs: Keys of the runs that are compared with the reference; None: the one of the row.
+    """
+    found = {str(name): _known(value) for name, value in compared.items()}
     row, reference = rows[found["a"]], rows[found["b"]]
     names = ("p_ua", "p_ua_holm", "p_wa", "p_wa_holm", "p_mcnemar", "aso", "detectable")
     return DifferenceRow(
@@ -227,7 +238,7 @@ def _difference_row(found: Mapping[str, Any], rows: Mapping[str, RunRow]) -> Dif
         synthetic=row.synthetic,
         system=row.system,
         experiment=row.experiment,
-        runs=[row.key],
+        runs=[row.key] if runs is None else runs,
         described=row.system == row.settings,
         published=None,
         reference=reference.system,

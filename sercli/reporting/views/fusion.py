@@ -1,0 +1,129 @@
+"""The late fusion of runs: results beside those of each run, difference, and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from sercli.errors import RequestError
+from sercli.reporting.table import (
+    Table,
+    View,
+    make_table,
+    number_cell,
+    number_column,
+    text_column,
+)
+from sercli.reporting.views.results import recall_tables, result_tables
+from sercli.reporting.views.rows import RunRow, rates, run_rows
+from sercli.reporting.views.significance import Differences, difference_row, differences_tables
+from sercli.results.find import find_runs
+from sercli.results.run_record import Record
+from sercli.results.seal import hide_sealed, shows_test
+
+if TYPE_CHECKING:
+    from sercli.analysis.fusion import Fusion
+
+_OF_ONE_RUN: dict[str, Any] = dict.fromkeys(
+    ("model", "cell", "activation", "alpha", "beta", "reason")
+)
+"""Fields of a row that a fusion does not have."""
+
+_ON_TEST = "dev is test here, so that the weights are fitted on test, too."
+
+
+def fuse_view(names: Sequence[str], runs: Path) -> View:
+    """Fuse runs and show the result.
+
+    Args:
+        names: Experiments, keys or folders of runs.
+        runs: The folder of the experiments.
+
+    Raises:
+        RequestError: A name is unknown, fewer than two runs are named, one is sealed, or the runs
+            do not match (`sercli.analysis.fusion.fuse_runs`).
+        SercliError: A record cannot be read.
+    """
+    from sercli.analysis.fusion import NAME, fuse_runs
+
+    records = _chosen(names, runs)
+    fused = fuse_runs(records)
+    rows = run_rows(records, [])
+    of_key = {row.key: row for row in rows}
+    fusion = replace(
+        of_key[fused.best.key],
+        system=NAME,
+        source="fusion",
+        experiment=None,
+        status="complete",
+        settings=NAME,
+        **_OF_ONE_RUN,
+        **rates(fused.metrics),
+        recall=fused.metrics["recall"],
+        runs=[row.key for row in rows],
+    )
+    difference = difference_row(
+        fused.difference.to_dict("records")[0], {**of_key, NAME: fusion}, [row.key for row in rows]
+    )
+    results = [fusion, *rows]
+    tables = [
+        *result_tables(results, Differences()),
+        *differences_tables(Differences(((difference,),))),
+        *recall_tables(results),
+        _weights_table(fused, rows),
+    ]
+    weights = _weights(fused.weights)
+    data = {"rows": results, "comparisons": [difference], "weights": weights}
+    return View(tuple(tables), data)
+
+
+def _chosen(names: Sequence[str], runs: Path) -> list[Record]:
+    """Read the runs to fuse, each key once."""
+    found, damaged = find_runs(names, runs)
+    if damaged:
+        raise RequestError(damaged[0])
+    records, _ = hide_sealed(list({record.key: record for record in found}.values()))
+    if len(records) < 2:
+        raise RequestError(f"a fusion takes two runs at least; {', '.join(names)}: {len(records)}")
+    for record in records:
+        if not shows_test(record):
+            raise RequestError(
+                f"{record.key} is a sealed trial of {record.experiment}: a fusion would show its "
+                "test results; fuse winners, or trials of a --comparison"
+            )
+    return records
+
+
+def _weights(weights: pd.DataFrame) -> list[dict[str, object]]:
+    """Return a row per fold run and run."""
+    long = weights.melt(["seed", "fold"], var_name="run", value_name="weight")
+    return [{str(name): value for name, value in row.items()} for row in long.to_dict("records")]
+
+
+def _weights_table(fused: Fusion, rows: Sequence[RunRow]) -> Table:
+    of_run = fused.weights.drop(columns=["seed", "fold"])
+    shares = of_run.div(of_run.sum(axis=1), axis=0)
+    on_test = fused.best.summary["card"].get("selected_on") == "test"
+    return make_table(
+        "Weights of the fusion",
+        [
+            text_column("run", lambda row: row.system),
+            text_column("key", lambda row: row.key),
+            number_column("mean", lambda row: number_cell(of_run[row.key].mean(), ".2f")),
+            number_column("min", lambda row: number_cell(of_run[row.key].min(), ".2f")),
+            number_column("max", lambda row: number_cell(of_run[row.key].max(), ".2f")),
+            number_column("mean share", lambda row: number_cell(shares[row.key].mean(), ".2f")),
+        ],
+        rows,
+        notes=[
+            "Exponents of the class probabilities, fitted per fold and seed on its dev utterances; "
+            "mean, min and max over these.",
+            "Share: of the sum of the weights.",
+            f"The reference of the difference is the best run on dev: {fused.best.key}.",
+            _ON_TEST if on_test else "",
+        ],
+    )
