@@ -182,3 +182,26 @@ def check_weight(name: str, weight: float) -> None:
     """
     if not 0 <= weight < float("inf"):
         raise RequestError(f"model.{name}={weight:g}: must be 0 or more")
+
+
+def check_streams(
+    streams: Sequence[str], least: int = 1, most: int | None = None
+) -> tuple[str, ...]:
+    """Return the names of the further streams of a model, or refuse them.
+
+    Args:
+        streams: The setting ``model.streams``.
+        least: Minimum number of streams.
+        most: Maximum number of streams; None: any.
+
+    Raises:
+        RequestError: There are too few or too many, or a name occurs twice.
+    """
+    number = f"{least} name" if least == most else f"{least} to {most} names" if most else "names"
+    fits = least <= len(streams) <= (most or len(streams))
+    if not fits or len(set(streams)) < len(streams):
+        raise RequestError(
+            f"model.streams=[{','.join(map(str, streams))}]: must be a list of {number} of further "
+            "streams, each once"
+        )
+    return tuple(streams)

@@ -8,16 +8,21 @@ from functools import cache
 from typing import Any
 
 import torch
+import yaml
 from torch import Tensor, nn
 
 from sercli.config.compose import compose
 from sercli.config.schema import Config
 from sercli.models import build_model
 from sercli.models.interface import Batch, CorpusInfo, Output, Turns, as_output
+from sercli.resources import packaged
 
 CLASSES = 4
 INPUTS = 6
 LENGTHS = {"current": [7, 2, 4], "own": [3, 5, 1], "interlocutor": [1, 2, 6]}
+STREAMS = {"text": 5, "vector": 4}
+"""Name of a further stream → features of its steps; a model reads those that it names."""
+STREAM_LENGTHS = {"text": [3, 5, 1], "vector": [1, 1, 1]}
 VALUES = {
     "speaker": ("s1", "s2", "s3", "s4", "s5"),
     "gender": ("female", "male"),
@@ -33,7 +38,15 @@ sigmoid = torch.sigmoid
 
 def toy_corpus(inputs: int = INPUTS) -> CorpusInfo:
     names = [f"{'fa' if i < 2 else 'fb'}{i}" for i in range(inputs)]
-    return CorpusInfo("toy", "tiny", lambda column: VALUES.get(column, ()), lambda: names)
+    return CorpusInfo(
+        "toy", "tiny", lambda column: VALUES.get(column, ()), lambda: names, streams=STREAMS
+    )
+
+
+def reads_streams(choice: str) -> bool:
+    """True of a choice of ``conf/model`` whose system reads further streams."""
+    file = packaged("conf") / "model" / f"{choice.removesuffix('_small')}.yaml"
+    return "streams" in yaml.safe_load(file.read_text(encoding="utf-8"))
 
 
 @cache
@@ -68,16 +81,32 @@ def tiny(
     return model.double().eval()
 
 
+def count_parameters(*overrides: str, inputs: int, classes: int, **streams: int) -> int:
+    """The number of trainable parameters of a model, whose weights are not made."""
+    config = _composed(*overrides)
+    with torch.device("meta"):
+        model = build_model(
+            *(config.model, config.cell, config.activation),
+            inputs=inputs,
+            classes=classes,
+            corpus=CorpusInfo(streams=streams),
+        )
+    return sum(value.numel() for value in model.parameters() if value.requires_grad)
+
+
 def random_batch(padding: int = 0, filler: float = 0.0, inputs: int = INPUTS) -> Batch:
-    """Three examples with turns of different lengths."""
+    """Three examples with turns and streams of different lengths."""
     random = torch.Generator().manual_seed(0)
-    turns = {}
-    for name, lengths in LENGTHS.items():
-        frames = torch.full((3, max(lengths) + padding, inputs), filler, dtype=torch.float64)
-        for i, length in enumerate(lengths):
-            frames[i, :length] = torch.randn(length, inputs, generator=random, dtype=torch.float64)
-        turns[name] = Turns(frames, torch.tensor(lengths))
-    return Batch(turns["current"], turns["own"], turns["interlocutor"])
+
+    def padded(lengths: list[int], features: int) -> Turns:
+        frames = torch.full((3, max(lengths) + padding, features), filler, dtype=torch.float64)
+        for i, n in enumerate(lengths):
+            frames[i, :n] = torch.randn(n, features, generator=random, dtype=torch.float64)
+        return Turns(frames, torch.tensor(lengths))
+
+    turns = [padded(LENGTHS[name], inputs) for name in ("current", "own", "interlocutor")]
+    streams = {name: padded(STREAM_LENGTHS[name], size) for name, size in STREAMS.items()}
+    return Batch(*turns, streams=streams)
 
 
 class RecordingCriterion:
@@ -98,8 +127,13 @@ def run_with_criterion(model: nn.Module, batch: Batch) -> tuple[Output, Recordin
 
 
 def select(whole: Batch, rows: list[int]) -> Batch:
-    parts = (whole.current, whole.own, whole.interlocutor)
-    return Batch(*(Turns(turns.frames[rows], turns.lengths[rows]) for turns in parts))
+    def picked(turns: Turns) -> Turns:
+        return Turns(turns.frames[rows], turns.lengths[rows])
+
+    return Batch(
+        *(picked(turns) for turns in (whole.current, whole.own, whole.interlocutor)),
+        streams={name: picked(turns) for name, turns in whole.streams.items()},
+    )
 
 
 def sequences(turns: Turns) -> list[Tensor]:
@@ -113,8 +147,9 @@ def weights_of(model: nn.Module) -> dict[str, Tensor]:
 
 def assert_logits(
     model: nn.Module,
-    expected: Callable[[Weights, Tensor], Tensor],
+    expected: Callable[..., Tensor],
     *,
+    streams: Sequence[str] = (),
     padding: int = 2,
     filler: float = 0.0,
 ) -> None:
@@ -122,12 +157,16 @@ def assert_logits(
 
     Args:
         model: The model, in evaluation mode.
-        expected: The equations: weights and the frames of a turn (T, inputs) → its logits.
+        expected: The equations: weights and the frames of a turn (T, inputs), then the steps of
+            each further stream (T', features) → its logits.
+        streams: Names of the further streams.
         padding: Steps of padding after the longest turn.
         filler: Value of the padding.
     """
     w, batch = weights_of(model), random_batch(padding, filler)
-    wanted = torch.stack([expected(w, frames) for frames in sequences(batch.current)])
+    parts = [batch.current, *(batch.streams[name] for name in streams)]
+    turns = zip(*(sequences(part) for part in parts), strict=True)
+    wanted = torch.stack([expected(w, *steps) for steps in turns])
     found = as_output(model(batch)).logits
     torch.testing.assert_close(found, wanted, atol=1e-9, rtol=1e-9)
 
@@ -158,6 +197,34 @@ def attended(w: Weights, name: str, states: Sequence[Tensor], heads: int) -> lis
         ]
         rows.append(linear(w, f"{name}.out_proj", torch.cat(parts)))
     return rows
+
+
+def multi_head(
+    w: Weights,
+    name: str,
+    queries: Sequence[Tensor],
+    keys: Sequence[Tensor],
+    values: Sequence[Tensor],
+    *,
+    heads: int,
+    keep: float = 1.0,
+) -> list[Tensor]:
+    """`sercli.nn.multi_head`, one head and one query at a time."""
+
+    def split(part: str, steps: Sequence[Tensor]) -> Tensor:
+        return torch.stack([linear(w, f"{name}.{part}", x).view(heads, -1) for x in steps])
+
+    q, k, v = split("query", queries), split("key", keys), split("value", values)
+    found: list[list[Tensor]] = [[] for _ in queries]
+    for h in range(heads):
+        scores = torch.stack([k[:, h] @ each / q.shape[2] ** 0.5 for each in q[:, h]])
+        weights = scores.exp() / scores.exp().sum(1, keepdim=True)
+        sums = weights.sum(0).tolist()
+        least = sorted(sums, reverse=True)[max(int(keep * len(sums)), 1) - 1]
+        for row, each in zip(found, weights, strict=True):
+            kept = [a * x for a, x, s in zip(each, v[:, h], sums, strict=True) if s >= least]
+            row.append(torch.stack(kept).sum(0))
+    return [linear(w, f"{name}.output", torch.cat(row)) for row in found]
 
 
 def convolved(w: Weights, name: str, maps: Tensor) -> Tensor:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.reference_models import reads_streams, tiny
 from torch import nn
 
 from sercli.config.compose import compose, list_choices
-from sercli.errors import SercliError
+from sercli.errors import RequestError, SercliError
 from sercli.inference.onnx import OnnxNetwork, export_onnx
 from sercli.models.interface import Batch, Turns, as_output
 from sercli.nn.recurrence.backend import use_backend
@@ -58,6 +59,11 @@ def test_both_runtimes_give_the_same_probabilities(tmp_path: Path) -> None:
     torch.testing.assert_close(graph(batch).exp(), expected, atol=1e-5, rtol=0)
 
 
+def test_a_network_that_reads_streams_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="reads the streams text, and an ONNX graph has"):
+        export_onnx(tiny("model=cross_attention_small"), 6, tmp_path / "graph.onnx")
+
+
 @EXHAUSTIVE
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("activation", ["tanh", "relu", "arelu", "pau"])
@@ -71,6 +77,9 @@ def test_every_model_is_exported_or_refused_by_name(tmp_path: Path, model: str) 
     if model.removesuffix("_small") in REFUSED:
         with pytest.raises(SercliError, match=REFUSED[model.removesuffix("_small")]):
             export(tmp_path, f"model={model}", "activation=arelu")
+    elif reads_streams(model):
+        with pytest.raises(RequestError, match="reads the stream"):
+            export(tmp_path, f"model={model}")
     elif model == "svm_functionals":
         export(tmp_path, f"model={model}", *FUNCTIONALS, inputs=88)
     else:

@@ -14,7 +14,7 @@ from helpers.reference_models import random_batch, run_with_criterion, select, t
 from torch import Tensor, nn
 
 from sercli.config.compose import compose
-from sercli.models.interface import as_output
+from sercli.models.interface import Turns, as_output
 from sercli.nn.cells import CELLS
 from sercli.nn.layer import RecurrentLayer
 from sercli.resources import packaged
@@ -72,11 +72,15 @@ def test_an_example_does_not_see_the_others_of_its_batch(choice: str) -> None:
 
 
 @pytest.mark.parametrize("choice", choices())
-def test_a_model_hears_the_turns_before_if_it_says_so(choice: str) -> None:
+def test_a_model_reads_the_turns_before_and_the_streams_that_it_says(choice: str) -> None:
     model, whole = small(choice), random_batch()
     others = replace(whole, own=whole.current, interlocutor=whole.own)
     found, again = (as_output(model(batch)).logits for batch in (whole, others))
     assert torch.equal(found, again) != getattr(model, "uses_context", False)
+    for name, turns in whole.streams.items():
+        streams = {**whole.streams, name: Turns(turns.frames.flip(0), turns.lengths)}
+        again = as_output(model(replace(whole, streams=streams))).logits
+        assert torch.equal(found, again) != (name in getattr(model, "streams", ()))
 
 
 @pytest.mark.parametrize("choice", choices())
