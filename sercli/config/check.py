@@ -75,7 +75,7 @@ def _check_learning_rate(config: Config) -> None:
     if schedule.name == "plateau" and config.protocol.refit:
         raise RequestError(
             "schedule=plateau follows dev UA, and protocol.refit=true trains on dev; "
-            "use schedule=step or cosine"
+            "use schedule=step, cosine or linear"
         )
 
 
@@ -133,12 +133,14 @@ _RANGES: list[tuple[str, Callable[[Any], bool], str]] = [
     ("experiment", _file_name, "a name that a folder can have, without '/' or a leading '.'"),
     ("trainer.steps", _positive, "1 or more"),
     ("trainer.batch_size", _positive, "1 or more"),
+    ("trainer.accumulate", _positive, "1 or more"),
     ("trainer.eval_every", _positive, "1 or more"),
     ("trainer.min_ratings", _positive, "1 or more"),
     ("trainer.patience", _positive, "1 or more, or null for no early stop"),
     ("trainer.label_smoothing", _share, "in [0, 1)"),
     ("trainer.focal_gamma", lambda value: 0 <= value < float("inf"), "0 or more"),
     ("optim.lr", _positive, "above 0"),
+    ("optim.encoder_lr", _positive, "above 0, or null for optim.lr"),
     ("optim.clip_norm", _positive, "above 0, or null for no clipping"),
     ("optim.weight_decay", lambda value: value >= 0, "0 or more"),
     ("optim.momentum", _share, "in [0, 1)"),
@@ -172,7 +174,7 @@ _RANGES: list[tuple[str, Callable[[Any], bool], str]] = [
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "optim.name": ("adam", "adamw", "rmsprop", "sgd"),
-    "schedule.name": ("none", "step", "cosine", "plateau"),
+    "schedule.name": ("none", "step", "cosine", "linear", "plateau"),
     "protocol.unit": ("session", "speaker", "corpus"),
     "protocol.folds": ("leave_one_out", "column", "speaker_pair"),
     "protocol.column": ("split", "session", "speaker", "dialogue", "corpus"),

@@ -17,11 +17,13 @@ Mend = Callable[[str], str | None]
 
 _SYNONYMS = {
     "optim.lr": "lr learning_rate learningrate rate eta",
+    "optim.encoder_lr": "encoder_lr lr_encoder backbone_lr finetune_lr",
     "optim": "optimizer optimiser opt",
     "optim.weight_decay": "wd decay l2 weightdecay",
     "optim.clip_norm": "clip clipping grad_clip clip_grad gradient_clip_val max_grad_norm max_norm",
     "trainer.steps": "epochs epoch max_epochs num_epochs n_epochs max_steps num_steps iterations",
     "trainer.batch_size": "batch bs batchsize",
+    "trainer.accumulate": "accumulation accumulate_grad_batches gradient_accumulation_steps",
     "trainer.eval_every": "eval_steps eval_interval val_check_interval check_val_every_n_epoch",
     "trainer.patience": "early_stopping earlystopping early_stop",
     "trainer.class_weights": "class_weight weighted balance balanced",

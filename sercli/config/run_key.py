@@ -86,7 +86,12 @@ _LEFT_OUT: Sequence[tuple[Callable[[Config], bool], Sequence[str]]] = (
     (lambda config: config.schedule.name != "step", ("schedule.step_size",)),
     (lambda config: config.schedule.name not in ("step", "plateau"), ("schedule.factor",)),
     (lambda config: config.schedule.name != "plateau", ("schedule.patience",)),
-    (lambda config: config.schedule.name not in ("cosine", "plateau"), ("schedule.min_lr",)),
+    (
+        lambda config: config.schedule.name not in ("cosine", "linear", "plateau"),
+        ("schedule.min_lr",),
+    ),
+    (lambda config: config.optim.encoder_lr is None, ("optim.encoder_lr",)),
+    (lambda config: config.trainer.accumulate == 1, ("trainer.accumulate",)),
     (lambda config: config.trainer.labels == "majority", ("trainer.labels",)),
     (lambda config: config.trainer.labels != "rater", ("trainer.min_ratings",)),
     (lambda config: config.adversary.column == "none", ("adversary",)),

@@ -162,6 +162,8 @@ class OptimConfig:
             (Loshchilov & Hutter 2019).
         clip_norm: Maximum norm of the gradient over all parameters; null: no clipping.
         momentum: Momentum of ``sgd`` and ``rmsprop``.
+        encoder_lr: Learning rate of the part ``encoder`` of a model, such as ``wav2vec2_tuned``;
+            null: ``lr``.
     """
 
     name: str = "adam"
@@ -169,6 +171,7 @@ class OptimConfig:
     weight_decay: float = 0.0
     clip_norm: float | None = 5.0
     momentum: float = 0.0
+    encoder_lr: float | None = None
 
 
 @dataclass
@@ -177,13 +180,15 @@ class ScheduleConfig:
 
     Attributes:
         name: ``none`` (constant), ``step`` (times ``factor`` every ``step_size`` steps), ``cosine``
-            (from ``optim.lr`` to ``min_lr`` at the last of ``trainer.steps``), or ``plateau``
-            (times ``factor`` when dev UA has not risen for more than ``patience`` evaluations).
+            (from ``optim.lr`` to ``min_lr`` at the last of ``trainer.steps``), ``linear``
+            (between the same values; the rate of an encoder falls by the same factor), or
+            ``plateau`` (times ``factor`` when dev UA has not risen for more than ``patience``
+            evaluations).
         warmup: Steps of linear warm-up to ``optim.lr``, before any of these; 0: none.
         step_size: Steps between reductions by ``step``.
         factor: Factor of a reduction by ``step`` and ``plateau``.
         patience: Evaluations without a better dev UA that ``plateau`` allows.
-        min_lr: Learning rate below which ``cosine`` and ``plateau`` do not go.
+        min_lr: Learning rate below which ``cosine``, ``linear`` and ``plateau`` do not go.
     """
 
     name: str = "none"
@@ -204,6 +209,7 @@ class TrainerConfig:
         batches: ``similar`` (utterances of similar length, padded to the longest) or
             ``cut_to_last`` (IAAN's official code: random ones, padded or truncated to the longest
             turn of the last example; evaluated in batches of twice the size).
+        accumulate: Batches per step, whose gradients are averaged.
         eval_every: Evaluate every N steps.
         patience: Evaluations without a better dev UA before early stopping; null: never.
         label_smoothing: Probability mass spread over all classes (IAAN: 0.1).
@@ -222,6 +228,7 @@ class TrainerConfig:
     steps: int = 1000
     batch_size: int = 32
     batches: str = "similar"
+    accumulate: int = 1
     eval_every: int = 100
     patience: int | None = 5
     label_smoothing: float = 0.1

@@ -128,13 +128,17 @@ def _optimiser(config: Config) -> str:
     momentum = f" with momentum {optim.momentum:g}" if optim.momentum else ""
     warmup = f" after {schedule.warmup} steps of linear warm-up" if schedule.warmup > 1 else ""
     rate = _SCHEDULES[schedule.name].format(schedule)
-    return f"{optim.name}{momentum}, learning rate {optim.lr:g}, {rate}{warmup}"
+    encoder = "" if optim.encoder_lr is None else f" ({optim.encoder_lr:g} of the encoder)"
+    batches = config.trainer.accumulate
+    mean = f", on the mean of {batches} batches per step" if batches > 1 else ""
+    return f"{optim.name}{momentum}, learning rate {optim.lr:g}{encoder}, {rate}{warmup}{mean}"
 
 
 _SCHEDULES = {
     "none": "constant",
     "step": "times {0.factor:g} every {0.step_size} steps",
     "cosine": "half a cosine to {0.min_lr:g}",
+    "linear": "linearly to {0.min_lr:g}",
     "plateau": "times {0.factor:g} after {0.patience} evaluations without a better dev UA",
 }
 
@@ -216,7 +220,8 @@ def _choice(facts: Mapping[str, Any]) -> str:
 def _training(facts: Mapping[str, Any]) -> str:
     """Describe labels other than those of utterances, and optimisers other than constant Adam."""
     optimiser = facts.get("optimiser") or ""
-    usual = not optimiser or (optimiser.startswith("adam,") and optimiser.endswith("constant"))
+    plain = optimiser.startswith("adam,") and optimiser.endswith("constant")
+    usual = not optimiser or (plain and "encoder" not in optimiser)
     labels = f" Labels in training: {facts['labels']}." if "labels" in facts else ""
     return labels if usual else f"{labels} Optimiser: {optimiser}."
 

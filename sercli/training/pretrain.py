@@ -32,7 +32,7 @@ from sercli.training.device import autocast, choose_device
 from sercli.training.folds import make_folds
 from sercli.training.loss import TrainingLoss
 from sercli.training.meta_learning import draw_task, set_meta_gradient
-from sercli.training.optim import Schedule, VectorOptimiser, make_optimiser
+from sercli.training.optim import Schedule, VectorOptimiser, make_optimiser, parameter_groups
 from sercli.training.refit import ALL
 from sercli.training.source import FILE, Member, Source, describe
 from sercli.training.validate import check_settings, new_model
@@ -115,6 +115,8 @@ def _prepared(config: Config) -> Config:
         raise RequestError("init.run: pre-training starts from random weights; leave it out")
     if config.augment:
         raise RequestError("augment: pre-training does not augment; leave it out")
+    if config.trainer.accumulate > 1:
+        raise RequestError("trainer.accumulate: pre-training takes a batch per step; leave it out")
     if config.schedule.name == "plateau":
         raise RequestError("schedule=plateau follows dev UA, and pre-training has no dev")
     if is_fitted(config.model):
@@ -245,7 +247,7 @@ def _meta(
     settings, loss_of = config.pretrain, _classification(config, data, part, model)
     corpora = _rows_of_corpora(data, part)
     parameters = list(model.parameters())
-    optimiser = make_optimiser(parameters, config.optim)
+    optimiser = make_optimiser(parameter_groups(model, config.optim), config.optim)
     schedule = Schedule(optimiser, config.schedule, config.trainer.steps)
 
     def step(number: int) -> Measured:

@@ -139,5 +139,5 @@ def _check_schedule(config: Config, steps: int) -> None:
     name, last = config.schedule.name, config.trainer.steps
     if name == "plateau":
         raise RequestError("--refit: schedule=plateau follows dev UA, and a refit has no dev")
-    if name == "cosine" and steps > last:
-        raise RequestError(f"--steps {steps}: schedule=cosine ends at trainer.steps={last}")
+    if name in ("cosine", "linear") and steps > last:
+        raise RequestError(f"--steps {steps}: schedule={name} ends at trainer.steps={last}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -90,15 +90,16 @@ def train_fold(
 
 def _start(
     config: Config, data: Data, fold: Fold, seed: int, initial: FoldWeights | None
-) -> tuple[_Training, Iterator[np.ndarray]]:
-    """Build a model and its training batches; the same seed gives the same."""
+) -> tuple[_Training, Iterator[tuple[np.ndarray, ...]]]:
+    """Build a model and the training batches of each step; the same seed gives the same."""
     use_backend(config.recurrence.backend)
     random = seed_fold_run(seed, fold.name)
     augmenter = fold_augmenter(config, data, fold, seed)
     training = _Training(config, data, fold, initial, augmenter)
     trainer, turns = config.trainer, data.packed
     lengths = turns.lengths[training.items.rows]
-    return training, training_batches(lengths, trainer.batch_size, random, trainer.batches)
+    batches = training_batches(lengths, trainer.batch_size, random, trainer.batches)
+    return training, zip(*[batches] * trainer.accumulate, strict=False)  # N of them in turn
 
 
 def train_to_step(
@@ -196,32 +197,45 @@ class _Training:
         self.history: list[dict[str, float]] = []
         self.diverged_at: int | None = None
 
-    def step(self, items: np.ndarray) -> bool:
-        """Take one step on some of the items, and return True if its loss was finite.
+    def step(self, batches: Sequence[np.ndarray]) -> bool:
+        """Take one step on batches of the items, and return True if its loss was finite.
 
         On a GPU it returns True without reading the loss, since the host would wait for it; the
         next evaluation checks it.
         """
         if not self.model.training:  # train() visits every module
             train_mode(self.model)
+        *before, last = batches
+        seen = []
+        for items in before:
+            loss, parts = self._losses(items)
+            self._optimiser.accumulate(loss)
+            seen.append(parts)
+        loss, parts = self._losses(last)
+        norm = self._optimiser.step(loss)
+        self._schedule.step()
+        self.steps += 1
+        means = _means([*seen, parts])
+        self._seen.append(means | {"grad_norm": norm})
+        return self._device.type != "cpu" or math.isfinite(means["loss"].item())
+
+    def _losses(self, items: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of a batch, and it and its parts by their names in the history."""
         with autocast(self._device, self._config.precision):
             batch = self._batch(items)
             assert batch.criterion is not None
             loss, parts = self._loss.total(as_output(self.model(batch)), batch.criterion)
-        norm = self._optimiser.step(loss)
-        self._schedule.step()
-        self.steps += 1
         named = {f"loss/{name}": part for name, part in parts.items()} if len(parts) > 1 else {}
-        seen = {"loss": loss, "grad_norm": norm} | named
-        self._seen.append({name: value.detach() for name, value in seen.items()})
-        return self._device.type != "cpu" or math.isfinite(loss.item())
+        return loss, {name: value.detach() for name, value in ({"loss": loss} | named).items()}
 
     def take_steps(
-        self, batches: Iterable[np.ndarray], stepped: Callable[[int], None] = lambda steps: None
+        self,
+        batches: Iterable[Sequence[np.ndarray]],
+        stepped: Callable[[int], None] = lambda steps: None,
     ) -> None:
-        """Take a step on each batch, up to a loss that is not finite."""
-        for items in batches:
-            finite = self.step(items)
+        """Take a step on each element, up to a loss that is not finite."""
+        for of_step in batches:
+            finite = self.step(of_step)
             stepped(1)
             if not finite:
                 break
@@ -298,6 +312,13 @@ class _Training:
         per_unit = bool(self._config.activation.get("per_unit"))
         numbers = activation_numbers(self.model, per_unit=per_unit)
         self.history.append({"step": step} | NOTHING_MEASURED | measured | numbers)
+
+
+def _means(measured: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Average the measures of the batches of a step."""
+    if len(measured) == 1:
+        return measured[0]
+    return {name: torch.stack([x[name] for x in measured]).mean() for name in measured[0]}
 
 
 def predict(

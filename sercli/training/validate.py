@@ -24,6 +24,7 @@ from sercli.training.data import Data
 from sercli.training.device import choose_device
 from sercli.training.folds import check_samples, make_folds
 from sercli.training.initial_weights import InitialWeights, find_initial_weights, with_digest
+from sercli.training.optim import parameter_groups
 from sercli.training.raters import check_ratings
 
 
@@ -74,6 +75,7 @@ def validate_run(config: Config, data: Data) -> ValidatedRun:
     if initial is not None:
         config = with_digest(config, initial)
         initial.freeze(model)
+    parameter_groups(model, config.optim)  # an encoder_lr without an encoder
     return ValidatedRun(config, data, folds, model, run_key(config, data.fingerprint), initial)
 
 

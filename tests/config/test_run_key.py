@@ -164,6 +164,7 @@ def test_a_lagged_lstm_that_starts_from_zeros_has_the_key_of_before_this_was_a_c
         ("none", set()),
         ("step", {"step_size=7", "factor=0.5"}),
         ("cosine", {"min_lr=1e-5"}),
+        ("linear", {"min_lr=1e-5"}),
         ("plateau", {"factor=0.5", "patience=7", "min_lr=1e-5"}),
     ],
 )

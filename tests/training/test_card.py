@@ -64,6 +64,8 @@ def test_the_paragraph_states_an_optimiser_and_a_schedule(card: Callable[..., An
     )
     assert f"Optimiser: {made['optimiser']}." in made["paragraph"]
     assert "Optimiser: adamw, learning rate" in card("optim=adamw")["paragraph"]
+    fine = card("optim.encoder_lr=1e-5", "trainer.accumulate=4", "schedule=linear")["paragraph"]
+    assert "learning rate 0.02 (1e-05 of the encoder), linearly to 0, on the mean of 4" in fine
 
 
 def test_the_paragraph_states_the_augmentation(card: Callable[..., Any]) -> None:

@@ -16,7 +16,7 @@ from sercli.config.schema import Config, OptimConfig, ScheduleConfig
 from sercli.errors import RequestError
 from sercli.training.data import Data
 from sercli.training.folds import make_folds
-from sercli.training.optim import Schedule, VectorOptimiser, make_optimiser
+from sercli.training.optim import Schedule, VectorOptimiser, make_optimiser, parameter_groups
 from sercli.training.trainer import train_fold
 
 
@@ -61,7 +61,7 @@ def test_warm_up_is_linear_and_its_last_step_has_the_full_rate() -> None:
 
 
 @pytest.mark.parametrize("warmup", [0, 3])
-def test_step_and_cosine_follow_their_formulas_after_the_warm_up(warmup: int) -> None:
+def test_step_cosine_and_linear_follow_their_formulas_after_the_warm_up(warmup: int) -> None:
     warm = [(n + 1) / 3 for n in range(warmup - 1)]
     steps = 12
     after = range(steps - len(warm))
@@ -70,6 +70,8 @@ def test_step_and_cosine_follow_their_formulas_after_the_warm_up(warmup: int) ->
     cosine = ScheduleConfig("cosine", warmup, min_lr=0.2)
     half = [0.2 + 0.4 * (1 + math.cos(math.pi * n / len(after))) for n in after]
     assert rates(cosine, steps) == pytest.approx(warm + half)
+    line = [1 - 0.8 * n / len(after) for n in after]
+    assert rates(ScheduleConfig("linear", warmup, min_lr=0.2), steps) == pytest.approx(warm + line)
 
 
 def test_plateau_reduces_when_dev_has_not_risen_for_more_than_its_patience() -> None:
@@ -111,6 +113,8 @@ def test_a_fold_is_trained_alike_twice_and_its_history_has_the_rate(
         ("schedule=cosine schedule.min_lr=1", "schedule.min_lr=1: must not be above"),
         ("schedule=step schedule.factor=1", "schedule.factor=1.0: must be between 0 and 1"),
         ("schedule.warmup=-1", "schedule.warmup=-1: must be 0 or more"),
+        ("optim.encoder_lr=0", "optim.encoder_lr=0.0: must be above 0, or null for optim.lr"),
+        ("trainer.accumulate=0", "trainer.accumulate=0: must be 1 or more"),
         ("schedule=plateau protocol.refit=true", "schedule=plateau follows dev UA"),
         ("schedule=cosin", "unknown schedule 'cosin'. Did you mean 'cosine'?"),
         ("optim=adamax", "unknown optim 'adamax'. Did you mean 'adam'?"),
@@ -153,6 +157,51 @@ def test_steps_are_those_of_torch(clip_norm: float | None) -> None:
 
     for name, value in plain["used"].state_dict().items():  # type: ignore[index]
         torch.testing.assert_close(model.state_dict()[f"used.{name}"], value)
+
+
+def test_an_encoder_has_a_learning_rate_of_its_own_and_losses_of_a_step_are_averaged() -> None:
+    model = nn.ModuleDict({"encoder": network(), "head": nn.Linear(3, 2)})
+    plain = copy.deepcopy(model)
+    optim = OptimConfig("sgd", lr=0.1, encoder_lr=0.01, clip_norm=None)
+    optimiser = VectorOptimiser(model, optim)
+    reference = torch.optim.SGD(
+        [
+            {"params": plain["encoder"]["used"].parameters(), "lr": 0.01},  # type: ignore[index]
+            {"params": plain["head"].parameters(), "lr": 0.1},
+        ]
+    )
+
+    def loss(modules: nn.ModuleDict, batch: int) -> torch.Tensor:
+        x = torch.randn(4, 5, generator=torch.Generator().manual_seed(batch))
+        hidden = modules["encoder"]["used"](x)  # type: ignore[index]
+        found: torch.Tensor = modules["head"](hidden).square().mean()
+        return found
+
+    for step in range(2):
+        optimiser.accumulate(loss(model, 2 * step))
+        optimiser.step(loss(model, 2 * step + 1))
+        reference.zero_grad()
+        both = loss(plain, 2 * step) + loss(plain, 2 * step + 1)
+        (both / 2).backward()  # type: ignore[no-untyped-call]
+        reference.step()
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(model.state_dict()[name], value)
+    with pytest.raises(RequestError, match=r"encoder_lr=0\.01: the model trains no encoder"):
+        parameter_groups(model["head"], optim)
+
+
+def test_a_step_on_the_mean_of_equal_batches_is_the_step_on_one(
+    toy: Data, toy_config: Callable[..., Config]
+) -> None:
+    given = ("trainer.steps=1", "optim=sgd", "optim.clip_norm=null", "trainer.batch_size=99")
+    one, three = (toy_config(*given, f"trainer.accumulate={n}") for n in (1, 3))  # epochs
+    fold = make_folds(toy.manifest, one.protocol)[0]
+    found, expected = (train_fold(each, toy, fold, seed=0) for each in (three, one))
+    for name, value in expected.weights.items():
+        np.testing.assert_allclose(found.weights[name], value, atol=1e-6)
+    assert found.history["loss"][1] == pytest.approx(expected.history["loss"][1], abs=1e-6)
+    small = toy_config(*given[:3], "trainer.batch_size=8", "trainer.accumulate=2")
+    assert train_fold(small, toy, fold, seed=0).history["step"].tolist() == [0, 1]
 
 
 def test_what_no_loss_depends_on_stays_and_is_saved_as_it_is() -> None:

@@ -122,6 +122,7 @@ def test_what_cannot_be_pre_trained_is_refused(small: Data, tmp_path: Path) -> N
         (toy_config("pretrain.objective=fomaml"), "dataset=several"),
         (cpc_config("init.run=x"), "pre-training starts from random weights"),
         (cpc_config("schedule=plateau"), "pre-training has no dev"),
+        (cpc_config("trainer.accumulate=2"), "pre-training takes a batch per step"),
     ):
         with pytest.raises(RequestError, match=message):
             pretrain_on(config, small, tmp_path / "model")
