@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sercli.models import MODELS
-from sercli.models.interface import Batch, Turns
-from sercli.models.parts import check_dropout, check_sizes
+from sercli.models.interface import Batch
+from sercli.models.parts import check_dropout, check_sizes, cut
 from sercli.nn.attention import weighted_sum
 from sercli.nn.checks import check_at_least, check_one_of
 from sercli.nn.convolution import BatchNorm, Maps
@@ -128,25 +128,6 @@ class SpectralLayer(nn.Module):
         spectrum = Maps.over_time(self.widen(basis.mT @ nodes), sizes)
         hidden = torch.relu(self.norm(spectrum).steps)
         return torch.relu(basis @ self.narrow(hidden))
-
-
-def cut(turns: Turns, nodes: int) -> tuple[Tensor, Tensor]:
-    """Cut turns into graphs of consecutive frames.
-
-    Args:
-        turns: B turns.
-        nodes: Frames n of a graph; the last graph of a turn may have fewer.
-
-    Returns:
-        Frames, zero after the last node of a graph, (B·G, n, features), and the number of nodes
-        of each graph, 0 after the end of a turn, (B, G).
-    """
-    frames = turns.real_frames
-    graphs = (frames.shape[1] + nodes - 1) // nodes
-    frames = F.pad(frames, (0, 0, 0, graphs * nodes - frames.shape[1]))
-    starts = nodes * torch.arange(graphs, device=frames.device)
-    counts = (turns.lengths.unsqueeze(1) - starts).clamp(0, nodes)
-    return frames.reshape(-1, nodes, frames.shape[2]), counts
 
 
 def eigenvectors(

@@ -1,4 +1,4 @@
-"""Parts that several systems share: dense layers, crops, auxiliary tasks, checks of settings."""
+"""Parts that several systems share: dense layers, pieces of turns, auxiliary tasks, checks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from sercli.errors import RequestError
 from sercli.models.interface import CorpusInfo, Criterion, Turns
@@ -81,6 +82,30 @@ def central_crop(turns: Turns, steps: int) -> Turns:
     kept = torch.arange(min(steps, longest), device=starts.device)
     index = (starts.unsqueeze(1) + kept).unsqueeze(-1).expand(-1, -1, turns.frames.shape[2])
     return Turns(turns.frames.gather(1, index), turns.lengths.clamp(max=steps))
+
+
+def cut(turns: Turns, steps: int) -> tuple[Tensor, Tensor]:
+    """Cut turns into consecutive pieces that do not overlap.
+
+    >>> pieces, counts = cut(Turns(torch.ones(2, 5, 1), torch.tensor([5, 2])), 3)
+    >>> pieces.shape, counts
+    (torch.Size([4, 3, 1]), tensor([[3, 2],
+            [2, 0]]))
+
+    Args:
+        turns: B turns.
+        steps: Steps n of a piece; the last piece of a turn may have fewer.
+
+    Returns:
+        Frames, zero after the last step of a piece, (B·P, n, features), and the number of steps
+        of each piece, 0 after the end of a turn, (B, P).
+    """
+    frames = turns.real_frames
+    pieces = (frames.shape[1] + steps - 1) // steps
+    frames = F.pad(frames, (0, 0, 0, pieces * steps - frames.shape[1]))
+    starts = steps * torch.arange(pieces, device=frames.device)
+    counts = (turns.lengths.unsqueeze(1) - starts).clamp(0, steps)
+    return frames.reshape(-1, steps, frames.shape[2]), counts
 
 
 MOST_NUMBERS = 2**21

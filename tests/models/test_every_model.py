@@ -22,6 +22,7 @@ from sercli.resources import packaged
 EXHAUSTIVE = pytest.mark.exhaustive
 OF_SIX_FEATURES = {
     "mdnn": ["model.groups=[[0-1],[2-5]]"],
+    "daae": ["model.steps=2"],  # turns of several segments
     "hierarchical": ["model.loudness=fa", "model.silence=0.5", "model.pause=1"],
 }
 

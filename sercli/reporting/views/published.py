@@ -204,7 +204,7 @@ def published_tables(
             * bool(matches)
         ),
         *_best_run_tables(rows, baselines),
-        *([_published_table(published)] * _worth_listing(rows, published)),
+        *_published_tables(rows, published),
     ]
 
 
@@ -268,9 +268,12 @@ def _best_run_tables(rows: Sequence[RunRow], baselines: Sequence[Baseline]) -> I
             yield comparison_table(title, found, of_one_run=True)
 
 
-def _worth_listing(rows: Sequence[RunRow], published: Sequence[RunRow]) -> bool:
-    """Return True if a published result compares with a run, or if there is no run at all."""
-    return any(row.comparable for row in published) or bool(published and not rows)
+def _published_tables(rows: Sequence[RunRow], published: Sequence[RunRow]) -> Iterator[Table]:
+    """List published results on the corpora of the runs if one compares; without runs, all."""
+    corpora = {row.dataset for row in rows}
+    listed = [row for row in published if not rows or row.dataset in corpora]
+    if any(row.comparable for row in listed) or (listed and not rows):
+        yield _published_table(listed)
 
 
 def _published_table(rows: Sequence[RunRow]) -> Table:

@@ -9,6 +9,7 @@ import pytest
 from helpers.reports import report_json, report_tables
 
 from sercli.reporting.table import Table
+from sercli.results.baselines import read_baselines
 from sercli.results.run_record import Record
 
 Make = Callable[..., Record]
@@ -97,6 +98,17 @@ def test_several_runs_of_a_system_stand_below_each_other(record: Make, runs: Pat
     found = [row[1].text for row in table1(runs).rows if row[0].text == "R-GRU"]
 
     assert found == ["iaan_small gru relu optim.lr=0.2", "iaan_small gru relu optim.lr=0.1"]
+
+
+def test_published_results_are_listed_of_the_corpora_of_the_runs_only(
+    record: Make, runs: Path
+) -> None:
+    record("activation=relu")
+
+    table = report_tables(runs)[-1]
+
+    assert table.title == "Published results (%)"
+    assert len(table.rows) == sum(each.corpus == "iemocap" for each in read_baselines())
 
 
 def test_the_data_are_fractions(record: Make, runs: Path) -> None:
