@@ -154,7 +154,7 @@ class DAAE(nn.Module):
         return found.transpose(1, 2).flatten(2)
 
     def _losses(self, codes: Tensor, criterion: Criterion) -> dict[str, Tensor]:
-        losses = self.adversaries(codes, criterion)
+        losses: dict[str, Tensor] = self.adversaries(codes, criterion)
         if self.code_head is not None:
             emotion = criterion("label", self.code_head(codes))
             losses["code_emotion"] = self.emotion_weight * emotion
@@ -211,7 +211,7 @@ class Decoder(nn.Module):
 
     def forward(self, codes: Tensor) -> Tensor:
         """Map codes (N, size) to segments (N, steps, inputs)."""
-        maps = self.dense(codes).unflatten(-1, self.shape)
+        maps: Tensor = self.dense(codes).unflatten(-1, self.shape)
         for layer in self.convolve:
             maps = layer(F.interpolate(maps.relu(), scale_factor=2))
         return maps[:, 0, : self.steps, : self.inputs]
@@ -279,4 +279,4 @@ def halved(size: int, times: int) -> int:
     >>> halved(129, 3)
     17
     """
-    return -(-size // 2**times)
+    return -(-size // (1 << times))
