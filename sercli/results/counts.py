@@ -82,14 +82,14 @@ def count(test: pd.DataFrame, speakers: Mapping[Any, str]) -> Counts:
     if (speaker_of < 0).any():
         raise ValueError("utterances of unknown speakers")
     speaker = speaker_of[utterance]
-    label, classes = pd.factorize(test["label"], sort=True)
+    label, classes = _sorted_codes(test["label"])
     seed, seeds = pd.factorize(test["seed"])
 
     shape = (len(seeds), len(names), len(classes))
     cell = np.ravel_multi_index((seed, speaker, label), shape)
     total = np.bincount(cell, minlength=np.prod(shape)).reshape(shape)[0]
     correct = np.bincount(cell, weights=is_right(test), minlength=np.prod(shape)).reshape(shape)
-    fold, folds = pd.factorize(test["fold"], sort=True)
+    fold, folds = _sorted_codes(test["fold"])
     first = np.full(len(names), len(folds))
     np.minimum.at(first, speaker, fold)
     return Counts(
@@ -99,6 +99,17 @@ def count(test: pd.DataFrame, speakers: Mapping[Any, str]) -> Counts:
         total=total.astype(np.float64),
         correct=correct.astype(np.float64),
     )
+
+
+def _sorted_codes(values: pd.Series[Any]) -> tuple[npt.NDArray[np.intp], npt.NDArray[Any]]:
+    """Return the code of each value among the sorted values, and these; fast on codes, too.
+
+    `pandas.factorize` sorts the values of a categorical by their codes, not by name.
+    """
+    codes, found = pd.factorize(values)
+    names = np.asarray(found)
+    order = np.argsort(names)
+    return np.argsort(order)[codes], names[order]
 
 
 def is_right(predictions: pd.DataFrame) -> npt.NDArray[np.bool_]:

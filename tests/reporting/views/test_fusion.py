@@ -17,7 +17,7 @@ from sercli.results.sweep_summary import SweepSummary
 pytestmark = pytest.mark.usefixtures("few_resamples")
 
 EMOTIONS = ("anger", "happiness", "neutral", "sadness")
-TRUTH = [EMOTIONS[place % 4] for place in range(64)]
+TRUTH = [EMOTIONS[3 - place % 4] for place in range(64)]
 WHO = {f"one-test{place}": f"s{place // 16}" for place in range(64)}
 WHO |= {f"one-dev{place}": f"d{place // 16}" for place in range(64)}
 
