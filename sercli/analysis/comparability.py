@@ -10,7 +10,7 @@ from sercli.results.baselines import Baseline
 _ADDED = {
     "augmentation": "augmentation",
     "adversary": "an adversary",
-    "initial_weights": "initial weights of another run",
+    "initial_weights": "pretrained initial weights",
     "labels": "labels of raters",
 }
 """Entry of a protocol card that no published system has → its name."""

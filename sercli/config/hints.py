@@ -51,6 +51,7 @@ _SYNONYMS = {
     "paths.runs": "output_dir out_dir save_dir log_dir results",
     "paths.store": "cache cache_dir feature_dir",
     "init.run": "init_from pretrained checkpoint weights finetune fine_tune resume_from",
+    "init.file": "model.weights weights_file state_dict",
     "init.train": "freeze freeze_encoder trainable",
     "device": "gpu cuda use_cuda use_gpu accelerator gpus",
     "precision": "amp fp16 bf16 dtype mixed_precision",

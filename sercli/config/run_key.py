@@ -95,9 +95,16 @@ _LEFT_OUT: Sequence[tuple[Callable[[Config], bool], Sequence[str]]] = (
     (lambda config: config.trainer.labels == "majority", ("trainer.labels",)),
     (lambda config: config.trainer.labels != "rater", ("trainer.min_ratings",)),
     (lambda config: config.adversary.column == "none", ("adversary",)),
-    (lambda config: config.init.run is None and config.init.digest is None, ("init",)),
+    (
+        lambda config: config.init.run is config.init.file is config.init.digest is None,
+        ("init",),
+    ),
+    (lambda config: config.init.file is None, ("init.file",)),
     (lambda config: config.init.digest is None, ("init.digest",)),
-    (lambda config: config.init.digest is not None, ("init.run", "init.fold", "init.seed")),
+    (
+        lambda config: config.init.digest is not None,
+        ("init.run", "init.file", "init.fold", "init.seed"),
+    ),
 )
 """Condition → settings that cannot change the result of a run that meets it, by dotted key.
 

@@ -280,10 +280,12 @@ class AdversaryConfig:
 
 @dataclass
 class InitConfig:
-    """Initial weights from a trained model, instead of random ones.
+    """Initial weights from a trained model or a published file, instead of random ones.
 
     Attributes:
         run: A run, as its key, folder or experiment, or a model folder; null: random weights.
+        file: Weights in the layout that the authors of the model published, as safetensors, for
+            ``model=cnn14``; null: none.
         fold: Fold of the run whose weights every fold starts from; null: the fold of the same
             name where both runs have the same corpus and folds, else the fold with the best dev UA
             of those that have seen no test utterance.
@@ -297,6 +299,7 @@ class InitConfig:
     """
 
     run: str | None = None
+    file: str | None = None
     fold: str | None = None
     seed: int | None = None
     train: str = "all"

@@ -13,6 +13,7 @@ from sercli.errors import RequestError, nearest
 from sercli.features.arrays import arrays
 from sercli.features.checkpoints import CHECKPOINTS
 from sercli.features.encoder import HOP, encoder
+from sercli.features.panns import PannsSet, log_mel_panns
 from sercli.features.smile import SmileSet
 from sercli.features.smile_probe import probe_config
 from sercli.features.smile_sets import PACKAGED, own_set, packaged_set
@@ -77,6 +78,7 @@ class FeatureSet(Protocol):
 
 BUILDERS: dict[str, Callable[..., FeatureSet]] = {
     "log_mel": log_mel,
+    "log_mel_panns": log_mel_panns,
     "mfcc": mfcc,
     "spectrogram": spectrogram,
 }
@@ -136,7 +138,7 @@ def frequency_bands(features: FeaturesConfig) -> int:
     chosen = feature_set(features)
     if isinstance(chosen, SpectralSet):
         return 0 if chosen.coefficients else chosen.bands
-    return len(column_names(features)) if isinstance(chosen, Spectrogram) else 0
+    return len(column_names(features)) if isinstance(chosen, PannsSet | Spectrogram) else 0
 
 
 def column_names(features: FeaturesConfig) -> tuple[str, ...]:

@@ -16,10 +16,12 @@ _OPENSMILE = (
     "licence."
 )
 _KALDI = "kaldi-native-fbank computes the features (Apache License 2.0)."
+_NUMPY = "NumPy computes the features (BSD 3-Clause License)."
 _FEATURES = {
     "log_mel": _KALDI,
+    "log_mel_panns": _NUMPY,
     "mfcc": _KALDI,
-    "spectrogram": "NumPy computes the features (BSD 3-Clause License).",
+    "spectrogram": _NUMPY,
 }
 """Feature set → library and licence, of those that openSMILE does not compute."""
 

@@ -280,24 +280,32 @@ class AveragePool(nn.Module):
     """The mean of each window over time and frequency; windows do not overlap.
 
     A turn of L steps has ⌈L / s⌉ output steps for a window of s. The last is the mean of the real
-    positions in its window, as in ``AveragePooling2D(padding="same")`` of Keras.
+    positions in its window, as in ``AveragePooling2D(padding="same")`` of Keras. With ``whole`` it
+    has ⌊L / s⌋, and positions after the last whole window are left out, as in torch's
+    ``AvgPool2d``; a turn needs a whole window then.
 
     >>> maps = Maps.over_time(torch.tensor([[[1.0], [3.0], [5.0], [7.0]]]), torch.tensor([3]))
     >>> pooled = AveragePool(2)(maps)
     >>> pooled.values, pooled.lengths
     (tensor([[[2., 5.]]]), tensor([2]))
+    >>> AveragePool(2, whole=True)(maps).values
+    tensor([[[2., 0.]]])
 
     Args:
         window: Window size over time, or (time, frequency).
+        whole: Leave out the last window of a turn, and of the frequencies, if it is not whole.
     """
 
-    def __init__(self, window: Kernel) -> None:
+    def __init__(self, window: Kernel, *, whole: bool = False) -> None:
         super().__init__()
-        self.window = window
+        self.window, self.whole = window, whole
 
     def forward(self, maps: Maps) -> Maps:
-        """Pool (B, C, T[, F]) into (B, C, ⌈T / time⌉[, ⌈F / frequency⌉])."""
+        """Pool (B, C, T[, F]) into (B, C, ⌈T / time⌉[, ⌈F / frequency⌉]), or ⌊…⌋ if whole."""
         pool = F.avg_pool1d if isinstance(self.window, int) else F.avg_pool2d
+        if self.whole:
+            left = torch.div(maps.lengths, _over_time(self.window), rounding_mode="floor")
+            return _zero(pool(maps.values, self.window), left)
         values = pool(maps.values, self.window, ceil_mode=True, count_include_pad=False)
         size = _over_time(self.window)
         starts = size * torch.arange(values.shape[2], device=values.device)

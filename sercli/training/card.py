@@ -247,6 +247,11 @@ def _initial(facts: Mapping[str, Any]) -> str:
         names = sorted({name.partition(".")[0] for name in names})
     anew = f"; {', '.join(names)} start anew" if names else ""
     trained = "all weights are" if found["train"] == "all" else "only the head is"
+    if "file" in found:
+        return (
+            f" Training starts from the weights of the file {found['file']} (SHA-256 "
+            f"{found['digest'][:12]}…){anew}; {trained} trained."
+        )
     most = max(each["utterances"] for each in found["seen"].values())
     return (
         f" Training starts from the weights of run {found['run']} on {found['dataset']}{anew}; "

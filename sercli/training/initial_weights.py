@@ -1,7 +1,8 @@
-"""Initial weights from a trained model: ``init.run``.
+"""Initial weights: of a trained model (``init.run``), or of a published file (``init.file``).
 
 Every fold run starts from one network of the model. A network that has seen a test utterance of
 the fold, or under a speaker-independent protocol another utterance of a test speaker, is refused.
+What a published network has seen is not known.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from sercli.results.folds import Fold
 from sercli.results.seen import identities, overlap
 from sercli.results.weights import Shapes, first_misfit, read_shapes, read_weights
 from sercli.training.data import Data, describe_utterances
+from sercli.training.published_weights import published_names
 from sercli.training.source import Member, Source, open_source
 from sercli.training.weights import weight_shapes
 
@@ -42,11 +44,13 @@ class FoldWeights:
         path: The file of weights.
         anew: Tensors of the model that keep their random initial values.
         trained: Parameters to train; None: all.
+        names: Tensor of the model → its name in the file; None: the same names.
     """
 
     path: Path
     anew: frozenset[str]
     trained: frozenset[str] | None
+    names: Mapping[str, str] | None = None
 
     def load(self, model: nn.Module) -> None:
         """Load the weights into a model, and freeze the parameters that are not to be trained.
@@ -55,14 +59,24 @@ class FoldWeights:
             SercliError: The file is missing, damaged, or of another model.
         """
         state = model.state_dict()
-        found = read_weights(self.path, read_shapes(self.path))
         state |= {
             name: torch.from_numpy(value)
-            for name, value in found.items()
+            for name, value in self.read().items()
             if name in state and name not in self.anew
         }
         model.load_state_dict(state)
         freeze(model, self.trained)
+
+    def read(self) -> dict[str, np.ndarray]:
+        """Read the tensors of the file, by their names in the model.
+
+        Raises:
+            SercliError: The file is missing or damaged.
+        """
+        found = read_weights(self.path, read_shapes(self.path))
+        if self.names is None:
+            return found
+        return {own: found[name] for own, name in self.names.items()}
 
 
 @dataclass(frozen=True)
@@ -70,29 +84,28 @@ class InitialWeights:
     """The initial weights of a run.
 
     Attributes:
-        source: The model that they are taken from.
+        origin: Facts of the model or the file that they are taken from, for the protocol card.
         digest: SHA-256 of the files of all fold runs, in order.
-        networks: Seed and name of a fold → network that it starts from.
+        files: Seed and name of a fold → weights that it starts from.
         anew: Tensors of the model that keep their random initial values.
         trained: Parameters to train; None: all.
         parameters: Names of the parameters of the model, without its buffers.
-        seen: Fold → utterances that its initial weights have seen.
-        caveats: One line for each setting of the features that differs from the model's.
+        seen: Fold → utterances that its initial weights have seen; None: not known.
+        caveats: Lines for the protocol card, such as settings of the features that differ.
     """
 
-    source: Source
+    origin: Mapping[str, Any]
     digest: str
-    networks: Mapping[tuple[int, str], Member]
+    files: Mapping[tuple[int, str], FoldWeights]
     anew: frozenset[str]
     trained: frozenset[str] | None
     parameters: frozenset[str]
-    seen: Mapping[str, pd.DataFrame]
+    seen: Mapping[str, pd.DataFrame] | None
     caveats: tuple[str, ...]
 
     def of(self, seed: int, fold: str) -> FoldWeights:
         """Return the initial weights of a fold run."""
-        path = self.source.weights(self.networks[seed, fold])
-        return FoldWeights(path.absolute(), self.anew, self.trained)
+        return self.files[seed, fold]
 
     def of_one_fold(self, name: str) -> InitialWeights:
         """Return the initial weights of a fold that trains on all utterances.
@@ -100,14 +113,14 @@ class InitialWeights:
         Raises:
             RequestError: The folds of the run start from different networks.
         """
-        networks: dict[tuple[int, str], Member] = {}
-        for (seed, _), network in self.networks.items():
-            if networks.setdefault((seed, name), network) != network:
+        files: dict[tuple[int, str], FoldWeights] = {}
+        for (seed, _), file in self.files.items():
+            if files.setdefault((seed, name), file) != file:
                 raise RequestError(
                     "--refit: each fold of the run starts from a network of its own; set init.fold "
                     "in a run to be refitted"
                 )
-        return replace(self, networks=networks)
+        return replace(self, files=files)
 
     def freeze(self, model: nn.Module) -> None:
         """Freeze the parameters of a model that are not to be trained."""
@@ -115,26 +128,24 @@ class InitialWeights:
 
     def facts(self) -> dict[str, Any]:
         """Return the facts for the protocol card, with counts of seen utterances and speakers."""
-        return {
-            "run": self.source.name,
-            "dataset": self.source.config.dataset.name,
+        facts = {
+            **self.origin,
             "digest": self.digest,
             "train": "all" if self.trained is None else "head",
             "anew": sorted(self.anew),
-            "networks": [
-                {"seed": seed, "fold": fold, "from_seed": each.seed, "from_fold": each.fold}
-                for (seed, fold), each in self.networks.items()
-            ],
-            "seen": {
-                fold: {
-                    "utterances": len(table),
-                    "speakers": len(table[["corpus", "speaker"]].drop_duplicates()),
-                    "tested": 0,
-                    "compared_by": "samples" if table["content"].notna().all() else "id",
-                }
-                for fold, table in self.seen.items()
-            },
         }
+        if self.seen is None:
+            return facts
+        counts = {
+            fold: {
+                "utterances": len(table),
+                "speakers": len(table[["corpus", "speaker"]].drop_duplicates()),
+                "tested": 0,
+                "compared_by": "samples" if table["content"].notna().all() else "id",
+            }
+            for fold, table in self.seen.items()
+        }
+        return {**facts, "seen": counts}
 
     def distances(self, results: Sequence[FoldResult]) -> list[dict[str, Any]]:
         """Return the relative distance that each layer has moved in each fold run.
@@ -147,8 +158,7 @@ class InitialWeights:
         """
         found = []
         for result in (each for each in results if each.weights):
-            path = self.of(result.seed, result.fold).path
-            before = read_weights(path, read_shapes(path))
+            before = self.of(result.seed, result.fold).read()
             kept = [name for name in result.weights if name in self.parameters - self.anew]
             layers = {name.rpartition(".")[0]: [] for name in kept}  # type: dict[str, list[str]]
             for name in kept:
@@ -185,7 +195,7 @@ def train_mode(model: nn.Module) -> None:
 def find_initial_weights(
     config: Config, data: Data, folds: Sequence[Fold], model: nn.Module
 ) -> InitialWeights | None:
-    """Find the weights that ``init.run`` names, and check that every fold may start from them.
+    """Find the weights that ``init`` names, and check that every fold may start from them.
 
     Args:
         config: The configuration.
@@ -197,22 +207,63 @@ def find_initial_weights(
         The weights; None for random ones.
 
     Raises:
-        RequestError: There is no such model, fold or seed; its features or tensors do not fit; it
-            has seen test utterances or, where speakers must differ, test speakers; or its weights
-            are not those of ``init.digest``.
+        RequestError: There is no such model, file, fold or seed; its features or tensors do not
+            fit; it has seen test utterances or, where speakers must differ, test speakers; or its
+            weights are not those of ``init.digest``.
         SercliError: The model is damaged.
     """
     init = config.init
-    if init.run is None:
+    if init.run is None and init.file is None:
         return None
-    where = f"init.run={init.run}"
+    where = f"init.run={init.run}" if init.file is None else f"init.file={init.file}"
     if is_fitted(config.model):
         raise RequestError(
             f"{where}: model {config.model['name']} is fitted, not trained, and has no initial "
             "weights; use another model"
         )
+    if init.file is None:
+        found = _of_run(config, data, folds, model, where)
+    else:
+        found = _of_file(config, data, folds, model, Path(init.file), where)
+    if init.digest not in (None, found.digest):
+        raise RequestError(
+            f"{where}: its weights have changed: their digest is {found.digest[:12]}…, and "
+            f"init.digest is {init.digest:.12}…; restore them, or set init.digest=null"
+        )
+    return found
+
+
+def _of_file(
+    config: Config, data: Data, folds: Sequence[Fold], model: nn.Module, path: Path, where: str
+) -> InitialWeights:
+    """Find the weights of a published file; all folds and seeds start from it."""
+    init = config.init
+    for key in ("run", "fold", "seed"):
+        if getattr(init, key) is not None:
+            raise RequestError(f"{where}: all folds start from the file; set init.{key}=null")
+    head = _head(config, data, model)
+    names = published_names(path, model, config.model["name"], head, where)
+    trained = head if init.train == "head" else None
+    weights = FoldWeights(path.absolute(), head, trained, names)
+    return InitialWeights(
+        origin={"file": path.name},
+        digest=_digest([path]),
+        files={(seed, fold.name): weights for seed in config.seeds for fold in folds},
+        anew=head,
+        trained=trained,
+        parameters=frozenset(name for name, _ in model.named_parameters()),
+        seen=None,
+        caveats=(f"the training data of {path.name} are not known; they may hold test utterances",),
+    )
+
+
+def _of_run(
+    config: Config, data: Data, folds: Sequence[Fold], model: nn.Module, where: str
+) -> InitialWeights:
+    """Find the weights of a trained model for each fold."""
+    init = config.init
     try:
-        source = open_source(init.run, Path(config.paths.runs), fold=init.fold, seed=init.seed)
+        source = open_source(str(init.run), Path(config.paths.runs), fold=init.fold, seed=init.seed)
     except RequestError as error:
         raise RequestError(f"{where}: {error}") from error
     _check_features(config, source, where)
@@ -222,22 +273,27 @@ def find_initial_weights(
     networks = _networks(config, source, starts)
     head = _head(config, data, model)
     anew = _anew(source, set(networks.values()), data, model, head, where)
-    found = InitialWeights(
-        source=source,
+    trained = head | anew if init.train == "head" else None
+    return InitialWeights(
+        origin={
+            "run": source.name,
+            "dataset": source.config.dataset.name,
+            "networks": [
+                {"seed": seed, "fold": fold, "from_seed": each.seed, "from_fold": each.fold}
+                for (seed, fold), each in networks.items()
+            ],
+        },
         digest=_digest([source.weights(each) for each in networks.values()]),
-        networks=networks,
+        files={
+            run: FoldWeights(source.weights(each).absolute(), anew, trained)
+            for run, each in networks.items()
+        },
         anew=anew,
-        trained=head | anew if init.train == "head" else None,
+        trained=trained,
         parameters=frozenset(name for name, _ in model.named_parameters()),
         seen={name: seen[own] for name, own in starts.items()},
         caveats=tuple(_other_features(config, source)),
     )
-    if init.digest not in (None, found.digest):
-        raise RequestError(
-            f"{where}: its weights have changed: their digest is {found.digest[:12]}…, and "
-            f"init.digest is {init.digest:.12}…; restore them, or set init.digest=null"
-        )
-    return found
 
 
 Refusal = Callable[[str, Fold], str | None]

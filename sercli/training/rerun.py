@@ -37,6 +37,7 @@ HOW_TO_RUN = (
     "features.config",
     "features.path",
     "init.run",
+    "init.file",
     "augment.noise.folder",
 )
 """Settings that a rerun or refit may override: they are no part of the key of a run."""

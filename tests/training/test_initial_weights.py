@@ -186,7 +186,7 @@ def test_a_fold_that_has_seen_no_test_utterance_is_taken_before_a_better_one(
     half = replace(small, manifest=part)
     run = validate_run(config("protocol=loso_speaker", "protocol.dev=dialogues"), half)
     assert run.initial is not None
-    assert {each.fold for each in run.initial.networks.values()} == {"session1"}
+    assert {each["from_fold"] for each in run.initial.origin["networks"]} == {"session1"}
 
 
 def test_samples_decide_which_utterances_are_the_same() -> None:

@@ -55,7 +55,8 @@ class Contents:
         predictions: ``predictions.parquet``.
         history: ``history.parquet``.
         weights: File of weights → number of tensors; `NOT_KEPT` alone where they are not kept.
-        seen: Fold → utterances that its initial weights had seen; empty for random ones.
+        seen: Fold → utterances that its initial weights had seen; empty for random or published
+            ones.
     """
 
     name: str
@@ -96,7 +97,7 @@ def read_whole(path: Path) -> tuple[Contents | None, list[Fault]]:
             faults.append(Fault(name, file, "is missing; restore it, or train the run again"))
         except Exception as error:  # whatever its reader raises, the file is damaged
             faults.append(Fault(name, file, f"cannot be read ({_in_one_line(error)})"))
-    if "initial_weights" in summary.get("card", {}):
+    if "seen" in summary.get("card", {}).get("initial_weights", {}):
         try:
             read["seen"] = read_seen(path)
         except SercliError as error:
