@@ -35,7 +35,7 @@ def test_frames_are_those_of_the_definition(monkeypatch: pytest.MonkeyPatch) -> 
     around = np.concatenate([signal[256:0:-1], signal, signal[-2:-258:-1]]).astype(np.float64)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(512) / 512)
     at = np.arange(257) * RATE / 512
-    grid = [f for f in np.arange(0, 8000.5, 0.5)]
+    grid = np.arange(0, 8000.5, 0.5)
     scale = [mel(f) for f in grid]
     edges = np.interp(np.linspace(mel(50), mel(8000), 66), scale, grid)
     for t, frame in enumerate(found):
