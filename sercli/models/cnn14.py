@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -22,26 +24,25 @@ class CNN14(nn.Module):
     """The network of Kong et al. (2020, arXiv 1912.10211) for speech emotion, without context.
 
     Triantafyllopoulos and Schuller (ICASSP 2021) train it from scratch or from weights of AudioSet,
-    of speakers or of another corpus. Each of 64 log-mel bands is normalised over time; six blocks of two
-    convolutions of 3×3 without bias, each with batch normalisation and ReLU, are followed by
-    average pooling of 2×2 in all but the last, and by dropout. The mean over frequency, then the
-    sum of its largest value and its mean over time, passes dropout, a dense layer with ReLU, dropout
+    of speakers or of another corpus. Each of 64 log-mel bands is normalised over time. Six blocks
+    of two convolutions of 3×3 without bias, each with batch normalisation and ReLU, are followed by
+    average pooling of 2×2 in all but the last, and by dropout. The mean over frequency is pooled
+    over time, as the sum of maximum and mean, and passes dropout, a dense layer with ReLU, dropout
     and the classifier. At the published size it has 79 681 988 parameters with four classes.
 
-    The names of the layers are those of the official code (qiuqiangkong/audioset_tagging_cnn), so
-    that ``init.file`` can load weights in its layout: Cnn14_16k, trained on AudioSet
-    (Zenodo 3987831). The equations are its own too: a last frame that fills no window of a pooling is
-    left out. It accepts no turn below 32 frames; ours extends shorter turns, and fewer than 32
-    features, with zeros after the normalisation of the bands. The values of padding count neither
-    in the normalisation nor in the pooling over time; the paper does not state how the turns of
-    a batch are cropped or padded.
+    The layers are named as in the official code (qiuqiangkong/audioset_tagging_cnn), so that
+    ``init.file`` can load weights in its layout: Cnn14_16k, trained on AudioSet (Zenodo 3987831).
+    As there, frames that fill no window of a pooling are left out. It accepts no turn below 32
+    frames; ours extends shorter turns, and fewer than 32 features, with zeros after the
+    normalisation of the bands. Padding counts neither in the normalisation nor in the pooling over
+    time; the paper does not state how the turns of a batch are cropped or padded.
 
     They train with SGD at 10⁻³ with Nesterov momentum 0.9 and batches of 8 for 60 epochs, by
     cross entropy weighted by inverse class frequency, and keep the best epoch on dev
     (``features=log_mel_panns features.pool=1 features.normalise=none optim=sgd optim.lr=1e-3
     optim.clip_norm=null trainer.batch_size=8 trainer.class_weights=balanced``; momentum is plain
-    here). Published: UAR 68.8 % from scratch, on three levels of arousal in MSP-Podcast 1.7; none of
-    the transfers is clearly better.
+    here). Published: UAR 68.8 % from scratch, on three levels of arousal in MSP-Podcast 1.7; no
+    transfer is clearly better.
 
     Args:
         inputs: Features of a step.
@@ -74,7 +75,7 @@ class CNN14(nn.Module):
         check_dropout(block_dropout, "block_dropout")
         check_dropout(dropout)
         self.bn0 = BatchNorm(inputs)
-        for i, (before, size) in enumerate(zip(sizes, sizes[1:], strict=False), 1):
+        for i, (before, size) in enumerate(pairwise(sizes), 1):
             self.add_module(f"conv_block{i}", _Block(before, size, halve=i < 6))
         self.block_dropout = nn.Dropout(block_dropout)
         self.dropout = nn.Dropout(dropout)

@@ -111,11 +111,8 @@ def pretrain_on(
 def _prepared(config: Config) -> Config:
     """Check the objective, and enable the unsupervised loss of the model for ``cpc``."""
     name, system = config.pretrain.objective, cast("Any", MODELS[config.model["system"]])
-    for key in ("run", "file"):
-        if getattr(config.init, key) is not None:
-            raise RequestError(
-                f"init.{key}: pre-training starts from random weights; leave it out"
-            )
+    if config.init.run is not None or config.init.file is not None:
+        raise RequestError("init: pre-training starts from random weights; leave it out")
     if config.augment:
         raise RequestError("augment: pre-training does not augment; leave it out")
     if config.trainer.accumulate > 1:
