@@ -161,7 +161,7 @@ class PannsExtractor:
 
     def _energies(self, windows: np.ndarray) -> np.ndarray:
         power = np.abs(np.fft.rfft(windows * self._shape)) ** 2
-        decibels = 10 * np.log10(np.maximum(power @ self._filters.T, _FLOOR))
+        decibels: np.ndarray = 10 * np.log10(np.maximum(power @ self._filters.T, _FLOOR))
         return decibels.astype(np.float32)
 
 
@@ -201,4 +201,5 @@ def _mel(hertz: float) -> float:
 
 def _hertz(mel: Any) -> np.ndarray:
     above = 1000 * np.exp(_STEP * (np.maximum(mel, _BREAK) - _BREAK))
-    return np.where(mel < _BREAK, 200 * mel / 3, above)
+    found: np.ndarray = np.where(mel < _BREAK, 200 * mel / 3, above)
+    return found

@@ -31,7 +31,7 @@ def test_frames_are_those_of_the_definition(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(panns, "_CHUNK", 2)
     signal = np.random.default_rng(0).uniform(-1, 1, 700).astype(np.float32)
     found = frames_of(signal)
-    assert (found.dtype, found.shape) == (np.float32, (5, 64))
+    assert (found.dtype, found.shape) == (np.dtype("float32"), (5, 64))
     around = np.concatenate([signal[256:0:-1], signal, signal[-2:-258:-1]]).astype(np.float64)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(512) / 512)
     at = np.arange(257) * RATE / 512

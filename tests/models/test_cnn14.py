@@ -38,8 +38,8 @@ def plain(w: Weights, frames: Tensor) -> Tensor:
 
 
 def normed(w: Weights, name: str, x: Tensor) -> Tensor:
-    learned = (w[f"{name}.{each}"] for each in ("running_mean", "running_var", "weight", "bias"))
-    return F.batch_norm(x, *learned)
+    mean, variance = w[f"{name}.running_mean"], w[f"{name}.running_var"]
+    return F.batch_norm(x, mean, variance, w[f"{name}.weight"], w[f"{name}.bias"])
 
 
 def test_short_turns_of_few_features_are_extended_after_the_first_normalisation() -> None:

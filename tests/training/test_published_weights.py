@@ -98,9 +98,9 @@ def test_existing_runs_keep_their_keys(small: Data) -> None:
     ],
 )
 def test_tensors_that_do_not_fit_are_named(
-    small: Data, published: Path, tmp_path: Path, change: dict[str, np.ndarray], message: str
+    small: Data, published: Path, tmp_path: Path, change: dict[str, np.ndarray | None], message: str
 ) -> None:
-    tensors = {k: v for k, v in (load_file(published) | change).items() if v is not None}
+    tensors = {k: v for k, v in {**load_file(published), **change}.items() if v is not None}
     save_file(tensors, tmp_path / "wrong.safetensors")
     with pytest.raises(RequestError, match=message):
         validate_run(config_of(f"init.file={tmp_path}/wrong.safetensors"), small)
