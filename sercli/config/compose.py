@@ -1,9 +1,9 @@
 """Compose a configuration from ``conf/`` and overrides with Hydra.
 
 Hydra is started once per process and never torn down. Its messages do not suggest what the user
-could have meant, so that keys and choices are checked here first. Hydra takes some 20 ms for the
+could have meant, so that keys and choices are checked here first. Hydra takes some 13 ms for the
 files of one set of choices, and 1 ms for the values that are set in them: the former is cached.
-Hydra's own node, of which nothing is used here, would double the former: it is not composed.
+It would take 40 ms with its own node, of which nothing is used, and if it read each file anew.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from typing import Any, TypeVar, cast
 
 import yaml
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import CachingConfigRepository
+from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
 from hydra._internal.defaults_list import create_defaults_list
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
+from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -419,11 +420,29 @@ class _Composed:
     keys: frozenset[str]
 
 
+class _Files(CachingConfigRepository):
+    """The files of one composition, which changes them; each is read once in a process."""
+
+    def __init__(self, files: IConfigRepository) -> None:
+        self.delegate, self.cache = files, {}  # Hydra would copy the schemas of all its parts
+
+    def load_config(self, config_path: str) -> ConfigResult | None:
+        if config_path not in self.cache:
+            self.cache[config_path] = deepcopy(_file(self.delegate, config_path))
+        return self.cache[config_path]
+
+
+@cache
+def _file(files: IConfigRepository, path: str) -> ConfigResult | None:
+    """Return the content of a file ("model/iaan"); it must not be changed."""
+    return files.load_config(path)
+
+
 @lru_cache(maxsize=256)
 def _compose_choices(overrides: tuple[str, ...]) -> _Composed:
     start()
     loader = cast("ConfigLoaderImpl", GlobalHydra.instance().config_loader())
-    files = CachingConfigRepository(loader.repository)
+    files = _Files(loader.repository)
     with refused_in_one_line():
         parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
         listed = create_defaults_list(

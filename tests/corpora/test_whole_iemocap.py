@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -94,19 +95,25 @@ def test_a_lost_dialogue_is_missed_in_its_session(whole: Path, tmp_path: Path) -
 
 
 @pytest.fixture(scope="module")
-def said(manifest: Manifest) -> list[Said]:
+def session(manifest: Manifest) -> Manifest:
+    table = manifest.table
+    return replace(manifest, table=table[table["session"] == "Session2"])
+
+
+@pytest.fixture(scope="module")
+def said(session: Manifest) -> list[Said]:
     columns = ["utterance", "speaker", "dialogue", "turn", "start", "end"]
-    rows = manifest.table[columns].itertuples(index=False, name=None)
+    rows = session.table[columns].itertuples(index=False, name=None)
     return [
         Said._make((*row, target))
-        for row, target in zip(rows, manifest.table["label"].notna(), strict=True)
+        for row, target in zip(rows, session.table["label"].notna(), strict=True)
     ]
 
 
 @pytest.mark.parametrize("config", every_choice((8, 1000)), ids=str)
 def test_the_context_is_what_a_look_turn_by_turn_finds(
-    manifest: Manifest, said: list[Said], config: ContextConfig
+    session: Manifest, said: list[Said], config: ContextConfig
 ) -> None:
-    found = find_context(manifest, config)
+    found = find_context(session, config)
     rows = found.astype(object).where(found.notna(), None).itertuples(name=None)
     assert {name: (own, other) for name, own, other in rows} == reference_context(said, config)

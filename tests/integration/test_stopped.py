@@ -55,7 +55,7 @@ def test_a_killed_sweep_goes_on_and_finishes_each_point_once(
 
 def test_ctrl_c_keeps_finished_folds_and_says_so(sercli: Shell, small: list[str]) -> None:
     runs = sercli.folder / "runs" / "default"
-    train = ["train", *small, "trainer.steps=100", "trainer.patience=null"]
+    train = ["train", *small, "trainer.steps=20", "trainer.patience=null"]
     assert sercli.stopped(signal.SIGINT, lambda: bool(finished_folds(runs)), *train) == 130
     kept = {fold: fold.stat().st_mtime_ns for fold in finished_folds(runs)}
     assert kept

@@ -89,12 +89,12 @@ def test_plateau_waits_for_the_end_of_the_warm_up() -> None:
 @pytest.mark.parametrize(
     "overrides",
     [("optim=sgd", "schedule=cosine", "schedule.warmup=5"), ("optim=rmsprop", "schedule=plateau",
-     "schedule.patience=0"), ("optim=adamw", "schedule=step", "schedule.step_size=10")],
+     "schedule.patience=0"), ("optim=adamw", "schedule=step", "schedule.step_size=5")],
 )  # fmt: skip
 def test_a_fold_is_trained_alike_twice_and_its_history_has_the_rate(
     toy: Data, toy_config: Callable[..., Config], overrides: tuple[str, ...]
 ) -> None:
-    config = toy_config(*overrides, "trainer.steps=20", "trainer.eval_every=10")
+    config = toy_config(*overrides, "trainer.steps=10", "trainer.eval_every=5")
     fold = make_folds(toy.manifest, config.protocol)[0]
     one, two = (train_fold(config, toy, fold, seed=1) for _ in range(2))
     assert one.history.equals(two.history)

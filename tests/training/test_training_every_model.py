@@ -57,24 +57,29 @@ def _fold(toy: Data, toy_config: Callable[..., Config]) -> Fold:
     return make_folds(toy.manifest, toy_config().protocol)[0]
 
 
+@pytest.mark.parametrize(
+    ("precision", "choose"),
+    [
+        ("bf16", "none"),
+        pytest.param("bf16", "last", marks=pytest.mark.exhaustive),
+        pytest.param("float32", "none", marks=pytest.mark.exhaustive),
+    ],
+)
 @pytest.mark.parametrize("choice", small_models())
-def test_every_model_trains_on_a_corpus_without_dialogues(
-    choice: str, gendered: Data, fold: Fold
+def test_every_model_trains_in_bf16_and_on_a_corpus_without_dialogues(
+    choice: str, precision: str, choose: str, gendered: Data, fold: Fold
 ) -> None:
-    context = find_context(gendered.manifest, ContextConfig(choose="none"))
-    trained = train_fold(config_of(choice), replace(gendered, context=context), fold, seed=0)
+    context = find_context(gendered.manifest, ContextConfig(choose=choose))
+    config = config_of(choice, f"precision={precision}")
+    trained = train_fold(config, replace(gendered, context=context), fold, seed=0)
     assert trained.diverged_at is None
     assert trained.selected_step == 2
-
-
-@pytest.mark.parametrize("choice", small_models())
-def test_every_model_trains_in_bf16(choice: str, gendered: Data, fold: Fold) -> None:
-    trained = train_fold(config_of(choice, "precision=bf16"), gendered, fold, seed=0)
-    assert trained.diverged_at is None
     assert {value.dtype for value in trained.weights.values()} == {np.dtype(np.float32)}
 
 
-@pytest.mark.parametrize("name", list(MULTI_TASK))
+@pytest.mark.parametrize(
+    "name", ["maec", *(pytest.param(n, marks=pytest.mark.exhaustive) for n in ("a_lstm", "mdnn"))]
+)
 def test_a_model_with_several_tasks_learns_and_a_seed_repeats_it(
     name: str, gendered: Data, fold: Fold
 ) -> None:

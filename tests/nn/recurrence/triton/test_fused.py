@@ -56,7 +56,7 @@ def test_every_cell_gives_what_the_eager_loop_gives(cell: str, options: dict[str
     check(layer, torch.randn(3, 3, 3), torch.tensor([3, 1, 2]))
 
 
-@pytest.mark.parametrize("activation", ["eelu", "gelu", "mish", "selu", "softsign", "tanh"])
+@pytest.mark.parametrize("activation", ["eelu", "mish", "selu"])
 def test_activations_give_what_the_eager_loop_gives(activation: str) -> None:
     torch.manual_seed(0)
     check(CELLS["rnn"](2, 3, activation=activation).eval(), 2 * torch.randn(2, 5, 2))
@@ -120,13 +120,8 @@ def check_slices(
     check(layer, torch.randn(3, 5, 3), torch.tensor([3, 1, 3, 2, 2]))
 
 
-@pytest.mark.parametrize(
-    ("cell", "options", "parts"), [("gru", {"reset": "before"}, 2), ("lstm", {}, 0)]
-)
-def test_slices_of_units_exchange_their_states(
-    cell: str, options: dict[str, str], parts: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    check_slices(cell, options, parts, monkeypatch, bidirectional=False)
+def test_slices_of_units_exchange_their_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_slices("gru", {"reset": "before"}, 2, monkeypatch, bidirectional=False)
 
 
 @pytest.mark.exhaustive
