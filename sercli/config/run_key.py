@@ -148,8 +148,14 @@ _OF_MACHINE = ("root", "expected", "expected_in", "of")
 def corpus_settings(dataset: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a corpus that can change a result, those of its parts included."""
     settings = {name: value for name, value in dataset.items() if name not in _OF_MACHINE}
+    if "options" in settings:
+        settings["options"] = _without_paths(settings["options"])
     parts = {name: corpus_settings(part) for name, part in settings.pop("parts", {}).items()}
     return settings | ({"parts": parts} if parts else {})
+
+
+def _without_paths(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name != "ratings"}
 
 
 def run_key(config: Config, fingerprint: str) -> str:

@@ -22,6 +22,10 @@ Form = tuple[Mapping[str, Sequence[str]], ToRating]
 """Form of a table: column → its synonyms, and the function that reads a row."""
 
 
+UNREAD = "labels of single raters are not read"
+"""Reason for which a table of ratings is refused as a whole."""
+
+
 def read_ratings(path: Path | None, *forms: Form) -> tuple[Ratings, list[Refusal]]:
     """Read a table with a row per rating.
 
@@ -41,7 +45,7 @@ def read_ratings(path: Path | None, *forms: Form) -> tuple[Ratings, list[Refusal
         table, (columns, to_rating) = _in_form(read_delimited(path), forms)
         rows, refused = table.rows(tuple(columns), lambda cells: {"rating": to_rating(cells)})
     except RequestError as error:
-        return ratings, [Refusal(path.name, f"labels of single raters are not read: {error}")]
+        return ratings, [Refusal(path.name, f"{UNREAD}: {error}")]
     for row in rows:
         if row["rating"] is not None:
             utterance, rater, emotion = row["rating"]

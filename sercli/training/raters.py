@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sercli.config.schema import Config
+from sercli.corpora.ratings import UNREAD
 from sercli.errors import RequestError
 from sercli.models import MODELS, is_fitted
 from sercli.results.folds import Fold
@@ -97,8 +98,8 @@ def check_ratings(config: Config, data: Data, folds: Sequence[Fold]) -> None:
     if data.ratings.empty:
         raise RequestError(
             f"trainer.labels={labels}: {data.manifest.dataset} has no labels of single raters "
-            "among the classes of the task (IEMOCAP, MSP-Podcast and CREMA-D have); set "
-            "trainer.labels=majority"
+            f"among the classes of the task{_unread(data)}; set trainer.labels=majority, or for a "
+            "manifest dataset.options.ratings=TABLE"
         )
     rated = set(data.ratings["utterance"])
     for fold in folds:
@@ -107,6 +108,16 @@ def check_ratings(config: Config, data: Data, folds: Sequence[Fold]) -> None:
                 f"trainer.labels=rater: no training utterance of fold {fold.name} has the label "
                 "of a single rater; set trainer.labels=majority"
             )
+
+
+def _unread(data: Data) -> str:
+    """Return why the table of ratings was refused as a whole, in parentheses, if it was."""
+    found = [
+        f" ({refusal.file}: {refusal.reason})"
+        for refusal in data.manifest.refused
+        if UNREAD in refusal.reason
+    ]
+    return "".join(found)
 
 
 def ratings_caveat(config: Config, data: Data) -> str | None:

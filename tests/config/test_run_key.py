@@ -153,6 +153,12 @@ def test_without_a_schedule_the_key_is_that_of_before_there_were_any() -> None:
     assert (key(), key("model=mdnn", "optim=adam_iaan")) == ("f28f3337fe", "76721496df")
 
 
+def test_the_place_of_a_table_of_ratings_is_not_part_of_the_key() -> None:
+    table = ("dataset=manifest", "dataset.classes={A: anger, N: neutral}")
+    assert key(*table) == "ab06ae86d1"
+    assert key(*table, "dataset.options.ratings=raters.csv") == "ab06ae86d1"
+
+
 def test_a_lagged_lstm_that_starts_from_zeros_has_the_key_of_before_this_was_a_choice() -> None:
     assert (key("cell=a_lstm"), key("cell=mean_lstm")) == ("93f3ac6454", "89d633f9df")
     assert key("cell=a_lstm", "cell.start=exclude") != key("cell=a_lstm")

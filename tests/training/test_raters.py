@@ -13,7 +13,8 @@ import torch
 from sercli.config.compose import compose
 from sercli.config.run_key import result_relevant
 from sercli.config.schema import Config, TrainerConfig
-from sercli.corpora.manifest import RATINGS
+from sercli.corpora.manifest import RATINGS, Refusal
+from sercli.corpora.ratings import UNREAD
 from sercli.errors import RequestError
 from sercli.results.folds import Fold
 from sercli.training.caveats import caveats
@@ -122,6 +123,10 @@ def test_missing_labels_of_raters_are_one_clear_line(
     soft, rater = (toy_config(f"trainer.labels={each}") for each in ("soft", "rater"))
     with pytest.raises(RequestError, match="toy has no labels of single raters among the classes"):
         check_ratings(soft, toy, folds)
+    unread = (Refusal("detailed.csv", f"{UNREAD}: has no column 'Workers'"),)
+    refused = replace(toy, manifest=replace(toy.manifest, refused=unread))
+    with pytest.raises(RequestError, match=r"task \(detailed.csv: .* no column 'Workers'\); set"):
+        check_ratings(soft, refused, folds)
     test = rated(toy, ("s1a0", "r1", "anger"))
     with pytest.raises(RequestError, match="no training utterance of fold session1 has the label"):
         check_ratings(rater, test, folds)

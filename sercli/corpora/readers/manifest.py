@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -39,12 +39,15 @@ class ManifestOptions(StrictModel):
         segments: True: ``start`` and ``end`` cut the utterance out of its audio file. False: they
             are times in the dialogue. None: the same, but utterances with such times must not
             share a file.
-        confined: True: audio outside of the table's folder is refused, as for a table of somebody
+        confined: True: files outside of the table's folder are refused, as for a table of somebody
             else.
+        ratings: A table of the labels of single raters, absolute or relative to the folder of the
+            manifest; None: there is none.
     """
 
     segments: bool | None = None
     confined: bool = False
+    ratings: str | None = None
 
 
 @READERS.register("manifest")
@@ -57,8 +60,11 @@ def read_manifest(dataset: DatasetConfig, root: Path, progress: Progress) -> Man
     names, such as ``path`` and ``label``, are taken for them, which a note says. Without ``turn``,
     the turns of a dialogue are in the order of the table.
 
+    The table ``dataset.options.ratings`` has a row per label of a single rater: ``utterance``,
+    ``rater`` and ``emotion``. A note gives the number of rows of other utterances.
+
     Raises:
-        RequestError: The table cannot be read or lacks a column, no utterance is left, or it is
+        RequestError: A table cannot be read or lacks a column, no utterance is left, or it is
             not clear whether ``start`` and ``end`` cut the audio.
     """
     options = reader_options(dataset, ManifestOptions)
@@ -66,6 +72,8 @@ def read_manifest(dataset: DatasetConfig, root: Path, progress: Progress) -> Man
     table = _read_table(root, progress)
     rows, refused = _rows(root, table, _REQUIRED, options)
     _check_segments(root, options, table, rows)
+    if options.ratings is not None:
+        refused += _add_ratings(root, options, rows, progress)
     try:
         return dataset_manifest(dataset, rows, refused)
     except RequestError as error:
@@ -102,6 +110,44 @@ def _read_table(root: Path, progress: Progress) -> Table:
     table = written.renamed(_SYNONYMS)
     _mention_names(written, table, progress)
     return table
+
+
+def _add_ratings(
+    root: Path, options: ManifestOptions, rows: Sequence[Row], progress: Progress
+) -> list[Refusal]:
+    """Add the labels of single raters to the rows of their utterances.
+
+    Returns:
+        The refused rows of the table of ratings.
+
+    Raises:
+        RequestError: The table is missing, cannot be read or lacks a column.
+    """
+    setting = f"dataset.options.ratings={options.ratings}"
+    try:
+        path = locate(root.parent, str(options.ratings), confined=options.confined)
+    except (ValueError, OSError) as error:
+        raise RequestError(f"{setting}: {error}") from error
+    if not is_table(path):
+        raise RequestError(f"{setting}: must be a file that ends in {', '.join(_FORMATS)}")
+    table = _FORMATS[path.suffix.lower()](path).renamed(_SYNONYMS_OF_RATINGS)
+    rated, refused = table.rows(tuple(_SYNONYMS_OF_RATINGS), _rating)
+    ratings: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for row in rated:
+        ratings[row["of"]].append(row["rating"])
+    for row in rows:
+        row["ratings"] = ratings.pop(row["utterance"], [])
+    if ratings:
+        progress.note(
+            f"{path}: {sum(map(len, ratings.values()))} ratings not used: {root.name} has no "
+            f"utterance '{next(iter(ratings))}'" + " and others" * (len(ratings) > 1)
+        )
+    return refused
+
+
+def _rating(cells: Mapping[str, str]) -> Row:
+    # Not "utterance": an utterance has a row per rater.
+    return {"of": cells["utterance"], "rating": (cells["rater"], cells["emotion"])}
 
 
 def _rows(
@@ -265,3 +311,10 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {
     "transcript": ("transcription", "text", "sentence"),
 }
 """Column → other names that it is read by."""
+
+_SYNONYMS_OF_RATINGS: dict[str, tuple[str, ...]] = {
+    "utterance": (*_SYNONYMS["utterance"], "file", "filename"),
+    "rater": ("rater_id", "annotator", "annotator_id", "worker", "worker_id", "listener"),
+    "emotion": _SYNONYMS["emotion"],
+}
+"""Column of the ratings → other names that it is read by."""

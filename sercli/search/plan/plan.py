@@ -115,7 +115,10 @@ def _without_file(overrides: Sequence[str]) -> PlanFile:
 
 def identity(config: Config) -> str:
     """Return all that can change the result of a configuration; equal points are one trial."""
-    return json.dumps([result_relevant(config), config.dataset.root], sort_keys=True)
+    paths = [config.dataset.root]
+    if ratings := config.dataset.options.get("ratings"):  # without, the identities of older plans
+        paths.append(ratings)
+    return json.dumps([result_relevant(config), *paths], sort_keys=True)
 
 
 def _check_trials(sampler: str, trials: int | None) -> None:

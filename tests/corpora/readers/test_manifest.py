@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.toy import RecordingProgress
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -438,3 +439,35 @@ def test_a_table_that_pandas_wrote_is_read(
     expected = [{"a": a.strip(), "b": b.strip()} for a, b in rows if a.strip() or b.strip()]
     assert [record.cells for record in table.records] == expected
     assert table.refused == ()
+
+
+def test_a_second_table_has_the_labels_of_single_raters(tmp_path: Path) -> None:
+    table = csv(tmp_path, "a,a.wav,S1,A", "b,b.wav,S2,N")
+    lines = ("File;Annotator;Label", "a;r1;A", "a;r2;N", "b;;N", "z;r1;A", "z;r2;A")
+    (tmp_path / "raters.csv").write_text("\n".join(lines))
+    notes = RecordingProgress()
+    found = read_manifest(config(table, ratings="raters.csv"), table, notes)
+    assert found.ratings.to_numpy().tolist() == [
+        ["a", "r1", "A", "anger"],
+        ["a", "r2", "N", "neutral"],
+    ]
+    assert found.refused == (Refusal("raters.csv:4", "has no rater"),)
+    assert notes.notes == [
+        f"{tmp_path}/raters.csv: 2 ratings not used: mine.csv has no utterance 'z'"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("none.csv", r"dataset\.options\.ratings=none\.csv: .*none\.csv"),
+        ("a.wav", r"must be a file that ends in \.csv, \.tsv, \.txt, \.parquet"),
+        ("mine.csv", "mine.csv: has no column 'rater'"),
+    ],
+)
+def test_a_table_of_ratings_that_cannot_be_read_is_refused(
+    tmp_path: Path, name: str, message: str
+) -> None:
+    table = csv(tmp_path, "a,a.wav,S1,A")
+    with pytest.raises(RequestError, match=message):
+        read(table, ratings=name)

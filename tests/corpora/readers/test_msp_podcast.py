@@ -172,14 +172,21 @@ def test_the_primary_emotion_of_each_rater_is_read(tmp_path: Path, table: str) -
     ]
 
 
-def test_a_table_of_raters_in_another_form_is_refused_and_the_corpus_is_read(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"FileName,Who\nx.wav,W1\n", "has no column 'Workers'"), (None, "cannot be read")],
+)
+def test_a_table_of_raters_that_cannot_be_read_is_refused_and_the_corpus_is_read(
+    tmp_path: Path, content: bytes | None, reason: str
 ) -> None:
     audio(tmp_path, 8)
     labels(tmp_path, line(8, "A"))
-    add(tmp_path, "Labels/labels_detailed.csv", content=b"FileName,Who\nx.wav,W1\n")
+    if content is None:
+        (tmp_path / "Labels/labels_detailed.csv").mkdir()
+    else:
+        add(tmp_path, "Labels/labels_detailed.csv", content=content)
     manifest = read("msp_podcast", tmp_path)
     assert len(manifest.table) == 1
     assert manifest.ratings.empty
-    assert "not read" in refusals(manifest)["labels_detailed.csv"]
-    assert "has no column 'Workers'" in refusals(manifest)["labels_detailed.csv"]
+    assert "single raters are not read" in refusals(manifest)["labels_detailed.csv"]
+    assert reason in refusals(manifest)["labels_detailed.csv"]
