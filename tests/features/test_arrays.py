@@ -16,7 +16,19 @@ from sercli.features.sets import column_names, feature_set, frame_seconds
 from sercli.features.store import FeatureStore
 from sercli.features.verify import verify
 
-NAMES = ("good", "sub/good", "short", "nan", "wide", "flat", "cut", "pickled", "missing", "../out")
+NAMES = (
+    "good",
+    "sub/good",
+    "short",
+    "nan",
+    "wide",
+    "flat",
+    "cut",
+    "pickled",
+    "open",
+    "missing",
+    "../out",
+)
 
 
 @pytest.fixture(name="manifest")
@@ -49,6 +61,8 @@ def _folder(tmp_path: Path) -> Path:
     np.save(folder / "pickled.npy", np.array([[{}]]), allow_pickle=True)
     cut = folder / "cut.npy"
     cut.write_bytes(cut.read_bytes()[:-8])
+    header = (folder / "flat.npy").read_bytes().replace(b"(100,)", b"((10,)")
+    (folder / "open.npy").write_bytes(header)
     return folder
 
 
@@ -78,6 +92,7 @@ def test_arrays_are_frames_and_each_bad_one_is_refused_by_name(
         "flat": "has the shape (100,) of float64; must be numbers (frames, features)",
         "cut": "is truncated",
         "pickled": "of object; must be numbers",
+        "open": "is no array in NumPy's format: ",
         "missing": "no array missing.npy in features.path=",
         "../out": "its array is not below features.path=",
     }.items():
