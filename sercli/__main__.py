@@ -49,11 +49,8 @@ def main() -> None:
     except SercliError as error:
         _leave(str(error), error.exit_status, error)
     except Interrupted as error:
-        _leave(
-            "interrupted; finished work is kept, and the same command resumes",
-            INTERRUPTED,
-            error,
-        )
+        text = str(error) or "interrupted; finished work is kept, and the same command resumes"
+        _leave(text, INTERRUPTED, error)
     except Exception as error:
         _leave_unforeseen(error)
 

@@ -792,6 +792,38 @@ def predict(
 
 
 @app.command(rich_help_panel=_MODELS)
+def serve(
+    model: OneModel,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="N", help="TCP port; 0: any that is free.")
+    ] = 8765,
+    browser: Annotated[bool, _flag("--open", "Open the page in the browser.")] = False,
+    fold: OneFold = None,
+    seed: OneSeed = None,
+    normalize: Annotated[
+        str | None,
+        typer.Option(
+            metavar="training|file|PATH",
+            help="Data for the mean and standard deviation of z-scores: training speakers, the "
+            "recording, or reference recordings (default: training).",
+        ),
+    ] = None,
+    runs: Runs = Path("runs"),
+    debug: Debug = False,
+) -> None:
+    """Serve a page on this machine that classifies recordings with a trained model.
+
+    Record or drop a file; the page shows the class probabilities and the attention over the
+    spectrogram. No other machine can reach it, and no recording is kept. Needs the extra `serve`.
+    """
+    from sercli.inference.serve.app import serve as run
+    from sercli.inference.serve.worker import Chosen
+
+    chosen = Chosen(model, runs, fold, seed, normalize)
+    run(chosen, port, browser=browser, tell=typer.echo)
+
+
+@app.command(rich_help_panel=_MODELS)
 def export(
     run: OneRun,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Output folder.")],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 import threading
@@ -105,6 +106,26 @@ def worker_pool(
         stop_workers(pool)
         raise
     return pool
+
+
+def limit_memory(address_space: int) -> None:
+    """Limit this process: hostile data are refused before the system kills processes.
+
+    Args:
+        address_space: Bytes.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    limit = address_space if most == resource.RLIM_INFINITY else min(address_space, most)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, most))
+
+
+def own_address_space() -> int:
+    """Return the bytes of address space of this process; 0 where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except OSError:
+        return 0
+    return pages * resource.getpagesize()
 
 
 def worker_queue() -> SimpleQueue[Any]:

@@ -6,7 +6,6 @@ import functools
 import itertools
 import math
 import random
-import resource
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -22,7 +21,7 @@ from sercli.features.arrays import ArrayReader
 from sercli.features.audio import AudioError, Change, expected_seconds, load_audio
 from sercli.features.sets import Extractor, FeatureSet
 from sercli.features.store import FeatureStore
-from sercli.processes import possible_workers, worker_pool
+from sercli.processes import limit_memory, possible_workers, worker_pool
 from sercli.progress import SILENT, Progress
 
 _BATCH = 8
@@ -194,7 +193,7 @@ def _completed(
 
 def _run_alone(job: Job, run: Run, before: JobResults) -> JobResults:
     """Run a job in a process of its own; refuse it if that dies."""
-    with worker_pool(1, _limit_memory) as pool:
+    with worker_pool(1, limit_memory, _ADDRESS_SPACE, module=__name__) as pool:
         try:
             return pool.submit(run, [job]).result()
         except BrokenProcessPool as error:
@@ -214,20 +213,13 @@ def _worker_pool(workers: int, jobs: int, progress: Progress) -> Iterator[Execut
     # One worker is a thread: Ctrl-C in the main thread would hit openSMILE's callback into
     # Python, where it is lost, and a frame with it.
     if processes > 1:
-        pool: Executor = worker_pool(processes, _limit_memory)
+        pool: Executor = worker_pool(processes, limit_memory, _ADDRESS_SPACE, module=__name__)
     else:
         pool = ThreadPoolExecutor(1)
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _limit_memory() -> None:
-    """Limit the address space: hostile audio is refused before the system kills processes."""
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    limit = _ADDRESS_SPACE if most == resource.RLIM_INFINITY else min(_ADDRESS_SPACE, most)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, most))
 
 
 def _batches(jobs: Iterable[Job]) -> Iterator[list[Job]]:

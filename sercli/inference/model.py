@@ -173,7 +173,7 @@ class TrainedModel:
             wanted = None if normalize is None else str(normalize)
             choice = choose(self.source, wanted, speakers=found.speakers)
             if choice not in _OF_ALL_FRAMES:
-                found = shortened(found, self._read_seconds + _MARGIN)
+                found = shortened(found, self.read_seconds + _MARGIN)
             heard = hear(found, self.source, folder, workers, progress)
             self._mention_long(heard, progress)
 
@@ -229,15 +229,15 @@ class TrainedModel:
             progress.note(f"model {model} reads context turns: --dialogue gives it the table's")
 
     @property
-    def _read_seconds(self) -> float:
-        """Seconds of a recording that the model reads."""
+    def read_seconds(self) -> float:
+        """Seconds of a recording that the model reads; infinite: all."""
         features = self.source.config.features
         if features.level == "functionals":
             return math.inf
         return frame_seconds(features) * features.max_frames
 
     def _mention_long(self, heard: Heard, progress: Progress) -> None:
-        most = self._read_seconds
+        most = self.read_seconds
         long = [name for name, seconds in heard.extraction.seconds.items() if seconds > most + 1]
         if long:
             progress.note(

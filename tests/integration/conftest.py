@@ -3,16 +3,42 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from helpers.corpus_factory import made_once
 from helpers.shell import InProcessShell, Shell
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 NEMO = Path(
     os.environ.get("SERCLI_NEMO", Path(__file__).parents[3] / "shared" / "data" / "nemo")
 ).resolve()
+
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, with a microphone that beeps."""
+    drivers = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is on the PATH")
+    # A sandbox needs rights that a container lacks; the pages are our own.
+    switches = ["--no-sandbox", "--use-fake-ui-for-media-stream"]
+    switches.append("--use-fake-device-for-media-stream")
+    with drivers.sync_playwright() as running:
+        found = running.chromium.launch(executable_path=CHROMIUM, args=switches)
+        yield found
+        found.close()
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ VERBS = (
         "attend",
         "verify",
         "rerun",
+        "serve",
     ),
     *("runs", "runs delete", "runs rename"),
     *("config", "config show", "config explain", "config diff", "config groups"),
@@ -43,6 +44,8 @@ def test_the_wheel_runs_from_an_empty_folder(tmp_path: Path, small: list[str]) -
     empty.mkdir()
     with zipfile.ZipFile(wheel) as content:
         content.extractall(site)
+    page = {"page.css", "page.html.jinja", "page.js", "recorder.js"}
+    assert page <= {path.name for path in (site / "sercli" / "inference" / "serve").iterdir()}
     one_process = ["--fold-workers", "1", "trainer.steps=2"]
     code = (
         "import sercli, sys; from sercli.__main__ import main; "
