@@ -185,6 +185,21 @@ def check_heads(heads: int, size: int) -> None:
         )
 
 
+def check_divides(heads: int, size: int, name: str) -> None:
+    """Refuse attention heads that do not divide a size.
+
+    Args:
+        heads: The setting ``model.heads``.
+        size: The size.
+        name: The setting of the size.
+
+    Raises:
+        RequestError: Names the settings as the configuration does.
+    """
+    if size % heads:
+        raise RequestError(f"model.heads={heads}: must divide model.{name}={size}")
+
+
 def check_dropout(dropout: float, name: str = "dropout") -> None:
     """Refuse a dropout probability that is not in [0, 1).
 

@@ -86,10 +86,18 @@ class TransformerLayer(nn.Module):
 
 def add_sinusoids(steps: Tensor) -> Tensor:
     """Add the position of each step to its features (B, T, size)."""
-    return steps + sinusoids(steps.shape[1], steps.shape[2], device=steps.device).to(steps.dtype)
+    dtype = torch.promote_types(steps.dtype, torch.float32)
+    places = sinusoids(*steps.shape[1:], dtype=dtype, device=steps.device)
+    return steps + places.to(steps.dtype)
 
 
-def sinusoids(steps: int, size: int, device: torch.device | None = None) -> Tensor:
+def sinusoids(
+    steps: int,
+    size: int,
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | None = None,
+) -> Tensor:
     """Return sin(t / 10000^(j/size)) for even j, and its cosine with j − 1 for odd j: (T, size).
 
     >>> sinusoids(2, 3)
@@ -99,9 +107,11 @@ def sinusoids(steps: int, size: int, device: torch.device | None = None) -> Tens
     Args:
         steps: Number of steps T.
         size: Features of a step.
-        device: Device of the result.
+        dtype: Dtype of the result.
+        device: Its device.
     """
     column = torch.arange(size, device=device)
-    rate = 10000.0 ** (-2.0 * torch.div(column, 2, rounding_mode="floor") / size)
-    angles = torch.arange(steps, device=device).unsqueeze(1) * rate
-    return torch.where(column % 2 == 0, angles.sin(), angles.cos())
+    odd = column % 2
+    rate = 10000.0 ** ((odd - column).to(dtype) / size)
+    angles = torch.arange(steps, dtype=dtype, device=device).unsqueeze(1) * rate
+    return torch.where(odd == 0, angles.sin(), angles.cos())

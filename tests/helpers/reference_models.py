@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -36,10 +37,11 @@ Cell = Callable[[Weights, str, str, Tensor], list[Tensor]]
 sigmoid = torch.sigmoid
 
 
-def toy_corpus(inputs: int = INPUTS) -> CorpusInfo:
+def toy_corpus(inputs: int = INPUTS, streams: Sequence[str] = ()) -> CorpusInfo:
     names = [f"{'fa' if i < 2 else 'fb'}{i}" for i in range(inputs)]
+    sizes = {name: STREAMS[name] for name in streams if name in STREAMS}
     return CorpusInfo(
-        "toy", "tiny", lambda column: VALUES.get(column, ()), lambda: names, streams=STREAMS
+        "toy", "tiny", lambda column: VALUES.get(column, ()), lambda: names, streams=sizes
     )
 
 
@@ -73,7 +75,7 @@ def tiny(
         activation or config.activation,
         inputs=inputs,
         classes=CLASSES,
-        corpus=toy_corpus(inputs),
+        corpus=toy_corpus(inputs, config.model.get("streams", ())),
     )
     with torch.no_grad():  # far from zero, so that no term can hide
         for value in model.parameters():
@@ -225,6 +227,47 @@ def multi_head(
             kept = [a * x for a, x, s in zip(each, v[:, h], sums, strict=True) if s >= least]
             row.append(torch.stack(kept).sum(0))
     return [linear(w, f"{name}.output", torch.cat(row)) for row in found]
+
+
+def transformer_layer(
+    w: Weights,
+    name: str,
+    x: Sequence[Tensor],
+    queries: Sequence[Tensor],
+    keys: Sequence[Tensor],
+    values: Sequence[Tensor],
+    *,
+    heads: int,
+    keep: float = 1.0,
+) -> list[Tensor]:
+    """`sercli.nn.transformer.TransformerLayer`, one step at a time."""
+    found = multi_head(w, f"{name}.attend", queries, keys, values, heads=heads, keep=keep)
+    rows = []
+    for old, new in zip(x, found, strict=True):
+        h = layer_norm(w, f"{name}.attended", old + new)
+        fed = linear(w, f"{name}.feed.3", linear(w, f"{name}.feed.0", h).clamp(min=0))
+        rows.append(layer_norm(w, f"{name}.fed", h + fed))
+    return rows
+
+
+def layer_norm(w: Weights, name: str, x: Tensor) -> Tensor:
+    away = x - x.mean()
+    return w[f"{name}.weight"] * away / (away.square().mean() + 1e-5).sqrt() + w[f"{name}.bias"]
+
+
+def sinusoids(steps: Sequence[Tensor]) -> list[Tensor]:
+    """The position of each step: sin and cos of t / 10000^(2i/size) in turn."""
+    size = len(steps[0])
+    return [
+        torch.tensor(
+            [
+                (math.cos if j % 2 else math.sin)(t / 10000 ** ((j - j % 2) / size))
+                for j in range(size)
+            ],
+            dtype=torch.float64,
+        )
+        for t in range(len(steps))
+    ]
 
 
 def convolved(w: Weights, name: str, maps: Tensor) -> Tensor:

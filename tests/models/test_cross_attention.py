@@ -93,7 +93,7 @@ def test_the_models_of_the_paper_have_their_sizes_without_the_convolutions() -> 
         ("model.streams=text", r"model.streams=text: must be a list; write model.streams=\[text\]"),
         (
             "model.streams=[video]",
-            "reads the stream 'video'; there is text, vector: set streams.vi",
+            "reads the stream 'video': set streams.vi",
         ),
         ("model.attention=both", "model.attention=both: must be one of self, cross"),
     ],
