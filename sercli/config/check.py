@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,14 +16,17 @@ def check(config: Config) -> None:
     Raises:
         RequestError: A value is out of range; the message names the key and the allowed values.
     """
-    for key, allowed, words in _RANGES:
-        value = _select(config, key)
-        if not allowed(value):
-            raise RequestError(f"{key}={value}: must be {words}")
-    for key, choices in _CHOICES.items():
-        value = _select(config, key)
-        if value not in choices:
-            raise RequestError(f"{key}={value} is not known.{nearest(str(value), choices)}")
+    for name, allowed, words in _RANGES:
+        for key in _places(config, name):
+            value = _select(config, key)
+            if not allowed(value):
+                raise RequestError(f"{key}={value}: must be {words}")
+    for name, choices in _CHOICES.items():
+        for key in _places(config, name):
+            value = _select(config, key)
+            if value not in choices:
+                raise RequestError(f"{key}={value} is not known.{nearest(str(value), choices)}")
+    _check_streams(config)
     _check_corpora(config.dataset)
     _check_protocol(config.protocol)
     _check_learning_rate(config)
@@ -94,6 +98,18 @@ def _check_protocol(protocol: ProtocolConfig) -> None:
     wanted = set(ProtocolConfig().sides)
     if set(protocol.sides) != wanted:
         raise RequestError(f"protocol.sides must list the values of {', '.join(sorted(wanted))}")
+
+
+def _check_streams(config: Config) -> None:
+    for name in config.streams:
+        if not re.fullmatch(r"[A-Za-z0-9_]+", name):
+            raise RequestError(f"streams.{name}: a name has letters, digits and _ only")
+
+
+def _places(config: Config, key: str) -> list[str]:
+    """Return a key, and those of the same setting of each stream."""
+    group, _, name = key.partition(".")
+    return [key, *(f"streams.{each}.{name}" for each in config.streams if group == "features")]
 
 
 def _select(config: Config, key: str) -> Any:

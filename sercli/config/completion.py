@@ -7,7 +7,7 @@ from typing import Any
 
 from sercli.config.check import allowed_values
 from sercli.config.outline import outline_choices, outline_settings
-from sercli.config.settings import GROUPS
+from sercli.config.settings import GROUPS, STREAMS
 
 
 def complete(incomplete: str, key: str | None = None) -> list[str]:
@@ -68,5 +68,5 @@ def _values(typed: str, settings: Mapping[str, Any]) -> list[str]:
 
 def _overrides(settings: Mapping[str, Any]) -> list[str]:
     choices = [f"{group}={name}" for group in GROUPS for name in outline_choices(group)]
-    keys = [key for key in settings if key not in GROUPS]  # leaves out augment={}
+    keys = [key for key in settings if key not in (*GROUPS, STREAMS)]  # leaves out augment={}
     return choices + [f"{key}={written(settings[key])}" for key in keys]

@@ -34,8 +34,8 @@ from sercli.config import hints
 from sercli.config.check import check
 from sercli.config.keys import flatten
 from sercli.config.parse import CLASSES, from_yaml, parse_one
-from sercli.config.schema import Config, DatasetConfig
-from sercli.config.settings import GROUPS, PARTS, choice_names, kind_of
+from sercli.config.schema import Config, DatasetConfig, FeaturesConfig
+from sercli.config.settings import GROUPS, PARTS, STREAMS, choice_names, group_of, kind_of
 from sercli.config.sources import PRIMARY, ROOTS, OwnDefault, own_defaults, start
 from sercli.errors import RequestError, one_line
 
@@ -96,7 +96,7 @@ def compose_unresolved(overrides: Sequence[str]) -> tuple[DictConfig, dict[str, 
     """Compose one configuration and keep its interpolations.
 
     Returns:
-        The configuration, its types checked but not its ranges; group → choice.
+        The configuration, its types checked but not its ranges; group, or stream, → choice.
 
     Raises:
         RequestError: As `compose`.
@@ -108,15 +108,34 @@ def compose_unresolved(overrides: Sequence[str]) -> tuple[DictConfig, dict[str, 
     check_names(parsed)
     composed = _compose_choices(_chosen(parsed))
     node = deepcopy(composed.node)
-    for own in _effective(parsed, composed.choices["dataset"]):
-        if own.key not in GROUPS:
+    owned = _effective(parsed, composed.choices["dataset"])
+    given = {own.key: own.value for own in owned}
+    given |= {each.key_or_group: each.value() for each in parsed if not each.is_delete()}
+    streams = {key: str(value) for key, value in given.items() if _is_stream(key)}
+    _add_streams(node, streams)
+    for own in owned:
+        if group_of(own.key) is None:
             with _located(own.file), refused_in_one_line():
                 ConfigLoaderImpl._apply_overrides_to_config([_with_new_keys(_read(own))], node)
-    values = [each for each in parsed if each.key_or_group not in GROUPS]
+    values = [each for each in parsed if group_of(each.key_or_group) is None]
     with refused_in_one_line():
         ConfigLoaderImpl._apply_overrides_to_config(list(map(_with_new_keys, values)), node)
     _add_parts(node)
-    return node, dict(composed.choices)
+    return node, {**composed.choices, **streams}
+
+
+def _is_stream(key: str) -> bool:
+    """Return True for the key that chooses the features of a stream."""
+    return key not in GROUPS and group_of(key) is not None
+
+
+def _add_streams(node: DictConfig, chosen: Mapping[str, str]) -> None:
+    """Add the feature sets of streams with the settings of their files."""
+    for key, choice in chosen.items():
+        features = _compose_choices(_as_overrides({"features": choice})).node.features
+        settings = OmegaConf.to_container(features, resolve=True)
+        typed = OmegaConf.merge(OmegaConf.structured(FeaturesConfig), settings)
+        OmegaConf.update(node, key, typed, force_add=True)
 
 
 def _add_parts(node: DictConfig) -> None:
@@ -164,8 +183,8 @@ def effective_defaults(overrides: Sequence[str]) -> list[OwnDefault]:
 def _effective(parsed: Sequence[Override], dataset: str | None = None) -> list[OwnDefault]:
     """Return the user's own defaults that remain in force under overrides.
 
-    A choice on the command line replaces the files' settings of its group, except those of the
-    machine: the launcher and the folder of the corpus.
+    A choice on the command line replaces the files' settings of its group or stream, except those
+    of the machine: the launcher and the folder of the corpus.
 
     Args:
         parsed: The overrides.
@@ -178,7 +197,10 @@ def _effective(parsed: Sequence[Override], dataset: str | None = None) -> list[O
         group, _, name = own.key.partition(".")
         if group == ROOTS:
             roots[name] = own
-        elif own.key not in given and (group not in given or own.key.startswith(_OF_MACHINE)):
+            continue
+        if group == STREAMS:
+            group = ".".join(own.key.split(".")[:2])
+        if own.key not in given and (group not in given or own.key.startswith(_OF_MACHINE)):
             found[own.key] = own
     root = _longest(dataset, roots) if dataset else None
     if root is not None and _ROOT not in given:
@@ -318,18 +340,31 @@ def _check_names(overrides: Sequence[Override]) -> None:
             raise RequestError(
                 f"'{override.input_line}': only emotions under dataset.classes can be removed"
             )
-    choices = [override for override in overrides if override.key_or_group in GROUPS]
+    choices = [override for override in overrides if group_of(override.key_or_group)]
     for override in choices:
-        names = names_of_choices(override.key_or_group)
+        names = names_of_choices(str(group_of(override.key_or_group)))
         for value in _names(override):
             if value not in names:
                 raise RequestError(hints.unknown_choice(override.key_or_group, value, names))
-    keys = _known_keys(overrides, choices)
+    streams = [override for override in choices if _is_stream(override.key_or_group)]
+    keys = _known_keys(overrides, [each for each in choices if each not in streams])
+    keys = (keys - {STREAMS}) | _stream_keys(streams)
     for override in overrides:
         key = override.key_or_group
         if override not in choices and key not in keys and not key.startswith(OPEN_KEYS):
             words = str(override.input_line).partition("=")[2]
             raise RequestError(hints.unknown_key(key, words, keys))
+
+
+def _stream_keys(streams: Sequence[Override]) -> set[str]:
+    """Return all keys of streams, under at least one of their choices."""
+    return {
+        each.key_or_group + key.removeprefix("features")
+        for each in streams
+        for value in _values(each)
+        for key in _compose_choices(_as_overrides({"features": value})).keys
+        if key == "features" or key.startswith("features.")
+    }
 
 
 def default_settings(overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -346,7 +381,8 @@ def comments(overrides: Sequence[str] = ()) -> dict[str, str]:
     """Return the comments beside settings in the files of the chosen groups, by dotted key."""
     found = {}
     for group, choice in compose_unresolved(overrides)[1].items():
-        for line in chain.from_iterable(_lines(group, x) for x in choice_names(group, choice)):
+        folder = str(group_of(group))
+        for line in chain.from_iterable(_lines(folder, x) for x in choice_names(group, choice)):
             written = re.fullmatch(r"\s*(\w+):[^#]*\s#\s*(.*)", line)
             if written:
                 indented = line.startswith(" ")  # below options:

@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override, OverrideTy
 from hydra.errors import HydraException
 
 from sercli.config.compose import OPEN_KEYS, check_names, parse
-from sercli.config.settings import GROUPS
+from sercli.config.settings import group_of
 from sercli.errors import RequestError, nearest
 
 MOST_VALUES = 100_000
@@ -93,7 +93,7 @@ def read_sweep(overrides: Sequence[str]) -> list[str | Axis]:
     """
     parsed = _last_of_each_key(parse(overrides))
     for override in parsed:
-        if override.is_interval_sweep() and override.key_or_group in GROUPS:
+        if override.is_interval_sweep() and group_of(override.key_or_group):
             raise RequestError(f"'{override.input_line}': a group has choices, not an interval")
     check_names(parsed)
     return [_item(override, parsed) for override in parsed]
@@ -133,10 +133,10 @@ def _is_composed(override: Override, parsed: Sequence[Override]) -> bool:
     others = [other.key_or_group for other in parsed if other is not override]
     return (
         override.type != OverrideType.CHANGE
-        or key in GROUPS
+        or group_of(key) is not None
         or key.startswith(OPEN_KEYS)
         or _holds(override, dict, list)
-        or any(_overlap(key, other) for other in others if other not in GROUPS)
+        or any(_overlap(key, other) for other in others if group_of(other) is None)
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from sercli.config.outline import outline_choices
-from sercli.config.settings import COMBINED, kind_of, schema_settings
+from sercli.config.settings import COMBINED, STREAMS, described_by, kind_of, schema_settings
 from sercli.config.sources import plan_files
 from sercli.errors import close, most_alike, nearest
 
@@ -105,6 +105,8 @@ def unknown_key(key: str, words: str, keys: Collection[str]) -> str:
         return f"{start}; it is an option: {_OPTION[key.casefold()]} {words}".rstrip()
     group, _, below = key.partition(".")
     choice = below.partition(".")[0]
+    if group in (STREAMS, "stream") and f"{STREAMS}.{choice}" not in keys:
+        return f"{start}; {_of_stream(choice, keys)}"
     if group in COMBINED and f"{group}.{choice}" not in keys and choice in outline_choices(group):
         return f"{start}; it needs {group}={choice}"
     meant = meant_key(key, keys)
@@ -117,6 +119,15 @@ def unknown_key(key: str, words: str, keys: Collection[str]) -> str:
         return f"{start}. Did you mean '{found}'?"
     listed = ", ".join(most_alike(key, keys))
     return f"{start}. Nearest: {listed}; `sercli config explain` lists all"
+
+
+def _of_stream(name: str, keys: Collection[str]) -> str:
+    """Return the remedy for a key of a stream that was not chosen."""
+    if not name:
+        return f"name each stream, as in {STREAMS}.text=word_vectors"
+    streams = {key.split(".")[1] for key in keys if key.startswith(f"{STREAMS}.")}
+    alike = close(name, streams)
+    return f"the stream is named '{alike}'" if alike else f"it needs {STREAMS}.{name}=FEATURES"
 
 
 def unknown_choice(group: str, value: str, names: Collection[str]) -> str:
@@ -148,7 +159,7 @@ def with_key(key: str, words: str) -> str:
     if key == "device" and (words.isdecimal() or words.casefold() in (*_YES, "gpu")):
         return "device=cuda"
     if kind in (int, float) and words.casefold() in _YES:
-        return f"{key}={schema_settings()[key].default}"
+        return f"{key}={schema_settings()[described_by(key)].default}"
     return f"{key}={words.lower() if '.' not in key else words}"
 
 

@@ -72,6 +72,7 @@ _LEFT_OUT: Sequence[tuple[Callable[[Config], bool], Sequence[str]]] = (
             *("trainer.keep_weights", "features.config", "features.path", "augment.noise.folder"),
         ),
     ),
+    (lambda config: not config.streams, ("streams",)),
     (
         lambda config: config.features.level == "functionals",  # no frames to truncate or pool
         ("features.max_frames", "features.pool"),
@@ -125,6 +126,10 @@ def result_relevant(config: Config) -> dict[str, Any]:
         if applies(config):
             for key in keys:
                 _remove(settings, key)
+    for stream in settings.get("streams", {}).values():
+        functionals = stream.get("level") == "functionals"
+        for name in ("config", "path", *(("max_frames", "pool") if functionals else ())):
+            stream.pop(name, None)
     return settings
 
 

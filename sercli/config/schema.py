@@ -89,7 +89,8 @@ class FeaturesConfig:
         level: ``lld`` (low-level descriptors, one row per frame), ``lld_delta`` (with their
             deltas) or ``functionals`` (one row per utterance, neither truncated nor pooled).
         config: Path of a custom openSMILE configuration, with ``features=custom``.
-        path: Folder of a pretrained encoder or of arrays, for the sets that read one.
+        path: Folder of a pretrained encoder or of arrays, or file of word vectors, for the sets
+            that read one.
         options: Parameters of the feature set.
         sampling_rate: Hz; audio is resampled before extraction.
         max_frames: Frames at which an utterance is truncated (IAAN: 2 500 = 25 s).
@@ -401,6 +402,9 @@ class Config:
     Attributes:
         dataset: Corpus and task.
         features: Acoustic features.
+        streams: Further features of the turns to classify: name → feature set, for the models that
+            read several. ``streams.text=word_vectors`` chooses a set of ``features``, whose
+            settings are then ``streams.text.path`` and so on.
         protocol: Folds and selection.
         augment: Augmentations of the training turns: name → settings; empty: none.
         model: Model.
@@ -425,6 +429,7 @@ class Config:
 
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
+    streams: dict[str, FeaturesConfig] = field(default_factory=dict)
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
     augment: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)

@@ -31,6 +31,9 @@ GROUPS = (
 PARTS = "dataset.parts."
 """Prefix of the settings of the corpora of ``dataset=several``: dataset.parts.emodb.root, …"""
 
+STREAMS = "streams"
+"""The node of the streams, and the beginning of their keys: streams.text, streams.text.path, …"""
+
 COMBINED = ("augment",)
 """Groups of which several choices may be combined, in a list."""
 
@@ -74,9 +77,7 @@ def kind_of(key: str) -> Any:
     >>> kind_of("dataset.root"), kind_of("dataset.classes.ang"), kind_of("model.hidden")
     (<class 'str'>, <class 'str'>, typing.Any)
     """
-    known = schema_settings()
-    if key.startswith(PARTS):
-        key = f"dataset.{key.removeprefix(PARTS).partition('.')[2]}"
+    known, key = schema_settings(), described_by(key)
     if key in known:
         return known[key].kind
     parent = key
@@ -85,6 +86,30 @@ def kind_of(key: str) -> Any:
         if parent in known:
             return str if known[parent].type == "mapping to text" else Any
     return None
+
+
+def described_by(key: str) -> str:
+    """Return the key of the schema that describes a setting of a part or of a stream.
+
+    >>> described_by("dataset.parts.emodb.root"), described_by("streams.text.pool")
+    ('dataset.root', 'features.pool')
+    """
+    if key.startswith(PARTS):
+        return f"dataset.{key.removeprefix(PARTS).partition('.')[2]}"
+    if key.startswith(f"{STREAMS}."):
+        return ".".join(("features", *key.split(".")[2:]))
+    return key
+
+
+def group_of(key: str) -> str | None:
+    """Return the group whose choices a key takes; None for a key of a setting.
+
+    >>> group_of("cell"), group_of("streams.text"), group_of("streams.text.path")
+    ('cell', 'features', None)
+    """
+    if key in GROUPS:
+        return key
+    return "features" if key.startswith(f"{STREAMS}.") and key.count(".") == 1 else None
 
 
 def choice_names(group: str, choice: Any) -> list[str]:
@@ -106,7 +131,7 @@ def is_path(key: str) -> bool:
     [True, True, False]
     """
     files = ("features.config", "features.path")
-    return key in files or key.startswith("paths.") or key.endswith(".root")
+    return described_by(key) in files or key.startswith("paths.") or key.endswith(".root")
 
 
 def _settings(schema: type, prefix: str) -> Iterator[Setting]:

@@ -25,6 +25,7 @@ COLUMNS: dict[str, str] = {
     "split": "str",  # official partition, where the corpus has one
     "improvised": "boolean",
     "transcript": "str",
+    "asr_transcript": "str",  # the transcript of a speech recogniser, where there is one
     "corpus": "str",  # of several corpora in one manifest; else missing
 }
 """Column names and their pandas types, in order."""

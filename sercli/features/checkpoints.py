@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sercli.config.schema import Config
+from sercli.config.schema import Config, FeaturesConfig
 from sercli.errors import RequestError
 
 
@@ -71,24 +71,35 @@ CHECKPOINTS = {
 """``features`` → checkpoint. Licences are those of the checkpoints' pages; check them there."""
 
 
-def seen_by_checkpoint(config: Config) -> str | None:
-    """Return the corpus whose labels the encoder of a configuration was trained on, if any."""
-    known = CHECKPOINTS.get(config.features.name)
+def seen_by_checkpoints(config: Config) -> list[tuple[str, FeaturesConfig, str]]:
+    """Find the encoders of a configuration that were trained on the labels of its corpus.
+
+    Returns:
+        Key of each, ``features`` or that of a stream; its settings; the corpus.
+    """
     corpora = (config.dataset.name, *config.dataset.parts)
-    return None if known is None else next((each for each in corpora if each in known.seen), None)
+    every = {"features": config.features}
+    every |= {f"streams.{name}": features for name, features in config.streams.items()}
+    return [
+        (key, features, corpus)
+        for key, features in every.items()
+        if features.name in CHECKPOINTS
+        for corpus in corpora
+        if corpus in CHECKPOINTS[features.name].seen
+    ]
 
 
 def check_seen(config: Config) -> None:
     """Refuse an encoder that was trained on the labels of the corpus.
 
     Raises:
-        RequestError: It was, and ``features.options.allow_seen`` is not set.
+        RequestError: One was, and its ``options.allow_seen`` is not set.
     """
-    seen, features = seen_by_checkpoint(config), config.features
-    if seen is not None and not features.options.get("allow_seen"):
-        known = CHECKPOINTS[features.name]
-        raise RequestError(
-            f"features={features.name}: {known.repository} was trained on {known.data}, so "
-            f"results on {seen} would be biased; take another encoder, or set "
-            "features.options.allow_seen=true, which the protocol card states"
-        )
+    for key, features, corpus in seen_by_checkpoints(config):
+        if not features.options.get("allow_seen"):
+            known = CHECKPOINTS[features.name]
+            raise RequestError(
+                f"{key}={features.name}: {known.repository} was trained on {known.data}, so "
+                f"results on {corpus} would be biased; take another encoder, or set "
+                f"{key}.options.allow_seen=true, which the protocol card states"
+            )

@@ -7,9 +7,6 @@ folder only: no network, no pickle, no code of the folder.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import multiprocessing
-import os
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -20,7 +17,13 @@ import numpy as np
 from sercli.errors import RequestError, nearest, one_line
 from sercli.features.audio import AudioError
 from sercli.features.checkpoints import CHECKPOINTS
-from sercli.features.known import known_digest
+from sercli.features.pretrained import (
+    check_folder,
+    check_installed,
+    files_digest,
+    load_checkpoint,
+    read_config,
+)
 from sercli.files import absolute
 from sercli.untrusted import read_json
 
@@ -100,7 +103,7 @@ class EncoderSet:
         """SHA-256 of the files, the level, the layer and the version of torch."""
         import torch  # its kernels decide the last bits
 
-        parts = (_files_digest(Path(self.path)), self.level, self.layer, torch.__version__)
+        parts = (files_digest(Path(self.path), _FILES), self.level, self.layer, torch.__version__)
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     def extractor(self, sampling_rate: int) -> EncoderExtractor:
@@ -126,8 +129,7 @@ def encoder(
         RequestError: transformers is not installed, the folder does not hold the checkpoint, or
             the level or the layer is invalid.
     """
-    if importlib.util.find_spec("transformers") is None:
-        raise RequestError(f"features={name} needs transformers: pip install 'sercli[encoders]'")
+    check_installed(name)
     if path is None:
         raise RequestError(f"features={name} needs a folder: {_where(name)}")
     chosen = EncoderSet(name, level, str(absolute(path)), layer)
@@ -227,61 +229,25 @@ def _loaded(path: str) -> tuple[Any, Any]:
     """Return the preprocessor and the model of a folder.
 
     Raises:
-        RequestError: The weights cannot be read, or lack tensors, which transformers would leave
-            random.
+        RequestError: They cannot be loaded (`sercli.features.pretrained.load_checkpoint`).
     """
-    os.environ |= {
-        "HF_HUB_OFFLINE": "1",
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        "TRANSFORMERS_VERBOSITY": "error",
-    }
-    import torch
-    from safetensors import SafetensorError
-    from transformers import AutoModel, Wav2Vec2FeatureExtractor
 
-    if multiprocessing.parent_process() is not None:  # one of several: a thread each
-        torch.set_num_threads(1)
-    try:
-        processor = Wav2Vec2FeatureExtractor.from_pretrained(path, local_files_only=True)
-        model, found = AutoModel.from_pretrained(
-            path,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            dtype=torch.float32,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise RequestError(
-            f"features.path={path}: the encoder cannot be loaded: {one_line(error)}"
-        ) from error
-    lacking = sorted({*found["missing_keys"], *map(str, found["mismatched_keys"])} - _UNUSED)
-    if lacking:
-        raise RequestError(
-            f"features.path={path}: the weights lack {len(lacking)} tensors of the encoder, e.g. "
-            f"{lacking[0]}; download the checkpoint again"
-        )
-    return processor, model.eval()
+    def preprocessor() -> Any:
+        from transformers import Wav2Vec2FeatureExtractor
+
+        return Wav2Vec2FeatureExtractor.from_pretrained(path, local_files_only=True)
+
+    return load_checkpoint(path, preprocessor, _UNUSED.__contains__)
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
     where = f"features.path={folder}"
-    if not folder.is_dir():
-        raise RequestError(f"{where}: no such folder")
-    for name in _FILES:
-        if not (folder / name).is_file():
-            raise RequestError(
-                f"{where}: it holds no {name}; download the whole checkpoint into the folder"
-            )
-    if not any(folder.glob("*.safetensors")):
-        pickled = any(folder.glob("*.bin"))
-        found = "weights as a pickle only, which may run code" if pickled else "no weights"
-        raise RequestError(f"{where}: it holds {found}; download the file model.safetensors")
+    check_folder(folder, _FILES)
+    config = read_config(folder) or {}
     try:
-        config = read_json(folder / "config.json")
         family, shape = config["model_type"], (config["conv_kernel"], config["conv_stride"])
         int(config["num_hidden_layers"]), int(config["hidden_size"]), int(config["conv_dim"][-1])
-    except (ValueError, TypeError, LookupError, OSError):
+    except (ValueError, TypeError, LookupError):
         raise RequestError(
             f"{where}: config.json is not that of a speech encoder; take a wav2vec 2.0, HuBERT or "
             "WavLM"
@@ -294,10 +260,4 @@ def _read_config(folder: Path) -> dict[str, Any]:
             f"{where}: its convolutions do not make a frame every {HOP:g} ms; only those that do "
             "are read"
         )
-    return dict(config)
-
-
-def _files_digest(folder: Path) -> str:
-    paths = [*(folder / name for name in _FILES), *sorted(folder.glob("*.safetensors"))]
-    digests = b"".join(bytes.fromhex(known_digest(path)) for path in paths)
-    return hashlib.sha256(digests).hexdigest()
+    return config

@@ -20,9 +20,11 @@ from sercli.errors import SercliError
 from sercli.features.copies import Copy, copy_settings, unchanged
 from sercli.features.jobs import run_in_pool, run_jobs
 from sercli.features.known import KnownFiles
-from sercli.features.plan import ExtractionPlan, plan_extraction, recipe_digest
+from sercli.features.plan import ExtractionPlan, plan_extraction, plan_texts, recipe_digest
+from sercli.features.sets import feature_set
 from sercli.features.store import FeatureStore
 from sercli.features.store_uses import StoreUse, known_refusals, record_use, stored_settings
+from sercli.features.text import TextFacts, TextSet
 from sercli.progress import SILENT, Progress
 
 
@@ -38,7 +40,9 @@ class Extraction:
         extracted_seconds: Seconds of audio of these.
         reused: Number of utterances whose frames were in the store, or are those of another.
         elapsed: Wall-clock time, in seconds.
-        frames: Utterance id → number of frames, of those that were in the store before.
+        frames: Utterance id → number of frames, of those that were in the store before; steps of
+            all transcripts.
+        texts: Utterance id → facts of its transcript, if the features are computed from it.
     """
 
     keys: dict[str, str]
@@ -49,6 +53,7 @@ class Extraction:
     reused: int
     elapsed: float
     frames: dict[str, int] = field(default_factory=dict)
+    texts: dict[str, TextFacts] = field(default_factory=dict)
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -58,6 +63,11 @@ class Extraction:
     @property
     def summary(self) -> str:
         """One line on the numbers of utterances, hours and seconds."""
+        if not self.facts:
+            return (
+                f"{self.extracted} transcripts encoded; of {len(self.keys)} utterances in "
+                f"{self.elapsed:.1f} s, {len(self.refused)} refused"
+            )
         speed = f" ({self.extracted_seconds / self.elapsed:.0f} × real time)"
         return (
             f"{self.extracted} utterances extracted, {self.reused} known, {len(self.refused)} "
@@ -112,6 +122,9 @@ def extract(
     began = time.perf_counter()
     copy = copy or unchanged(features)
     recipe = recipe_digest(copy.features, features.sampling_rate, copy.change)
+    texts: dict[str, TextFacts] = {}
+    if isinstance(copy.features, TextSet):
+        texts = extract_texts(manifest, features, store, location=location, progress=progress).texts
     frames = FeatureStore(store, create=True)
     settings = stored_settings(features) | copy_settings(copy, recipe)
     use = StoreUse(manifest.dataset, location or {}, settings, {})
@@ -146,6 +159,66 @@ def extract(
         extracted_seconds=sum(each.seconds for each in done.extracted.values()),
         reused=len(keys) - len(done.extracted),
         elapsed=time.perf_counter() - began,
+        texts=texts,
+    )
+
+
+def extract_texts(
+    manifest: Manifest,
+    features: FeaturesConfig,
+    store: Path,
+    *,
+    location: Mapping[str, Any] | None = None,
+    progress: Progress = SILENT,
+) -> Extraction:
+    """Bring the steps of every transcript of ``manifest`` into ``store``, each once.
+
+    Args:
+        manifest: The corpus.
+        features: A text set.
+        store: Folder of the feature store; created if there is none.
+        location: Root, reader and options of the corpus (`corpus_location`).
+        progress: The progress bar to advance.
+
+    Returns:
+        The extraction; ``extracted`` counts transcripts. No audio is read, so there are no facts
+        of it.
+
+    Raises:
+        RequestError: There is no such text set, or the corpus has no transcripts.
+        SercliError: The store cannot be written.
+    """
+    began = time.perf_counter()
+    chosen = feature_set(features)
+    assert isinstance(chosen, TextSet)
+    plan = plan_texts(manifest.table, chosen)
+    steps = FeatureStore(store, create=True)
+    settings = stored_settings(features) | {"keyed": "by transcript"}
+    use = StoreUse(manifest.dataset, location or {}, settings, plan.keys)
+    known = KnownFiles(store / "known" / f"{use.name}.json")
+    not_recorded = _record(steps, use)
+    stored = {key: each for key in plan.texts if (each := steps.find_text(key, known))}
+    known.save()
+    missing = {key: text for key, text in plan.texts.items() if key not in stored}
+    if not_recorded and missing:
+        raise not_recorded
+    described = {key: (each.facts, each.steps) for key, each in stored.items()}
+    with progress.task("encoding transcripts", total=len(missing)) as bar:
+        encoded = chosen.encode_all(list(missing.values()))
+        for key, made in zip(missing, encoded, strict=True):
+            steps.put(key, made.steps, made.facts)
+            described[key] = made.facts, len(made.steps)
+            bar.advance()
+    return Extraction(
+        keys=plan.keys,
+        facts={},
+        frames={name: described[key][1] for name, key in plan.keys.items()},
+        refused=plan.refused,
+        extracted=len(missing),
+        extracted_seconds=0.0,
+        reused=len(plan.keys) - len(missing),
+        elapsed=time.perf_counter() - began,
+        texts={name: described[key][0] for name, key in plan.keys.items()},
     )
 
 

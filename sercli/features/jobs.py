@@ -52,6 +52,7 @@ class Job:
         start: Seconds into the file; NaN: its beginning.
         end: Seconds into the file; NaN: its end.
         array: File with the frames, of sets that read them (`sercli.features.arrays`).
+        text: Key of the steps of the transcript, of sets that read it (`sercli.features.text`).
     """
 
     key: str
@@ -59,6 +60,7 @@ class Job:
     start: float
     end: float
     array: str | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -109,10 +111,7 @@ def run_jobs(
             signal, facts = load_audio(Path(job.audio), job.start, job.end, sampling_rate)
             if change is not None:
                 signal = change(signal, sampling_rate, np.random.default_rng(int(job.key, 16)))
-            if isinstance(extract, ArrayReader) and job.array is not None:
-                frames = extract.read(Path(job.array), facts.seconds)
-            else:
-                frames = extract(signal)
+            frames = _frames(job, signal, facts, extract, store)
         except AudioError as refusal:
             results.refused[job.key] = str(refusal)
         except MemoryError:
@@ -121,6 +120,16 @@ def run_jobs(
             store.put(job.key, frames, facts)
             results.extracted[job.key] = facts
     return results
+
+
+def _frames(
+    job: Job, signal: np.ndarray, facts: AudioFacts, extract: Extractor, store: FeatureStore
+) -> np.ndarray:
+    if isinstance(extract, ArrayReader) and job.array is not None:
+        return extract.read(Path(job.array), facts.seconds)
+    if job.text is not None:
+        return store.get(job.text)
+    return extract(signal)
 
 
 @functools.cache

@@ -7,17 +7,20 @@ import hashlib
 import importlib.metadata
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from sercli.corpora.manifest import Refusal
+from sercli.errors import RequestError
 from sercli.features.arrays import ArraySet
 from sercli.features.audio import AudioError, Change, check_file
 from sercli.features.jobs import Job
 from sercli.features.known import KnownFiles
 from sercli.features.sets import FeatureSet
+from sercli.features.text import TextSet, clean
 from sercli.files import file_digest
 from sercli.progress import SILENT, Progress
 
@@ -83,7 +86,7 @@ def plan_extraction(
         recipe: `recipe_digest` of the frames.
         progress: The progress bar to advance.
         known: Digests of files that have not changed since; None: every file is hashed.
-        features: The feature set; arrays are part of the keys of their utterances.
+        features: The feature set; arrays and transcripts are part of the keys of their utterances.
     """
 
     @functools.cache
@@ -93,19 +96,67 @@ def plan_extraction(
         return str(known.get(audio, functools.partial(_checked_digest, audio)))
 
     plan = ExtractionPlan({}, {}, {})
+    texts: Mapping[str, str] = {}
+    if isinstance(features, TextSet):
+        of_texts = plan_texts(table, features)
+        texts = of_texts.keys
+        plan.refused.update(of_texts.refused)
+        table = table[~table["utterance"].isin(list(of_texts.refused))]
     columns = ["utterance", "audio", "audio_start", "audio_end"]
     with progress.task("reading audio files", total=len(table)) as bar:
         for name, audio, start, end in table[columns].itertuples(index=False, name=None):
             try:
                 array = str(features.array(name)) if isinstance(features, ArraySet) else None
+                text = texts.get(name)
                 made = recipe if array is None else _hash(recipe, digest(array))
+                made = made if text is None else _hash(recipe, text)
                 key = utterance_key(digest(audio), start, end, made)
             except AudioError as refusal:
                 plan.refused[name] = Refusal(audio, str(refusal))
             else:
                 plan.keys[name] = key
-                plan.jobs.setdefault(key, Job(key, audio, start, end, array))
+                plan.jobs.setdefault(key, Job(key, audio, start, end, array, text))
             bar.advance()
+    return plan
+
+
+@dataclass(frozen=True)
+class TextPlan:
+    """The keys of the transcripts of a corpus; equal ones share a key.
+
+    Attributes:
+        keys: Utterance id → key in the store.
+        texts: Key → transcript; empty where there is none.
+        refused: Utterance id → reason why it is left out.
+    """
+
+    keys: dict[str, str]
+    texts: dict[str, str]
+    refused: dict[str, Refusal]
+
+
+def plan_texts(table: pd.DataFrame, features: TextSet) -> TextPlan:
+    """Return the key of the transcript of every utterance.
+
+    Raises:
+        RequestError: No utterance has one.
+    """
+    recipe = recipe_digest(features, sampling_rate=0)
+    plan = TextPlan({}, {}, {})
+    for name, audio, given in table[["utterance", "audio", features.column]].itertuples(
+        index=False, name=None
+    ):
+        text = clean(given)
+        if not text and features.missing == "refuse":
+            plan.refused[name] = Refusal(audio, f"has no {features.column}")
+            continue
+        key = _hash("text", text, recipe)
+        plan.keys[name], plan.texts[key] = key, text
+    if not any(plan.texts.values()):
+        raise RequestError(
+            f"features={features.name} reads the column {features.column}, and the corpus has no "
+            f"{features.column} of any utterance"
+        )
     return plan
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import numpy as np
 
 from sercli.config.component import build
 from sercli.config.schema import FeaturesConfig
-from sercli.errors import RequestError, nearest
+from sercli.errors import RequestError, SercliError, nearest
 from sercli.features.arrays import arrays
 from sercli.features.checkpoints import CHECKPOINTS
 from sercli.features.encoder import HOP, encoder
@@ -19,6 +21,9 @@ from sercli.features.smile_probe import probe_config
 from sercli.features.smile_sets import PACKAGED, own_set, packaged_set
 from sercli.features.spectral import SpectralSet, log_mel, mfcc
 from sercli.features.spectrogram import Spectrogram, spectrogram
+from sercli.features.text import TextSet
+from sercli.features.text_encoder import text_encoder
+from sercli.features.word_vectors import word_vectors
 
 _HOP = 10.0
 """Frame period in ms of a feature set that is not in `_HOPS`, without the option ``hop``."""
@@ -88,8 +93,11 @@ FROM_FOLDER: dict[str, Callable[..., FeatureSet]] = {
     "arrays": arrays,
     "encoder": encoder,
     **dict.fromkeys(CHECKPOINTS, encoder),
+    "text_encoder": text_encoder,
+    "word_vectors": word_vectors,
 }
-"""Feature sets of a folder, ``features.path``: name → function of name, level, path and options."""
+"""Feature sets of a folder or file, ``features.path``: name → function of name, level, path and
+options."""
 
 
 def feature_set(features: FeaturesConfig) -> FeatureSet:
@@ -110,7 +118,7 @@ def feature_set(features: FeaturesConfig) -> FeatureSet:
         return _from_folder(features)
     if features.path is not None:
         raise RequestError(
-            f"features.path={features.path}: {features.name} reads no folder; the sets that do are "
+            f"features.path={features.path}: {features.name} reads no path; the sets that do are "
             f"{', '.join(sorted(FROM_FOLDER))}"
         )
     if features.name in BUILDERS:
@@ -122,6 +130,25 @@ def feature_set(features: FeaturesConfig) -> FeatureSet:
             f"{features.name} has no options; its openSMILE configuration states everything"
         )
     return chosen
+
+
+@contextmanager
+def of_stream(name: str) -> Iterator[None]:
+    """Let errors about the features of a stream name its settings: ``streams.text.path``."""
+    try:
+        yield
+    except SercliError as error:
+        text = re.sub(r"\bfeatures(?=[.=]\w)", f"streams.{name}", str(error))
+        raise type(error)(text) from error
+
+
+def reads_text(features: FeaturesConfig) -> bool:
+    """Return True for a feature set that is computed from transcripts.
+
+    Raises:
+        RequestError: As for `feature_set`.
+    """
+    return isinstance(feature_set(features), TextSet)
 
 
 def frequency_bands(features: FeaturesConfig) -> int:

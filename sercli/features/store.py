@@ -3,7 +3,8 @@
 The folder of a store holds::
 
     store.json              its format
-    ab/ab….safetensors      the frames of one utterance, and the facts of its audio
+    ab/ab….safetensors      the frames of one utterance, and the facts of its audio; or the steps
+                            of one transcript
     uses/….json             which corpus uses which keys (`sercli.features.store_uses`)
     known/….json            what was read of a corpus's files (`sercli.features.known`)
     statistics/…            means and deviations of speakers (`sercli.features.load`)
@@ -32,6 +33,7 @@ import safetensors.numpy
 from sercli.corpora.audio_stats import AudioFacts
 from sercli.errors import SercliError
 from sercli.features.known import KnownFiles
+from sercli.features.text import TextFacts
 from sercli.files import write_atomically, write_text
 from sercli.progress import SILENT, Progress
 from sercli.untrusted import parse_json, read_json
@@ -59,6 +61,19 @@ class StoredUtterance:
 
     facts: AudioFacts
     frames: int
+
+
+@dataclass(frozen=True)
+class StoredText:
+    """The description of a transcript in the store.
+
+    Attributes:
+        facts: The facts of the transcript.
+        steps: Number of steps.
+    """
+
+    facts: TextFacts
+    steps: int
 
 
 class FeatureStore:
@@ -124,13 +139,23 @@ class FeatureStore:
             The description; None if the file is absent, cut short or without a readable header,
             so that it has to be extracted.
         """
-        describe = partial(self._describe, key)
-        described = describe() if known is None else known.get(self._name(key), describe)
         try:
-            facts, frames = described
+            facts, frames = self._described(key, known)
             return StoredUtterance(AudioFacts(**facts), int(frames))
         except (ValueError, TypeError):
             return None
+
+    def find_text(self, key: str, known: KnownFiles | None = None) -> StoredText | None:
+        """Describe a transcript by the header of its file; see `find`."""
+        try:
+            facts, steps = self._described(key, known)
+            return StoredText(TextFacts(**facts), int(steps))
+        except (ValueError, TypeError):
+            return None
+
+    def _described(self, key: str, known: KnownFiles | None) -> Any:
+        describe = partial(self._describe, key)
+        return describe() if known is None else known.get(self._name(key), describe)
 
     def _describe(self, key: str) -> Any:
         """Read the facts of the audio and the number of frames in a header; None without one."""
@@ -178,7 +203,7 @@ class FeatureStore:
         bad = int((~np.isfinite(frames).all(axis=1)).sum())
         return f"NaN or infinite in {bad} of {len(frames)} frames" if bad else None
 
-    def put(self, key: str, frames: np.ndarray, facts: AudioFacts) -> None:
+    def put(self, key: str, frames: np.ndarray, facts: AudioFacts | TextFacts) -> None:
         """Write an utterance, in place of a file of the same key.
 
         The file is not forced to the disk, which takes as long as extraction. A power cut may cut
@@ -187,7 +212,7 @@ class FeatureStore:
         Args:
             key: The key (`sercli.features.plan.utterance_key`).
             frames: (frames, features); stored as float32.
-            facts: The facts of the audio.
+            facts: The facts of the audio, or of the transcript.
 
         Raises:
             SercliError: The disk is full or fails.
@@ -262,7 +287,7 @@ def _check_format(folder: Path) -> None:
         )
 
 
-def _encode(frames: np.ndarray, facts: AudioFacts) -> bytes:
+def _encode(frames: np.ndarray, facts: AudioFacts | TextFacts) -> bytes:
     frames = np.ascontiguousarray(frames, np.float32)
     text = json.dumps(asdict(facts))
     return safetensors.numpy.save(

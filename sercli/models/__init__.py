@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
 
 from sercli.config.component import build
+from sercli.errors import RequestError
 from sercli.models.cell_factory import CellFactory
-from sercli.models.interface import CorpusInfo
+from sercli.models.interface import AskedSizes, CorpusInfo
 from sercli.registry import Registry
 
 MODELS: Registry[type[nn.Module]] = Registry("model", "sercli.models")
@@ -62,16 +64,24 @@ def build_model(
         `sercli.models.interface.Output` with them.
 
     Raises:
-        RequestError: A name or a setting is unknown, a value is out of range, or the corpus
-            lacks what the model needs.
+        RequestError: A name or a setting is unknown, a value is out of range, the corpus lacks
+            what the model needs, or the model does not read one of the streams: it reads those of
+            which it asks the size.
     """
     settings = {key: value for key, value in model.items() if key != "system"}
-    part = MODELS[model["system"]]
+    part, corpus = MODELS[model["system"]], corpus or CorpusInfo()
+    streams = AskedSizes(corpus.streams)
     given = {
         "inputs": inputs,
         "classes": classes,
         "new_cell": CellFactory(cell, activation),
-        "corpus": corpus or CorpusInfo(),
+        "corpus": replace(corpus, streams=streams),
     }
     asked = inspect.signature(part).parameters
-    return build("model", part, settings, **{k: v for k, v in given.items() if k in asked})
+    built = build("model", part, settings, **{k: v for k, v in given.items() if k in asked})
+    for name in corpus.streams.keys() - streams.asked:
+        raise RequestError(
+            f"model {corpus.model} does not read the stream '{name}': remove streams.{name}, or "
+            "choose a model that reads it"
+        )
+    return built

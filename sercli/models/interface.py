@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -89,6 +89,39 @@ class Output:
 def as_output(returned: Tensor | Output) -> Output:
     """Return what a model returned as an `Output`."""
     return returned if isinstance(returned, Output) else Output(returned)
+
+
+class AskedSizes(Mapping[str, int]):
+    """The sizes of streams, and a note of those that a model has asked for.
+
+    >>> sizes = AskedSizes({"text": 300, "video": 64})
+    >>> sizes["text"], sizes.asked
+    (300, {'text'})
+
+    Args:
+        sizes: Name of a stream → features of its steps.
+
+    Attributes:
+        asked: The names of which the size was read.
+    """
+
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        self._sizes = sizes
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> int:
+        size = self._sizes[name]
+        self.asked.add(name)
+        return size
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._sizes
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sizes)
+
+    def __len__(self) -> int:
+        return len(self._sizes)
 
 
 @dataclass(frozen=True)

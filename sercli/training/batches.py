@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sercli.models.interface import Batch, Criterion, Turns
-from sercli.training.packed import PackedTurns
+from sercli.training.packed import KeptSteps, PackedTurns
 
 POOL_BATCHES = 30
 """Batches that are drawn at random together and then sorted by length.
@@ -91,11 +91,12 @@ def collate(
     rule: str = "similar",
     criterion: Criterion | None = None,
 ) -> Batch:
-    """Gather the turns of a batch and of their context.
+    """Gather the turns of a batch and of their context, and the streams of the turns.
 
     ``similar``: each of the three is padded to its own longest turn. ``cut_to_last``: all three
     are padded, and cut, to the longest of the three turns of the last example. So in training
-    IAAN's official code cuts whatever is longer than one example taken at random.
+    IAAN's official code cuts whatever is longer than one example taken at random. Streams are
+    padded to their own longest turn, and never cut.
     """
     beside = turns.beside.take(rows, axis=1)
     lengths = turns.lengths[beside]
@@ -103,24 +104,49 @@ def collate(
     if rule == CUT_TO_LAST:
         longest[:] = lengths[:, -1].max()
         lengths = np.minimum(lengths, longest[0])
-    other = turns.read(beside)
-    offsets = turns.offsets[beside]
-    kept = np.where(offsets < 0, 0, lengths)
+    of_turns = _gather(beside, lengths, longest, turns.kept, device)
+    originals = turns.original[rows][None]
+    streams = {}
+    for name, kept in turns.streams.items():
+        lengths = kept.lengths[originals]
+        (streams[name],) = _gather(originals, lengths, lengths.max(axis=1), kept, device)
+    return Batch(*of_turns, criterion=criterion, streams=streams)
+
+
+def _gather(
+    rows: np.ndarray,
+    lengths: np.ndarray,
+    longest: np.ndarray,
+    kept: KeptSteps,
+    device: torch.device,
+) -> list[Turns]:
+    """Gather the steps of several parts of a batch at once.
+
+    Args:
+        rows: Row of each turn, (parts, B).
+        lengths: Number of its steps, (parts, B).
+        longest: Number of steps to which the turns of a part are padded, (parts,).
+        kept: The steps.
+        device: Device of the batch.
+    """
+    other = kept.read(rows)
+    offsets = kept.offsets[rows]
+    there = np.where(offsets < 0, 0, lengths)
     index = [
-        _positions(*each).ravel() for each in zip(offsets, kept, longest.tolist(), strict=True)
+        _positions(*each).ravel() for each in zip(offsets, there, longest.tolist(), strict=True)
     ]
-    gathered = turns.frames_on(device).index_select(
+    gathered = kept.frames_on(device).index_select(
         0, torch.from_numpy(np.concatenate(index)).to(device)
     )
     frames = [
-        part.view(len(rows), -1, part.shape[1])
+        part.view(rows.shape[1], -1, part.shape[1])
         for part in gathered.split_with_sizes([len(each) for each in index])
     ]
     for part, turn in np.argwhere(offsets < 0):
-        steps = torch.from_numpy(other[beside[part, turn]][: lengths[part, turn]])
+        steps = torch.from_numpy(other[rows[part, turn]][: lengths[part, turn]])
         frames[part][turn, : len(steps)] = steps.to(device)
     counts = torch.from_numpy(lengths).to(device)
-    return Batch(*map(Turns, frames, counts.unbind()), criterion=criterion)
+    return list(map(Turns, frames, counts.unbind()))
 
 
 def _positions(offsets: np.ndarray, lengths: np.ndarray, longest: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from torch import nn
 
 from sercli.config.schema import Config
-from sercli.features.checkpoints import seen_by_checkpoint
+from sercli.features.checkpoints import seen_by_checkpoints
 from sercli.results.fold_result import FoldResult
 from sercli.results.folds import Fold, shared_speakers
 from sercli.training.data import Data
@@ -33,10 +33,10 @@ def caveats(config: Config, data: Data, folds: Sequence[Fold]) -> list[str]:
             f"{len(shared)} speakers are in two parts of the split, e.g. {min(shared)}: "
             "results are not speaker-independent"
         )
-    if seen := seen_by_checkpoint(config):
+    for _, features, corpus in seen_by_checkpoints(config):
         found.append(
-            f"the encoder {config.features.name} was trained on the labels of {seen}: results are "
-            "not those of unseen speech"
+            f"the encoder {features.name} was trained on the labels of {corpus}: results are not "
+            "those of unseen speech"
         )
     unrated = ratings_caveat(config, data)
     if unrated is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,9 +21,11 @@ from sercli.corpora.ratings import rater_labels
 from sercli.corpora.read import read_corpus
 from sercli.errors import SercliError
 from sercli.features.copies import Copy, TurnCopies, audio_copies, copied
-from sercli.features.extract import Extraction, extract
+from sercli.features.extract import Extraction, extract, extract_texts
 from sercli.features.load import StoredSteps, load_features
+from sercli.features.sets import of_stream, reads_text
 from sercli.features.store_uses import corpus_location
+from sercli.features.text import COLUMNS, TextFacts
 from sercli.features.verify import Verification, verify
 from sercli.progress import SILENT, Progress
 from sercli.results.run_record import OF_MANIFEST
@@ -48,6 +50,9 @@ class Data:
         seconds: Utterance id → duration of its audio, where known.
         contents: Utterance id → SHA-256 of its samples, where known.
         copies: Copies of the targets for training; None: there are none.
+        streams: Name of a stream → utterance id → float32 (steps, features).
+        texts: ``features``, or name of a stream → utterance id → facts of its transcript, where
+            they are computed from it.
         min_ratings: Raters with fewer labels than this are `OTHER`.
     """
 
@@ -59,6 +64,8 @@ class Data:
     contents: Mapping[str, str] = field(default_factory=dict)
     copies: TurnCopies | None = None
     min_ratings: int = 1
+    streams: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    texts: Mapping[str, Mapping[str, TextFacts]] = field(default_factory=dict)
 
     @cached_property
     def labels(self) -> dict[str, str]:
@@ -87,16 +94,17 @@ class Data:
     @cached_property
     def lengths(self) -> Mapping[str, int]:
         """Utterance id → number of steps; of a corpus in the store, without reading them."""
-        if isinstance(self.steps, StoredSteps):
-            return self.steps.lengths
-        return {name: len(steps) for name, steps in self.steps.items()}
+        return _lengths(self.steps)
 
     @cached_property
     def packed(self) -> PackedTurns:
         """The turns of the corpus, packed for batches."""
         from sercli.training.packed import PackedTurns
 
-        return PackedTurns(self.steps, self.lengths, self.manifest, self.context, self.copies)
+        streams = {name: (steps, _lengths(steps)) for name, steps in self.streams.items()}
+        return PackedTurns(
+            self.steps, self.lengths, self.manifest, self.context, self.copies, streams
+        )
 
     def values(self, column: str) -> list[str]:
         """Return the sorted values of a column among the targets; ``rater`` is one too."""
@@ -107,7 +115,22 @@ class Data:
     @cached_property
     def features(self) -> int:
         """Features of a step."""
-        return int(next(iter(self.steps.values())).shape[1])
+        return _width(self.steps)
+
+    @cached_property
+    def stream_features(self) -> dict[str, int]:
+        """Name of a stream → features of a step."""
+        return {name: _width(steps) for name, steps in self.streams.items()}
+
+
+def _lengths(steps: Mapping[str, np.ndarray]) -> Mapping[str, int]:
+    if isinstance(steps, StoredSteps):
+        return steps.lengths
+    return {name: len(each) for name, each in steps.items()}
+
+
+def _width(steps: Mapping[str, np.ndarray]) -> int:
+    return int(next(iter(steps.values())).shape[1])
 
 
 def read_data(config: Config, *, workers: int = 1, progress: Progress = SILENT) -> Data:
@@ -119,7 +142,11 @@ def read_data(config: Config, *, workers: int = 1, progress: Progress = SILENT) 
     """
     manifest = read_corpus(config.dataset, progress)
     extraction = _extract(config, manifest, workers, progress)
-    readable = manifest.without(extraction.refused)
+    streams = _extract_streams(config, manifest, workers, progress)
+    refused = extraction.refused
+    for each in streams.values():
+        refused = each.refused | refused
+    readable = manifest.without(refused)
     if readable.targets.empty:
         raise SercliError(
             f"{manifest.dataset}: none of the {len(manifest.targets)} target utterances "
@@ -136,16 +163,35 @@ def read_data(config: Config, *, workers: int = 1, progress: Progress = SILENT) 
     )
     made = _extract_copies(config, readable, workers, progress)
     rated = rating_settings(config)
+    texts = {name: each.texts for name, each in {"features": extraction, **streams}.items()}
     return Data(
         manifest=readable,
         steps=steps,
         context=find_context(readable, config.dataset.context),
-        fingerprint=_fingerprint(readable, extraction.keys, made.keys, rated=bool(rated)),
+        fingerprint=_fingerprint(readable, extraction.keys, made.keys, streams, rated=bool(rated)),
         seconds=extraction.seconds,
         contents={name: facts.content for name, facts in extraction.facts.items()},
         copies=_load_copies(config, made, steps),
         min_ratings=rated.get("min_ratings", 1),
+        streams={
+            name: _load_stream(name, config, readable, each) for name, each in streams.items()
+        },
+        texts={name: found for name, found in texts.items() if found},
     )
+
+
+def _load_stream(
+    name: str, config: Config, manifest: Manifest, extraction: Extraction
+) -> StoredSteps:
+    store = Path(config.paths.store)
+    with of_stream(name):
+        return load_features(
+            manifest,
+            extraction.keys,
+            store,
+            config.streams[name],
+            counts=extraction.frames,
+        )
 
 
 def extract_corpus(config: Config, *, workers: int = 1, progress: Progress = SILENT) -> Audit:
@@ -158,6 +204,9 @@ def extract_corpus(config: Config, *, workers: int = 1, progress: Progress = SIL
     extraction = _extract(config, manifest, workers, progress)
     progress.note(extraction.summary)
     readable = manifest.without(extraction.refused)
+    for name, each in _extract_streams(config, manifest, workers, progress).items():
+        progress.note(f"stream {name}: {each.summary}")
+        readable = readable.without(each.refused)
     _extract_copies(config, readable, workers, progress, note=progress.note)
     found = audit(readable, config.dataset, extraction.facts)
     _keep(readable, found, config, progress)
@@ -222,6 +271,24 @@ def _extract(
         workers=workers,
         progress=progress,
     )
+
+
+def _extract_streams(
+    config: Config, manifest: Manifest, workers: int, progress: Progress
+) -> dict[str, Extraction]:
+    """Extract the streams of a configuration, those of transcripts without reading audio."""
+    found = {}
+    for name, features in config.streams.items():
+        with of_stream(name):
+            run = extract_texts if reads_text(features) else partial(extract, workers=workers)
+            found[name] = run(
+                manifest,
+                features,
+                Path(config.paths.store),
+                location=corpus_location(config.dataset),
+                progress=progress,
+            )
+    return found
 
 
 @dataclass(frozen=True)
@@ -295,17 +362,24 @@ def _load_copies(config: Config, made: _Copied, steps: StoredSteps) -> TurnCopie
 
 
 def _fingerprint(
-    manifest: Manifest, keys: Mapping[str, str], of_copies: Mapping[str, str], *, rated: bool
+    manifest: Manifest,
+    keys: Mapping[str, str],
+    of_copies: Mapping[str, str],
+    streams: Mapping[str, Extraction],
+    *,
+    rated: bool,
 ) -> str:
     """Hash what was read, in its order, from which batches are drawn.
 
     Paths are left out, because the keys stand for the audio itself.
     """
-    table = manifest.table.drop(columns=["audio", "transcript"])
+    table = manifest.table.drop(columns=["audio", *COLUMNS])
     if table["corpus"].isna().all():  # as before there was the column
         table = table.drop(columns="corpus")
     table["features"] = table["utterance"].map(dict(keys))
     text = table.to_csv(index=False) + "".join(of_copies.values())
+    for name, stream in sorted(streams.items()):
+        text += f"{name} {''.join(stream.keys[each] for each in table['utterance'])}"
     if rated:
         text += manifest.ratings.to_csv(index=False)
     return hashlib.sha256(text.encode()).hexdigest()

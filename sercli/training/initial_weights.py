@@ -362,6 +362,7 @@ def _head(config: Config, data: Data, model: nn.Module) -> frozenset[str]:
             model=config.model["name"],
             values=lambda column: [*data.values(column), ""] if data.values(column) else [],
             columns=partial(column_names, config.features),
+            streams=data.stream_features,
         ),
     )
     one, other = weight_shapes(model), weight_shapes(wider)

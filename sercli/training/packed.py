@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -19,76 +20,41 @@ _KEPT_BYTES = 2**29
 """Size of the steps that a process keeps in memory; others are read each time (our choice)."""
 
 
-class PackedTurns:
-    """The turns of a corpus by row, with their steps one after the other in one array.
+Stream = tuple[Mapping[str, np.ndarray], Mapping[str, int]]
+"""Utterance id → float32 (steps, features), and utterance id → number of steps."""
 
-    Row 0 is the pad turn. Steps are read when a batch first needs them. The corpus may be larger
-    than the memory: they are kept until `_KEPT_BYTES` are full. Replacing kept steps would gain
-    nothing, because batches are drawn at random. A pickled copy starts empty.
+
+class KeptSteps:
+    """The steps of turns by row, one after the other in one array.
+
+    Steps are read when a batch first needs them, and kept until the array is full. Replacing kept
+    steps would gain nothing, because batches are drawn at random.
 
     Args:
-        steps: Utterance id → float32 (steps, features).
-        lengths: Utterance id → number of steps.
-        manifest: The corpus.
-        context: Indexed by target utterance, columns ``own`` and ``interlocutor``.
-        copies: Copies of utterances, whose rows follow those of the utterances.
+        lengths: Number of steps of each row, (rows,).
+        features: Features of a step.
+        room: Steps that are kept at most.
+        steps_of: Returns the steps of a row.
 
     Attributes:
-        names: Utterance id of each row; None for the pad turn.
-        original: Row of the utterance that each row is a copy of; its own row if it is none.
-        lengths: Number of steps of each row.
-        beside: (3, rows): for each row itself, the row of the previous turn of the same speaker,
-            and that of the interlocutor; 0 where there is none.
-        labels: Class index of each row; −1 where there is no label among the classes.
+        lengths: As given.
         offsets: Index of the first step of each row in `frames_on`; −1 if its steps are not kept.
     """
 
     def __init__(
         self,
-        steps: Mapping[str, np.ndarray],
-        lengths: Mapping[str, int],
-        manifest: Manifest,
-        context: pd.DataFrame,
-        copies: TurnCopies | None = None,
+        lengths: np.ndarray,
+        features: int,
+        room: int,
+        steps_of: Callable[[int], np.ndarray],
     ) -> None:
-        self._given = (steps, lengths, manifest, context, copies)
-        self._steps, self._copies = steps, copies or TurnCopies({}, {}, {})
-        self._rows = {name: row for row, name in enumerate(steps, start=1)}
-        of_copies = [self._copies.lengths[name] for name in self._copies.of]
-        self.names = np.array([None, *steps, *self._copies.of], dtype=object)
-        self.lengths = np.array([PAD_STEPS, *(lengths[name] for name in steps), *of_copies])
-        self.original = np.arange(len(self.names))
-        self.original[len(steps) + 1 :] = self.rows(self._copies.of.values())
-        self.beside = np.zeros((3, len(self.names)), dtype=np.int64)
-        self.beside[0] = np.arange(len(self.names))
-        targets = self.rows(context.index)
-        for row, column in enumerate(("own", "interlocutor"), start=1):
-            self.beside[row, targets] = [self._rows.get(name, 0) for name in context[column]]
-        self.beside[1:] = self.beside[1:, self.original]
-        self.labels = np.full(len(self.names), -1)
-        table = manifest.targets
-        index = {label: i for i, label in enumerate(manifest.classes)}
-        self.labels[self.rows(table["utterance"])] = table["label"].map(index).fillna(-1)
-        self.labels = self.labels[self.original]
-        features = next(iter(steps.values())).shape[1]
-        room = max(_KEPT_BYTES // (4 * features), PAD_STEPS)
-        self._frames = np.empty((min(int(self.lengths.sum()), room), features), np.float32)
+        self.lengths, self._steps_of = lengths, steps_of
+        self._frames = np.empty((min(int(lengths.sum()), room), features), np.float32)
         self._frames[:PAD_STEPS] = 0
         self._used = PAD_STEPS
-        self.offsets = np.full(len(self.names), -1)
+        self.offsets = np.full(len(lengths), -1)
         self.offsets[0] = 0
         self._on: dict[torch.device, Tensor] = {}
-
-    def __reduce__(self) -> tuple[type[PackedTurns], tuple[object, ...]]:
-        return PackedTurns, self._given
-
-    def rows(self, utterances: Iterable[str]) -> np.ndarray:
-        """Return the rows of utterances.
-
-        Raises:
-            KeyError: An utterance is unknown.
-        """
-        return np.array([self._rows[name] for name in utterances], dtype=np.int64)
 
     def read(self, rows: np.ndarray) -> dict[int, np.ndarray]:
         """Read the steps of rows that are not kept, and keep them while there is room.
@@ -98,8 +64,7 @@ class PackedTurns:
         """
         other = {}
         for row in set(rows[self.offsets[rows] < 0].tolist()):
-            of = self._steps if row == self.original[row] else self._copies.steps
-            steps = of[self.names[row]]
+            steps = self._steps_of(row)
             end = self._used + len(steps)
             if end <= len(self._frames):
                 self._frames[self._used : end] = steps
@@ -120,3 +85,113 @@ class PackedTurns:
                 self._used = len(self._frames)  # rows read later would be missing from the copy
             self._on[device] = torch.from_numpy(self._frames).to(device)
         return self._on[device]
+
+
+class PackedTurns:
+    """The turns of a corpus by row, with their steps.
+
+    Row 0 is the pad turn. The corpus may be larger than the memory: the steps of all streams
+    together are kept until `_KEPT_BYTES` are full, each its share. A pickled copy starts empty.
+
+    Args:
+        steps: Utterance id → float32 (steps, features).
+        lengths: Utterance id → number of steps.
+        manifest: The corpus.
+        context: Indexed by target utterance, columns ``own`` and ``interlocutor``.
+        copies: Copies of utterances, whose rows follow those of the utterances.
+        streams: Name of a stream → its steps and lengths by utterance id.
+
+    Attributes:
+        names: Utterance id of each row; None for the pad turn.
+        original: Row of the utterance that each row is a copy of; its own row if it is none.
+        lengths: Number of steps of each row.
+        beside: (3, rows): for each row itself, the row of the previous turn of the same speaker,
+            and that of the interlocutor; 0 where there is none.
+        labels: Class index of each row; −1 where there is no label among the classes.
+        kept: The steps of each row.
+        streams: Name of a stream → its steps of each row, of a copy those of the original.
+    """
+
+    def __init__(
+        self,
+        steps: Mapping[str, np.ndarray],
+        lengths: Mapping[str, int],
+        manifest: Manifest,
+        context: pd.DataFrame,
+        copies: TurnCopies | None = None,
+        streams: Mapping[str, Stream] | None = None,
+    ) -> None:
+        streams = streams or {}
+        self._given = (steps, lengths, manifest, context, copies, streams)
+        self._steps, self._copies = steps, copies or TurnCopies({}, {}, {})
+        self._rows = {name: row for row, name in enumerate(steps, start=1)}
+        of_copies = [self._copies.lengths[name] for name in self._copies.of]
+        self.names = np.array([None, *steps, *self._copies.of], dtype=object)
+        self.lengths = np.array([PAD_STEPS, *(lengths[name] for name in steps), *of_copies])
+        self.original = np.arange(len(self.names))
+        self.original[len(steps) + 1 :] = self.rows(self._copies.of.values())
+        self.beside = np.zeros((3, len(self.names)), dtype=np.int64)
+        self.beside[0] = np.arange(len(self.names))
+        targets = self.rows(context.index)
+        for row, column in enumerate(("own", "interlocutor"), start=1):
+            self.beside[row, targets] = [self._rows.get(name, 0) for name in context[column]]
+        self.beside[1:] = self.beside[1:, self.original]
+        self.labels = np.full(len(self.names), -1)
+        table = manifest.targets
+        index = {label: i for i, label in enumerate(manifest.classes)}
+        self.labels[self.rows(table["utterance"])] = table["label"].map(index).fillna(-1)
+        self.labels = self.labels[self.original]
+        self.kept, *of_streams = self._kept_steps(streams)
+        self.streams = dict(zip(streams, of_streams, strict=True))
+
+    def __reduce__(self) -> tuple[type[PackedTurns], tuple[object, ...]]:
+        return PackedTurns, self._given
+
+    def _kept_steps(self, streams: Mapping[str, Stream]) -> list[KeptSteps]:
+        """Return the array of the turns and those of their streams, each with its share of memory.
+
+        A stream has no rows for copies.
+        """
+        plain = len(self._steps)
+        parts: list[tuple[Mapping[str, np.ndarray], np.ndarray]] = [(self._steps, self.lengths)]
+        for steps, lengths in streams.values():
+            counts = [lengths[name] for name in self.names[1 : plain + 1]]
+            parts.append((steps, np.array([PAD_STEPS, *counts])))
+        widths = [next(iter(steps.values())).shape[1] for steps, _ in parts]
+        whole = sum(
+            int(lengths.sum()) * width for (_, lengths), width in zip(parts, widths, strict=True)
+        )
+        return [
+            KeptSteps(
+                lengths,
+                width,
+                _room(int(lengths.sum()), whole),
+                partial(_steps_of, self.names, plain, steps, self._copies.steps),
+            )
+            for (steps, lengths), width in zip(parts, widths, strict=True)
+        ]
+
+    def rows(self, utterances: Iterable[str]) -> np.ndarray:
+        """Return the rows of utterances.
+
+        Raises:
+            KeyError: An utterance is unknown.
+        """
+        return np.array([self._rows[name] for name in utterances], dtype=np.int64)
+
+
+def _room(steps: int, whole: int) -> int:
+    """Return how many of some steps are kept, if all streams together have ``whole`` numbers."""
+    fits = 4 * whole <= _KEPT_BYTES
+    return steps if fits else max(_KEPT_BYTES * steps // (4 * whole), PAD_STEPS)
+
+
+def _steps_of(
+    names: np.ndarray,
+    plain: int,
+    steps: Mapping[str, np.ndarray],
+    copies: Mapping[str, np.ndarray],
+    row: int,
+) -> np.ndarray:
+    """Return the steps of a row; those after the first ``plain`` ones are copies."""
+    return (steps if row <= plain else copies)[names[row]]

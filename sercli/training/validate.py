@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import NoReturn
 
 from torch import nn
@@ -14,7 +15,7 @@ from sercli.config.run_key import run_key
 from sercli.config.schema import Config
 from sercli.errors import RequestError
 from sercli.features.checkpoints import check_seen
-from sercli.features.sets import column_names
+from sercli.features.sets import column_names, feature_set, of_stream
 from sercli.models import MODELS, build_model, is_fitted
 from sercli.models.adversary import attach_adversary, find_classifier
 from sercli.models.interface import CorpusInfo
@@ -93,11 +94,23 @@ def check_settings(config: Config) -> None:
     _check_level(config)
     check_seen(config)
     check_augmentation(config)
-    unread = CorpusInfo(values=_not_read, columns=_not_read)
+    for name, features in config.streams.items():
+        with of_stream(name):
+            feature_set(features)
+    unread = CorpusInfo(
+        model=config.model["name"],
+        values=_not_read,
+        columns=_not_read,
+        streams=dict.fromkeys(config.streams, _UNREAD),
+    )
     with suppress(_NotReadError):
         build_model(
-            config.model, config.cell, config.activation, inputs=4, classes=2, corpus=unread
+            config.model, config.cell, config.activation, inputs=_UNREAD, classes=2, corpus=unread
         )
+
+
+_UNREAD = 4
+"""Features of a step, in a model that is built for an unknown corpus."""
 
 
 class _NotReadError(Exception):
@@ -121,6 +134,7 @@ def new_model(config: Config, data: Data) -> nn.Module:
         inputs=data.features,
         classes=len(data.manifest.classes),
         values=data.values,
+        streams=data.stream_features,
     )
 
 
@@ -131,6 +145,7 @@ def new_model_for(
     inputs: int,
     classes: int,
     values: Callable[[str], Sequence[str]],
+    streams: Mapping[str, int] = MappingProxyType({}),
 ) -> nn.Module:
     """Build the model of a configuration from the facts of a corpus; see `new_model`.
 
@@ -140,6 +155,7 @@ def new_model_for(
         inputs: Features of a step.
         classes: Number of classes.
         values: Column of the manifest → its sorted values among the targets.
+        streams: Name of a stream → features of its steps; default: none.
     """
     _check_level(config)
     info = CorpusInfo(
@@ -147,6 +163,7 @@ def new_model_for(
         model=config.model["name"],
         values=values,
         columns=partial(column_names, config.features),
+        streams=streams,
     )
 
     def build(classes: int) -> nn.Module:

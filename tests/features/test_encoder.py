@@ -210,7 +210,7 @@ def test_other_invalid_requests_are_refused(
         feature_set(FeaturesConfig("hubert_base", path=str(folder)))
     with pytest.raises(RequestError, match="no such folder"):
         feature_set(features_of(Path("/nowhere")))
-    with pytest.raises(RequestError, match="log_mel reads no folder"):
+    with pytest.raises(RequestError, match="log_mel reads no path"):
         feature_set(FeaturesConfig("log_mel", path=str(folder)))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(RequestError, match=r"pip install 'sercli\[encoders\]'"):

@@ -133,7 +133,7 @@ def test_copies_of_the_targets_are_read_beside_them_and_are_part_of_the_fingerpr
     noisy = data.copies.steps["a (noise 1)"]
     assert np.isfinite(noisy).all()
     assert abs(noisy.mean()) > 0.1  # by the statistics of the clean turns
-    assert turns.read(np.array([turns.names.tolist().index("a (noise 1)")])) == {}
+    assert turns.kept.read(np.array([turns.names.tolist().index("a (noise 1)")])) == {}
 
 
 def test_refused_utterances_are_left_out_everywhere_and_noted(

@@ -56,9 +56,9 @@ def read_manifest(dataset: DatasetConfig, root: Path, progress: Progress) -> Man
 
     Required columns are ``utterance``, ``audio`` (absolute, or relative to the table's folder),
     ``speaker`` and ``emotion``; it may have ``start`` and ``end`` (seconds), ``gender``,
-    ``session``, ``dialogue``, ``turn``, ``split``, ``improvised`` and ``transcript``. Usual other
-    names, such as ``path`` and ``label``, are taken for them, which a note says. Without ``turn``,
-    the turns of a dialogue are in the order of the table.
+    ``session``, ``dialogue``, ``turn``, ``split``, ``improvised``, ``transcript`` and
+    ``asr_transcript``. Usual other names, such as ``path`` and ``label``, are taken for them, which
+    a note says. Without ``turn``, the turns of a dialogue are in the order of the table.
 
     The table ``dataset.options.ratings`` has a row per label of a single rater: ``utterance``,
     ``rater`` and ``emotion``. A note gives the number of rows of other utterances.
@@ -292,6 +292,7 @@ _COLUMNS: dict[str, Callable[[str], Any]] = {
     "split": str,
     "improvised": _truth,
     "transcript": str,
+    "asr_transcript": str,
 }
 """The columns that are read, and how."""
 

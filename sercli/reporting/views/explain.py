@@ -14,7 +14,7 @@ from sercli.config import hints
 from sercli.config.check import allowed_range, allowed_values
 from sercli.config.completion import written
 from sercli.config.compose import Choice, comments, default_settings, list_choices
-from sercli.config.settings import GROUPS, TYPE_NAMES, described, schema_settings
+from sercli.config.settings import GROUPS, TYPE_NAMES, described, described_by, schema_settings
 from sercli.errors import RequestError
 from sercli.reporting.table import Columns, Table, View, make_table, text_column
 
@@ -97,10 +97,10 @@ def _meant(name: str, values: Collection[str]) -> str:
 
 
 def _explain(key: str, value: Any, meanings: Mapping[str, str]) -> Explanation:
-    setting = schema_settings().get(key)
+    setting = schema_settings().get(described_by(key))
     kind = setting.type if setting else TYPE_NAMES.get(type(value), "")
     meaning = setting.meaning if setting else meanings.get(key) or _of_node(key)
-    allowed = ", ".join(allowed_values(key)) or allowed_range(key)
+    allowed = ", ".join(allowed_values(described_by(key))) or allowed_range(described_by(key))
     return Explanation(key, written(value), kind, allowed, meaning.replace("`", ""))
 
 

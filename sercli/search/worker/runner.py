@@ -62,6 +62,8 @@ def data_settings(config: Config) -> str:
     dataset = corpus_settings(asdict(config.dataset))
     others = audio_settings(config.augment), rating_settings(config)
     read = [dataset, asdict(config.features), *filter(None, others)]
+    if config.streams:
+        read.append({name: asdict(each) for name, each in config.streams.items()})
     content = json.dumps(read, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 

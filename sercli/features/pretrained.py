@@ -1,0 +1,118 @@
+"""Pretrained models in local folders, read by transformers: no network, no pickle, no code."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sercli.errors import RequestError, one_line
+from sercli.features.known import known_digest
+from sercli.untrusted import read_json
+
+T = TypeVar("T")
+
+
+def check_installed(name: str) -> None:
+    """Refuse a feature set whose library is not installed.
+
+    Raises:
+        RequestError: transformers is missing.
+    """
+    if importlib.util.find_spec("transformers") is None:
+        raise RequestError(f"features={name} needs transformers: pip install 'sercli[encoders]'")
+
+
+def check_folder(folder: Path, files: Sequence[str]) -> None:
+    """Refuse a folder without the files of a checkpoint.
+
+    Raises:
+        RequestError: There is no such folder, or it lacks a file or weights in safetensors.
+    """
+    where = f"features.path={folder}"
+    if not folder.is_dir():
+        raise RequestError(f"{where}: no such folder")
+    for name in files:
+        if not (folder / name).is_file():
+            raise RequestError(
+                f"{where}: it holds no {name}; download the whole checkpoint into the folder"
+            )
+    if not any(folder.glob("*.safetensors")):
+        pickled = any(folder.glob("*.bin"))
+        found = "weights as a pickle only, which may run code" if pickled else "no weights"
+        raise RequestError(f"{where}: it holds {found}; download the file model.safetensors")
+
+
+def read_config(folder: Path) -> dict[str, Any] | None:
+    """Return ``config.json``; None if it is no JSON object."""
+    try:
+        config = read_json(folder / "config.json")
+    except (ValueError, OSError):
+        return None
+    return config if isinstance(config, dict) else None
+
+
+def files_digest(folder: Path, files: Iterable[str]) -> str:
+    """Return the SHA-256 of files of a folder and of its weights."""
+    paths = [*(folder / name for name in files), *sorted(folder.glob("*.safetensors"))]
+    digests = b"".join(bytes.fromhex(known_digest(path)) for path in paths)
+    return hashlib.sha256(digests).hexdigest()
+
+
+def load_checkpoint(
+    path: str, load: Callable[[], T], unused: Callable[[str], bool]
+) -> tuple[T, Any]:
+    """Load a model, on one thread in one of several processes.
+
+    Args:
+        path: The folder.
+        load: Loads what prepares the input: a tokenizer, or a feature extractor.
+        unused: True for the name of a tensor that a checkpoint may lack.
+
+    Returns:
+        The result of ``load``, and the model in evaluation mode.
+
+    Raises:
+        RequestError: The weights cannot be read, or lack tensors, which transformers would leave
+            random.
+    """
+    os.environ |= {
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "TRANSFORMERS_VERBOSITY": "error",
+    }
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModel
+
+    if multiprocessing.parent_process() is not None:  # one of several: a thread each
+        torch.set_num_threads(1)
+    try:
+        prepare = load()
+        model, found = AutoModel.from_pretrained(
+            path,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise RequestError(
+            f"features.path={path}: the encoder cannot be loaded: {one_line(error)}"
+        ) from error
+    lacking = sorted(
+        name
+        for name in {*found["missing_keys"], *map(str, found["mismatched_keys"])}
+        if not unused(name)
+    )
+    if lacking:
+        raise RequestError(
+            f"features.path={path}: the weights lack {len(lacking)} tensors of the encoder, e.g. "
+            f"{lacking[0]}; download the checkpoint again"
+        )
+    return prepare, model.eval()
