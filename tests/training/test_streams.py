@@ -43,7 +43,8 @@ class TwoStreams(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         both = (batch.current, batch.streams[self._stream])
         means = [each.real_frames.sum(1) / each.lengths.unsqueeze(1) for each in both]
-        return self.classifier(torch.cat(means, dim=1))
+        logits: Tensor = self.classifier(torch.cat(means, dim=1))
+        return logits
 
 
 @pytest.fixture(autouse=True)
