@@ -141,6 +141,8 @@ def bench_recurrent(
     if repeats < 1 or any(min(shape) < 1 for shape in shapes):
         raise RequestError("bench: repeats and shapes are numbers from 1 up")
     names = list(activations) or ACTIVATIONS.names()
+    for name in names:
+        ACTIVATIONS[name]  # an unknown one is refused before anything is measured
     chosen = chosen_backend()
     rows: list[Row] = []
     try:

@@ -58,7 +58,10 @@ def test_a_device_that_is_not_there_is_refused() -> None:
         bench_recurrent([(3, 2, 4)], ["tanh"], repeats=1, device="cuda:99")
 
 
-def test_the_command_prints_one_json_document(tmp_path: Path) -> None:
+def test_the_command_prints_one_json_document(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sercli.bench.recurrent.matmul_gflops", lambda: 80.0)  # takes a second
     options = "--shape 3,2,4 --activation arelu --repeats 1 --quiet"
     document = InProcessShell(tmp_path).json("bench", "recurrent", *options.split())
     assert document["rows"][0]["activation"] == "arelu"

@@ -163,7 +163,7 @@ def _stored(store: Path) -> int:
 @pytest.mark.parametrize(
     ("blow", "workers", "times"),
     [
-        pytest.param(signal.SIGKILL, 1, 1, id="SIGKILL"),
+        pytest.param(signal.SIGKILL, 1, 1, id="SIGKILL", marks=pytest.mark.exhaustive),
         pytest.param(signal.SIGINT, 2, 1, id="Ctrl-C"),
         pytest.param(signal.SIGKILL, 2, 3, id="SIGKILL of several", marks=pytest.mark.exhaustive),
         pytest.param(signal.SIGINT, 1, 3, id="Ctrl-C of one", marks=pytest.mark.exhaustive),

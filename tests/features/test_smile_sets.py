@@ -40,6 +40,8 @@ COLUMNS = {  # LLDs and functionals
 OF_THE_PACKAGE = {"lld": ["lld"], "lld_delta": ["lld", "lld_de"], "functionals": ["func"]}
 LEVELS = list(OF_THE_PACKAGE)
 EVERY = [(name, level) for name in COLUMNS for level in LEVELS]
+SPOKEN = [("eGeMAPSv02", "functionals"), ("IS09", "lld"), ("ComParE_2016", "lld_delta")]
+"""Sets that are compared on real speech by day; every set is on a generated voice."""
 WITH_DELTAS = [name for name in COLUMNS if name != "eGeMAPSv02"]
 
 
@@ -106,7 +108,14 @@ def test_every_set_gives_what_the_package_gives(name: str, level: str, signal: n
         np.testing.assert_array_equal(frames, values)
 
 
-@pytest.mark.parametrize(("name", "level"), [e for e in EVERY if e != ("eGeMAPSv02", "lld_delta")])
+@pytest.mark.parametrize(
+    ("name", "level"),
+    [
+        pytest.param(*each, marks=[] if each in SPOKEN else pytest.mark.exhaustive)
+        for each in EVERY
+        if each != ("eGeMAPSv02", "lld_delta")
+    ],
+)
 def test_every_set_gives_of_real_speech_what_the_package_gives(
     name: str, level: str, speech: np.ndarray
 ) -> None:
@@ -184,6 +193,7 @@ def test_an_option_of_a_set_without_options_is_refused() -> None:
         feature_set(FeaturesConfig(name="IS09", options={"bands": 3}))
 
 
+@pytest.mark.exhaustive  # by day that of iaan45, which is read in the same pieces
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="there is no /proc to ask")
 def test_long_audio_needs_little_memory() -> None:
     script = """

@@ -64,25 +64,6 @@ def test_the_wheel_runs_from_an_empty_folder(tmp_path: Path, small: list[str]) -
     assert "2 trials" in done.stdout
 
 
-def test_the_command_line_starts_without_heavy_packages() -> None:
-    heavy = {"torch", "opensmile", "pandas", "optuna", "hydra", "sklearn"}
-    code = f"import sys, sercli.__main__, sercli.cli; print({heavy!r} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "set()\n"
-
-
-def test_a_configuration_is_shown_without_torch(sercli: Shell) -> None:
-    code = (
-        "import sys; sys.argv = ['sercli', 'config', 'show', 'model=iaan']\n"
-        "from sercli.__main__ import main\n"
-        "try: main()\n"
-        "except SystemExit as end: sys.exit(end.code or 3 * ('torch' in sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "hidden: 256" in done.stdout
-
-
 def test_help_names_every_verb(sercli: Shell) -> None:
     text = sercli.ok("--help")
     for verb in ("extract", "train", "sweep", "status", "stop", "report", "config"):

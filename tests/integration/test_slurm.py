@@ -75,7 +75,7 @@ def test_an_array_of_workers_of_which_some_are_killed_finishes_each_trial_once(
     before = finished()
     assert 2 <= len(before) < TRIALS
 
-    second = sercli.json(*sweep, "launcher.minutes=30")["jobs"]
+    second = sercli.json(*sweep, "launcher.minutes=30", "launcher.array=1")["jobs"]
     assert not set(first) & set(second)
     until(lambda: not cluster.states())
     status = sercli.json("status", "grid", *storage)

@@ -274,9 +274,22 @@ def written(folder: Path, frame: pd.DataFrame, name: str = "mine.csv", **how: An
     return file
 
 
-@pytest.mark.parametrize("name", ["mine.csv", "mine.tsv", "mine.txt", "MINE.CSV"])
-@pytest.mark.parametrize("sep", [",", ";", "\t", "|"])
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "latin-1"])
+NAMES = ("mine.csv", "mine.tsv", "mine.txt", "MINE.CSV")
+SEPARATORS = (",", ";", "\t", "|")
+ENCODINGS = ("utf-8-sig", "utf-16", "utf-16-le", "latin-1")
+
+
+@pytest.mark.parametrize(
+    ("name", "sep", "encoding"),
+    [  # each pair of values by day
+        pytest.param(
+            *(name, sep, encoding), marks=[] if (i + j + k) % 4 == 0 else pytest.mark.exhaustive
+        )
+        for i, name in enumerate(NAMES)
+        for j, sep in enumerate(SEPARATORS)
+        for k, encoding in enumerate(ENCODINGS)
+    ],
+)
 def test_separator_encoding_and_name_of_a_table_make_no_difference(
     tmp_path: Path, name: str, sep: str, encoding: str
 ) -> None:

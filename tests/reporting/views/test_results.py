@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -230,23 +228,6 @@ def test_every_form_reports_even_where_all_runs_are_damaged(
 
     assert "AR-GRU (V)" in made.text
     assert len(made.notes) == len(left_out(runs)) == made.status == 1
-
-
-def test_a_plain_table_waits_for_no_heavy_library(record: Make, runs: Path) -> None:
-    record()
-    program = (
-        "import sys; from pathlib import Path\n"
-        "from sercli.reporting.load import ReportRequest\n"
-        "from sercli.reporting.report import make_report\n"
-        f"make_report(ReportRequest([], Path({str(runs)!r})))\n"
-        "print({'torch', 'matplotlib', 'optuna', 'hydra', 'sklearn'} & set(sys.modules))"
-    )
-
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-
-    assert done.stdout.strip() == "set()"
 
 
 def test_a_run_is_shown_with_its_results_its_card_and_its_folder(record: Make) -> None:
