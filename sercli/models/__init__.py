@@ -27,6 +27,18 @@ def is_fitted(model: Mapping[str, Any]) -> bool:
     return hasattr(MODELS[model["system"]], "fit")
 
 
+def is_recurrent(model: Mapping[str, Any]) -> bool:
+    """Return True if a model has recurrent layers, which ``cell`` and ``activation`` choose.
+
+    >>> is_recurrent({"system": "iaan"}), is_recurrent({"system": "light_sernet"})
+    (True, False)
+
+    Args:
+        model: The configuration of the model.
+    """
+    return "new_cell" in inspect.signature(MODELS[model["system"]]).parameters
+
+
 def build_model(
     model: Mapping[str, Any],
     cell: Mapping[str, Any],

@@ -24,6 +24,11 @@ def announce(plan: Plan, study: Study, before: pd.DataFrame) -> Iterator[str]:
     """
     if plan.unnamed:
         yield f"experiment {study.name}, named by what it sweeps; experiment= gives another name"
+    if plan.merged:
+        yield (
+            f"{', '.join(plan.merged)}: no recurrent layer; trials that differ only in cell or "
+            "activation are one"
+        )
     added = sum(study.counts().values()) - len(before)
     if len(before) and added:
         yield from _addition(study, before, added)

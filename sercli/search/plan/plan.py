@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from sercli.config.frozen import freeze, number_kind
 from sercli.config.grammar import MOST_VALUES, Axis, read_sweep
@@ -38,6 +39,8 @@ class Plan:
         space: The space of the search.
         points: All points of a grid, in order, no two of which give the same result; none of a
             search.
+        merged: Models without a recurrent layer of which several points would differ only in
+            ``cell`` or ``activation``; the first of such points is planned.
         unnamed: True if the user named no experiment (`sercli.search.plan.name`).
     """
 
@@ -50,6 +53,7 @@ class Plan:
     comparison: bool
     space: Space
     points: tuple[Point, ...]
+    merged: tuple[str, ...] = ()
     unnamed: bool = False
 
 
@@ -103,9 +107,19 @@ def make_plan(
         options = [sampler, seed if sampler != GRID else 0, objectives, pruner, comparison]
         file = _without_file([*overrides, f"experiment={sweep_name(items, options)}"])
     space = _make_space(file, listed=sampler == GRID)
-    experiment, points = _make_points(space, listed=sampler == GRID)
+    experiment, points, merged = _make_points(space, listed=sampler == GRID)
     return Plan(
-        experiment, sampler, trials, seed, objectives, pruner, comparison, space, points, unnamed
+        experiment,
+        sampler,
+        trials,
+        seed,
+        objectives,
+        pruner,
+        comparison,
+        space,
+        points,
+        merged,
+        unnamed,
     )
 
 
@@ -243,13 +257,13 @@ def _with_numbers(axis: Axis, base: str) -> Axis:
     return replace(axis, interval=replace(axis.interval, whole=whole))
 
 
-def _make_points(space: Space, *, listed: bool) -> tuple[str, tuple[Point, ...]]:
-    """Return the name of the experiment, and the distinct points of a grid.
+def _make_points(space: Space, *, listed: bool) -> tuple[str, tuple[Point, ...], tuple[str, ...]]:
+    """Return the name of the experiment, the distinct points of a grid, and `Plan.merged`.
 
     Of a search a few points are tried, so that invalid ones are refused now.
     """
     points: dict[str, Point] = {}
-    homes = set()
+    homes, insides = set(), set()
     for point in space.grid() if listed else space.samples():
         try:
             config = space.thaw(point)
@@ -259,8 +273,40 @@ def _make_points(space: Space, *, listed: bool) -> tuple[str, tuple[Point, ...]]
         homes.add((config.experiment, config.paths.runs))
         if listed and not excluded:
             points.setdefault(identity(config), point)
+            insides.add(repr((config.cell, config.activation)))
     if len(homes) != 1:
         raise RequestError("a sweep is one experiment: give one experiment= and one paths.runs=")
     if listed and not points:
         raise RequestError(f"exclude '{space.exclude}' excludes all points")
-    return homes.pop()[0], tuple(points.values())
+    distinct = tuple(points.values())
+    if len(insides) > 1:
+        return homes.pop()[0], *_one_per_network(space, distinct)
+    return homes.pop()[0], distinct, ()
+
+
+def _one_per_network(
+    space: Space, points: Sequence[Point]
+) -> tuple[tuple[Point, ...], tuple[str, ...]]:
+    """Drop points that differ only in ``cell`` or ``activation`` and have no recurrent layer.
+
+    The keys of their runs differ, so that `identity` does as well.
+
+    Returns:
+        The other points, and the names of the models of those dropped.
+    """
+    kept: dict[str, Point] = {}
+    merged: dict[str, None] = {}
+    for point in points:
+        config = space.thaw(point)
+        recurrent = _is_recurrent(config.model["system"])
+        known = identity(config if recurrent else replace(config, cell={}, activation={}))
+        if kept.setdefault(known, point) is not point:
+            merged[config.model["name"]] = None
+    return tuple(kept.values()), tuple(merged)
+
+
+@cache
+def _is_recurrent(system: str) -> bool:
+    from sercli.models import is_recurrent  # imports torch
+
+    return is_recurrent({"system": system})

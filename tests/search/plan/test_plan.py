@@ -551,3 +551,19 @@ def test_a_missing_or_unreadable_plan_file_is_refused(file: Path) -> None:
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(RequestError, match="cannot be read"):
         read_plan_file(str(file))
+
+
+def test_a_model_without_a_recurrent_layer_is_one_point_for_all_cells_and_activations() -> None:
+    plan = make_plan(
+        ["activation=tanh,relu", "model=light_sernet_small,bigru_att_small", "optim.lr=0.1,0.2"]
+    )
+    assert [tuple(point.parameters.values()) for point in plan.points] == [
+        ("tanh", "light_sernet_small", "0.1"),
+        ("tanh", "light_sernet_small", "0.2"),
+        ("tanh", "bigru_att_small", "0.1"),
+        ("tanh", "bigru_att_small", "0.2"),
+        ("relu", "bigru_att_small", "0.1"),
+        ("relu", "bigru_att_small", "0.2"),
+    ]
+    assert plan.merged == ("light_sernet_small",)
+    assert make_plan(["activation=tanh,relu", "model=bigru_att_small"]).merged == ()
