@@ -50,7 +50,14 @@ def test_the_published_network_has_the_size_of_its_layers() -> None:
     hops = "model.hops=[video,audio,text,video,audio,text,video]"
     lists = ("model.hidden=[200,200,128]", "model.input_dropout=[0.3,0.7,0.3]")
     found = count_parameters(
-        *("model=amh", "cell=gru_tf", "activation=tanh", "model.streams=[text,video]", hops, *lists),
+        *(
+            "model=amh",
+            "cell=gru_tf",
+            "activation=tanh",
+            "model.streams=[text,video]",
+            hops,
+            *lists,
+        ),
         **{"inputs": 120, "classes": 7, "text": 300, "video": 2048},
     )
     layers = [3 * size * (inputs + size + 1) for inputs, size in ((120, 200), (300, 200))]
@@ -66,7 +73,7 @@ def test_the_published_network_has_the_size_of_its_layers() -> None:
         ("model.hidden=[2]", r"model.hidden=\[2\]: must be 2 whole numbers from 1 up"),
         ("model.input_dropout=[0.3]", r"input_dropout=\[0.3\]: must be 2 numbers, one for each"),
         ("model.input_dropout=[0.3,1]", r"model.input_dropout=1: must be in \[0, 1\)"),
-        ("model.streams=[audio]", "model.streams=.audio.: 'audio' is the name of the main features"),
+        ("model.streams=[audio]", "'audio' is the name of the main features; name"),
         ("model.streams=[]", r"model.streams=\[\]: must be a list of names of further streams"),
     ],
 )
