@@ -49,17 +49,9 @@ def test_logits_are_those_of_the_equations_computed_step_by_step(
 def test_the_published_network_has_the_size_of_its_layers() -> None:
     hops = "model.hops=[video,audio,text,video,audio,text,video]"
     lists = ("model.hidden=[200,200,128]", "model.input_dropout=[0.3,0.7,0.3]")
-    found = count_parameters(
-        *(
-            "model=amh",
-            "cell=gru_tf",
-            "activation=tanh",
-            "model.streams=[text,video]",
-            hops,
-            *lists,
-        ),
-        **{"inputs": 120, "classes": 7, "text": 300, "video": 2048},
-    )
+    published = ("cell=gru_tf", "activation=tanh", "model.streams=[text,video]", hops, *lists)
+    sizes = {"inputs": 120, "classes": 7, "text": 300, "video": 2048}
+    found = count_parameters("model=amh", *published, **sizes)
     layers = [3 * size * (inputs + size + 1) for inputs, size in ((120, 200), (300, 200))]
     layers.append(3 * 128 * (2048 + 128 + 1))
     queries = 3 * 128 * (400 + 1) + 4 * 200 * (328 + 1)
