@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -83,19 +84,14 @@ class AttentiveModalityHopping(nn.Module):
         self.recurrent = nn.ModuleList(
             new_cell(own, size) for own, size in zip(features, sizes, strict=True)
         )
-        self.query = nn.ModuleList(
-            nn.Linear(sum(sizes) - sizes[hop], sizes[hop]) for hop in self.hops
-        )
-        for layer in self.query:
-            nn.init.uniform_(layer.weight, -0.25, 0.25)
-            nn.init.zeros_(layer.bias)
+        self.query = nn.ModuleList(_query(sum(sizes) - sizes[hop], sizes[hop]) for hop in self.hops)
         self.head = nn.Linear(sum(sizes), classes)
 
     def forward(self, batch: Batch) -> Tensor:
         """Classify a batch: logits (B, classes)."""
         turns = [batch.current, *(batch.streams[name] for name in self.streams)]
-        states, summaries = zip(*map(self._read, self.recurrent, self.drop, turns), strict=True)
-        summaries = list(summaries)
+        read = list(map(_read, self.recurrent, self.drop, turns))
+        states, summaries = [each for each, _ in read], [last for _, last in read]
         for hop, query in zip(self.hops, self.query, strict=True):
             others = torch.cat([each for i, each in enumerate(summaries) if i != hop], dim=-1)
             scores = (states[hop] @ query(others).unsqueeze(-1)).squeeze(-1)
@@ -104,11 +100,18 @@ class AttentiveModalityHopping(nn.Module):
         logits: Tensor = self.head(torch.cat(summaries, dim=-1))
         return logits
 
-    @staticmethod
-    def _read(layer: nn.Module, drop: nn.Module, turns: Turns) -> tuple[Tensor, Tensor]:
-        """Return the states of a stream, (B, T, H), and the last one, (B, H)."""
-        states, final = layer(drop(turns.frames), lengths=turns.lengths)
-        return states, last_state(layer, final)
+
+def _query(others: int, size: int) -> nn.Linear:
+    layer = nn.Linear(others, size)
+    nn.init.uniform_(layer.weight, -0.25, 0.25)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _read(layer: Any, drop: nn.Module, turns: Turns) -> tuple[Tensor, Tensor]:
+    """Return the states of a stream, (B, T, H), and the last one, (B, H)."""
+    states, final = layer(drop(turns.frames), lengths=turns.lengths)
+    return states, last_state(layer, final)
 
 
 def _position(hop: str, names: Sequence[str]) -> int:
