@@ -23,7 +23,7 @@ from sercli.corpora.manifest import Manifest
 from sercli.errors import RequestError
 from sercli.features.audio import SHORTEST, AudioError, Change, read_audio
 from sercli.features.known import known_digest
-from sercli.features.sets import FeatureSet, feature_set
+from sercli.features.sets import FeatureSet, feature_set, reads_text
 from sercli.features.spectral import SpectralSet
 from sercli.features.vtlp import WarpedSet
 
@@ -236,10 +236,11 @@ def audio_copies(augment: Mapping[str, Any], features: FeaturesConfig) -> list[C
     Raises:
         RequestError: A setting is invalid, or does not fit the features.
     """
-    if features.name == "arrays" and (asked := [name for name in augment if name in OF_AUDIO]):
+    asked = [name for name in augment if name in OF_AUDIO]
+    if asked and (features.name == "arrays" or reads_text(features)):
         raise RequestError(
-            f"augment={asked[0]} changes audio, and features=arrays are not computed from it; use "
-            "augment=spec_augment or copy_paste"
+            f"augment={asked[0]} changes audio, and features={features.name} are not computed from "
+            "it; use augment=spec_augment or copy_paste"
         )
     return [copy for part in built(augment, OF_AUDIO) for copy in part.copies(features)]
 

@@ -23,7 +23,13 @@ from sercli.features.known import KnownFiles
 from sercli.features.plan import ExtractionPlan, plan_extraction, plan_texts, recipe_digest
 from sercli.features.sets import feature_set
 from sercli.features.store import FeatureStore
-from sercli.features.store_uses import StoreUse, known_refusals, record_use, stored_settings
+from sercli.features.store_uses import (
+    BY_TRANSCRIPT,
+    StoreUse,
+    known_refusals,
+    record_use,
+    stored_settings,
+)
 from sercli.features.text import TextFacts, TextSet
 from sercli.progress import SILENT, Progress
 
@@ -193,7 +199,7 @@ def extract_texts(
     assert isinstance(chosen, TextSet)
     plan = plan_texts(manifest.table, chosen)
     steps = FeatureStore(store, create=True)
-    settings = stored_settings(features) | {"keyed": "by transcript"}
+    settings = stored_settings(features) | BY_TRANSCRIPT
     use = StoreUse(manifest.dataset, location or {}, settings, plan.keys)
     known = KnownFiles(store / "known" / f"{use.name}.json")
     not_recorded = _record(steps, use)

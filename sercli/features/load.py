@@ -63,6 +63,10 @@ class StoredSteps(Mapping[str, np.ndarray]):
     def __getitem__(self, utterance: str) -> np.ndarray:
         return self._prepare(utterance, self._store.get(self._keys[utterance]))
 
+    def key(self, utterance: str) -> str:
+        """Return the key of an utterance in the store."""
+        return self._keys[utterance]
+
     def __contains__(self, utterance: object) -> bool:
         return utterance in self._keys
 

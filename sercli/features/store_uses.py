@@ -28,6 +28,9 @@ from sercli.untrusted import read_json
 _LOADING = frozenset({"max_frames", "pool", "normalise"})
 """Feature settings that do not change what is stored."""
 
+BY_TRANSCRIPT = {"keyed": "by transcript"}
+"""Setting that tells the use of the steps of transcripts from that of utterances."""
+
 _ABANDONED = 24 * 3600
 """Seconds after which a temporary file belongs to no running process (our choice)."""
 

@@ -87,6 +87,11 @@ class TextSet(ABC):
 
     @property
     @abstractmethod
+    def source(self) -> str:
+        """The vectors or weights, for the protocol card."""
+
+    @property
+    @abstractmethod
     def width(self) -> int:
         """The number of features of a step."""
 

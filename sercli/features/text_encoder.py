@@ -84,6 +84,16 @@ class TextEncoder(TextSet):
         return _read_config(Path(self.path))
 
     @property
+    def source(self) -> str:
+        """Family and SHA-256 of the weights, and the layer."""
+        weights = files_digest(Path(self.path), ())
+        kept = "with" if self.special_tokens else "without"
+        return (
+            f"{self.config['model_type']}, SHA-256 {weights[:12]}…, layer {self.layer}, {kept} "
+            "special tokens"
+        )
+
+    @property
     def width(self) -> int:
         """The number of features of a step."""
         return self._size(0)

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from sercli.config.schema import FeaturesConfig
 from sercli.corpora.manifest import Manifest, Refusal
 from sercli.features.copies import Copy, copied, copy_settings, unchanged
-from sercli.features.plan import plan_extraction, recipe_digest
+from sercli.features.plan import plan_extraction, plan_texts, recipe_digest
+from sercli.features.sets import feature_set, of_stream
 from sercli.features.store import FeatureStore, damaged_keys
-from sercli.features.store_uses import StoreUse, known_refusals, recorded_uses, stored_settings
+from sercli.features.store_uses import (
+    BY_TRANSCRIPT,
+    StoreUse,
+    known_refusals,
+    recorded_uses,
+    stored_settings,
+)
+from sercli.features.text import TextSet
 from sercli.progress import SILENT, Progress
 
 
@@ -59,6 +68,7 @@ def verify(
     *,
     location: Mapping[str, Any] | None = None,
     copies: Sequence[Copy] = (),
+    streams: Mapping[str, FeaturesConfig] = MappingProxyType({}),
     progress: Progress = SILENT,
 ) -> Verification:
     """Look for every utterance of a corpus, and read all frames of the store.
@@ -71,6 +81,7 @@ def verify(
         store: Folder of the feature store, which is only read.
         location: Root, reader and options of the corpus (`corpus_location`).
         copies: Recipes of the copies of its targets.
+        streams: Name of a stream → its feature set.
         progress: The progress bar to advance.
 
     Raises:
@@ -92,8 +103,26 @@ def verify(
         faults += _missing(stored, use, uses.get(use.name), known)
         if not copy.name:
             refused = known | {name: refusal.reason for name, refusal in plan.refused.items()}
+    for name, each in streams.items():
+        with of_stream(name):
+            use = _stream_use(manifest, each, location or {}, progress)
+        known = known_refusals(frames, use) | refused
+        faults += _missing(stored, use, uses.get(use.name), known)
     faults += _damaged(frames, uses, progress)
     return Verification(manifest.dataset, len(manifest.table), len(stored), tuple(faults), refused)
+
+
+def _stream_use(
+    manifest: Manifest, features: FeaturesConfig, location: Mapping[str, Any], progress: Progress
+) -> StoreUse:
+    """Return the frames that a corpus uses for a stream."""
+    chosen, settings = feature_set(features), stored_settings(features)
+    if isinstance(chosen, TextSet):
+        keys = plan_texts(manifest.table, chosen).keys
+        return StoreUse(manifest.dataset, location, settings | BY_TRANSCRIPT, keys)
+    recipe = recipe_digest(chosen, features.sampling_rate)
+    keys = plan_extraction(manifest.table, recipe, progress, features=chosen).keys
+    return StoreUse(manifest.dataset, location, settings, keys)
 
 
 def _missing(

@@ -56,6 +56,12 @@ class WordVectors(TextSet):
         parts = (known_digest(Path(self.path)), self.level, self.lower, self.unknown)
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
+    @property
+    def source(self) -> str:
+        """Name and SHA-256 of the file, and the rule for words that it lacks."""
+        path, rule = Path(self.path), {"zeros": "zeros", "drop": "left out"}[self.unknown]
+        return f"{path.name}, SHA-256 {known_digest(path)[:12]}…; other tokens: {rule}"
+
     @cached_property
     def width(self) -> int:
         """The numbers of a vector.
@@ -220,7 +226,8 @@ def _vector(numbers: bytes, width: int) -> np.ndarray:
         ValueError: One is no finite number.
     """
     try:
-        vector = np.array(numbers.split(b" "), dtype=np.float32)
+        with np.errstate(over="ignore"):
+            vector = np.array(numbers.split(b" "), dtype=np.float32)
     except ValueError:
         raise ValueError("has something that is no number") from None
     if not np.isfinite(vector).all():

@@ -28,7 +28,7 @@ from sercli.errors import RequestError
 from sercli.features.smile_config import read_configuration, write_text
 from sercli.files import absolute, check_new_folder, folder_written_whole
 from sercli.inference.card import model_card
-from sercli.inference.network import build_network, new_network
+from sercli.inference.network import build_network, check_recordings, new_network
 from sercli.progress import SILENT, Progress
 from sercli.results.run_record import NORMALISATION, read_record
 from sercli.results.seal import hide_sealed
@@ -81,6 +81,7 @@ def export_model(
     """
     if source.is_folder:
         raise RequestError(f"{source.path} is a model folder already: copy it")
+    check_recordings(source)
     if source.config.features.path is not None:
         raise RequestError(
             f"{source.name} reads features={source.config.features.name} from a folder, which "

@@ -11,6 +11,7 @@ from torch.overrides import TorchFunctionMode
 
 from sercli.config.keys import flatten
 from sercli.errors import RequestError, SercliError
+from sercli.features.sets import reads_text
 from sercli.results.weights import Shapes, check_shapes, read_shapes
 from sercli.training.source import Member, Source
 from sercli.training.validate import new_model_for
@@ -62,7 +63,23 @@ class _NoValues(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+def check_recordings(source: Source) -> None:
+    """Refuse a model that reads more than recordings.
+
+    Raises:
+        RequestError: It reads streams, or transcripts.
+    """
+    needed = [f"the stream '{name}'" for name in source.config.streams]
+    needed += ["transcripts"] if reads_text(source.config.features) else []
+    if needed:
+        raise RequestError(
+            f"{source.name} reads {' and '.join(needed)}, which a recording does not have: test it "
+            "on a corpus, by sercli train"
+        )
+
+
 def _build(source: Source) -> nn.Module:
+    check_recordings(source)
     return new_model_for(
         source.config,
         corpus=source.config.dataset.name,

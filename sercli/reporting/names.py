@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sercli.config.keys import ARELU, augmentations, flatten
+from sercli.config.settings import STREAMS, group_of
 from sercli.results.run_record import Record
 from sercli.results.sweep_summary import PARAMETER, read_trials, swept_settings
 
@@ -23,7 +24,7 @@ _POINT = f"{PARAMETER}point"
 _IN_NAME = ("activation.alpha", "activation.beta")
 """Keys that the name of an activation always shows."""
 
-_CHOICES = ("optim.name", "schedule.name", "augment.name")
+_CHOICES = ("features.name", "optim.name", "schedule.name", "augment.name")
 """Choices that a name shows where they differ; those of model, cell and activation always are."""
 
 
@@ -126,6 +127,8 @@ def _named_points(folder: Path) -> dict[str, str]:
 def _settings(record: Record) -> dict[str, Any]:
     configuration = record.summary["configuration"]
     settings = flatten(configuration) | {"augment.name": augmentations(configuration)}
+    for name, stream in configuration.get("streams", {}).items():
+        settings[f"{STREAMS}.{name}"] = stream["name"]
     return {key: value for key, value in settings.items() if value != {}}
 
 
@@ -148,8 +151,10 @@ def _usual_values(settings: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, 
 
 
 def _choice(setting: Mapping[str, Any], key: str) -> str:
-    if key in _CHOICES:
+    if key in _CHOICES or group_of(key):
         return ""
+    if key.startswith(f"{STREAMS}."):
+        return str(setting.get(".".join(key.split(".")[:2])))
     return str(setting.get(f"{key.partition('.')[0]}.name"))
 
 

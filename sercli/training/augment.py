@@ -18,6 +18,7 @@ import numpy as np
 from sercli.config.schema import Config
 from sercli.errors import RequestError, nearest
 from sercli.features.copies import OF_AUDIO, audio_copies, built
+from sercli.features.sets import of_stream, reads_text
 from sercli.models.interface import Batch, Criterion
 from sercli.results.folds import Fold
 from sercli.training.copy_paste import CopyPaste, Paster
@@ -47,6 +48,28 @@ def check_augmentation(config: Config) -> None:
     for part in built(config.augment, OF_STEPS):
         part.check(config)
     audio_copies(config.augment, config.features)
+    _check_streams(config)
+
+
+def _check_streams(config: Config) -> None:
+    """Refuse augmentations that would change a turn and leave a stream of it as it is.
+
+    Raises:
+        RequestError: With the remedy.
+    """
+    if config.streams and "copy_paste" in config.augment:
+        raise RequestError(
+            "augment=copy_paste joins excerpts of turns, and streams have no steps of the same "
+            "time; leave it or the streams out"
+        )
+    changed = [name for name in config.augment if name in OF_AUDIO]
+    for name, features in config.streams.items() if changed else ():
+        with of_stream(name):
+            if not reads_text(features):
+                raise RequestError(
+                    f"augment={changed[0]} changes audio, and the stream '{name}' would stay as it "
+                    "is; leave the augmentation out"
+                )
 
 
 def check_partners(config: Config, data: Data) -> None:

@@ -16,11 +16,13 @@ from sercli.config.schema import (
     TrainerConfig,
 )
 from sercli.features.checkpoints import CHECKPOINTS
+from sercli.features.sets import feature_set
+from sercli.features.text import TextSet
 from sercli.nn.layer import recurrent_layers
 from sercli.results.folds import Fold
 from sercli.training.augment import describe_augmentation
 from sercli.training.caveats import caveats
-from sercli.training.data import Data
+from sercli.training.data import Data, TextCounts, count_texts
 from sercli.training.initial_weights import InitialWeights
 
 _LISTED = 4
@@ -64,6 +66,18 @@ def protocol_card(
         "seeds": list(config.seeds),
         "caveats": [*caveats(config, data, folds), *(initial.caveats if initial else ())],
     }
+    if config.streams:
+        facts["streams"] = {
+            name: {
+                "features": _features(each),
+                "normalisation": _NORMALISATION[each.normalise],
+            }
+            for name, each in config.streams.items()
+        }
+    if data.texts:
+        facts["transcripts"] = {
+            name: asdict(count_texts(texts, manifest)) for name, texts in data.texts.items()
+        }
     if config.trainer.labels != "majority":
         facts["labels"] = _labels(config.trainer, len(data.raters))
     if config.adversary.column != "none":
@@ -145,7 +159,9 @@ _SCHEDULES = {
 
 def _features(features: FeaturesConfig) -> str:
     name = features.name if features.level == "lld" else f"{features.name}, {features.level}"
-    known = CHECKPOINTS.get(features.name)
+    known, chosen = CHECKPOINTS.get(features.name), feature_set(features)
+    if isinstance(chosen, TextSet):
+        return f"{name} of the column {chosen.column} ({chosen.source})"
     if known is None:
         return name
     return f"{name}, layer {features.options['layer']} of {known}"
@@ -196,8 +212,8 @@ def _paragraph(facts: Mapping[str, Any]) -> str:
         f"{len(facts['classes'])}-class recognition on {corpus}: {facts['utterances']} utterances"
         f"{expected} ({mapping}). {facts['divided']}; {_choice(facts)}{_training(facts)}"
         f"{_adversary(facts)}{_augmentation(facts)} Features: {facts['features']}; normalisation: "
-        f"{facts['normalisation']}. Context: {facts['context']}.{_initial(facts)} Seeds: "
-        f"{', '.join(map(str, facts['seeds']))}; {facts['pooling']}. "
+        f"{facts['normalisation']}.{_streams(facts)} Context: {facts['context']}."
+        f"{_initial(facts)} Seeds: {', '.join(map(str, facts['seeds']))}; {facts['pooling']}. "
         f"The oracle selects the step on test and is no result.{_caveats(facts)}"
     )
 
@@ -258,6 +274,17 @@ def _initial(facts: Mapping[str, Any]) -> str:
         f"{trained} trained. They have seen at most {most} utterances, none of them a test "
         "utterance of their fold."
     )
+
+
+def _streams(facts: Mapping[str, Any]) -> str:
+    """Describe further features, and the transcripts that any of them are computed from."""
+    text = "".join(
+        f" Stream {name}: {each['features']}; normalisation: {each['normalisation']}."
+        for name, each in facts.get("streams", {}).items()
+    )
+    for name, found in facts.get("transcripts", {}).items():
+        text += f" Transcripts of {name}: {TextCounts(**found)}."
+    return text
 
 
 def _augmentation(facts: Mapping[str, Any]) -> str:

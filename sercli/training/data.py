@@ -164,6 +164,9 @@ def read_data(config: Config, *, workers: int = 1, progress: Progress = SILENT) 
     made = _extract_copies(config, readable, workers, progress)
     rated = rating_settings(config)
     texts = {name: each.texts for name, each in {"features": extraction, **streams}.items()}
+    texts = {name: found for name, found in texts.items() if found}
+    for name, found in texts.items():
+        progress.note(f"{name}: {count_texts(found, readable)}")
     return Data(
         manifest=readable,
         steps=steps,
@@ -176,7 +179,46 @@ def read_data(config: Config, *, workers: int = 1, progress: Progress = SILENT) 
         streams={
             name: _load_stream(name, config, readable, each) for name, each in streams.items()
         },
-        texts={name: found for name, found in texts.items() if found},
+        texts=texts,
+    )
+
+
+@dataclass(frozen=True)
+class TextCounts:
+    """The transcripts of the targets of a corpus.
+
+    >>> print(TextCounts(turns=12, without=1, tokens=33, unknown=11))
+    33 tokens in 12 turns, 11 (33.3 %) not in the vocabulary; 1 turn without transcript
+
+    Attributes:
+        turns: Number of targets.
+        without: Number of those without a transcript.
+        tokens: Tokens of all.
+        unknown: Tokens that the vocabulary lacks.
+    """
+
+    turns: int
+    without: int
+    tokens: int
+    unknown: int
+
+    def __str__(self) -> str:
+        share = f"{100 * self.unknown / max(self.tokens, 1):.1f} %"
+        turns = "turn" if self.without == 1 else "turns"
+        return (
+            f"{self.tokens} tokens in {self.turns} turns, {self.unknown} ({share}) not in the "
+            f"vocabulary; {self.without} {turns} without transcript"
+        )
+
+
+def count_texts(texts: Mapping[str, TextFacts], manifest: Manifest) -> TextCounts:
+    """Count the transcripts and tokens of the targets of a corpus."""
+    found = [texts[name] for name in manifest.targets["utterance"]]
+    return TextCounts(
+        turns=len(found),
+        without=sum(not each.tokens for each in found),
+        tokens=sum(each.tokens for each in found),
+        unknown=sum(each.unknown for each in found),
     )
 
 
@@ -226,6 +268,7 @@ def verify_corpus(config: Config, progress: Progress = SILENT) -> Verification:
         Path(config.paths.store),
         location=corpus_location(config.dataset),
         copies=audio_copies(config.augment, config.features),
+        streams=config.streams,
         progress=progress,
     )
 

@@ -113,10 +113,13 @@ def _prepared(config: Config) -> Config:
     name, system = config.pretrain.objective, cast("Any", MODELS[config.model["system"]])
     if config.init.run is not None or config.init.file is not None:
         raise RequestError("init: pre-training starts from random weights; leave it out")
-    if config.augment:
-        raise RequestError("augment: pre-training does not augment; leave it out")
-    if config.trainer.accumulate > 1:
-        raise RequestError("trainer.accumulate: pre-training takes a batch per step; leave it out")
+    for asked, why in (
+        (config.streams, "streams: pre-training reads no stream"),
+        (config.augment, "augment: pre-training does not augment"),
+        (config.trainer.accumulate > 1, "trainer.accumulate: pre-training takes a batch per step"),
+    ):
+        if asked:
+            raise RequestError(f"{why}; leave it out")
     if config.schedule.name == "plateau":
         raise RequestError("schedule=plateau follows dev UA, and pre-training has no dev")
     if is_fitted(config.model):

@@ -13,7 +13,7 @@ from sercli.config.compose import parse
 from sercli.config.frozen import thaw
 from sercli.config.run_key import run_key
 from sercli.config.schema import Config
-from sercli.config.settings import PARTS
+from sercli.config.settings import described_by
 from sercli.errors import RequestError, SercliError, one_line
 from sercli.files import held_alone
 from sercli.progress import SILENT, Progress
@@ -130,7 +130,7 @@ def _how_to_run(overrides: Sequence[str]) -> dict[str, Any]:
     settings = {}
     for override in parse(overrides):
         key = override.key_or_group
-        of_machine = key in HOW_TO_RUN or (key.startswith(PARTS) and key.endswith(".root"))
+        of_machine = described_by(key) in HOW_TO_RUN
         if override.is_sweep_override() or not of_machine:
             raise RequestError(
                 f"'{override.input_line}' cannot be overridden, since it would make another run; "

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,11 +20,17 @@ from sercli.config.compose import compose
 from sercli.config.run_key import result_relevant, run_key
 from sercli.config.schema import Config
 from sercli.errors import RequestError
+from sercli.features.load import StoredSteps
+from sercli.inference.export import export_model
+from sercli.inference.model import TrainedModel
 from sercli.models import MODELS
 from sercli.models.interface import Batch, CorpusInfo
+from sercli.reporting.names import name_systems
 from sercli.training.batches import collate
-from sercli.training.data import Data, read_data
+from sercli.training.data import Data, read_data, verify_corpus
+from sercli.training.rerun import rerun
 from sercli.training.run import train_configuration
+from sercli.training.source import open_source
 from sercli.training.validate import check_settings, new_model
 
 WORDS = ("yes", "no", "so", "what")
@@ -73,14 +81,18 @@ Configured = Callable[..., Config]
 
 @pytest.fixture(name="configured")
 def _configured(corpus: Path, tmp_path: Path) -> Configured:
-    def configured(*overrides: str, stream: str = "text", system: str = "two_streams") -> Config:
+    def configured(
+        *overrides: str,
+        features: tuple[str, ...] = ("features=log_mel", "features.options.bands=8"),
+        stream: str = "text",
+    ) -> Config:
         settings = (
-            *("dataset=manifest", f"dataset.root={corpus / 'table.csv'}", "features=log_mel"),
-            *("dataset.classes.happy=happy", "dataset.classes.sad=sad", "features.options.bands=8"),
+            *("dataset=manifest", f"dataset.root={corpus / 'table.csv'}", *features),
+            *("dataset.classes.happy=happy", "dataset.classes.sad=sad"),
             *("protocol=loso_speaker", "trainer.steps=2", "trainer.eval_every=1", "device=cpu"),
             *(f"paths.store={tmp_path / 'store'}", f"paths.runs={tmp_path / 'runs'}"),
         )
-        model = {"name": system, "system": system, "stream": stream}
+        model = {"name": "two_streams", "system": "two_streams", "stream": stream}
         return replace(compose([*settings, *overrides]), model=model)
 
     return configured
@@ -186,7 +198,7 @@ def test_memory_is_shared_and_what_does_not_fit_is_read_again(
 
 
 def test_a_run_with_a_stream_is_trained_recorded_and_found_again(
-    configured: Configured, text: tuple[str, str], watching: Any
+    configured: Configured, text: tuple[str, str], corpus: Path, tmp_path: Path, watching: Any
 ) -> None:
     config = configured(*text)
     record = train_configuration(config, workers=1)
@@ -195,4 +207,101 @@ def test_a_run_with_a_stream_is_trained_recorded_and_found_again(
 
     assert again.key == record.key
     assert "already exists" in progress.notes[-1]
+    counts = "33 tokens in 12 turns, 11 (33.3 %) not in the vocabulary; 1 turn without transcript"
+    assert f"text: {counts}" in progress.notes
+    card = record.summary["card"]
+    assert f" Transcripts of text: {counts}." in card["paragraph"]
+    assert "Stream text: word_vectors of the column transcript (vectors.txt, " in card["paragraph"]
+    assert card["transcripts"]["text"] == {"turns": 12, "without": 1, "tokens": 33, "unknown": 11}
     assert record.summary["configuration"]["streams"]["text"]["name"] == "word_vectors"
+    moved = corpus / "moved.txt"
+    shutil.copy(corpus / "vectors.txt", moved)
+    override = f"streams.text.path={moved}"
+    assert rerun(record, [override], workers=1).reasons == []
+    with pytest.raises(RequestError, match="cannot be overridden"):
+        rerun(record, ["streams.text.pool=2"])
+    source = open_source(str(record.path), tmp_path)
+    for use in (TrainedModel, lambda of: export_model(of, tmp_path / "exported")):
+        with pytest.raises(RequestError, match="reads the stream 'text', which a recording does"):
+            use(source)
+
+
+def test_the_store_is_verified_with_its_streams(
+    configured: Configured, text: tuple[str, str], tmp_path: Path
+) -> None:
+    config = configured(*text)
+    data = read_data(config)
+    assert verify_corpus(config).faults == ()
+    steps = data.streams["text"]
+    assert isinstance(steps, StoredSteps)
+    (tmp_path / "store" / steps.key("b1")[:2] / f"{steps.key('b1')}.safetensors").unlink()
+
+    assert [fault.what for fault in verify_corpus(config).faults] == ["manifest: b1"]
+    assert torch.equal(
+        batch_of(read_data(config), ["b1"]).streams["text"].frames,
+        batch_of(data, ["b1", "b2"]).streams["text"].frames[:1],
+    )
+
+
+def test_transcripts_alone_are_features_too(
+    configured: Configured, corpus: Path, text: tuple[str, str]
+) -> None:
+    features = ("features=word_vectors", f"features.path={corpus / 'vectors.txt'}")
+    data = read_data(configured(features=features))
+
+    assert data.lengths["a0"] == 1
+    assert data.seconds["a1"] == pytest.approx(0.275)
+    assert data.texts["features"]["a1"].tokens == 3
+    refused = read_data(configured("features.options.missing=refuse", features=features))
+    assert [each.reason for each in refused.manifest.refused] == ["has no transcript"]
+    with pytest.raises(RequestError, match="reads the column asr_transcript, and the corpus has"):
+        read_data(configured("features.options.column=asr_transcript", features=features))
+    with pytest.raises(RequestError, match="features=word_vectors are not computed from it"):
+        check_settings(configured(*text, "augment=speed", features=features))
+
+
+@pytest.mark.parametrize(
+    ("augment", "message"),
+    [
+        (
+            "copy_paste augment.copy_paste.scheme=se",
+            "augment=copy_paste joins excerpts of turns, and streams",
+        ),
+        ("speed", "augment=speed changes audio, and the stream 'more' would stay as it is"),
+    ],
+)
+def test_augmentations_that_leave_a_stream_as_it_is_are_refused(
+    configured: Configured, text: tuple[str, str], augment: str, message: str
+) -> None:
+    with pytest.raises(RequestError, match=message):
+        check_settings(configured(*text, "streams.more=mfcc", *f"augment={augment}".split()))
+
+
+def test_copies_of_a_turn_keep_its_words(configured: Configured, text: tuple[str, str]) -> None:
+    config = configured(*text, "augment=speed", "features.pool=1")
+    packed = read_data(config).packed
+    row = packed.names.tolist().index("b1 (speed 0.9)")
+
+    batch = collate(np.array([row, *packed.rows(["b1"])]), packed, torch.device("cpu"))
+
+    assert batch.current.lengths[0] > batch.current.lengths[1]
+    assert torch.equal(*batch.streams["text"].frames)
+
+
+def test_streams_are_named_in_reports(configured: Configured, text: tuple[str, str]) -> None:
+    configuration = result_relevant(configured(*text))
+    plain = {key: value for key, value in configuration.items() if key != "streams"}
+    records: list[Any] = [
+        SimpleNamespace(
+            path=Path("x/1"),
+            experiment="x",
+            key=str(i),
+            summary={"configuration": each, "card": {}},
+        )
+        for i, each in enumerate((plain, plain, configuration))
+    ]
+
+    names = [each.settings for each in name_systems(records)]
+
+    assert names[0] == names[1]
+    assert names[2] == f"{names[0]} streams.text=word_vectors"

@@ -119,6 +119,8 @@ def _settings(record: Record) -> dict[str, Any]:
         if isinstance(node, Mapping) and "name" in node
     }
     groups["augment"] = augmentations(configuration)
+    for name, stream in configuration.get("streams", {}).items():
+        groups[f"streams.{name}"] = stream["name"]
     settings = {**flatten(configuration), **arelu_aliases(configuration["activation"])}
     return {"experiment": record.experiment, **settings, **groups}
 
