@@ -89,12 +89,17 @@ BUILDERS: dict[str, Callable[..., FeatureSet]] = {
 }
 """Feature sets not computed by openSMILE: name → function of the level and the options."""
 
+OF_TEXT: dict[str, Callable[..., TextSet]] = {
+    "text_encoder": text_encoder,
+    "word_vectors": word_vectors,
+}
+"""Feature sets of transcripts, also of a folder or file."""
+
 FROM_FOLDER: dict[str, Callable[..., FeatureSet]] = {
     "arrays": arrays,
     "encoder": encoder,
     **dict.fromkeys(CHECKPOINTS, encoder),
-    "text_encoder": text_encoder,
-    "word_vectors": word_vectors,
+    **OF_TEXT,
 }
 """Feature sets of a folder or file, ``features.path``: name → function of name, level, path and
 options."""
@@ -145,10 +150,10 @@ def of_stream(name: str) -> Iterator[None]:
 def reads_text(features: FeaturesConfig) -> bool:
     """Return True for a feature set that is computed from transcripts.
 
-    Raises:
-        RequestError: As for `feature_set`.
+    >>> reads_text(FeaturesConfig("word_vectors")), reads_text(FeaturesConfig("mfcc"))
+    (True, False)
     """
-    return isinstance(feature_set(features), TextSet)
+    return features.name in OF_TEXT
 
 
 def frequency_bands(features: FeaturesConfig) -> int:

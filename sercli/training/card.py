@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
@@ -16,7 +16,7 @@ from sercli.config.schema import (
     TrainerConfig,
 )
 from sercli.features.checkpoints import CHECKPOINTS
-from sercli.features.sets import feature_set
+from sercli.features.sets import feature_set, reads_text
 from sercli.features.text import TextSet
 from sercli.nn.layer import recurrent_layers
 from sercli.results.folds import Fold
@@ -159,9 +159,10 @@ _SCHEDULES = {
 
 def _features(features: FeaturesConfig) -> str:
     name = features.name if features.level == "lld" else f"{features.name}, {features.level}"
-    known, chosen = CHECKPOINTS.get(features.name), feature_set(features)
-    if isinstance(chosen, TextSet):
+    if reads_text(features):
+        chosen = cast("TextSet", feature_set(features))
         return f"{name} of the column {chosen.column} ({chosen.source})"
+    known = CHECKPOINTS.get(features.name)
     if known is None:
         return name
     return f"{name}, layer {features.options['layer']} of {known}"
