@@ -74,7 +74,7 @@ def test_steps_are_the_states_of_transformers_without_network(
     (bare,) = encoded(folder, "Oh whatever zzz.", special_tokens=False)
     np.testing.assert_allclose(bare.steps, states[-1][1:-1], atol=1e-6)
     (mean,) = encoded(folder, "Oh whatever zzz.", level="functionals")
-    np.testing.assert_allclose(mean.steps, states[-1].mean(0, keepdims=True), atol=1e-6)
+    np.testing.assert_allclose(mean.steps, states[-1].mean(0, keepdim=True), atol=1e-6)
 
 
 def test_texts_are_cut_at_what_the_encoder_reads_and_empty_ones_are_a_step_of_zeros(
@@ -137,7 +137,8 @@ def test_folders_that_are_no_text_encoder_are_refused(folder: Path, tmp_path: Pa
     ):
         with pytest.raises(RequestError, match=message):
             encoded(bad, "oh")
-    for option, value in (("layer", 3), ("layer", "first"), ("max_tokens", 2)):
+    wrong: list[tuple[str, Any]] = [("layer", 3), ("layer", "first"), ("max_tokens", 2)]
+    for option, value in wrong:
         with pytest.raises(RequestError, match=f"features.options.{option}={value}: must be"):
             text_set(folder, **{option: value})
     with pytest.raises(RequestError, match="features=text_encoder needs a folder"):
