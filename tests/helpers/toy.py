@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
 
@@ -67,6 +68,22 @@ def toy_data(*, sessions: int = 4, synthetic: bool = False) -> Data:
         steps[str(row["utterance"])] = frames
     context = find_context(manifest, ContextConfig())
     return Data(manifest, steps, context, fingerprint="toy")
+
+
+def with_streams(data: Data, sizes: Mapping[str, int]) -> Data:
+    """Add streams of noise, of one to five steps, to a corpus.
+
+    Args:
+        data: The corpus.
+        sizes: Name of a stream → features of a step.
+    """
+    random = np.random.default_rng(0)
+
+    def noise(features: int) -> np.ndarray:
+        return random.normal(size=(int(random.integers(1, 6)), features)).astype(np.float32)
+
+    streams = {name: {u: noise(size) for u in data.steps} for name, size in sizes.items()}
+    return replace(data, streams=streams)
 
 
 def toy_config(*overrides: str) -> Config:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.reference_models import reads_streams
+from helpers.reference_models import STREAMS
+from helpers.toy import with_streams
 
 from sercli.config.compose import compose
 from sercli.config.schema import Config, ContextConfig
@@ -32,8 +33,7 @@ OF_NAMELESS_FEATURES = {"hierarchical": ("model.split=fixed",)}
 
 def small_models() -> list[str]:
     files: list[Path] = sorted((packaged("conf") / "model").glob("*_small.yaml"))
-    names = [path.stem for path in files if "svm" not in path.stem]
-    return [name for name in names if not reads_streams(name)]
+    return [path.stem for path in files if "svm" not in path.stem]
 
 
 def config_of(choice: str, *overrides: str) -> Config:
@@ -71,7 +71,9 @@ def test_every_model_trains_in_bf16_and_on_a_corpus_without_dialogues(
 ) -> None:
     context = find_context(gendered.manifest, ContextConfig(choose=choose))
     config = config_of(choice, f"precision={precision}")
-    trained = train_fold(config, replace(gendered, context=context), fold, seed=0)
+    streams = {name: STREAMS[name] for name in config.model.get("streams", ())}
+    data = with_streams(replace(gendered, context=context), streams)
+    trained = train_fold(config, data, fold, seed=0)
     assert trained.diverged_at is None
     assert trained.selected_step == 2
     assert {value.dtype for value in trained.weights.values()} == {np.dtype(np.float32)}
