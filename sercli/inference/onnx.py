@@ -29,6 +29,10 @@ _ERRORS_ONLY = 3
 """onnxruntime's log level."""
 
 _NAMES = ("current", "own", "interlocutor")
+_EXAMPLE = (3, 150)
+"""Batch size and steps of the example that is traced: several pieces of a turn in models that cut
+it, since an axis of 1 is not exported as variable."""
+
 _SHAPES = ((1, 1), (3, 7), (2, 40))
 """Batch sizes and steps with which an exported graph is compared."""
 
@@ -78,7 +82,7 @@ def export_onnx(network: nn.Module, features: int, path: Path) -> None:
         for name in _NAMES[: graph.turns]
         for dims in ({0: batch, 1: torch.export.Dim(f"{name}_steps", min=1)}, {0: batch})
     )
-    example = _example(3, 7, features, graph.turns)
+    example = _example(*_EXAMPLE, features, graph.turns)
     try:
         with scanned(), torch.no_grad(), warnings.catch_warnings(), _silent():
             warnings.simplefilter("ignore")

@@ -13,7 +13,7 @@ from helpers.reference_models import reads_streams, tiny
 from torch import nn
 
 from sercli.config.compose import compose, list_choices
-from sercli.errors import RequestError, SercliError
+from sercli.errors import RequestError
 from sercli.inference.onnx import OnnxNetwork, export_onnx
 from sercli.models.interface import Batch, Turns, as_output
 from sercli.nn.recurrence.backend import use_backend
@@ -23,12 +23,6 @@ SMALL = ("model=bilstm_att_small", "model.hidden=4", "model.dense_units=4")
 CELLS = [choice.name for choice in list_choices("cell")]
 MODELS = [choice.name for choice in list_choices("model")]
 FUNCTIONALS = ("features=eGeMAPSv02", "features.level=functionals")
-
-REFUSED = {
-    "area_attention": "AreaAttention in ONNX differs from torch",
-    "attention_pooling_cnn": "AttentionPoolingCNN cannot be exported to ONNX",
-}
-"""Model → beginning of the message."""
 
 EXHAUSTIVE = pytest.mark.exhaustive
 
@@ -74,13 +68,10 @@ def test_every_cell_is_exported(tmp_path: Path, cell: str, activation: str) -> N
 @EXHAUSTIVE
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_is_exported_or_refused_by_name(tmp_path: Path, model: str) -> None:
-    if model.removesuffix("_small") in REFUSED:
-        with pytest.raises(SercliError, match=REFUSED[model.removesuffix("_small")]):
-            export(tmp_path, f"model={model}", "activation=arelu")
-    elif reads_streams(model):
+    if reads_streams(model):
         with pytest.raises(RequestError, match="reads the stream"):
             export(tmp_path, f"model={model}")
-    elif model == "svm_functionals":
+    elif model in ("superb_linear", "svm_functionals"):
         export(tmp_path, f"model={model}", *FUNCTIONALS, inputs=88)
     else:
         export(tmp_path, f"model={model}", "activation=arelu")
