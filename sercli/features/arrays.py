@@ -7,7 +7,6 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from tokenize import TokenError
 from typing import BinaryIO, ClassVar
 
 import numpy as np
@@ -196,7 +195,7 @@ def _shape(file: BinaryIO) -> tuple[int, int]:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0
         shape, _, dtype = (read if version == (1, 0) else np.lib.format.read_array_header_2_0)(file)
-    except (ValueError, TokenError) as error:  # NumPy parses the header as Python's literals
+    except Exception as error:  # NumPy parses the header as Python's literals, with any error
         raise AudioError(f"is no array in NumPy's format: {error}") from None
     if dtype.kind not in "fiu" or len(shape) != 2 or 0 in shape:
         raise AudioError(f"has the shape {shape} of {dtype}; must be numbers (frames, features)")

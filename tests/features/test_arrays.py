@@ -26,6 +26,7 @@ NAMES = (
     "cut",
     "pickled",
     "open",
+    "no_literal",
     "missing",
     "../out",
 )
@@ -63,6 +64,7 @@ def _folder(tmp_path: Path) -> Path:
     cut.write_bytes(cut.read_bytes()[:-8])
     header = (folder / "flat.npy").read_bytes().replace(b"(100,)", b"((10,)")
     (folder / "open.npy").write_bytes(header)
+    (folder / "no_literal.npy").write_bytes(header.replace(b"((10,)", b"1 100,"))
     return folder
 
 
@@ -93,6 +95,7 @@ def test_arrays_are_frames_and_each_bad_one_is_refused_by_name(
         "cut": "is truncated",
         "pickled": "of object; must be numbers",
         "open": "is no array in NumPy's format: ",
+        "no_literal": "is no array in NumPy's format: ",
         "missing": "no array missing.npy in features.path=",
         "../out": "its array is not below features.path=",
     }.items():
