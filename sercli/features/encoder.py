@@ -150,6 +150,32 @@ def _where(name: str) -> str:
     return f"set features.path to a downloaded copy of {source} (from huggingface.co)"
 
 
+def load_tunable(features: EncoderSet) -> tuple[Any, str]:
+    """Load the encoder of a feature set, anew each time; on the device meta without values.
+
+    torch's generator is left as it was.
+
+    Returns:
+        The module of transformers, and the SHA-256 of the files.
+
+    Raises:
+        RequestError: The weights cannot be read, or lack tensors.
+    """
+    import torch
+
+    digest = files_digest(Path(features.path), _FILES)
+    if torch.get_default_device().type == "meta":
+        from transformers import AutoConfig, AutoModel
+
+        config = AutoConfig.from_pretrained(features.path, local_files_only=True)
+        made: Any = AutoModel
+        return made.from_config(config), digest
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # of tensors that a checkpoint may lack
+        _, module = _load(features.path)
+    return module, digest
+
+
 class EncoderExtractor:
     """Encode signals, one at a time.
 
@@ -224,9 +250,8 @@ class EncoderExtractor:
         return np.asarray(states if layer == "all" else states.mean(dim=0, keepdim=True))
 
 
-@cache
-def _loaded(path: str) -> tuple[Any, Any]:
-    """Return the preprocessor and the model of a folder.
+def _load(path: str) -> tuple[Any, Any]:
+    """Load the preprocessor and the model of a folder.
 
     Raises:
         RequestError: They cannot be loaded (`sercli.features.pretrained.load_checkpoint`).
@@ -238,6 +263,9 @@ def _loaded(path: str) -> tuple[Any, Any]:
         return Wav2Vec2FeatureExtractor.from_pretrained(path, local_files_only=True)
 
     return load_checkpoint(path, preprocessor, _UNUSED.__contains__)
+
+
+_loaded = cache(_load)
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from sercli.config.component import build
 from sercli.config.schema import FeaturesConfig
 from sercli.errors import RequestError, SercliError, nearest
 from sercli.features.arrays import arrays
+from sercli.features.characters import characters
 from sercli.features.checkpoints import CHECKPOINTS
 from sercli.features.encoder import HOP, encoder
 from sercli.features.panns import PannsSet, log_mel_panns
@@ -82,6 +83,7 @@ class FeatureSet(Protocol):
 
 
 BUILDERS: dict[str, Callable[..., FeatureSet]] = {
+    "characters": characters,
     "log_mel": log_mel,
     "log_mel_panns": log_mel_panns,
     "mfcc": mfcc,

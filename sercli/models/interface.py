@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, NoReturn
 
 from torch import Tensor
 
@@ -125,6 +126,25 @@ class AskedSizes(Mapping[str, int]):
 
 
 @dataclass(frozen=True)
+class Pretrained:
+    """A pretrained encoder.
+
+    Attributes:
+        module: The module of transformers, loaded anew.
+        digest: SHA-256 of its files.
+        path: Its folder, for messages.
+    """
+
+    module: Any  # transformers has no types
+    digest: str
+    path: str
+
+
+def _no_encoder() -> NoReturn:
+    raise RequestError("the features are not those of a pretrained encoder")
+
+
+@dataclass(frozen=True)
 class CorpusInfo:
     """Facts of a corpus that the shape of a model can depend on.
 
@@ -136,6 +156,9 @@ class CorpusInfo:
         columns: Returns the names of the features of a step, in order. It may start openSMILE,
             so only a model that needs names calls it.
         streams: Name of a further stream → features of its steps.
+        encoder: Returns the pretrained encoder whose convolutions made the features, or raises a
+            RequestError if they are others. It reads the weights, so only a model that needs them
+            calls it.
     """
 
     name: str = "unknown"
@@ -143,6 +166,7 @@ class CorpusInfo:
     values: Callable[[str], Sequence[str]] = lambda column: ()
     columns: Callable[[], Sequence[str]] = tuple
     streams: Mapping[str, int] = field(default_factory=dict)
+    encoder: Callable[[], Pretrained] = _no_encoder
 
     def count(self, column: str) -> int:
         """Return how many values a column of the manifest has.

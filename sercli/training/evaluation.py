@@ -18,6 +18,7 @@ from sercli.training.data import Data
 from sercli.training.device import autocast
 
 EVALUATION_BATCH = 128
+"""Utterances of a batch; a large model has an attribute ``evaluation_batch``."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,18 @@ class Evaluation:
         utterances: Their ids.
         data: The corpus.
         trainer: The training settings, whose rule of batches applies.
+        size: Utterances of a batch, by the rule ``similar``.
     """
 
-    def __init__(self, utterances: Sequence[str], data: Data, trainer: TrainerConfig) -> None:
+    def __init__(
+        self,
+        utterances: Sequence[str],
+        data: Data,
+        trainer: TrainerConfig,
+        size: int = EVALUATION_BATCH,
+    ) -> None:
         self.data, self.rule = data, trainer.batches
-        size = 2 * trainer.batch_size if self.rule == CUT_TO_LAST else EVALUATION_BATCH
+        size = 2 * trainer.batch_size if self.rule == CUT_TO_LAST else size
         rows = data.packed.rows(utterances)
         self.batches = evaluation_batches(rows, data.packed, size, self.rule)
 

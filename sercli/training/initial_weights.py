@@ -31,6 +31,7 @@ from sercli.results.folds import Fold
 from sercli.results.seen import identities, overlap
 from sercli.results.weights import Shapes, first_misfit, read_shapes, read_weights
 from sercli.training.data import Data, describe_utterances
+from sercli.training.encoder import pretrained_encoder
 from sercli.training.published_weights import published_names
 from sercli.training.source import Member, Source, open_source
 from sercli.training.weights import weight_shapes
@@ -363,6 +364,7 @@ def _head(config: Config, data: Data, model: nn.Module) -> frozenset[str]:
             values=lambda column: [*data.values(column), ""] if data.values(column) else [],
             columns=partial(column_names, config.features),
             streams=data.stream_features,
+            encoder=partial(pretrained_encoder, config.features, config.model["name"]),
         ),
     )
     one, other = weight_shapes(model), weight_shapes(wider)

@@ -36,6 +36,7 @@ from sercli.training.optim import Schedule, VectorOptimiser, make_optimiser, par
 from sercli.training.refit import ALL
 from sercli.training.source import FILE, Member, Source, describe
 from sercli.training.validate import check_settings, new_model
+from sercli.training.weights import kept_weights
 
 HISTORY = "history.parquet"
 """File of the losses in a folder of pre-trained weights."""
@@ -315,7 +316,7 @@ _OBJECTIVES: Mapping[str, Callable[[Config, Data, Material, Any, np.random.Gener
 def _kept(model: nn.Module, config: Config) -> dict[str, np.ndarray]:
     """Return the weights that were trained."""
     starts = getattr(model, "pretrained", "") if config.pretrain.objective == "cpc" else ""
-    state = model.state_dict()
+    state = kept_weights(model)
     return {name: x.numpy(force=True) for name, x in state.items() if name.startswith(starts)}
 
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from sercli.results.fold_result import FoldResult
 from sercli.training.evaluation import Predictions
+from sercli.training.weights import kept_weights
 
 
 @dataclass
@@ -162,4 +163,4 @@ def scores(part: str, predictions: Predictions) -> dict[str, float]:
 
 
 def _copied(model: nn.Module) -> dict[str, np.ndarray]:
-    return {name: value.cpu().numpy().copy() for name, value in model.state_dict().items()}
+    return {name: value.cpu().numpy().copy() for name, value in kept_weights(model).items()}

@@ -22,7 +22,7 @@ from sercli.training.augment import Augmenter, fold_augmenter
 from sercli.training.batches import collate, seed_fold_run, training_batches
 from sercli.training.data import Data
 from sercli.training.device import autocast, choose_device
-from sercli.training.evaluation import Evaluation, Predictions
+from sercli.training.evaluation import EVALUATION_BATCH, Evaluation, Predictions
 from sercli.training.initial_weights import FoldWeights, train_mode
 from sercli.training.loss import TrainingLoss
 from sercli.training.monitoring import activation_numbers, watched_states
@@ -188,8 +188,9 @@ class _Training:
             collate, turns=data.packed, device=self._device, rule=config.trainer.batches
         )
         self._augmenter = augmenter
+        size = getattr(self.model, "evaluation_batch", EVALUATION_BATCH)
         self._dev, self._test = (
-            Evaluation(part, data, config.trainer) for part in (fold.dev, fold.test)
+            Evaluation(part, data, config.trainer, size) for part in (fold.dev, fold.test)
         )
         self._seen: list[dict[str, Tensor]] = []
         self.steps = 0
@@ -342,4 +343,6 @@ def predict(
     Returns:
         The table of `sercli.training.evaluation.Predictions`.
     """
-    return Evaluation(utterances, data, trainer).predict(model.eval(), device, precision).table()
+    size = getattr(model, "evaluation_batch", EVALUATION_BATCH)
+    part = Evaluation(utterances, data, trainer, size)
+    return part.predict(model.eval(), device, precision).table()

@@ -12,7 +12,7 @@ from typing import NoReturn
 from torch import nn
 
 from sercli.config.run_key import run_key
-from sercli.config.schema import Config
+from sercli.config.schema import Config, FeaturesConfig
 from sercli.errors import RequestError
 from sercli.features.checkpoints import check_seen
 from sercli.features.sets import column_names, feature_set, of_stream
@@ -23,6 +23,7 @@ from sercli.results.folds import Fold
 from sercli.training.augment import check_augmentation, check_partners
 from sercli.training.data import Data
 from sercli.training.device import choose_device
+from sercli.training.encoder import check_encoder, pretrained_encoder
 from sercli.training.folds import check_samples, make_folds
 from sercli.training.initial_weights import InitialWeights, find_initial_weights, with_digest
 from sercli.training.optim import parameter_groups
@@ -102,6 +103,7 @@ def check_settings(config: Config) -> None:
         values=_not_read,
         columns=_not_read,
         streams=dict.fromkeys(config.streams, _UNREAD),
+        encoder=partial(_checked_encoder, config.features, config.model["name"]),
     )
     with suppress(_NotReadError):
         build_model(
@@ -118,6 +120,11 @@ class _NotReadError(Exception):
 
 
 def _not_read(*column: str) -> NoReturn:
+    raise _NotReadError
+
+
+def _checked_encoder(features: FeaturesConfig, model: str) -> NoReturn:
+    check_encoder(features, model)
     raise _NotReadError
 
 
@@ -164,6 +171,7 @@ def new_model_for(
         values=values,
         columns=partial(column_names, config.features),
         streams=streams,
+        encoder=partial(pretrained_encoder, config.features, config.model["name"]),
     )
 
     def build(classes: int) -> nn.Module:

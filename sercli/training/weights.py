@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sercli.results.weights import DTYPES, Shapes, read_weights
 
@@ -17,12 +17,26 @@ def load_weights(model: nn.Module, path: Path) -> None:
         SercliError: The file cannot be read, or is of another model.
     """
     tensors = read_weights(path, weight_shapes(model))
-    model.load_state_dict({name: torch.from_numpy(value) for name, value in tensors.items()})
+    found = {name: torch.from_numpy(value) for name, value in tensors.items()}
+    model.load_state_dict(found, strict=False)  # all that are kept, as was checked
+
+
+def kept_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Return the weights that are written to disk.
+
+    Those of a checkpoint that the model does not train (its attribute ``not_kept``) are not: they
+    are read from the checkpoint.
+    """
+    left_out = getattr(model, "not_kept", ())
+    return {name: value for name, value in model.state_dict().items() if name not in left_out}
 
 
 def weight_shapes(model: nn.Module) -> Shapes:
-    """Return the names, dtypes and shapes of a model's weights; it may be on the device meta."""
+    """Return the names, dtypes and shapes of the weights of a model that are written to disk.
+
+    The model may be on the device meta.
+    """
     return {
         name: (DTYPES[str(value.dtype).removeprefix("torch.")], tuple(value.shape))
-        for name, value in model.state_dict().items()
+        for name, value in kept_weights(model).items()
     }

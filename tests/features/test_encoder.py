@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.encoders import FAMILIES, LAYERS, RATE, tiny_encoder
 from safetensors.numpy import load_file, save_file
 
 from sercli.config.compose import compose
@@ -18,45 +19,14 @@ from sercli.features.audio import AudioError
 from sercli.features.checkpoints import check_seen
 from sercli.features.sets import feature_set, frame_seconds
 
-RATE = 16000
-LAYERS = 2
-TINY = {
-    "hidden_size": 32,
-    "num_hidden_layers": LAYERS,
-    "num_attention_heads": 2,
-    "intermediate_size": 64,
-    "conv_dim": (16,) * 7,
-    "num_conv_pos_embeddings": 16,
-    "num_conv_pos_embedding_groups": 2,
-    "vocab_size": 32,
-}
-NORM_BY_LAYER = {"feat_extract_norm": "layer", "do_stable_layer_norm": True}
 SIGNAL = np.random.default_rng(0).normal(0, 0.1, 8000).astype(np.float32)
 
 
 @pytest.fixture(scope="module", name="folders")
 def _folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Tiny random encoders as transformers saves them."""
-    transformers: Any = pytest.importorskip("transformers")
-
     root = tmp_path_factory.mktemp("encoders")
-    processor = transformers.Wav2Vec2FeatureExtractor(
-        feature_size=1, sampling_rate=RATE, do_normalize=True, return_attention_mask=False
-    )
-    torch.manual_seed(0)
-    made = {}
-    for family, settings in (
-        ("Wav2Vec2", {}),
-        ("Hubert", {}),
-        ("WavLM", {}),
-        ("Wav2Vec2", NORM_BY_LAYER),
-    ):
-        name = family + ("-layer" if settings else "")
-        config = getattr(transformers, f"{family}Config")(**TINY, **settings)
-        made[name] = root / name
-        getattr(transformers, f"{family}Model")(config).save_pretrained(made[name])
-        processor.save_pretrained(made[name])
-    return made
+    return {name: tiny_encoder(root / name, name) for name in FAMILIES}
 
 
 def features_of(folder: Path, level: str = "lld", **options: Any) -> FeaturesConfig:

@@ -1,0 +1,43 @@
+"""The pretrained encoder that a model tunes: the one whose convolutions make its features."""
+
+from __future__ import annotations
+
+from sercli.config.schema import FeaturesConfig
+from sercli.errors import RequestError
+from sercli.features.encoder import EncoderSet, load_tunable
+from sercli.features.sets import feature_set
+from sercli.models.interface import Pretrained
+
+
+def check_encoder(features: FeaturesConfig, model: str) -> EncoderSet:
+    """Return the features of a model that tunes an encoder, without reading its weights.
+
+    Args:
+        features: The features of the configuration.
+        model: The name of the model, for messages.
+
+    Raises:
+        RequestError: They are not the outputs of an encoder's convolutions.
+    """
+    found = feature_set(features)
+    if not isinstance(found, EncoderSet):
+        raise RequestError(
+            f"model {model} tunes a pretrained encoder, and features={features.name} is none; set "
+            "features=encoder features.path=FOLDER features.options.layer=conv"
+        )
+    if found.layer != "conv" or found.level != "lld":
+        raise RequestError(
+            f"features.options.layer={found.layer}: model {model} starts from the outputs of the "
+            "encoder's convolutions; set features.options.layer=conv features.level=lld"
+        )
+    return found
+
+
+def pretrained_encoder(features: FeaturesConfig, model: str) -> Pretrained:
+    """Load the encoder whose convolutions make the features of a model, anew each time.
+
+    Raises:
+        RequestError: The features are others, or the encoder cannot be loaded.
+    """
+    found = check_encoder(features, model)
+    return Pretrained(*load_tunable(found), path=found.path)
