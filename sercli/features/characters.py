@@ -44,6 +44,11 @@ class Characters(TextSet):
         return hashlib.sha256(self.alphabet.encode()).hexdigest()
 
     @property
+    def source(self) -> str:
+        """The alphabet, for the protocol card."""
+        return f"the space and {self.alphabet}"
+
+    @property
     def width(self) -> int:
         """The number of characters, the space included."""
         return 1 + len(self.alphabet)
