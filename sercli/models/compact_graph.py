@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sercli.models import MODELS
-from sercli.models.interface import Batch
-from sercli.models.parts import check_dropout, check_sizes, cut
+from sercli.models.interface import Batch, CorpusInfo, Turns
+from sercli.models.parts import check_dropout, check_sizes, check_streams, cut
 from sercli.nn.attention import weighted_sum
 from sercli.nn.checks import check_at_least, check_one_of
 from sercli.nn.convolution import BatchNorm, Maps
+from sercli.nn.pooling import mean_over_time
 
 GRAPHS = ("line", "cycle")
 
@@ -29,9 +31,10 @@ class CompactGraph(nn.Module):
 
     They read 33 openSMILE descriptors at 10 ms (nearest here: ``features=IS09
     features.level=lld_delta features.pool=1``) and a one-hot of improvised and scripted speech,
-    left out here because it is not audio; with all 35 columns this network has their 30 212
-    parameters, and with ``dense=128 dropout=0.5`` the 38 916 of their code. They scale features to
-    [−1, 1] with statistics that include the test set; here ``features.normalise`` decides.
+    which is not audio and left out by default: ``streams`` adds it, as an array of one step per
+    turn. With all 35 columns this network has their 30 212 parameters, and with ``dense=128
+    dropout=0.5`` the 38 916 of their code. They scale features to [−1, 1] with statistics that
+    include the test set; here ``features.normalise`` decides.
 
     Ours:
 
@@ -47,6 +50,8 @@ class CompactGraph(nn.Module):
     Args:
         inputs: Features of a step.
         classes: Number of classes.
+        corpus: Facts of the corpus: features of the further streams.
+        streams: Further streams; the mean of each over time is appended to every node.
         graph: ``line`` or ``cycle``.
         nodes: Frames of a graph (paper: 120, which are 1.2 s).
         layers: Number of graph layers (paper: 2).
@@ -56,7 +61,8 @@ class CompactGraph(nn.Module):
         dropout: Dropout probability before the classifier, or before the PReLU (code: 0.5).
 
     Raises:
-        RequestError: A size is below 1, dropout is not in [0, 1), or the graph is unknown.
+        RequestError: A size is below 1, dropout is not in [0, 1), the graph is unknown, or
+            a stream is missing.
     """
 
     def __init__(
@@ -64,6 +70,8 @@ class CompactGraph(nn.Module):
         *,
         inputs: int,
         classes: int,
+        corpus: CorpusInfo,
+        streams: list[str] | tuple[str, ...] = (),
         graph: str = "line",
         nodes: int = 120,
         layers: int = 2,
@@ -78,7 +86,9 @@ class CompactGraph(nn.Module):
         check_at_least("model.dense", dense, 0)
         check_dropout(dropout)
         self.graph, self.nodes = graph, nodes
-        sizes = [inputs] + [hidden] * (layers - 1)
+        self.streams = check_streams(streams, least=0)
+        columns = inputs + sum(corpus.stream(name) for name in self.streams)
+        sizes = [columns] + [hidden] * (layers - 1)
         self.layers = nn.ModuleList(SpectralLayer(size, mlp, hidden) for size in sizes)
         hidden_head = [nn.Linear(hidden, dense)] if dense else []
         activation = [nn.PReLU(dense)] if dense else []
@@ -88,7 +98,7 @@ class CompactGraph(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Classify a batch: logits (B, classes)."""
-        turns = batch.current
+        turns = with_constants(batch.current, [batch.streams[name] for name in self.streams])
         nodes, counts = cut(turns, self.nodes)
         sizes = counts.flatten()
         basis = eigenvectors(self.graph, sizes, self.nodes, nodes.dtype)
@@ -128,6 +138,24 @@ class SpectralLayer(nn.Module):
         spectrum = Maps.over_time(self.widen(basis.mT @ nodes), sizes)
         hidden = torch.relu(self.norm(spectrum).steps)
         return torch.relu(basis @ self.narrow(hidden))
+
+
+def with_constants(turns: Turns, streams: Sequence[Turns]) -> Turns:
+    """Append the mean of each stream over time to every step of its turn.
+
+    >>> turns = Turns(torch.zeros(1, 2, 1), torch.tensor([2]))
+    >>> with_constants(turns, [Turns(torch.ones(1, 1, 1), torch.tensor([1]))]).frames
+    tensor([[[0., 1.],
+             [0., 1.]]])
+
+    Args:
+        turns: The turns.
+        streams: Further streams of the same turns, with steps of their own.
+    """
+    means = [mean_over_time(each.frames, each.valid).unsqueeze(1) for each in streams]
+    steps = turns.frames.shape[1]
+    constants = [each.expand(-1, steps, -1) for each in means]
+    return Turns(torch.cat([turns.frames, *constants], dim=-1), turns.lengths)
 
 
 def eigenvectors(

@@ -153,6 +153,11 @@ def test_without_a_schedule_the_key_is_that_of_before_there_were_any() -> None:
     assert (key(), key("model=mdnn", "optim=adam_iaan")) == ("f28f3337fe", "76721496df")
 
 
+def test_a_graph_network_without_streams_has_the_key_of_before_it_read_any() -> None:
+    assert key("model=compact_graph") == "ad264e5ab8"
+    assert key("model=compact_graph", "model.streams=[spoken]") != key("model=compact_graph")
+
+
 def test_the_place_of_a_table_of_ratings_is_not_part_of_the_key() -> None:
     table = ("dataset=manifest", "dataset.classes={A: anger, N: neutral}")
     assert key(*table) == "ab06ae86d1"

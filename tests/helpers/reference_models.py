@@ -48,7 +48,7 @@ def toy_corpus(inputs: int = INPUTS, streams: Sequence[str] = ()) -> CorpusInfo:
 def reads_streams(choice: str) -> bool:
     """True of a choice of ``conf/model`` whose system reads further streams."""
     file = packaged("conf") / "model" / f"{choice.removesuffix('_small')}.yaml"
-    return "streams" in yaml.safe_load(file.read_text(encoding="utf-8"))
+    return bool(yaml.safe_load(file.read_text(encoding="utf-8")).get("streams"))
 
 
 @cache

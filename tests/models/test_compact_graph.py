@@ -12,6 +12,7 @@ from helpers.reference_models import (
     normalised,
     random_averages,
     random_batch,
+    sequences,
     tiny,
     weights_of,
 )
@@ -101,6 +102,17 @@ def test_the_model_of_the_paper_and_that_of_its_code_have_their_sizes() -> None:
         )
     ]
     assert sizes == [30_212, 38_916]
+
+
+def test_the_mean_of_a_stream_is_appended_to_every_node() -> None:
+    model, batch = random_averages(tiny(*TINY, "model.streams=[text]")), random_batch()
+    text = batch.streams["text"]
+    rows = []
+    for row, frames in enumerate(sequences(batch.current)):
+        mean = text.frames[row, : text.lengths[row]].mean(0)
+        columns = torch.cat([frames, mean.expand(len(frames), -1)], dim=1)
+        rows.append(slow("line", weights_of(model), columns))
+    torch.testing.assert_close(model(batch), torch.stack(rows))
 
 
 @pytest.mark.parametrize(
