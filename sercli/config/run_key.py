@@ -80,7 +80,9 @@ _LEFT_OUT: Sequence[tuple[Callable[[Config], bool], Sequence[str]]] = (
     (lambda config: not config.augment, ("augment",)),
     (lambda config: config.cell.get("start") == "zeros", ("cell.start",)),
     (
-        lambda config: config.model["system"] == "compact_graph" and not config.model.get("streams"),
+        lambda config: (
+            config.model["system"] == "compact_graph" and not config.model.get("streams")
+        ),
         ("model.streams",),
     ),
     (lambda config: config.optim.name.startswith("adam"), ("optim.momentum",)),
