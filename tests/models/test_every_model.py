@@ -21,6 +21,7 @@ from sercli.resources import packaged
 
 EXHAUSTIVE = pytest.mark.exhaustive
 OF_SIX_FEATURES = {
+    "ca_mser": ["model.streams=[text,vector]", "model.segments=[4,3,1]"],
     "mdnn": ["model.groups=[[0-1],[2-5]]"],
     "daae": ["model.steps=2"],  # turns of several segments
     "hierarchical": ["model.loudness=fa", "model.silence=0.5", "model.pause=1"],
