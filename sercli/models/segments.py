@@ -39,9 +39,10 @@ def over_segments(
     cuts = [cut(each, own) for each, own in zip(turns, steps, strict=True)]
     most = min(counts.shape[1] for _, counts in cuts)
     whole = torch.stack([counts[:, :most] > 0 for _, counts in cuts]).all(dim=0)
+    by_turn = [frames.view(*counts.shape, *frames.shape[1:]) for frames, counts in cuts]
     segments = [
-        Turns(frames.view(*counts.shape, *frames.shape[1:])[:, :most][whole], counts[:, :most][whole])
-        for frames, counts in cuts
+        Turns(frames[:, :most][whole], counts[:, :most][whole])
+        for frames, (_, counts) in zip(by_turn, cuts, strict=True)
     ]
     found = classify(*segments).log_softmax(dim=-1)
     sums = found.new_zeros(len(whole), found.shape[1])
