@@ -41,26 +41,49 @@ def until(condition: Callable[[], bool], seconds: float = 240) -> None:
         time.sleep(0.2)
 
 
-def test_an_array_of_workers_of_which_some_are_killed_finishes_each_trial_once(
-    sercli: Shell, small: list[str], database: Postgres, cluster: Slurm
-) -> None:
-    storage = ("--storage", database.url)
-    runs = sercli.folder / "runs" / "grid"
-    sweep = [
+@pytest.fixture(name="sweep")
+def _sweep(small: list[str], database: Postgres) -> list[str]:
+    """Arguments of a sweep on the cluster, without its space."""
+    return [
         "sweep",
         "--fold-workers",
         "1",
         *small[:-2],  # without --workers
         "trainer.steps=12",
-        "arelu.alpha=0.1,0.2,0.3",
-        "arelu.beta=1,2",
         "experiment=grid",
         "launcher=submitit",
-        "launcher.array=2",
         "launcher.cpus=1",
         "launcher.memory_gb=1",
-        *storage,
+        "--storage",
+        database.url,
     ]
+
+
+def complete(sercli: Shell, database: Postgres) -> int:
+    """Return the number of complete trials, of which each has a run of its own."""
+    status = sercli.json("status", "grid", "--storage", database.url)
+    (complete,) = [n for state, n in status["states"].items() if n]
+    trials = optuna.load_study(study_name="grid", storage=database.url).trials
+    assert [trial.state.name for trial in trials] == ["COMPLETE"] * complete
+    assert len({run_of(trial) for trial in trials}) == complete
+    return int(complete)
+
+
+def test_a_job_finishes_each_trial(
+    sercli: Shell, sweep: list[str], database: Postgres, cluster: Slurm
+) -> None:
+    jobs = sercli.json(*sweep, "launcher.array=1", "arelu.alpha=0.1,0.2")["jobs"]
+    assert len(jobs) == 1
+    until(lambda: not cluster.states())
+    assert complete(sercli, database) == 2
+
+
+@pytest.mark.exhaustive  # by day workers are killed on one machine (test_sweep_workers.py)
+def test_an_array_of_workers_of_which_some_are_killed_finishes_each_trial_once(
+    sercli: Shell, sweep: list[str], database: Postgres, cluster: Slurm
+) -> None:
+    runs = sercli.folder / "runs" / "grid"
+    sweep += ["arelu.alpha=0.1,0.2,0.3", "arelu.beta=1,2", "launcher.array=2"]
 
     def finished() -> dict[Path, int]:
         return {record: record.stat().st_mtime_ns for record in runs.glob("[!.]*/run.json")}
@@ -78,15 +101,9 @@ def test_an_array_of_workers_of_which_some_are_killed_finishes_each_trial_once(
     second = sercli.json(*sweep, "launcher.minutes=30", "launcher.array=1")["jobs"]
     assert not set(first) & set(second)
     until(lambda: not cluster.states())
-    status = sercli.json("status", "grid", *storage)
-    assert {state: count for state, count in status["states"].items() if count} == {
-        "complete": TRIALS
-    }
+    assert complete(sercli, database) == TRIALS
     assert len(finished()) == TRIALS
     assert before.items() <= finished().items()
-    trials = optuna.load_study(study_name="grid", storage=database.url).trials
-    assert sorted(trial.state.name for trial in trials) == ["COMPLETE"] * TRIALS
-    assert len({run_of(trial) for trial in trials}) == TRIALS
 
 
 def run_of(trial: optuna.trial.FrozenTrial) -> Any:

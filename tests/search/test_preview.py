@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from helpers.shell import InProcessShell
-from helpers.study_factory import claim, complete, grid_study
+from helpers.study_factory import claim, complete, grid_study, states
 
 from sercli.config.compose import compose
 from sercli.corpora.manifest import Manifest
@@ -47,6 +47,18 @@ def test_a_dry_run_lists_trials_and_writes_nothing(
     text = sercli.ok("sweep", "--dry-run", *fixed, *search)
     assert "tpe, 10 trials (10 new), 40 fold runs (40 new)" in text
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_sweep_that_is_stopped_from_the_shell_claims_nothing_more(tmp_path: Path) -> None:
+    study = grid_study(tmp_path / "runs", 2, "lab")
+    sercli = InProcessShell(tmp_path)
+
+    assert "to resume" in sercli.ok("stop", "lab")
+
+    assert study.stop_reason is not None
+    assert study.stop_reason.startswith("by sercli stop")
+    assert "is stopped: by sercli stop" in sercli("worker", "lab").stderr
+    assert states(study) == {"waiting": 2}
 
 
 def test_status_watches_until_no_trial_is_left(

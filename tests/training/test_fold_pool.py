@@ -129,7 +129,7 @@ def test_after_a_divergence_no_further_unit_is_trained(
     assert not after.folder.exists()
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.exhaustive), 2])
 def test_a_divergence_ends_its_seed_and_the_others_go_on(
     toy: Data, order: Callable[..., FoldJob], workers: int
 ) -> None:
