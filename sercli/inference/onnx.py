@@ -63,15 +63,9 @@ def export_onnx(network: nn.Module, features: int, path: Path) -> None:
         path: The file.
 
     Raises:
-        RequestError: The network reads further streams, or the packages of the extra ``onnx`` are
-            missing.
+        RequestError: The packages of the extra ``onnx`` are missing.
         SercliError: The network cannot be exported, or its graph gives other probabilities.
     """
-    if streams := getattr(network, "streams", ()):
-        raise RequestError(
-            f"{type(network).__name__} reads the streams {', '.join(streams)}, and an ONNX graph "
-            "has the main features only: export it without --onnx"
-        )
     for package in ("onnx", "onnxscript", "onnxruntime"):
         _import(package)
     graph = Graph(network).eval()

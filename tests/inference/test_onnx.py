@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.reference_models import reads_streams, tiny
+from helpers.reference_models import reads_streams
 from torch import nn
 
 from sercli.config.compose import compose, list_choices
@@ -51,11 +51,6 @@ def test_both_runtimes_give_the_same_probabilities(tmp_path: Path) -> None:
     with torch.no_grad():
         expected = as_output(network(batch)).logits.softmax(dim=-1)
     torch.testing.assert_close(graph(batch).exp(), expected, atol=1e-5, rtol=0)
-
-
-def test_a_network_that_reads_streams_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="reads the streams text, and an ONNX graph has"):
-        export_onnx(tiny("model=cross_attention_small"), 6, tmp_path / "graph.onnx")
 
 
 @EXHAUSTIVE
