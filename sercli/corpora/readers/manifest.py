@@ -139,8 +139,8 @@ def _add_ratings(
         row["ratings"] = ratings.pop(row["utterance"], [])
     if ratings:
         progress.note(
-            f"{path}: {sum(map(len, ratings.values()))} ratings not used: {root.name} has no "
-            f"utterance '{next(iter(ratings))}'" + " and others" * (len(ratings) > 1)
+            f"{path}: {sum(map(len, ratings.values()))} of {len(rated)} ratings are of utterances "
+            f"that {root.name} does not have, such as '{next(iter(ratings))}'"
         )
     return refused
 

@@ -466,7 +466,8 @@ def test_a_second_table_has_the_labels_of_single_raters(tmp_path: Path) -> None:
     ]
     assert found.refused == (Refusal("raters.csv:4", "has no rater"),)
     assert notes.notes == [
-        f"{tmp_path}/raters.csv: 2 ratings not used: mine.csv has no utterance 'z'"
+        f"{tmp_path}/raters.csv: 2 of 4 ratings are of utterances that mine.csv does not have, "
+        "such as 'z'"
     ]
 
 
