@@ -27,6 +27,8 @@ def why_incomparable(card: Mapping[str, Any], baseline: Baseline) -> str | None:
         return f"{baseline.corpus} is real speech, that of the run is synthetic"
     if card["dataset"] != baseline.corpus:
         return f"corpus {baseline.corpus}, not {card['dataset']}"
+    if card.get("dimensions"):
+        return f"{baseline.classes} classes, not {', '.join(card['dimensions'])}"
     if len(card["classes"]) != baseline.classes:
         return f"{baseline.classes} classes, not {len(card['classes'])}"
     division = card.get("division", card["protocol"])

@@ -28,6 +28,7 @@ def check(config: Config) -> None:
                 raise RequestError(f"{key}={value} is not known.{nearest(str(value), choices)}")
     _check_streams(config)
     _check_corpora(config.dataset)
+    _check_dimensions(config)
     _check_protocol(config.protocol)
     _check_learning_rate(config)
 
@@ -58,6 +59,70 @@ def _check_corpora(dataset: DatasetConfig) -> None:
             f"{', '.join(dataset.parts)}: name the same corpora in both; a sweep cannot vary "
             "dataset.of"
         )
+
+
+def _check_dimensions(config: Config) -> None:
+    """Check the settings of dimensional labels."""
+    if config.dataset.dimensions:
+        _check_scale(config.dataset)
+        _check_ccc_weights(config)
+        _check_no_classes(config)
+    elif not config.dataset.classes:
+        raise RequestError(
+            f"dataset.classes={config.dataset.classes}: must be a class for each emotion, as in "
+            "dataset.classes.ang=anger"
+        )
+    elif config.trainer.ccc_weights:
+        raise RequestError("trainer.ccc_weights needs dataset.dimensions")
+
+
+def _check_scale(dataset: DatasetConfig) -> None:
+    """Check the names and the scale of dimensional labels."""
+    names = dataset.dimensions
+    if len(set(names)) < len(names) or not set(names) <= set(_DIMENSIONS):
+        raise RequestError(
+            f"dataset.dimensions=[{','.join(names)}]: must be some of {', '.join(_DIMENSIONS)}, "
+            "each once"
+        )
+    if len(dataset.scale) != 2 or not dataset.scale[0] < dataset.scale[1]:
+        raise RequestError(
+            f"dataset.scale={dataset.scale}: dataset.dimensions needs the ends of the scale of the "
+            "labels, as in dataset.scale=[1,5]"
+        )
+
+
+def _check_ccc_weights(config: Config) -> None:
+    """Check the weights of the dimensions in the loss."""
+    names, weights = config.dataset.dimensions, config.trainer.ccc_weights
+    for name, weight in weights.items():
+        if name not in names or not 0 <= weight < float("inf"):
+            raise RequestError(
+                f"trainer.ccc_weights.{name}={weight:g}: must be 0 or more, of one of "
+                f"{', '.join(names)}"
+            )
+
+
+def _check_no_classes(config: Config) -> None:
+    """Refuse what only a task of classes has."""
+    for key, usual in _OF_CLASSES.items():
+        if (value := _select(config, key)) != usual:
+            raise RequestError(f"{key}={value} is for classes; with dataset.dimensions set {usual}")
+    if config.dataset.parts:
+        raise RequestError("dataset.dimensions: scales of corpora differ; use one, not several")
+    if "copy_paste" in config.augment:
+        raise RequestError(
+            "augment=copy_paste pastes turns of classes; dataset.dimensions has none"
+        )
+
+
+_DIMENSIONS = ("valence", "arousal", "dominance")
+
+_OF_CLASSES = {
+    "trainer.labels": "majority",
+    "trainer.class_weights": "none",
+    "trainer.focal_gamma": 0.0,
+}
+"""Setting that only a task of classes uses → its value without effect."""
 
 
 def _check_learning_rate(config: Config) -> None:
@@ -145,7 +210,6 @@ _RANGES: list[tuple[str, Callable[[Any], bool], str]] = [
     ("cell.name", _name, "the name of a cell"),
     ("activation.name", _name, "the name of an activation"),
     ("seeds", _different_seeds, "at least one seed, none below 0, each only once"),
-    ("dataset.classes", bool, "a class for each emotion, as in dataset.classes.ang=anger"),
     ("experiment", _file_name, "a name that a folder can have, without '/' or a leading '.'"),
     ("trainer.steps", _positive, "1 or more"),
     ("trainer.batch_size", _positive, "1 or more"),

@@ -39,7 +39,10 @@ from sercli.config.settings import GROUPS, PARTS, STREAMS, choice_names, group_o
 from sercli.config.sources import PRIMARY, ROOTS, OwnDefault, own_defaults, start
 from sercli.errors import RequestError, one_line
 
-_OPEN = (CLASSES, "dataset.expected", "dataset.expected_in", "dataset.parts", "launcher.sbatch")
+_OPEN = (
+    *(CLASSES, "dataset.expected", "dataset.expected_in", "dataset.parts"),
+    *("trainer.ccc_weights", "launcher.sbatch"),
+)
 OPEN_KEYS = tuple(f"{key}." for key in _OPEN)
 """Nodes to which a user may add keys: the task and the cluster are theirs to define."""
 

@@ -74,6 +74,12 @@ def thaw(text: str, settings: Mapping[str, Any]) -> Config:
     return config
 
 
+def dimensions_of(text: str) -> list[str]:
+    """Return ``dataset.dimensions`` of a frozen configuration."""
+    found: list[str] = _content(text)["configuration"]["dataset"].get("dimensions", [])
+    return found
+
+
 def overrides_of(text: str) -> tuple[str, ...]:
     """Return the overrides of a frozen configuration, without the name of the experiment.
 

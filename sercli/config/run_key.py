@@ -101,6 +101,11 @@ _LEFT_OUT: Sequence[tuple[Callable[[Config], bool], Sequence[str]]] = (
     (lambda config: config.trainer.accumulate == 1, ("trainer.accumulate",)),
     (lambda config: config.trainer.labels == "majority", ("trainer.labels",)),
     (lambda config: config.trainer.labels != "rater", ("trainer.min_ratings",)),
+    (lambda config: not config.trainer.ccc_weights, ("trainer.ccc_weights",)),
+    (
+        lambda config: bool(config.dataset.dimensions),  # the loss of the classes
+        ("trainer.label_smoothing", "trainer.class_weights", "trainer.focal_gamma"),
+    ),
     (lambda config: config.adversary.column == "none", ("adversary",)),
     (
         lambda config: config.init.run is config.init.file is config.init.digest is None,
@@ -155,12 +160,17 @@ def rating_settings(config: Config) -> dict[str, Any]:
 _OF_MACHINE = ("root", "expected", "expected_in", "of")
 """Settings of a corpus that do not decide what is read; ``parts`` stands for ``of``."""
 
+_OF_DIMENSIONS = ("dimensions", "scale")
+"""Settings of dimensional labels, without effect where there are none."""
+
 
 def corpus_settings(dataset: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a corpus that can change a result, those of its parts included."""
     settings = {name: value for name, value in dataset.items() if name not in _OF_MACHINE}
     if "options" in settings:
         settings["options"] = _without_paths(settings["options"])
+    if not settings.get("dimensions"):
+        settings = {name: x for name, x in settings.items() if name not in _OF_DIMENSIONS}
     parts = {name: corpus_settings(part) for name, part in settings.pop("parts", {}).items()}
     return settings | ({"parts": parts} if parts else {})
 

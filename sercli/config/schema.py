@@ -55,6 +55,9 @@ class DatasetConfig:
         of: Corpora of ``dataset=several``, by their choices. ``classes`` then maps their classes
             to those of the task.
         parts: Settings of these corpora, by choice; filled in on composition.
+        dimensions: Dimensional labels to predict in place of the classes: some of ``valence``,
+            ``arousal`` and ``dominance``; empty: classes.
+        scale: Ends of the scale of the dimensional labels, as in [1, 5].
     """
 
     name: str = ""
@@ -68,6 +71,8 @@ class DatasetConfig:
     options: dict[str, Any] = field(default_factory=dict)
     of: list[str] = field(default_factory=list)
     parts: dict[str, Any] = field(default_factory=dict)
+    dimensions: list[str] = field(default_factory=list)
+    scale: list[float] = field(default_factory=list)
 
 
 def corpus_name(dataset: DatasetConfig) -> str:
@@ -221,6 +226,8 @@ class TrainerConfig:
             Evaluation always uses the label of the utterance.
         min_ratings: With ``rater``: raters with fewer labels count as one, "other" (Ando et al.
             2021: 100 on MSP-Podcast, 500 on IEMOCAP).
+        ccc_weights: With ``dataset.dimensions``: weights of the dimensions in the loss, by name;
+            of those not named 1 (Atmaja & Akagi 2020: 0.7 arousal, 0.2 valence, 1 liking).
         keep_weights: Weights that a record keeps: ``all``; ``winner``: of a search those of the
             best trial on dev alone; ``none``. ``verify`` and ``rerun`` need no weights;
             ``predict``, ``export`` and ``attend`` do. Never part of a run's key.
@@ -237,6 +244,7 @@ class TrainerConfig:
     focal_gamma: float = 0.0
     labels: str = "majority"
     min_ratings: int = 100
+    ccc_weights: dict[str, float] = field(default_factory=dict)
     keep_weights: str = "all"
 
 

@@ -191,11 +191,11 @@ def _dialogues(manifest: Manifest, context: ContextConfig) -> Iterator[_Dialogue
         "starts": turns["start"].to_numpy(),
         "ends": turns["end"].to_numpy(),
     }
-    has_label = turns["label"].notna().to_numpy()
+    is_target = manifest.is_target[turns.index].to_numpy()
     borders = np.flatnonzero(names[1:] != names[:-1]) + 1
     for places in np.split(np.arange(len(turns)), borders):
         of_dialogue = {name: values[places] for name, values in columns.items()}
-        yield _Dialogue(**of_dialogue, targets=np.flatnonzero(has_label[places]))
+        yield _Dialogue(**of_dialogue, targets=np.flatnonzero(is_target[places]))
 
 
 def _check_filled(dataset: str, turns: pd.DataFrame, column: str, setting: str) -> None:

@@ -75,11 +75,13 @@ def compare_counts(
         context: Context turns of the targets, from `find_context`.
 
     Returns:
-        The comparisons; None if no counts are published.
+        The comparisons; None if no counts are published, or dimensional labels are the task.
 
     Raises:
         RequestError: ``expected_in`` names an unknown column.
     """
+    if manifest.dimensions is not None:
+        return None
     counts = tuple(_compare(manifest, dataset, context))
     return ExpectedCounts(counts) if counts else None
 

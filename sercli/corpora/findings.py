@@ -37,7 +37,7 @@ def list_findings(
     """Return all findings."""
     findings = [
         *_deviating_counts(expected),
-        *_confounded_speakers(manifest.targets),
+        *(_confounded_speakers(manifest.targets) if manifest.dimensions is None else ()),
         *_shared_speakers(manifest.targets),
     ]
     if audio is not None:

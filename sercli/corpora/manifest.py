@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from sercli.corpora.validate import COLUMNS, valid_rows
@@ -21,6 +23,8 @@ from sercli.errors import RequestError
 
 Row = dict[str, Any]
 """One utterance: column of the manifest → value, and ``ratings``: pairs of rater and emotion."""
+
+Numbers = npt.NDArray[np.floating[Any]]
 
 RATINGS = ("utterance", "rater", "emotion", "label")
 """Columns of the ratings: one row for each emotion that a rater named."""
@@ -35,6 +39,32 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class Dimensions:
+    """Dimensional labels as the task.
+
+    >>> Dimensions(("valence",), 1, 5).scaled(np.array([1.0, 3.0, 5.0])).tolist()
+    [-1.0, 0.0, 1.0]
+
+    Attributes:
+        names: Columns of the manifest, in the order of the model's outputs.
+        low: Lower end of the scale of the corpus.
+        high: Upper end.
+    """
+
+    names: tuple[str, ...]
+    low: float
+    high: float
+
+    def scaled(self, labels: Numbers) -> Numbers:
+        """Map the scale of the corpus to [−1, 1]."""
+        return (2 * labels - (self.low + self.high)) / (self.high - self.low)
+
+    def unscaled(self, outputs: Numbers) -> Numbers:
+        """Map [−1, 1] to the scale of the corpus."""
+        return (outputs * (self.high - self.low) + (self.low + self.high)) / 2
+
+
+@dataclass(frozen=True)
 class Manifest:
     """The utterances of a corpus.
 
@@ -46,6 +76,8 @@ class Manifest:
         synthetic: True if the speech was generated; results on it are marked everywhere.
         ratings: Labels of single raters with the columns of `RATINGS`, in corpus order; a label
             is missing where the task does not use the emotion. Empty if the corpus has none.
+        dimensions: Dimensional labels, where they are the task; there are no classes then. None:
+            the task is the classes.
     """
 
     dataset: str
@@ -54,11 +86,23 @@ class Manifest:
     refused: tuple[Refusal, ...] = field(default=())
     synthetic: bool = False
     ratings: pd.DataFrame = field(default_factory=lambda: _rating_table([], {}))
+    dimensions: Dimensions | None = None
+
+    @property
+    def is_target(self) -> pd.Series[bool]:
+        """True for the rows that the task uses: those with a label, or with all dimensions."""
+        columns = ("label",) if self.dimensions is None else self.dimensions.names
+        return self.table[list(columns)].notna().all(axis=1)
 
     @property
     def targets(self) -> pd.DataFrame:
-        """Rows that the task uses: those with a label."""
-        return self.table[self.table["label"].notna()]
+        """Rows that the task uses."""
+        return self.table[self.is_target]
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of a model: one per class or dimension."""
+        return len(self.classes if self.dimensions is None else self.dimensions.names)
 
     def without(self, refused: Mapping[str, Refusal]) -> Manifest:
         """Return the manifest without the utterances ``refused``, and with their refusals."""

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from sercli.config.schema import DatasetConfig
+from sercli.corpora.dimensions import with_dimensions
 from sercli.corpora.manifest import Manifest
 from sercli.corpora.readers import READERS
 from sercli.corpora.several import read_several
@@ -27,7 +28,8 @@ def read_corpus(dataset: DatasetConfig, progress: Progress = SILENT) -> Manifest
             another layout; no utterance belongs to a class of the task; or ``dataset.classes``
             names an emotion that no utterance has, although it resembles an emotion without a
             class, or the user wrote the classes (reader ``manifest``), there is one without a
-            class, and no row was refused. Otherwise a table may have a part of the emotions, and
+            class, and no row was refused; or the corpus does not state ``dataset.dimensions``.
+            Otherwise a table may have a part of the emotions, and
             a note says which are missing.
     """
     if dataset.parts:
@@ -37,6 +39,8 @@ def read_corpus(dataset: DatasetConfig, progress: Progress = SILENT) -> Manifest
     if not (dataset.synthetic or dataset.reader == "audb"):  # generated or downloaded on first use
         _check_not_empty(root, f"dataset.root={dataset.root}")
     manifest = reader(dataset, root, progress)
+    if dataset.dimensions:
+        return with_dimensions(manifest, dataset)
     if manifest.targets.empty:
         raise RequestError(_no_target(manifest, dataset))
     _check_classes(manifest, dataset, progress)

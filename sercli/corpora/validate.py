@@ -27,8 +27,14 @@ COLUMNS: dict[str, str] = {
     "transcript": "str",
     "asr_transcript": "str",  # the transcript of a speech recogniser, where there is one
     "corpus": "str",  # of several corpora in one manifest; else missing
+    "valence": "float64",  # on the scale of the corpus; NaN: not stated
+    "arousal": "float64",
+    "dominance": "float64",
 }
 """Column names and their pandas types, in order."""
+
+DIMENSIONS = ("valence", "arousal", "dominance")
+"""Columns of dimensional labels."""
 
 _REQUIRED = {
     "utterance": "an id of its own",
@@ -43,6 +49,7 @@ _EXPECTED = {
     "Int64": "a whole number, 0 or more",
     "boolean": "true, false or nothing",
     "gender": "female, male or nothing",
+    **dict.fromkeys(DIMENSIONS, "a number or nothing"),
 }
 """Type, or name of a column with a rule of its own → expected value."""
 
@@ -85,6 +92,10 @@ def _is_time(value: Any) -> bool:
     return isinstance(value, int | float | np.number) and bool(0 <= value <= _MOST)
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and bool(-_MOST <= value <= _MOST)
+
+
 def _is_position(value: Any) -> bool:
     return _is_time(value) and value % 1 == 0
 
@@ -94,4 +105,5 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     "Int64": _is_position,
     "boolean": lambda value: value in (True, False),
     "gender": lambda value: value in ("female", "male"),
+    **dict.fromkeys(DIMENSIONS, _is_number),
 }

@@ -34,7 +34,15 @@ from sercli.results.run_record import NORMALISATION, read_record
 from sercli.results.seal import hide_sealed
 from sercli.results.seen import seen_by_all, write_seen
 from sercli.results.weights import write_weights
-from sercli.training.source import FEATURES_FILE, FILE, GRAPHS, Member, Source, describe
+from sercli.training.source import (
+    FEATURES_FILE,
+    FILE,
+    GRAPHS,
+    Member,
+    Source,
+    check_classifies,
+    describe,
+)
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,7 @@ def export_model(
             (`sercli.training.refit.refit`).
         SercliError: The run is damaged.
     """
+    check_classifies(source, "export")
     if source.is_folder:
         raise RequestError(f"{source.path} is a model folder already: copy it")
     check_recordings(source)

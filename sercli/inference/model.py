@@ -33,7 +33,7 @@ from sercli.progress import SILENT, Progress
 from sercli.training.attention_weights import recorded_weights
 from sercli.training.data import Data
 from sercli.training.device import choose_device
-from sercli.training.source import Member, Source
+from sercli.training.source import Member, Source, check_classifies
 from sercli.training.trainer import predict
 
 _OF_ALL_FRAMES = ("file", "speaker")
@@ -85,6 +85,7 @@ class TrainedModel:
 
     def __init__(self, source: Source, device: str = "auto", runtime: str = "torch") -> None:
         check_one_of("runtime", runtime, ("torch", "onnx"))
+        check_classifies(source, "predict")
         self.source = source
         self._device = choose_device(device if runtime == "torch" else "cpu")
         self._networks = {member: self._load(member, runtime) for member in source.members}

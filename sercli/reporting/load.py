@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sercli.reporting.views.dimensions import has_dimensions
 from sercli.reporting.views.sweep import Sweep, read_sweeps
 from sercli.results.baselines import Baseline, known_baselines
 from sercli.results.find import find_runs
@@ -59,11 +60,12 @@ class ReportData:
     """The content of a report.
 
     Attributes:
-        records: The runs; sealed ones have no test results.
+        records: The runs on classes; sealed ones have no test results.
         sweeps: Summary and trials of the sweeps that were asked for as a whole.
         baselines: Published results.
         damaged: A line about each record or sweep that cannot be read.
         unsealed: True if sealed test results were requested (``--unseal``).
+        of_dimensions: The runs on dimensional labels.
     """
 
     records: tuple[Record, ...]
@@ -71,6 +73,7 @@ class ReportData:
     baselines: tuple[Baseline, ...]
     damaged: tuple[str, ...]
     unsealed: bool = False
+    of_dimensions: tuple[Record, ...] = ()
 
 
 def load(request: ReportRequest) -> ReportData:
@@ -88,6 +91,12 @@ def load(request: ReportRequest) -> ReportData:
     ]
     sweeps, more = read_sweeps(whole)
     damaged = [*damaged, *dict.fromkeys([*unreadable, *more])]
+    classes, others = ([x for x in records if has_dimensions(x) is y] for y in (False, True))
     return ReportData(
-        tuple(records), tuple(sweeps), tuple(baselines), tuple(damaged), request.unseal
+        tuple(classes),
+        tuple(sweeps),
+        tuple(baselines),
+        tuple(damaged),
+        request.unseal,
+        tuple(others),
     )

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from sercli.errors import RequestError
 from sercli.reporting.formats import to_text
 from sercli.reporting.load import ReportData, ReportRequest, load
 from sercli.reporting.table import View
 from sercli.reporting.views.diagnostics import diagnostics_view
+from sercli.reporting.views.dimensions import with_dimensions
 from sercli.reporting.views.parameters import parameters_view
 from sercli.reporting.views.pivot import Axes, pivot_view
 from sercli.reporting.views.published import table1_view
@@ -16,6 +18,9 @@ from sercli.reporting.views.results import results_view
 from sercli.reporting.views.rows import published_rows, run_rows
 from sercli.reporting.views.significance import find_differences
 from sercli.reporting.views.sweep import with_sweeps
+
+_NAMED = 3
+"""Runs that an error names."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,10 @@ def make_report(request: ReportRequest) -> ReportResult:
         SercliError: The user's file of published results is invalid.
     """
     data = load(request)
+    needing = _view_of_classes(request)
+    if needing and data.of_dimensions and not data.records:
+        names = ", ".join(record.key for record in data.of_dimensions[:_NAMED])
+        raise RequestError(f"{needing}: needs runs on classes; {names}: dimensional labels")
     if request.format_name == "html":
         from sercli.reporting.formats.html.document import make_page
 
@@ -50,6 +59,11 @@ def make_report(request: ReportRequest) -> ReportResult:
     else:
         text = to_text(build_view(request, data), request.format_name, plain=request.plain)
     notes = [f"left out: {line}" for line in data.damaged]
+    if needing:
+        notes += [
+            f"left out of {needing}: {record.key} predicts dimensional labels"
+            for record in data.of_dimensions
+        ]
     notes += [
         f"{summary.experiment}: the winner stays sealed: sweep.json, which records that its test "
         "results were shown, cannot be written"
@@ -59,6 +73,22 @@ def make_report(request: ReportRequest) -> ReportResult:
     return ReportResult(text, (*_export(request, data), *notes), int(bool(data.damaged)))
 
 
+def _view_of_classes(request: ReportRequest) -> str:
+    """Return what was asked for that runs on dimensional labels have not; empty for nothing."""
+    asked = {
+        "--format html": request.format_name == "html",
+        "--rows": request.rows,
+        "--columns": request.columns,
+        "--table1": request.table1,
+        "--parameters": request.parameters,
+        "--diagnostics": request.diagnostics,
+        "--figures": request.figures,
+        "--tensorboard": request.tensorboard,
+        "--mlflow": request.mlflow,
+    }
+    return ", ".join(name for name, value in asked.items() if value)
+
+
 def build_view(request: ReportRequest, data: ReportData) -> View:
     """Build the requested view.
 
@@ -66,6 +96,8 @@ def build_view(request: ReportRequest, data: ReportData) -> View:
         RequestError: A setting or the run to test against is unknown, or nothing is learned.
     """
     records, baselines = data.records, data.baselines
+    if not records and data.of_dimensions:
+        return with_dimensions(View((), {}), data.of_dimensions)
     if request.parameters:
         return parameters_view(records)
     if request.diagnostics:
@@ -77,7 +109,7 @@ def build_view(request: ReportRequest, data: ReportData) -> View:
         return table1_view(rows, baselines)
     differences = find_differences(rows, records, request.against)
     view = results_view(rows, published_rows(baselines, records), baselines, differences)
-    return with_sweeps(view, data.sweeps, records)
+    return with_dimensions(with_sweeps(view, data.sweeps, records), data.of_dimensions)
 
 
 def _export(request: ReportRequest, data: ReportData) -> Iterator[str]:

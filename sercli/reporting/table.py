@@ -178,6 +178,23 @@ def points_cell(difference: float | None, bounds: Sequence[float] | None = None)
     return Cell(f"{signed_points(difference)}{between}", 100 * difference)
 
 
+def ccc_cell(
+    value: float | None,
+    deviation: float | None = None,
+    bounds: Sequence[float] | None = None,
+) -> Cell:
+    """Return a concordance correlation coefficient, ± its standard deviation, if any.
+
+    >>> ccc_cell(0.5071, bounds=[-0.02, 0.61]).text
+    '0.507 (−0.020 to 0.610)'
+    """
+    if value is None:
+        return Cell(NOTHING)
+    spread = "" if deviation is None else f" ± {deviation:.3f}"
+    between = "" if bounds is None else f" ({' to '.join(f'{bound:.3f}' for bound in bounds)})"
+    return Cell(f"{value:.3f}{spread}{between}".replace("-", "−"), value)
+
+
 def interval_cell(bounds: Sequence[float] | None) -> Cell:
     """Return an interval of fractions in per cent, sorted by its lower bound."""
     if bounds is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,12 @@ import pandas as pd
 
 from sercli.config.keys import Difference, differences
 from sercli.errors import SercliError, one_line
+from sercli.results.dimensions import mean_ccc
 from sercli.results.metrics import ua, wa
 from sercli.results.run_record import Record
 
 TOLERANCE = 0.01
-"""Largest difference of UA and WA of the whole run where rounding differs (our choice:
+"""Largest difference of UA and WA, or of CCC, of the whole run where rounding differs (our choice:
 `iaan_small` for 300 steps on the synthetic corpus, kernel against eager, differs by 0.2 points)."""
 
 DECISIVE = (
@@ -35,7 +36,7 @@ _NOT_COMPARED = ("time", "command", "seconds", "origin", "cores")
 
 _SETTINGS = "configuration"
 
-_OF_TEST = ("ua", "wa", "ua_again", "wa_again")
+_OF_TEST = ("ua", "wa", "ccc", "ua_again", "wa_again", "ccc_again")
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,14 @@ class Rerun:
         changed: Differences of their environments and settings, without time and command.
         fold_runs: A row for each seed and fold of either: ``seed``, ``fold``; ``selected_step``,
             ``dev_ua``, ``ua`` and ``wa`` of the record and, suffixed ``_again``, of the rerun (NaN
-            where it lacks the fold); ``same``, the share of test utterances that
-            are predicted equal, and ``max_difference``, the largest difference between two
-            probabilities. All under the dev selection.
+            where it lacks the fold), or ``dev_ccc`` and ``ccc``; ``same``, the share of test
+            utterances that are predicted equal, and ``max_difference``, the largest difference
+            between two probabilities or predictions. All under the dev selection.
         repeatable: True if the rerun ran on a CPU, where the same program gives the same digits. A
             GPU may sum in another order each time.
         off: Absolute difference of UA and WA of the whole run, on dev and test: ``dev_ua``,
-            ``dev_wa``, ``ua``, ``wa``, as fractions; NaN where either has none.
+            ``dev_wa``, ``ua``, ``wa``, as fractions, or ``dev_ccc`` and ``ccc``; NaN where either
+            has none.
     """
 
     record: Record
@@ -127,9 +129,10 @@ def compare_runs(record: Record, again: Record) -> Rerun:
     except (OSError, KeyError, ValueError, TypeError) as error:
         what = one_line(error)
         raise SercliError(f"{record.path}: {what}; `sercli verify` says more") from error
+    names = ("dev_ccc", "ccc") if _dimensions(record) else ("dev_ua", "dev_wa", "ua", "wa")
     off = {
         name: abs(record.metrics.get(name, np.nan) - again.metrics.get(name, np.nan))
-        for name in ("dev_ua", "dev_wa", "ua", "wa")
+        for name in names
     }
     fold_runs = fold_runs.merge(found, how="left", on=["seed", "fold"])
     repeatable = again.environment().get("device") == "cpu"
@@ -154,31 +157,45 @@ def _tabulate(record: Record) -> pd.DataFrame:
         (row["seed"], row["fold"]): row["selected_step"]
         for row in record.metrics.get("by_fold", ())
     }
+    dimensions = _dimensions(record)
+    names = ("dev_ccc", "ccc") if dimensions else ("dev_ua", "ua", "wa")
     rows = []
     for (seed, fold), row in _selected(record).groupby(["seed", "fold"]):
         dev, test = (row[row["part"] == part] for part in ("dev", "test"))
-        truth, predicted = test["label"].tolist(), test["predicted"].tolist()
-        rows.append(
-            {
-                "seed": seed,
-                "fold": fold,
-                "selected_step": steps.get((seed, fold), np.nan),
-                "dev_ua": ua(dev["label"].tolist(), dev["predicted"].tolist()),
-                "ua": ua(truth, predicted),
-                "wa": wa(truth, predicted),
-            }
-        )
-    return pd.DataFrame(rows, columns=["seed", "fold", "selected_step", "dev_ua", "ua", "wa"])
+        step = steps.get((seed, fold), np.nan)
+        found = _scores(dev, test, dimensions)
+        rows.append({"seed": seed, "fold": fold, "selected_step": step, **found})
+    return pd.DataFrame(rows, columns=["seed", "fold", "selected_step", *names])
+
+
+def _scores(dev: pd.DataFrame, test: pd.DataFrame, dimensions: Sequence[str]) -> dict[str, float]:
+    if dimensions:
+        return {"dev_ccc": mean_ccc(dev, dimensions), "ccc": mean_ccc(test, dimensions)}
+    truth, predicted = test["label"].tolist(), test["predicted"].tolist()
+    return {
+        "dev_ua": ua(dev["label"].tolist(), dev["predicted"].tolist()),
+        "ua": ua(truth, predicted),
+        "wa": wa(truth, predicted),
+    }
+
+
+def _dimensions(record: Record) -> Sequence[str]:
+    """Return the dimensional labels that are the task; empty for classes."""
+    found: Sequence[str] = record.summary["card"].get("dimensions", ())
+    return found
 
 
 def _predictions_compared(record: Record, again: Record) -> pd.DataFrame:
     """Tabulate the agreement of the test predictions of every fold run."""
     one, other = (_selected(run).query("part == 'test'") for run in (record, again))
     both = one.merge(other, on=["seed", "fold", "utterance"], suffixes=("", "_again"))
-    names = [name for name in map(str, one) if name.startswith("p_")]
+    names = [name for name in map(str, one) if name.startswith(("p_", "predicted_"))]
     apart = both[names].to_numpy() - both[[f"{name}_again" for name in names]].to_numpy()
-    both["same"] = both["predicted"] == both["predicted_again"]
     both["max_difference"] = abs(apart).max(axis=1, initial=0)
+    if _dimensions(record):
+        both["same"] = both["max_difference"] == 0
+    else:
+        both["same"] = both["predicted"] == both["predicted_again"]
     return both.groupby(["seed", "fold"], as_index=False).agg(
         same=("same", "mean"), max_difference=("max_difference", "max")
     )
@@ -188,7 +205,10 @@ def _selected(record: Record) -> pd.DataFrame:
     """The predictions under the dev selection; empty if the run diverged at once."""
     table = record.predictions()
     if table.empty:
-        return table.reindex(columns=["seed", "fold", "part", "utterance", "label", "predicted"])
+        names = ["label", "predicted"]
+        for name in _dimensions(record):
+            names += [name, f"predicted_{name}"]
+        return table.reindex(columns=["seed", "fold", "part", "utterance", *names])
     return table[table["selection"] == "dev"]
 
 
@@ -204,4 +224,5 @@ def _unlike(fold_runs: pd.DataFrame) -> Iterator[str]:
         elif before != after:
             yield f"{where}: step {before:g} was selected, now {after:g}"
         elif row["max_difference"] != 0:
-            yield f"{where}: probabilities differ by up to {row['max_difference']:.2g}"
+            what = "predictions" if "ccc" in fold_runs else "probabilities"
+            yield f"{where}: {what} differ by up to {row['max_difference']:.2g}"

@@ -15,8 +15,9 @@ Hall 1991), each multiset of speakers once, weighted by its number of orders.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import combinations
 from math import comb, factorial
 
@@ -75,7 +76,8 @@ def interval(figure: Counts) -> Interval:
     True
     """
     noise = model_variance([figure])
-    return _interval(figure.total, figure.correct.mean(axis=0), noise, least=0.0)
+    values = partial(_recalls, total=figure.total, correct=figure.correct.mean(axis=0))
+    return figure_interval(values, len(figure.speakers), noise, least=0.0)
 
 
 def difference_interval(a: Counts, b: Counts, *, matched: bool = False) -> Interval:
@@ -91,15 +93,27 @@ def difference_interval(a: Counts, b: Counts, *, matched: bool = False) -> Inter
     """
     a, b = resampling_units(a, b)
     difference = a.correct.mean(axis=0) - b.correct.mean(axis=0)
-    return _interval(a.total, difference, difference_variance(a, b, matched=matched), least=-1.0)
+    values = partial(_recalls, total=a.total, correct=difference)
+    noise = difference_variance(a, b, matched=matched)
+    return figure_interval(values, len(a.speakers), noise, least=-1.0)
 
 
-def _interval(total: Floats, correct: Floats, noise: ModelVariance, *, least: float) -> Interval:
-    speakers = len(total)
+def figure_interval(
+    values_of: Callable[[Floats], Floats], speakers: int, noise: ModelVariance, *, least: float
+) -> Interval:
+    """Return the confidence interval of any figure of the predictions of speakers.
+
+    Args:
+        values_of: Function from the count of each speaker in each resample, (resamples, speakers),
+            to the figure of each resample.
+        speakers: Number of speakers.
+        noise: Variance between trained models.
+        least: Lower limit of the figure; the upper one is 1.
+    """
     if speakers < 2:
         return NO_INTERVAL
     drawn, weights = _resamples(speakers)
-    values = _recalls(drawn, total, correct)
+    values = values_of(drawn)
     variance = float(weights @ np.square(values - weights @ values))
     narrow = (speakers - 1) / speakers  # a resample varies about its mean, not about the truth
     t = _t(variance / narrow, speakers, noise)

@@ -28,15 +28,16 @@ class FoldResult:
         seed: The seed.
         fold: Name of the fold.
         diverged_at: Step at which the loss or an output was not finite, if there was one.
-        selected_step: Step with the best dev UA, the first of equals.
-        oracle_step: Step with the best test UA, as much of the literature selects.
+        selected_step: Step with the best UA or CCC on dev, the first of equals.
+        oracle_step: Step with the best UA or CCC on test, as much of the literature selects.
         history: One row for the untrained model (step 0, which is never selected; NaN in columns
             of training); one per evaluation; and one for a divergence. Columns beside
             ``seed``, ``fold`` and ``step``:
 
             - ``loss``, the mean since the row before, and ``loss/<name>``, its parts, where a
               model has auxiliary losses;
-            - ``dev_ua``, ``dev_wa``, ``test_ua``, ``test_wa``;
+            - ``dev_ua``, ``dev_wa``, ``test_ua``, ``test_wa``; of dimensional labels
+              ``dev_ccc``, ``dev_ccc_<dimension>``, and the same of test;
             - ``grad_norm``, the norm over all parameters of the gradient of the row's own
               step, before clipping, and ``max_grad_norm``, the largest since the row before;
             - ``frozen_weights``, the share of weights whose second moment in Adam is infinite,
@@ -48,8 +49,9 @@ class FoldResult:
               trained: a row and a step for each (`sercli.training.svm_fit`).
         predictions: One row per utterance of each part (dev, test) under each selection
             (dev, oracle): seed, fold, part, selection, utterance, label, predicted, and the
-            probability of every class. With ``protocol.refit``, test under dev is predicted by
-            the model that was trained on train and dev.
+            probability of every class; of dimensional labels each dimension and
+            ``predicted_<dimension>`` in place of label and class. With ``protocol.refit``, test
+            under dev is predicted by the model that was trained on train and dev.
         weights: State dict of the model at the selected step.
         seconds: Duration of training.
     """
@@ -65,10 +67,16 @@ class FoldResult:
     seconds: float = 0.0
 
     @property
-    def dev_ua(self) -> float:
-        """UA on dev at the selected step; NaN without one."""
-        at = self.history.loc[self.history["step"] == self.selected_step, "dev_ua"]
-        return float("nan") if at.empty else float(at.iloc[0])
+    def dev_score(self) -> float:
+        """UA, or CCC, on dev at the selected step; NaN without one."""
+        at = self.history.loc[self.history["step"] == self.selected_step]
+        column = f"dev_{selection_score(self.history)}"
+        return float("nan") if at.empty else float(at[column].iloc[0])
+
+
+def selection_score(history: pd.DataFrame) -> str:
+    """Return the score that selects the step: ``ua``, or ``ccc`` of dimensional labels."""
+    return "ccc" if "dev_ccc" in history else "ua"
 
 
 def write_fold_result(folder: Path, result: FoldResult) -> None:

@@ -12,11 +12,14 @@ import pandas as pd
 
 from sercli.results.bootstrap import interval
 from sercli.results.counts import Counts, count
-from sercli.results.fold_result import FoldResult
+from sercli.results.dimensions import summarise_dimensions
+from sercli.results.fold_result import FoldResult, selection_score
 from sercli.results.metrics import maf, map, ua, wa  # noqa: A004 - MAP is its name
 
 
-def summarise(results: Sequence[FoldResult], speakers: Mapping[str, str]) -> dict[str, Any]:
+def summarise(
+    results: Sequence[FoldResult], speakers: Mapping[str, str], dimensions: Sequence[str] = ()
+) -> dict[str, Any]:
     """Compute the metrics of a complete run.
 
     Predictions are pooled over folds, once per seed; the figures of a run are means over
@@ -26,6 +29,8 @@ def summarise(results: Sequence[FoldResult], speakers: Mapping[str, str]) -> dic
     Args:
         results: All seeds × folds.
         speakers: Utterance id → speaker.
+        dimensions: Dimensional labels that are the task, whose metrics are those of
+            `sercli.results.dimensions.summarise_dimensions`; empty: classes.
 
     Returns:
         Fractions: ``ua``, ``wa``, ``maf`` and ``map`` (dev-selected), the same suffixed ``_oracle``
@@ -33,6 +38,8 @@ def summarise(results: Sequence[FoldResult], speakers: Mapping[str, str]) -> dic
         ``wa_oracle_ci`` (None with one speaker), ``recall`` per class, ``n`` utterances tested,
         and the metrics ``by_seed`` and ``by_fold``.
     """
+    if dimensions:
+        return summarise_dimensions(results, speakers, dimensions)
     predictions = pd.concat([result.predictions for result in results], ignore_index=True)
     by_seed = [{"seed": seed, **_figures(part)} for seed, part in predictions.groupby("seed")]
     test = _part(predictions, "test", "dev")
@@ -93,21 +100,22 @@ def best_evaluation(history: pd.DataFrame) -> dict[str, Any]:
 
     Returns:
         ``selected_step`` with its ``dev_ua``, ``ua`` and ``wa`` on test; ``oracle_step`` with its
-        ``ua_oracle`` and ``wa_oracle``. Fractions.
+        ``ua_oracle`` and ``wa_oracle``. Fractions. Of dimensional labels ``dev_ccc``, ``ccc`` and
+        ``ccc_oracle``.
     """
+    score = selection_score(history)
+    names = ("ua", "wa") if score == "ua" else (score,)
     rows = history.to_dict("records")
-    trained = [row for row in rows if row["step"] > 0 and not isnan(row["dev_ua"])]
+    trained = [row for row in rows if row["step"] > 0 and not isnan(row[f"dev_{score}"])]
     if not trained:
         return {}
-    dev, oracle = (max(trained, key=itemgetter(name)) for name in ("dev_ua", "test_ua"))
+    dev, oracle = (max(trained, key=itemgetter(name)) for name in (f"dev_{score}", f"test_{score}"))
     return {
         "selected_step": int(dev["step"]),
-        "dev_ua": dev["dev_ua"],
-        "ua": dev["test_ua"],
-        "wa": dev["test_wa"],
+        f"dev_{score}": dev[f"dev_{score}"],
+        **{name: dev[f"test_{name}"] for name in names},
         "oracle_step": int(oracle["step"]),
-        "ua_oracle": oracle["test_ua"],
-        "wa_oracle": oracle["test_wa"],
+        **{f"{name}_oracle": oracle[f"test_{name}"] for name in names},
     }
 
 

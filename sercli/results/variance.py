@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from sercli.results.counts import Counts, Floats
 
@@ -62,6 +63,19 @@ def model_variance(systems: Sequence[Counts]) -> ModelVariance:
     return ModelVariance(variance, float(sum(freedom for _, freedom in parts)))
 
 
+def contribution_variance(own: Floats, fold: npt.NDArray[np.intp]) -> ModelVariance:
+    """Estimate the variance between trained models of any figure; see `model_variance`.
+
+    Args:
+        own: First-order contribution of each speaker to the figure of each seed, (seeds, speakers).
+        fold: Number of the fold that tests each speaker, (speakers,).
+    """
+    if len(own) < 2:
+        return NO_VARIANCE
+    variance, freedom = _of_models(own - own.mean(axis=0), fold)
+    return ModelVariance(variance, float(freedom)) if variance > 0 else NO_VARIANCE
+
+
 def difference_variance(a: Counts, b: Counts, *, matched: bool) -> ModelVariance:
     """Estimate the variance between trained models of a difference of two systems.
 
@@ -77,10 +91,19 @@ def difference_variance(a: Counts, b: Counts, *, matched: bool) -> ModelVariance
 
 
 def _shared(counts: Counts) -> tuple[float, int]:
-    seeds = len(counts.correct)
     own = (counts.correct - counts.correct.mean(axis=0)) / counts.total.sum(axis=0)
-    by_both: Floats = own.mean(axis=-1)  # (seeds, speakers): what each adds to UA, about its mean
-    folds = counts.fold[:, None] == np.unique(counts.fold)
+    return _of_models(own.mean(axis=-1), counts.fold)
+
+
+def _of_models(by_both: Floats, fold: npt.NDArray[np.intp]) -> tuple[float, int]:
+    """Return variance and degrees of freedom.
+
+    Args:
+        by_both: Contributions to the figure about their means over seeds, (seeds, speakers).
+        fold: Number of the fold that tests each speaker, (speakers,).
+    """
+    seeds = len(by_both)
+    folds = fold[:, None] == np.unique(fold)
     by_model = by_both @ folds
     squares = np.square(by_model).sum() - np.square(by_both).sum()
     return float(squares) / (seeds * (seeds - 1)), folds.shape[1] * (seeds - 1)

@@ -38,13 +38,14 @@ def protocol_card(
 ) -> dict[str, Any]:
     """Return the protocol of a run, as facts and as one paragraph for a paper."""
     manifest, protocol = data.manifest, config.protocol
+    task, expected = manifest.dimensions, config.dataset.expected
     facts = {
         "dataset": manifest.dataset,
         "synthetic": manifest.synthetic,
         "classes": list(manifest.classes),
-        "mapping": dict(config.dataset.classes),
+        "mapping": {} if task else dict(config.dataset.classes),
         "utterances": len(manifest.targets),
-        "expected": sum(config.dataset.expected.values()) if config.dataset.expected else None,
+        "expected": sum(expected.values()) if expected and not task else None,
         "refused": len(manifest.refused),
         "turns": len(manifest.table),
         "protocol": protocol.name,
@@ -78,6 +79,11 @@ def protocol_card(
         facts["transcripts"] = {
             name: asdict(count_texts(texts, manifest)) for name, texts in data.texts.items()
         }
+    if task is not None:
+        facts["dimensions"] = list(task.names)
+        facts["scale"] = [task.low, task.high]
+        facts["ccc_weights"] = {x: config.trainer.ccc_weights.get(x, 1.0) for x in task.names}
+        facts["pooling"] = "test predictions pooled over folds, CCC averaged over seeds"
     if config.trainer.labels != "majority":
         facts["labels"] = _labels(config.trainer, len(data.raters))
     if config.adversary.column != "none":
@@ -131,10 +137,11 @@ def _dev(protocol: ProtocolConfig) -> str:
 
 def _selection(config: Config, model: nn.Module) -> str:
     on = "TEST" if config.protocol.dev == "test" else "dev"
+    score = "mean CCC" if config.dataset.dimensions else "UA"
     trials = getattr(model, "trials", None)
     if trials is not None:
         return f"best {on} UA of {len(trials)} settings"
-    return f"best {on} UA, evaluated every {config.trainer.eval_every} steps"
+    return f"best {on} {score}, evaluated every {config.trainer.eval_every} steps"
 
 
 def _optimiser(config: Config) -> str:
@@ -205,12 +212,22 @@ def _paragraph(facts: Mapping[str, Any]) -> str:
     corpus = f"{facts['dataset']}, SYNTHETIC speech" if facts["synthetic"] else facts["dataset"]
     expected = f" of {facts['expected']} expected" if facts["expected"] else ""
     mapping = _mapping(facts["mapping"])
+    task = f"{len(facts['classes'])}-class recognition"
+    if "dimensions" in facts:
+        low, high = facts["scale"]
+        weights = facts["ccc_weights"]
+        task = f"Prediction of {', '.join(facts['dimensions'])}"
+        mapping = f"means of raters, {low:g} to {high:g}, scaled to −1 to 1; loss: 1 − CCC, " + (
+            "summed over the dimensions"
+            if set(weights.values()) == {1.0}
+            else ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
+        )
     for name, classes in facts.get("of", {}).items():
         mapping += f"; {name}: {_mapping(classes)}"
     if "corpora" in facts:
         corpus += " (" + ", ".join(f"{name} {n}" for name, n in facts["corpora"].items()) + ")"
     return (
-        f"{len(facts['classes'])}-class recognition on {corpus}: {facts['utterances']} utterances"
+        f"{task} on {corpus}: {facts['utterances']} utterances"
         f"{expected} ({mapping}). {facts['divided']}; {_choice(facts)}{_training(facts)}"
         f"{_adversary(facts)}{_augmentation(facts)} Features: {facts['features']}; normalisation: "
         f"{facts['normalisation']}.{_streams(facts)} Context: {facts['context']}."

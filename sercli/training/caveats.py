@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from torch import nn
 
 from sercli.config.schema import Config
+from sercli.corpora.dimensions import left_out
 from sercli.features.checkpoints import seen_by_checkpoints
 from sercli.results.fold_result import FoldResult
 from sercli.results.folds import Fold, shared_speakers
@@ -41,6 +42,8 @@ def caveats(config: Config, data: Data, folds: Sequence[Fold]) -> list[str]:
     unrated = ratings_caveat(config, data)
     if unrated is not None:
         found.append(unrated)
+    if data.manifest.dimensions is not None:
+        return [*found, *left_out(data.manifest)]
     return [*found, *_missing_classes(folds, data.labels, data.manifest.classes)]
 
 

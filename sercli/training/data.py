@@ -19,6 +19,7 @@ from sercli.corpora.context import find_context
 from sercli.corpora.manifest import Manifest, Refusal
 from sercli.corpora.ratings import rater_labels
 from sercli.corpora.read import read_corpus
+from sercli.corpora.validate import DIMENSIONS
 from sercli.errors import SercliError
 from sercli.features.copies import Copy, TurnCopies, audio_copies, copied
 from sercli.features.extract import Extraction, extract, extract_texts
@@ -282,7 +283,9 @@ def describe_utterances(data: Data) -> pd.DataFrame:
         measure it), and booleans ``own`` and ``interlocutor``: True if there is such a context
         turn.
     """
-    table = data.manifest.targets[list(OF_MANIFEST)].reset_index(drop=True)
+    task = data.manifest.dimensions
+    columns = [*OF_MANIFEST, *(task.names if task else ())]
+    table = data.manifest.targets[columns].reset_index(drop=True)
     context = data.context.reindex(table["utterance"])
     return table.assign(
         seconds=[data.seconds.get(name, float("nan")) for name in table["utterance"]],
@@ -416,7 +419,8 @@ def _fingerprint(
 
     Paths are left out, because the keys stand for the audio itself.
     """
-    table = manifest.table.drop(columns=["audio", *COLUMNS])
+    unused = {*DIMENSIONS} - {*(manifest.dimensions.names if manifest.dimensions else ())}
+    table = manifest.table.drop(columns=["audio", *COLUMNS, *unused])
     if table["corpus"].isna().all():  # as before there was the column
         table = table.drop(columns="corpus")
     table["features"] = table["utterance"].map(dict(keys))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,9 @@ import torch
 from torch import nn
 
 from sercli.config.schema import TrainerConfig
+from sercli.corpora.manifest import Dimensions
 from sercli.models.interface import as_output
+from sercli.results.dimensions import scores_of
 from sercli.training.batches import CUT_TO_LAST, collate, evaluation_batches
 from sercli.training.data import Data
 from sercli.training.device import autocast
@@ -21,8 +24,23 @@ EVALUATION_BATCH = 128
 """Utterances of a batch; a large model has an attribute ``evaluation_batch``."""
 
 
+class Predictions(Protocol):
+    """The predictions for the utterances of a part."""
+
+    @property
+    def finite(self) -> bool:
+        """True if all outputs are finite."""
+
+    @property
+    def scores(self) -> Mapping[str, float]:
+        """Name → score. The first one selects the training step."""
+
+    def table(self) -> pd.DataFrame:
+        """Tabulate the predictions, one row per utterance."""
+
+
 @dataclass(frozen=True)
-class Predictions:
+class ClassPredictions:
     """The probabilities of the classes for the utterances of a part.
 
     Attributes:
@@ -41,13 +59,13 @@ class Predictions:
         return bool(np.isfinite(self.probabilities).all())
 
     @cached_property
-    def scores(self) -> tuple[float, float]:
+    def scores(self) -> Mapping[str, float]:
         """UA and WA (`sercli.results.metrics`), from the number of hits in each class."""
         labels = self.data.packed.labels[self.rows]
         hit = self.probabilities.argmax(axis=1) == labels
         hits, examples = np.bincount(labels[hit], minlength=len(self._classes)), np.bincount(labels)
         recall = hits[: len(examples)][examples > 0] / examples[examples > 0]
-        return float(recall.mean()), float(hit.sum() / len(hit))
+        return {"ua": float(recall.mean()), "wa": float(hit.sum() / len(hit))}
 
     def table(self) -> pd.DataFrame:
         """Tabulate the predictions.
@@ -67,6 +85,63 @@ class Predictions:
     @property
     def _classes(self) -> np.ndarray:
         return np.array(self.data.manifest.classes, dtype=object)
+
+
+@dataclass(frozen=True)
+class DimensionPredictions:
+    """The predicted dimensions of the utterances of a part.
+
+    Attributes:
+        data: The corpus.
+        rows: The rows of the utterances in it.
+        outputs: On [−1, 1], float32 (utterances, dimensions).
+    """
+
+    data: Data
+    rows: np.ndarray
+    outputs: np.ndarray
+
+    @cached_property
+    def finite(self) -> bool:
+        """True if all outputs are finite."""
+        return bool(np.isfinite(self.outputs).all())
+
+    @cached_property
+    def scores(self) -> Mapping[str, float]:
+        """Mean CCC over the dimensions, and that of each (`sercli.results.dimensions`)."""
+        labels = self.data.packed.dimensions[self.rows]
+        return scores_of(self._dimensions.names, labels.T, self._unscaled.T)
+
+    def table(self) -> pd.DataFrame:
+        """Tabulate the predictions.
+
+        Returns:
+            One row per utterance: ``utterance``, and on the scale of the corpus each dimension
+            and ``predicted_<dimension>``.
+        """
+        names, packed = self._dimensions.names, self.data.packed
+        labels = zip(names, packed.dimensions[self.rows].T, strict=True)
+        outputs = zip(names, self._unscaled.T, strict=True)
+        return pd.DataFrame(
+            {"utterance": packed.names[self.rows]}
+            | dict(labels)
+            | {f"predicted_{name}": values for name, values in outputs}
+        )
+
+    @cached_property
+    def _unscaled(self) -> np.ndarray:
+        return self._dimensions.unscaled(self.outputs.astype(np.float64))
+
+    @property
+    def _dimensions(self) -> Dimensions:
+        assert self.data.manifest.dimensions is not None
+        return self.data.manifest.dimensions
+
+
+def score_names(data: Data) -> tuple[str, ...]:
+    """Return the names of the scores of the task; the first one selects the training step."""
+    task = data.manifest.dimensions
+    return ("ua", "wa") if task is None else ("ccc", *(f"ccc_{name}" for name in task.names))
 
 
 class Evaluation:
@@ -94,7 +169,7 @@ class Evaluation:
     def predict(
         self, model: nn.Module, device: torch.device, precision: str = "float32"
     ) -> Predictions:
-        """Classify all utterances.
+        """Predict all utterances.
 
         Args:
             model: The model, in evaluation mode.
@@ -102,9 +177,11 @@ class Evaluation:
             precision: ``float32`` or ``bf16``.
         """
         turns, parts = self.data.packed, []
+        dimensions = self.data.manifest.dimensions is not None
         with torch.inference_mode(), autocast(device, precision):
             for rows in self.batches:
                 logits = as_output(model(collate(rows, turns, device, self.rule))).logits
-                parts.append(logits.float().softmax(dim=-1))
-            probabilities = torch.cat(parts).cpu().numpy()
-        return Predictions(self.data, np.concatenate(self.batches), probabilities)
+                parts.append(logits.float() if dimensions else logits.float().softmax(dim=-1))
+            found = torch.cat(parts).cpu().numpy()
+        made = DimensionPredictions if dimensions else ClassPredictions
+        return made(self.data, np.concatenate(self.batches), found)

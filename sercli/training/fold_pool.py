@@ -69,10 +69,10 @@ class FoldJob:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of a fold run: True if it diverged, and its UA on dev."""
+    """The outcome of a fold run: True if it diverged, and its UA or CCC on dev."""
 
     diverged: bool
-    dev_ua: float
+    dev_score: float
 
 
 Finished = Callable[[FoldJob, Outcome], None]
@@ -260,7 +260,7 @@ def _train_and_write(job: FoldJob, data: Data, stepped: Callable[[int], None]) -
     else:
         result = train_to_step(*given, job.steps, stepped, job.initial)
     write_fold_result(job.folder, replace(result, seconds=time.perf_counter() - started))
-    return Outcome(result.diverged_at is not None, result.dev_ua)
+    return Outcome(result.diverged_at is not None, result.dev_score)
 
 
 _worker: tuple[Data, SimpleQueue[int]]

@@ -326,10 +326,10 @@ def _starts(
 
 
 def _best_first(source: Source, folds: Sequence[str], where: str) -> list[str]:
-    """Sort folds by dev UA, averaged over seeds, best first."""
+    """Sort folds by UA or CCC on dev, averaged over seeds, best first."""
     found: dict[str, list[float]] = {}
     for each in source.summary["metrics"].get("by_fold", ()):
-        found.setdefault(each["fold"], []).append(each["dev_ua"])
+        found.setdefault(each["fold"], []).append(each.get("dev_ua", each.get("dev_ccc")))
     means = {fold: float(np.mean(found[fold])) for fold in folds if fold in found}
     if not means:
         raise RequestError(
@@ -357,7 +357,7 @@ def _head(config: Config, data: Data, model: nn.Module) -> frozenset[str]:
         config.cell,
         config.activation,
         inputs=data.features,
-        classes=len(data.manifest.classes) + 1,
+        classes=data.manifest.outputs + 1,
         corpus=CorpusInfo(
             name=data.manifest.dataset,
             model=config.model["name"],
@@ -385,14 +385,16 @@ def _anew(
         RequestError: Any other tensor does not fit.
     """
     wanted, optional = weight_shapes(model), _only_pretraining(source)
-    same_classes = source.classes == data.manifest.classes
+    task = data.manifest.dimensions
+    same_dimensions = tuple(source.config.dataset.dimensions) == (task.names if task else ())
+    same_task = same_dimensions and source.classes == data.manifest.classes
     anew: set[str] = set()
     for member in members:
         found = read_shapes(source.weights(member))
         if optional:
             anew |= wanted.keys() - found.keys()
             found = {x: y for x, y in found.items() if x in wanted or not x.startswith(optional)}
-        fits = same_classes and all(found.get(name) == wanted[name] for name in head)
+        fits = same_task and all(found.get(name) == wanted[name] for name in head)
         anew |= set() if fits else head
         loaded = (_without(shapes, head | anew) for shapes in (found, wanted))
         if wrong := first_misfit(*loaded):

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from sercli.config.schema import TrainerConfig
 from sercli.models.interface import Criterion, Output
 from sercli.training.batches import targets
+from sercli.training.ccc import ccc_loss
 from sercli.training.data import Data
 from sercli.training.raters import soft_targets
 
@@ -22,11 +23,12 @@ from sercli.training.raters import soft_targets
 class TrainingLoss:
     """The loss of the batches of a fold's training set.
 
-    The labels are those of the utterances or the shares of their raters (``trainer.labels``).
-    Class weights, from the labels of the utterances, focal loss and label smoothing act on every
-    classifier of the classes. Other columns, such as the speaker, are learned with plain cross
-    entropy among the values that occur in the training set, from the utterances that state one
-    (our choices).
+    With ``dataset.dimensions`` it is that of the dimensional labels (`sercli.training.ccc`).
+    Otherwise the labels are those of the utterances or the shares of their raters
+    (``trainer.labels``). Class weights, from the labels of the utterances, focal loss and label
+    smoothing act on every classifier of the classes. Other columns, such as the speaker, are
+    learned with plain cross entropy among the values that occur in the training set, from the
+    utterances that state one (our choices).
 
     Args:
         trainer: Settings of the loss.
@@ -38,15 +40,13 @@ class TrainingLoss:
     def __init__(
         self, trainer: TrainerConfig, data: Data, train: Sequence[str], device: torch.device
     ) -> None:
-        self._trainer, self._data, self._train, self._device = trainer, data, train, device
-        self._turns = data.packed
+        self._data, self._train, self._device = data, train, device
         self._targets: dict[str, TaskTargets] = {}
-        self._weights: Tensor | None = None
-        self._soft = soft_targets(data).to(device) if trainer.labels == "soft" else None
-        if trainer.class_weights == "balanced":
-            labels = self._turns.labels[self._turns.rows(train)]
-            counts = np.bincount(labels, minlength=len(data.manifest.classes))
-            self._weights = balanced_weights(counts.tolist()).to(device)
+        self._main: ClassLoss | DimensionLoss
+        if data.manifest.dimensions is None:
+            self._main = ClassLoss(trainer, data, train, device)
+        else:
+            self._main = DimensionLoss(trainer, data, device)
 
     def criterion(
         self,
@@ -61,14 +61,7 @@ class TrainingLoss:
             others: Rows of the turns that are pasted to them; None: nothing is pasted.
             labels: Class indices, (B,); None: those of the utterances, or the shares of raters.
         """
-        return partial(self._loss, rows, others, self._classes(rows, labels))
-
-    def _classes(self, rows: np.ndarray, labels: np.ndarray | None) -> Tensor:
-        if labels is not None:
-            return torch.from_numpy(labels).to(self._device)
-        if self._soft is not None:
-            return self._soft[torch.from_numpy(rows).to(self._device)]
-        return targets(rows, self._turns, self._device)
+        return partial(self._loss, rows, others, self._main.targets(rows, labels))
 
     def total(self, output: Output, criterion: Criterion) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of a batch, and the parts that it is the sum of.
@@ -77,25 +70,19 @@ class TrainingLoss:
             output: Logits and auxiliary losses.
             criterion: That of the batch.
         """
-        losses = {"classes": criterion("label", output.logits), **output.losses}
+        losses = {self._main.name: criterion("label", output.logits), **output.losses}
         return reduce(add, losses.values()), losses
 
     def _loss(
         self,
         rows: np.ndarray,
         others: np.ndarray | None,
-        classes: Tensor,
+        main_targets: Tensor,
         column: str,
         logits: Tensor,
     ) -> Tensor:
         if column == "label":
-            return classification_loss(
-                logits,
-                classes,
-                self._weights,
-                smoothing=self._trainer.label_smoothing,
-                gamma=self._trainer.focal_gamma,
-            )
+            return self._main.loss(logits, main_targets)
         if column not in self._targets:
             self._targets[column] = read_targets(self._data, column, self._train, self._device)
         task = self._targets[column]
@@ -107,6 +94,72 @@ class TrainingLoss:
             return logits.new_zeros(())
         chosen = logits[torch.from_numpy(stated).to(self._device)][:, task.outputs].float()
         return F.cross_entropy(chosen, torch.from_numpy(positions[stated]).to(self._device))
+
+
+class ClassLoss:
+    """The loss of the classes; arguments as of `TrainingLoss`.
+
+    Attributes:
+        name: Name of the loss in the history.
+    """
+
+    name = "classes"
+
+    def __init__(
+        self, trainer: TrainerConfig, data: Data, train: Sequence[str], device: torch.device
+    ) -> None:
+        self._trainer, self._turns, self._device = trainer, data.packed, device
+        self._weights: Tensor | None = None
+        self._soft = soft_targets(data).to(device) if trainer.labels == "soft" else None
+        if trainer.class_weights == "balanced":
+            labels = self._turns.labels[self._turns.rows(train)]
+            counts = np.bincount(labels, minlength=len(data.manifest.classes))
+            self._weights = balanced_weights(counts.tolist()).to(device)
+
+    def targets(self, rows: np.ndarray, labels: np.ndarray | None) -> Tensor:
+        """Return class indices (B,) or shares of classes (B, classes)."""
+        if labels is not None:
+            return torch.from_numpy(labels).to(self._device)
+        if self._soft is not None:
+            return self._soft[torch.from_numpy(rows).to(self._device)]
+        return targets(rows, self._turns, self._device)
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of logits (B, classes)."""
+        return classification_loss(
+            logits,
+            targets,
+            self._weights,
+            smoothing=self._trainer.label_smoothing,
+            gamma=self._trainer.focal_gamma,
+        )
+
+
+class DimensionLoss:
+    """The loss of dimensional labels (`sercli.training.ccc`); arguments as of `TrainingLoss`.
+
+    Attributes:
+        name: Name of the loss in the history.
+    """
+
+    name = "dimensions"
+
+    def __init__(self, trainer: TrainerConfig, data: Data, device: torch.device) -> None:
+        dimensions = data.manifest.dimensions
+        assert dimensions is not None
+        scaled = dimensions.scaled(data.packed.dimensions)
+        self._labels = torch.from_numpy(scaled.astype(np.float32)).to(device)
+        weights = [trainer.ccc_weights.get(name, 1.0) for name in dimensions.names]
+        self._weights = torch.tensor(weights, device=device)
+
+    def targets(self, rows: np.ndarray, labels: np.ndarray | None) -> Tensor:
+        """Return the labels on [−1, 1], (B, dimensions)."""
+        assert labels is None, "raters have no dimensions"
+        return self._labels[torch.from_numpy(rows).to(self._labels.device)]
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of outputs (B, dimensions)."""
+        return ccc_loss(outputs, targets, self._weights)
 
 
 @dataclass(frozen=True)

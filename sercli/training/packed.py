@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from sercli.corpora.dimensions import labels_of
 from sercli.corpora.manifest import Manifest
 from sercli.features.copies import TurnCopies
 
@@ -108,6 +109,8 @@ class PackedTurns:
         beside: (3, rows): for each row itself, the row of the previous turn of the same speaker,
             and that of the interlocutor; 0 where there is none.
         labels: Class index of each row; −1 where there is no label among the classes.
+        dimensions: Dimensional labels of each row on the scale of the corpus, float64 (rows,
+            dimensions); NaN where the row is no target; no columns where the task is the classes.
         kept: The steps of each row.
         streams: Name of a stream → its steps of each row, of a copy those of the original.
     """
@@ -141,11 +144,20 @@ class PackedTurns:
         index = {label: i for i, label in enumerate(manifest.classes)}
         self.labels[self.rows(table["utterance"])] = table["label"].map(index).fillna(-1)
         self.labels = self.labels[self.original]
+        self.dimensions = self._dimensional_labels(manifest)[self.original]
         self.kept, *of_streams = self._kept_steps(streams)
         self.streams = dict(zip(streams, of_streams, strict=True))
 
     def __reduce__(self) -> tuple[type[PackedTurns], tuple[object, ...]]:
         return PackedTurns, self._given
+
+    def _dimensional_labels(self, manifest: Manifest) -> np.ndarray:
+        task = manifest.dimensions
+        if task is None:
+            return np.empty((len(self.names), 0))
+        found = np.full((len(self.names), len(task.names)), np.nan)
+        found[self.rows(manifest.targets["utterance"])] = labels_of(manifest)
+        return found
 
     def _kept_steps(self, streams: Mapping[str, Stream]) -> list[KeptSteps]:
         """Return the array of the turns and those of their streams, each with its share of memory.

@@ -82,6 +82,8 @@ def pretrain(
         SercliError: A loss is not finite.
     """
     check_new_folder(folder)
+    if config.dataset.dimensions:
+        raise RequestError("dataset.dimensions: pre-training does not use them; leave them out")
     config = _prepared(config)
     check_settings(config)
     data = read_data(config, workers=workers, progress=progress)

@@ -35,8 +35,8 @@ from sercli.training.initial_weights import InitialWeights
 from sercli.training.validate import ValidatedRun, check_settings, validate_run
 
 OnFoldFinished = Callable[[Mapping[int, float], int], None]
-"""Callback after each fold run: position in the order of seeds and folds → UA on dev of all that
-are finished, and the number of fold runs."""
+"""Callback after each fold run: position in the order of seeds and folds → UA (or CCC) on dev of
+all that are finished, and the number of fold runs."""
 
 
 def train_configuration(
@@ -177,13 +177,13 @@ def train_folds(
     places = {job.folder: place for place, job in enumerate(jobs)}
     found = {job.folder: _finished(job.folder, progress) for job in jobs}
     done = {folder: result for folder, result in found.items() if result is not None}
-    known = {places[folder]: result.dev_ua for folder, result in done.items()}
+    known = {places[folder]: result.dev_score for folder, result in done.items()}
     if done:
         progress.note(f"{len(done)} of {len(jobs)} folds × seeds were finished before: resuming")
         finished(known, len(jobs))
 
     def fold_finished(job: FoldJob, outcome: Outcome) -> None:
-        known[places[job.folder]] = outcome.dev_ua
+        known[places[job.folder]] = outcome.dev_score
         finished(known, len(jobs))
 
     diverged = {result.seed for result in done.values() if result.diverged_at is not None}
@@ -231,7 +231,7 @@ def _write(
         "configuration": result_relevant(config),
         "fingerprint": data.fingerprint,
         "card": card,
-        "metrics": summarise(whole, data.speakers) if whole else {},
+        "metrics": summarise(whole, data.speakers, _dimensions(data)) if whole else {},
     }
     if initial is not None:
         summary["distances"] = initial.distances(results)
@@ -249,6 +249,11 @@ def _write(
         seen=None if initial is None else initial.seen,
         keep_weights=config.trainer.keep_weights,
     )
+
+
+def _dimensions(data: Data) -> tuple[str, ...]:
+    """Return the dimensions that are the task; empty for classes."""
+    return () if data.manifest.dimensions is None else data.manifest.dimensions.names
 
 
 def training_statistics(data: Data, folds: Sequence[Fold]) -> dict[str, np.ndarray] | None:

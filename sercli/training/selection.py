@@ -33,7 +33,7 @@ class Selection:
     the oracle, the best step on test, is what much of the literature reports.
 
     Args:
-        patience: Evaluations without a better dev UA before early stopping; None: never.
+        patience: Evaluations without a better score on dev before early stopping; None: never.
     """
 
     def __init__(self, patience: int | None) -> None:
@@ -53,15 +53,15 @@ class Selection:
             model: The present model.
 
         Returns:
-            UA and WA of dev and test.
+            The scores of dev and test.
         """
-        found = scores("dev", dev) | scores("test", test)
-        for rule, score in (("dev", found["dev_ua"]), ("oracle", found["test_ua"])):
+        for rule, part in (("dev", dev), ("oracle", test)):
+            score = next(iter(part.scores.values()))
             if score > self._best[rule].score:
                 weights = _copied(model) if rule == "dev" else {}
                 self._best[rule] = _Best(score, step, {"dev": dev, "test": test}, weights)
         self._waited = 0 if self.selected_step == step else self._waited + 1
-        return found
+        return scores("dev", dev) | scores("test", test)
 
     def refitted(self, test: Predictions, model: nn.Module) -> None:
         """Replace the selected model by one that was trained on train and dev.
@@ -79,17 +79,17 @@ class Selection:
 
     @property
     def out_of_patience(self) -> bool:
-        """True if early stopping is due: no better dev UA for ``patience`` evaluations."""
+        """True if early stopping is due: no better score on dev for ``patience`` evaluations."""
         return self._patience is not None and self._waited >= self._patience
 
     @property
     def selected_step(self) -> int | None:
-        """The step with the best dev UA."""
+        """The step with the best score on dev, which is UA or CCC."""
         return self._best["dev"].step
 
     @property
     def oracle_step(self) -> int | None:
-        """The step with the best test UA."""
+        """The step with the best score on test."""
         return self._best["oracle"].step
 
     @property
@@ -151,15 +151,15 @@ def unselected(
         diverged_at=diverged_at,
         selected_step=steps,
         oracle_step=None,
-        history=pd.DataFrame({"step": [], "dev_ua": []}),
+        history=pd.DataFrame({"step": []}),
         predictions=pd.DataFrame(),
         weights=_copied(model),
     )
 
 
 def scores(part: str, predictions: Predictions) -> dict[str, float]:
-    """Return UA and WA of the predictions of a part as ``<part>_ua`` and ``<part>_wa``."""
-    return dict(zip((f"{part}_ua", f"{part}_wa"), predictions.scores, strict=True))
+    """Return the scores of the predictions of a part as ``<part>_<name>``."""
+    return {f"{part}_{name}": score for name, score in predictions.scores.items()}
 
 
 def _copied(model: nn.Module) -> dict[str, np.ndarray]:

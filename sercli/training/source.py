@@ -196,6 +196,22 @@ def _read_run(record: Record) -> Source:
     )
 
 
+def check_classifies(source: Source, verb: str) -> None:
+    """Refuse a model that predicts dimensional labels.
+
+    Args:
+        source: The model.
+        verb: The verb that needs classes, for the message.
+
+    Raises:
+        RequestError: The model predicts dimensional labels.
+    """
+    if names := source.config.dataset.dimensions:
+        raise RequestError(
+            f"{source.name} predicts {', '.join(names)}; sercli {verb} needs a model of classes"
+        )
+
+
 class _Description(StrictModel):
     """``model.json``."""
 

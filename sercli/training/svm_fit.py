@@ -17,7 +17,7 @@ from sercli.training.batches import collate
 from sercli.training.data import Data
 from sercli.training.evaluation import Evaluation
 from sercli.training.selection import Selection, unselected
-from sercli.training.trainer import NOTHING_MEASURED
+from sercli.training.trainer import nothing_measured
 from sercli.training.validate import new_model
 
 _CPU = torch.device("cpu")
@@ -65,7 +65,7 @@ def fit_fold(
         fitted.fit(*_examples(data, fold.train), setting, seed)
         found = dev.predict(model, _CPU), test.predict(model, _CPU)
         scores = selection.update(step, *found, model)
-        history.append({"step": step} | NOTHING_MEASURED | scores | {"setting": setting})
+        history.append({"step": step} | nothing_measured(data) | scores | {"setting": setting})
     if config.protocol.refit and selection.selected_step is not None:
         setting = fitted.trials[selection.selected_step - 1]
         fitted.fit(*_examples(data, fold.train + fold.dev), setting, seed)

@@ -22,7 +22,7 @@ from sercli.training.augment import Augmenter, fold_augmenter
 from sercli.training.batches import collate, seed_fold_run, training_batches
 from sercli.training.data import Data
 from sercli.training.device import autocast, choose_device
-from sercli.training.evaluation import EVALUATION_BATCH, Evaluation, Predictions
+from sercli.training.evaluation import EVALUATION_BATCH, Evaluation, Predictions, score_names
 from sercli.training.initial_weights import FoldWeights, train_mode
 from sercli.training.loss import TrainingLoss
 from sercli.training.monitoring import activation_numbers, watched_states
@@ -31,13 +31,12 @@ from sercli.training.raters import training_items
 from sercli.training.selection import Selection, scores, unselected
 from sercli.training.validate import new_model
 
-_MEASURES = (
-    *("loss", "dev_ua", "dev_wa", "test_ua", "test_wa"),
-    *("grad_norm", "max_grad_norm", "max_state", "frozen_weights"),
-)
 
-NOTHING_MEASURED = dict.fromkeys(_MEASURES, math.nan)
-"""The columns of a history that every evaluation fills, empty."""
+def nothing_measured(data: Data) -> dict[str, float]:
+    """Return the columns of a history that every evaluation fills, empty."""
+    scores = [f"{part}_{name}" for part in ("dev", "test") for name in score_names(data)]
+    others = ("grad_norm", "max_grad_norm", "max_state", "frozen_weights")
+    return dict.fromkeys(("loss", *scores, *others), math.nan)
 
 
 def train_fold(
@@ -51,7 +50,8 @@ def train_fold(
     """Train one fold with one seed, evaluating dev and test every ``eval_every`` steps.
 
     The untrained model is evaluated too, as step 0, which is never selected. Test is only
-    recorded: the step is chosen on dev, and early stopping ends training when dev UA has not risen
+    recorded: the step is chosen on dev, and early stopping ends training when UA or CCC on dev has
+    not risen
     for ``patience`` evaluations. With ``protocol.refit`` a new model is then trained on train and
     dev up to that step and tested. A loss or an output that is not finite ends training as
     diverged. On one CPU thread the result depends on the seed alone.
@@ -271,7 +271,7 @@ class _Training:
             measured |= largest
             if dev.finite and test.finite:
                 measured |= self.selection.update(step, dev, test, self.model)
-                self._schedule.evaluated(measured["dev_ua"])
+                self._schedule.evaluated(measured[f"dev_{score_names(self._data)[0]}"])
             else:
                 self.diverged_at = step
         self._record(step, measured)
@@ -312,7 +312,7 @@ class _Training:
     def _record(self, step: int, measured: dict[str, float]) -> None:
         per_unit = bool(self._config.activation.get("per_unit"))
         numbers = activation_numbers(self.model, per_unit=per_unit)
-        self.history.append({"step": step} | NOTHING_MEASURED | measured | numbers)
+        self.history.append({"step": step} | nothing_measured(self._data) | measured | numbers)
 
 
 def _means(measured: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -330,7 +330,7 @@ def predict(
     precision: str = "float32",
     trainer: TrainerConfig = TrainerConfig(),  # noqa: B008 - nobody changes a configuration
 ) -> pd.DataFrame:
-    """Classify utterances.
+    """Predict utterances.
 
     Args:
         model: The model; it is left in evaluation mode.
@@ -341,7 +341,7 @@ def predict(
         trainer: The training settings, whose rule of batches applies.
 
     Returns:
-        The table of `sercli.training.evaluation.Predictions`.
+        The table of `sercli.training.evaluation.ClassPredictions` or ``DimensionPredictions``.
     """
     size = getattr(model, "evaluation_batch", EVALUATION_BATCH)
     part = Evaluation(utterances, data, trainer, size)

@@ -72,6 +72,7 @@ def validate_run(config: Config, data: Data) -> ValidatedRun:
     check_augmentation(config)
     check_partners(config, data)
     check_ratings(config, data, folds)
+    check_dimensions(config)
     model = new_model(config, data)
     initial = find_initial_weights(config, data, folds, model)
     if initial is not None:
@@ -93,6 +94,7 @@ def check_settings(config: Config) -> None:
     """
     choose_device(config.device)
     _check_level(config)
+    check_dimensions(config)
     check_seen(config)
     check_augmentation(config)
     for name, features in config.streams.items():
@@ -113,6 +115,19 @@ def check_settings(config: Config) -> None:
 
 _UNREAD = 4
 """Features of a step, in a model that is built for an unknown corpus."""
+
+
+def check_dimensions(config: Config) -> None:
+    """Refuse models that learn classes alone where dimensional labels are the task.
+
+    Raises:
+        RequestError: The model is fitted to classes.
+    """
+    if config.dataset.dimensions and is_fitted(config.model):
+        raise RequestError(
+            f"dataset.dimensions: model {config.model['name']} is fitted to classes; use one that "
+            "is trained"
+        )
 
 
 class _NotReadError(Exception):
@@ -139,7 +154,7 @@ def new_model(config: Config, data: Data) -> nn.Module:
         config,
         corpus=data.manifest.dataset,
         inputs=data.features,
-        classes=len(data.manifest.classes),
+        classes=data.manifest.outputs,
         values=data.values,
         streams=data.stream_features,
     )

@@ -24,6 +24,7 @@ WITHOUT_INFLUENCE = (
     "dataset.root",
     "dataset.expected",
     "dataset.of",  # dataset.parts stands for it
+    "dataset.scale",  # of dataset.dimensions
     "features.config",
     "features.path",
     "trainer.keep_weights",

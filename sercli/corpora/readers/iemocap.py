@@ -24,6 +24,7 @@ from sercli.corpora.readers.iemocap_lines import (
     parse_turn,
     speaker_of,
 )
+from sercli.corpora.validate import DIMENSIONS
 from sercli.progress import Progress
 
 _LAYOUT = (
@@ -173,6 +174,7 @@ def _rows(
             "improvised": "impro" in dialogue.name,
             "transcript": texts.get(label.utterance),
             "ratings": line.ratings,
+            **dict(zip(DIMENSIONS, label.dimensions, strict=False)),
         }
 
 

@@ -22,10 +22,10 @@ from dataclasses import dataclass
 _UTTERANCE = r"(?P<utterance>Ses\d\d[FM]_\w+_[FM]\d{3})"
 _LABEL = re.compile(
     rf"\[(?P<start>\d+\.\d+) - (?P<end>\d+\.\d+)\]\s+{_UTTERANCE}\s+(?P<emotion>[a-z]{{3}})"
-    # Valence, activation and dominance are not read, but a line without them is truncated.
-    r"\s+\[[^\[\]]*\]\s*",
+    r"\s+\[(?P<dimensions>[^\[\]]*)\]\s*",  # a line without them is truncated
     re.ASCII,
 )
+_NUMBER = re.compile(r"\d+(\.\d*)?", re.ASCII)
 _REMARK = re.compile(r"\s*(%.*|[AC]-\w+:.*)?", re.ASCII | re.DOTALL)
 _RATING = re.compile(r"C-(?P<rater>E\d+):(?P<emotions>[^()]*)(\(.*)?", re.ASCII | re.DOTALL)
 _TURN = re.compile(rf"{_UTTERANCE}\s*\[[^\]]*\]\s*:(?P<text>.*)", re.ASCII | re.DOTALL)
@@ -33,12 +33,22 @@ _TURN = re.compile(rf"{_UTTERANCE}\s*\[[^\]]*\]\s*:(?P<text>.*)", re.ASCII | re.
 
 @dataclass(frozen=True)
 class Label:
-    """A label line: utterance, times in the dialogue (seconds) and emotion code."""
+    """A label line.
+
+    Attributes:
+        utterance: Id of the turn.
+        start: Time in the dialogue, seconds.
+        end: Time in the dialogue, seconds.
+        emotion: Emotion code.
+        dimensions: Means over raters of valence, activation and dominance, 1 to 5; empty where
+            the line does not state three numbers.
+    """
 
     utterance: str
     start: float
     end: float
     emotion: str
+    dimensions: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,14 @@ def parse_label(line: str) -> Label | None:
     match = _LABEL.fullmatch(line)
     if match is None:
         return None
-    return Label(match["utterance"], float(match["start"]), float(match["end"]), match["emotion"])
+    times = float(match["start"]), float(match["end"])
+    return Label(match["utterance"], *times, match["emotion"], _dimensions(match["dimensions"]))
+
+
+def _dimensions(text: str) -> tuple[float, ...]:
+    numbers = [_NUMBER.fullmatch(part.strip()) for part in text.split(",")]
+    found = tuple(float(number.group()) for number in numbers if number)
+    return found if len(found) == len(numbers) == 3 else ()
 
 
 def is_remark(line: str) -> bool:

@@ -15,6 +15,7 @@ from sercli.corpora.audio_files import locate
 from sercli.corpora.manifest import Manifest, Refusal, Row
 from sercli.corpora.readers import READERS, dataset_manifest, reader_options
 from sercli.corpora.tables import Table, read_delimited, read_parquet
+from sercli.corpora.validate import DIMENSIONS
 from sercli.errors import RequestError
 from sercli.progress import Progress
 from sercli.validation import StrictModel
@@ -57,8 +58,9 @@ def read_manifest(dataset: DatasetConfig, root: Path, progress: Progress) -> Man
     Required columns are ``utterance``, ``audio`` (absolute, or relative to the table's folder),
     ``speaker`` and ``emotion``; it may have ``start`` and ``end`` (seconds), ``gender``,
     ``session``, ``dialogue``, ``turn``, ``split``, ``improvised``, ``transcript`` and
-    ``asr_transcript``. Usual other names, such as ``path`` and ``label``, are taken for them, which
-    a note says. Without ``turn``, the turns of a dialogue are in the order of the table.
+    ``asr_transcript``. With ``dataset.dimensions`` it needs columns of these, and no ``emotion``.
+    Usual other names, such as ``path`` and ``label``, are taken for them, which a note says.
+    Without ``turn``, the turns of a dialogue are in the order of the table.
 
     The table ``dataset.options.ratings`` has a row per label of a single rater: ``utterance``,
     ``rater`` and ``emotion``. A note gives the number of rows of other utterances.
@@ -70,7 +72,11 @@ def read_manifest(dataset: DatasetConfig, root: Path, progress: Progress) -> Man
     options = reader_options(dataset, ManifestOptions)
     _check_format(root)
     table = _read_table(root, progress)
-    rows, refused = _rows(root, table, _REQUIRED, options)
+    dimensions = tuple(dataset.dimensions)
+    required = _REQUIRED[:-1] if dimensions else _REQUIRED
+    rows, refused = _rows(
+        root, table, (*required, *_missing(table, dimensions)), options, dimensions
+    )
     _check_segments(root, options, table, rows)
     if options.ratings is not None:
         refused += _add_ratings(root, options, rows, progress)
@@ -151,10 +157,15 @@ def _rating(cells: Mapping[str, str]) -> Row:
 
 
 def _rows(
-    root: Path, table: Table, required: Sequence[str], options: ManifestOptions
+    root: Path,
+    table: Table,
+    required: Sequence[str],
+    options: ManifestOptions,
+    dimensions: Sequence[str] = (),
 ) -> tuple[list[Row], list[Refusal]]:
     decimal = "." if table.delimiter == "," else ","
-    rows, refused = table.rows(required, partial(_row, root.parent, decimal, options))
+    read = partial(_row, root.parent, decimal, options, dimensions)
+    rows, refused = table.rows(required, read)
     if "turn" not in table.columns:
         _number_turns(rows)
     return rows, refused
@@ -216,12 +227,25 @@ def _number_turns(rows: list[Row]) -> None:
             spoken[dialogue] += 1
 
 
-def _row(folder: Path, decimal: str, options: ManifestOptions, cells: Mapping[str, str]) -> Row:
+def _missing(table: Table, dimensions: Sequence[str]) -> list[str]:
+    """Return the dimensions that the table has no column of; their cells may be empty."""
+    return [name for name in dimensions if name not in table.columns]
+
+
+def _row(
+    folder: Path,
+    decimal: str,
+    options: ManifestOptions,
+    dimensions: Sequence[str],
+    cells: Mapping[str, str],
+) -> Row:
     row = {
         column: _value(column, parse, _number_text(cells[column], decimal, parse))
         for column, parse in _COLUMNS.items()
-        if column in cells
+        if column in cells and (column in dimensions or column not in DIMENSIONS)
     }
+    if dimensions:
+        row["emotion"] = row.get("emotion") or "none"
     row["audio"] = str(locate(folder, row["audio"], confined=options.confined))
     start, end = row.get("start"), row.get("end")
     if start is not None and end is not None and end <= start:
@@ -242,7 +266,7 @@ def _value(column: str, parse: Callable[[str], Any], text: str) -> Any:
 
 def _number_text(text: str, decimal: str, parse: Callable[[str], Any]) -> str:
     """Replace the decimal comma in a number."""
-    return text.replace(decimal, ".") if parse in (_seconds, _position) else text
+    return text.replace(decimal, ".") if parse in (_seconds, _position, _number) else text
 
 
 def _seconds(text: str) -> float:
@@ -258,6 +282,16 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds < math.inf:
         raise ValueError("a time in seconds")
     return seconds
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError("a number")
+    return number
 
 
 def _position(text: str) -> int:
@@ -293,6 +327,7 @@ _COLUMNS: dict[str, Callable[[str], Any]] = {
     "improvised": _truth,
     "transcript": str,
     "asr_transcript": str,
+    **dict.fromkeys(DIMENSIONS, _number),
 }
 """The columns that are read, and how."""
 

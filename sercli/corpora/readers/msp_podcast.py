@@ -39,6 +39,7 @@ _CODES = {
     "contempt": "C",
     "neutral": "N",
 }
+_DIMENSIONS = {"valence": "EmoVal", "arousal": "EmoAct", "dominance": "EmoDom"}
 _GENDERS = {"female": "female", "male": "male"}
 
 
@@ -50,6 +51,8 @@ def read_msp_podcast(dataset: DatasetConfig, root: Path, progress: Progress) -> 
     published, is "test"; the other test sets keep their names. Some utterances have no known
     speaker. Those of one podcast count as one speaker (our choice): a single unknown speaker of
     the whole corpus would be in every part of every split.
+
+    Valence, arousal and dominance are ``EmoVal``, ``EmoAct`` and ``EmoDom``, means of 1 to 7.
 
     The labels of single raters are the primary emotions in ``Labels/labels_detailed.csv``, in
     columns for rater and ``EmoClass_Major``, or both in ``EmoDetail``, as releases differ.
@@ -102,7 +105,15 @@ def _row(audio: AudioIndex, ratings: Ratings, cells: Mapping[str, str]) -> Row:
         "emotion": cells["EmoClass"],
         "split": _SPLITS[split],
         "ratings": ratings.get(utterance, []),
+        **{name: _number(cells.get(column, "")) for name, column in _DIMENSIONS.items()},
     }
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _speaker(name: str, utterance: str) -> str:

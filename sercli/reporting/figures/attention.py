@@ -64,6 +64,8 @@ def draw_attention(
             f"run {run} is sealed; `sercli report --unseal {record.experiment}` opens it"
         )
     config = configuration_of(record)
+    if config.dataset.dimensions:
+        raise RequestError(f"run {run} predicts dimensional labels; attend needs a run of classes")
     data = read_data(config, progress=progress)
     return save(attention_figure(record, config, data, utterance), folder)
 

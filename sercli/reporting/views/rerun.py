@@ -13,6 +13,7 @@ from sercli.reporting.table import (
     Cell,
     Columns,
     View,
+    ccc_cell,
     make_table,
     number_cell,
     number_column,
@@ -28,6 +29,10 @@ _MOST_REASONS = 5
 """Reasons in the notes (our choice); JSON has all of them."""
 
 _Row = dict[Any, Any]
+
+
+_OF_CLASSES = (("dev_ua", "dev UA"), ("ua", "UA"), ("wa", "WA"))
+_OF_DIMENSIONS = (("dev_ccc", "dev CCC"), ("ccc", "CCC"))
 
 
 def repeat_run(
@@ -74,9 +79,11 @@ def rerun_view(made: Rerun, *, shows_test: bool = True) -> View:
         number_column("seed", lambda row: number_cell(row["seed"])),
         *_both("selected_step", "step", lambda step: number_cell(step, ".0f")),
     ]
-    for metric, heading in (("dev_ua", "dev UA"), ("ua", "UA"), ("wa", "WA")):
-        if shows_test or metric == "dev_ua":
-            columns += _both(metric, heading, percent_cell)
+    of_dimensions = "ccc" in made.fold_runs
+    cell = ccc_cell if of_dimensions else percent_cell
+    for metric, heading in _OF_DIMENSIONS if of_dimensions else _OF_CLASSES:
+        if shows_test or metric.startswith("dev_"):
+            columns += _both(metric, heading, cell)
     columns += [
         number_column("equal", lambda row: percent_cell(_known(row["same"]))),
         number_column("max |Δp|", lambda row: number_cell(_known(row["max_difference"]), ".2g")),
@@ -116,7 +123,8 @@ def _notes(made: Rerun) -> Iterator[str]:
     if len(made.reasons) > _MOST_REASONS:
         yield f"And {len(made.reasons) - _MOST_REASONS} more."
     yield "equal: share of equal test predictions (%)."
-    yield "max |Δp|: largest difference between two probabilities."
+    of = "predictions" if "ccc" in made.fold_runs else "probabilities"
+    yield f"max |Δp|: largest difference between two {of}."
     if not made.exact:
         yield (
             "Rounding may differ here, and training amplifies it: UA and WA of the whole run, on "

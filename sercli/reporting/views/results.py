@@ -21,6 +21,7 @@ from sercli.reporting.table import (
     text_column,
     with_notes,
 )
+from sercli.reporting.views.dimensions import dimension_rows, dimension_tables, has_dimensions
 from sercli.reporting.views.published import compare_all, published_tables, task_warnings
 from sercli.reporting.views.rows import Labels, RunRow, by_task, row_labels, run_rows
 from sercli.reporting.views.significance import Differences, differences_tables
@@ -59,9 +60,16 @@ def results_view(
 def run_view(record: Record) -> View:
     """Show one run: its results, its protocol and its folder. The data are those of run.json."""
     (visible,), _ = hide_sealed([record])
+    if has_dimensions(visible):
+        of_dimensions = dimension_rows([visible])
+        tables = dimension_tables(of_dimensions)
+        return View(with_notes(tables, _record_notes(record)), dict(visible.summary), of_dimensions)
     rows = run_rows([visible], [])
-    notes = [record.summary["card"]["paragraph"], f"Record: {record.path}"]
-    return View(with_notes(_run_tables(rows), notes), dict(visible.summary), rows)
+    return View(with_notes(_run_tables(rows), _record_notes(record)), dict(visible.summary), rows)
+
+
+def _record_notes(record: Record) -> list[str]:
+    return [record.summary["card"]["paragraph"], f"Record: {record.path}"]
 
 
 def sweep_view(records: Sequence[Record], notes: Sequence[str], data: dict[str, Any]) -> View:

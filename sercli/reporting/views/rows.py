@@ -217,7 +217,7 @@ def _run_row(record: Record, name: SystemName, baselines: Sequence[Baseline]) ->
         recall=metrics.get("recall", {}),
         **_published_fields(published_match(configuration, baselines)),
         comparable=comparable,
-        reason=_why_diverged(record) or (None if comparable else next(iter(reasons), None)),
+        reason=why_diverged(record) or (None if comparable else next(iter(reasons), None)),
         runs=[record.key],
         card=card,
     )
@@ -268,7 +268,8 @@ def _published_fields(baseline: Baseline | None) -> dict[str, Any]:
     }
 
 
-def _why_diverged(record: Record) -> str | None:
+def why_diverged(record: Record) -> str | None:
+    """Return the seeds, folds and steps at which a run diverged; None if it did not."""
     lost = record.summary["diverged"]
     where = [f"seed {x['seed']}, fold {x['fold']}, step {x['step']}{_before(x)}" for x in lost]
     if not where:

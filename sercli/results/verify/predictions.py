@@ -48,22 +48,30 @@ def _unlike(names: list[str], wanted: list[str]) -> str:
 
 def labels(record: Contents) -> Iterator[Finding]:
     """Find labels that differ from those of the utterances."""
-    known = record.utterances.set_index("utterance")["label"]
+    known = record.utterances.set_index("utterance")
     if known.index.has_duplicates:
         twice = known.index[known.index.duplicated()][0]
         yield "utterances.parquet", f"{twice} occurs twice"
     elif not record.predictions.empty:
         table = record.predictions
-        wrong = table["utterance"][table["utterance"].map(known) != table["label"]]
+        columns = record.summary["card"].get("dimensions") or ["label"]
+        listed = known.reindex(table["utterance"])[columns].to_numpy()
+        differs = (listed != table[columns].to_numpy()).any(axis=1)
+        wrong = table["utterance"][differs]
         if not wrong.empty:
             what = f"{len(wrong)} labels differ from utterances.parquet, e.g. of {wrong.iloc[0]}"
             yield _FILE, what
 
 
 def probabilities(record: Contents) -> Iterator[Finding]:
-    """Find invalid probabilities, and predictions that are not the most probable class."""
+    """Find invalid outputs, and predictions that are not the most probable class."""
     table, classes = record.predictions, record.summary["card"]["classes"]
     if table.empty:
+        return
+    if dimensions := record.summary["card"].get("dimensions"):
+        predicted = table[[f"predicted_{name}" for name in dimensions]].to_numpy(float)
+        if n := int((~np.isfinite(predicted)).any(axis=1).sum()):
+            yield _FILE, f"{n} rows have predictions that are not finite"
         return
     values = table[[f"p_{name}" for name in classes]].to_numpy(float)
     sound = (values >= 0).all(axis=1) & (abs(values.sum(axis=1) - 1) <= ROUNDING)

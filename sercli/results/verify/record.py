@@ -23,7 +23,7 @@ import pandas as pd
 
 from sercli.config.keys import differences
 from sercli.config.run_key import key_of
-from sercli.results.fold_result import FoldResult
+from sercli.results.fold_result import FoldResult, selection_score
 from sercli.results.run_record import fold_run_name
 from sercli.results.summary import best_evaluation, summarise
 from sercli.results.verify.files import Contents, Fault, Finding, read_whole
@@ -92,7 +92,7 @@ def _settings(record: Contents) -> Iterator[Finding]:
     card, classes = record.summary["card"], settings["dataset"]["classes"]
     there = {
         "seeds": settings["seeds"],
-        "classes": sorted(set(classes.values())),
+        "classes": [] if _dimensions(record) else sorted(set(classes.values())),
         "folds": len(record.folds),
         "utterances": len(record.utterances),
     }
@@ -128,16 +128,24 @@ def _fold_runs_of(table: pd.DataFrame) -> set[tuple[int, str]]:
     return {(int(seed), str(fold)) for seed, fold in fold_runs.itertuples(index=False)}
 
 
-_RULES = (("selected_step", "dev_ua", "dev_ua"), ("oracle_step", "test_ua", "ua_oracle"))
-"""Step, column of the history that is largest at it, and the metric with that value."""
+def _dimensions(record: Contents) -> list[str]:
+    """Return the dimensional labels that are the task; empty for classes."""
+    found: list[str] = record.summary["card"].get("dimensions", [])
+    return found
 
 
 def _selection(record: Contents) -> Iterator[Finding]:
     history = dict(iter(record.history.groupby(["seed", "fold"])))
+    score = selection_score(record.history)
+    # step, column of the history that is largest at it, and the metric with that value
+    rules = (
+        ("selected_step", f"dev_{score}", f"dev_{score}"),
+        ("oracle_step", f"test_{score}", f"{score}_oracle"),
+    )
     for fold_run in record.summary["metrics"].get("by_fold", ()):
         steps = history[fold_run["seed"], fold_run["fold"]].set_index("step")
         evaluations = steps.drop(index=0, errors="ignore")  # the untrained model is not selected
-        for rule, column, metric in _RULES:
+        for rule, column, metric in rules:
             best = evaluations[column].idxmax()
             where = f"seed {fold_run['seed']}, fold {fold_run['fold']}"
             if fold_run[rule] != best:
@@ -157,7 +165,7 @@ def _metrics(record: Contents) -> Iterator[Finding]:
     if recorded or not record.summary["diverged"]:
         table = record.utterances
         speakers = dict(zip(table["utterance"], table["speaker"], strict=True))
-        computed = summarise(_results(record), speakers)
+        computed = summarise(_results(record), speakers, _dimensions(record))
         for name in _unequal(recorded, computed):
             yield "run.json", f"metrics: {name} does not follow from the predictions"
 

@@ -22,6 +22,7 @@ FILES = ("predictions.parquet", "utterances.parquet", "history.parquet")
 _MAGIC = b"PAR1"
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Concordance = Annotated[float, Field(ge=-1, le=1)]
 Interval = Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
@@ -61,6 +62,7 @@ class _Card(_Node):
     dataset: str
     synthetic: bool
     classes: list[str]
+    dimensions: list[str] = []
     mapping: dict[str, str]
     utterances: int
     expected: int | None
@@ -106,6 +108,16 @@ class _CompleteMetrics(_Metrics):
     dev_ua: Share
 
 
+class _DimensionMetrics(_Node):
+    """Metrics of dimensional labels (`sercli.results.dimensions`)."""
+
+    ccc: Concordance
+    dev_ccc: Concordance
+    ccc_oracle: Concordance
+    ccc_ci: Interval | None = None
+    n: int
+
+
 class DivergedRun(_Node):
     """``run.json`` of a run of which a seed diverged; metrics may be missing."""
 
@@ -123,6 +135,12 @@ class CompleteRun(DivergedRun):
     metrics: _CompleteMetrics
 
 
+class CompleteDimensionRun(DivergedRun):
+    """``run.json`` of a complete run on dimensional labels."""
+
+    metrics: _DimensionMetrics  # type: ignore[assignment]
+
+
 def why_unreadable(record: Record) -> str | None:
     """Return one line about what keeps a record from being reported; None if nothing does."""
     for name in FILES:
@@ -130,12 +148,18 @@ def why_unreadable(record: Record) -> str | None:
             return f"{record.path}: {name} cannot be read: {denied}"
         if not _is_whole(record.path / name):
             return f"{record.path}: {name} is missing or cut off; copy it again, or remove it"
-    schema = CompleteRun if record.summary.get("status") == "complete" else DivergedRun
+    card = record.summary.get("card")
+    complete = CompleteDimensionRun if _has_dimensions(card) else CompleteRun
+    schema = complete if record.summary.get("status") == "complete" else DivergedRun
     try:
         validate(schema, dict(record.summary), "run.json: ")
     except RequestError as error:
         return f"{record.path}: {error}; restore it, or remove the record"
     return None
+
+
+def _has_dimensions(card: object) -> bool:
+    return isinstance(card, dict) and bool(card.get("dimensions"))
 
 
 def _is_whole(path: Path) -> bool:

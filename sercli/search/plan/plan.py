@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-from sercli.config.frozen import freeze, number_kind
+from sercli.config.frozen import dimensions_of, freeze, number_kind
 from sercli.config.grammar import MOST_VALUES, Axis, read_sweep
 from sercli.config.run_key import result_relevant
 from sercli.config.schema import Config
@@ -185,6 +185,7 @@ def _make_space(file: PlanFile, *, listed: bool) -> Space:
         axes.insert(0, Axis(POINT, ", ".join(file.points), tuple(file.points), composed=True))
     _check_axes(axes, listed=listed)
     bases = _freeze_all(axes, read)
+    _check_task(axes, bases.values())
     typed = tuple(_with_numbers(axis, next(iter(bases.values()))) for axis in axes)
     return Space(typed, bases, file.content.exclude)
 
@@ -202,6 +203,16 @@ def _read_point(file: PlanFile, name: str) -> list[str | Axis]:
                 f"point {name}: '{item.override(item.text)}' has several values; move it to 'sweep'"
             )
     return read_sweep([*file.before, *own, *file.after])
+
+
+def _check_task(axes: Sequence[Axis], bases: Iterable[str]) -> None:
+    """Refuse dimensional labels, which have no UA on dev to maximise."""
+    swept = any(axis.key == "dataset.dimensions" for axis in axes)
+    if swept or any(dimensions_of(base) for base in bases):
+        raise RequestError(
+            "dataset.dimensions: a sweep maximises UA on dev, and dimensional labels have CCC; "
+            "train each configuration by sercli train"
+        )
 
 
 def _find(axis: Axis, items: Sequence[str | Axis]) -> Axis:

@@ -387,7 +387,7 @@ def test_a_label_line_that_was_written_is_read(
     utterance: str, start: float, end: float, emotion: str
 ) -> None:
     line = f"[{start:.4f} - {end:.4f}]\t{utterance}\t{emotion}\t[2.5000, 3.0000, 1.5000]"
-    assert parse_label(line) == Label(utterance, start, end, emotion)
+    assert parse_label(line) == Label(utterance, start, end, emotion, (2.5, 3.0, 1.5))
     assert not is_remark(line)
 
 
