@@ -15,6 +15,7 @@ from sercli.config.schema import (
     ProtocolConfig,
     TrainerConfig,
 )
+from sercli.corpora.manifest import Dimensions
 from sercli.features.checkpoints import CHECKPOINTS
 from sercli.features.sets import feature_set, reads_text
 from sercli.features.text import TextSet
@@ -80,10 +81,7 @@ def protocol_card(
             name: asdict(count_texts(texts, manifest)) for name, texts in data.texts.items()
         }
     if task is not None:
-        facts["dimensions"] = list(task.names)
-        facts["scale"] = [task.low, task.high]
-        facts["ccc_weights"] = {x: config.trainer.ccc_weights.get(x, 1.0) for x in task.names}
-        facts["pooling"] = "test predictions pooled over folds, CCC averaged over seeds"
+        facts |= _dimensions(config, task)
     if config.trainer.labels != "majority":
         facts["labels"] = _labels(config.trainer, len(data.raters))
     if config.adversary.column != "none":
@@ -96,6 +94,15 @@ def protocol_card(
     if initial is not None:
         facts["initial_weights"] = initial.facts()
     return {**facts, "paragraph": _paragraph(facts)}
+
+
+def _dimensions(config: Config, task: Dimensions) -> dict[str, Any]:
+    return {
+        "dimensions": list(task.names),
+        "scale": [task.low, task.high],
+        "ccc_weights": {name: config.trainer.ccc_weights.get(name, 1.0) for name in task.names},
+        "pooling": "test predictions pooled over folds, CCC averaged over seeds",
+    }
 
 
 def with_caveats(card: Mapping[str, Any], found: Sequence[str]) -> dict[str, Any]:
