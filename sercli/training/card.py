@@ -68,20 +68,9 @@ def protocol_card(
         "seeds": list(config.seeds),
         "caveats": [*caveats(config, data, folds), *(initial.caveats if initial else ())],
     }
-    if config.streams:
-        facts["streams"] = {
-            name: {
-                "features": _features(each),
-                "normalisation": _NORMALISATION[each.normalise],
-            }
-            for name, each in config.streams.items()
-        }
-    if data.texts:
-        facts["transcripts"] = {
-            name: asdict(count_texts(texts, manifest)) for name, texts in data.texts.items()
-        }
+    facts |= _facts_of_streams(config, data)
     if task is not None:
-        facts |= _dimensions(config, task)
+        facts |= _facts_of_dimensions(config, task)
     if config.trainer.labels != "majority":
         facts["labels"] = _labels(config.trainer, len(data.raters))
     if config.adversary.column != "none":
@@ -96,7 +85,24 @@ def protocol_card(
     return {**facts, "paragraph": _paragraph(facts)}
 
 
-def _dimensions(config: Config, task: Dimensions) -> dict[str, Any]:
+def _facts_of_streams(config: Config, data: Data) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    if config.streams:
+        facts["streams"] = {
+            name: {
+                "features": _features(each),
+                "normalisation": _NORMALISATION[each.normalise],
+            }
+            for name, each in config.streams.items()
+        }
+    if data.texts:
+        facts["transcripts"] = {
+            name: asdict(count_texts(texts, data.manifest)) for name, texts in data.texts.items()
+        }
+    return facts
+
+
+def _facts_of_dimensions(config: Config, task: Dimensions) -> dict[str, Any]:
     return {
         "dimensions": list(task.names),
         "scale": [task.low, task.high],

@@ -32,11 +32,14 @@ from sercli.training.selection import Selection, scores, unselected
 from sercli.training.validate import new_model
 
 
+_NAN = float("nan")
+
+
 def nothing_measured(data: Data) -> dict[str, float]:
     """Return the columns of a history that every evaluation fills, empty."""
     scores = [f"{part}_{name}" for part in ("dev", "test") for name in score_names(data)]
     others = ("grad_norm", "max_grad_norm", "max_state", "frozen_weights")
-    return dict.fromkeys(("loss", *scores, *others), math.nan)
+    return dict.fromkeys(("loss", *scores, *others), _NAN)
 
 
 def train_fold(
