@@ -31,7 +31,6 @@ from sercli.training.raters import training_items
 from sercli.training.selection import Selection, scores, unselected
 from sercli.training.validate import new_model
 
-
 _NAN = float("nan")
 
 
