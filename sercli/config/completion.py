@@ -24,7 +24,8 @@ def complete(incomplete: str, key: str | None = None) -> list[str]:
     before = "" if key is None else f"{key}="
     typed = before + incomplete
     settings = outline_settings()
-    proposals = dict.fromkeys([*_values(typed, settings), *_overrides(settings)])
+    every = [*_values(typed, settings), *_overrides(settings), *_of_stream(typed, settings)]
+    proposals = dict.fromkeys(every)
     return [text.removeprefix(before) for text in proposals if text.startswith(typed)]
 
 
@@ -64,6 +65,17 @@ def _values(typed: str, settings: Mapping[str, Any]) -> list[str]:
     if not values and isinstance(settings.get(key), bool):
         values = ("true", "false")
     return [f"{key}={value}" for value in values]
+
+
+def _of_stream(typed: str, settings: Mapping[str, Any]) -> list[str]:
+    """Return the overrides of the stream that is being typed; without a name, of one of words."""
+    head, *below = typed.partition("=")[0].split(".")
+    if not head or not STREAMS.startswith(head):
+        return []
+    key = f"{STREAMS}.{next(filter(None, below), 'text')}"
+    of_set = {name: value for name, value in settings.items() if name.startswith("features.")}
+    choices = [f"{key}={name}" for name in outline_choices("features")]
+    return choices + [f"{key}{x.removeprefix('features')}={written(y)}" for x, y in of_set.items()]
 
 
 def _overrides(settings: Mapping[str, Any]) -> list[str]:

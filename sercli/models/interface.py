@@ -192,6 +192,6 @@ class CorpusInfo:
             given = f"; there is {', '.join(self.streams)}" if self.streams else ""
             raise RequestError(
                 f"model {self.model} reads the stream '{name}'{given}: set streams.{name} to a "
-                "feature set"
+                f"feature set, as in streams.{name}=word_vectors"
             )
         return self.streams[name]
