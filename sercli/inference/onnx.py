@@ -1,7 +1,7 @@
 """Networks as ONNX graphs: export, and run by onnxruntime.
 
 One graph per network, from normalised and pooled time steps to probabilities. Batch size and
-number of steps are variable; a recurrence is a Scan.
+number of steps are variable; a recurrence is the operator GRU, LSTM or RNN, else a Scan.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from sercli.errors import RequestError, SercliError, one_line
 from sercli.models.interface import Batch, Turns, as_output
-from sercli.nn.recurrence.backend import scanned
+from sercli.nn.recurrence.backend import exported
 
 TOLERANCE = 1e-5
 """Max |Δp| between torch and ONNX that is accepted at export."""
@@ -78,7 +78,7 @@ def export_onnx(network: nn.Module, features: int, path: Path) -> None:
     )
     example = _example(*_EXAMPLE, features, graph.turns)
     try:
-        with scanned(), torch.no_grad(), warnings.catch_warnings(), _silent():
+        with exported(network), torch.no_grad(), warnings.catch_warnings(), _silent():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 graph,

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from sercli.errors import RequestError, nearest
-from sercli.nn.recurrence import eager, scan
+from sercli.nn.recurrence import eager, onnx_operators, scan
 from sercli.nn.recurrence.cpp import fused as cpp
 from sercli.nn.recurrence.cpp.build import NoKernelError, capability
 from sercli.nn.recurrence.operands import Cell, Recurrence, Unrolled
@@ -24,7 +24,7 @@ _FUSED = {"cpp": cpp, "triton": triton}
 
 _log = logging.getLogger("sercli")
 _chosen = "auto"
-_scanning = False
+_exported: dict[int, onnx_operators.OnnxActivation] | None = None
 _reported: set[str] = set()
 
 
@@ -45,7 +45,7 @@ def use_backend(name: str) -> None:
 
 def runs_fused_on_cpu() -> bool:
     """Return true if operations on the CPU may run in the fused kernel."""
-    return _chosen in ("auto", "cpp") and not _scanning
+    return _chosen in ("auto", "cpp") and _exported is None
 
 
 def chosen_backend() -> str:
@@ -54,14 +54,14 @@ def chosen_backend() -> str:
 
 
 @contextmanager
-def scanned() -> Iterator[None]:
-    """Run every recurrence as a scan within the block, so that a network can be exported."""
-    global _scanning  # noqa: PLW0603 - as use_backend
-    _scanning = True
+def exported(network: nn.Module) -> Iterator[None]:
+    """Run every recurrence as one operator within the block, so that a network can be exported."""
+    global _exported  # noqa: PLW0603 - as use_backend
+    _exported = onnx_operators.onnx_activations(network)
     try:
         yield
     finally:
-        _scanning = False
+        _exported = None
 
 
 def recur(cell: Cell, recurrences: Sequence[Recurrence]) -> list[Unrolled]:
@@ -80,8 +80,8 @@ def recur(cell: Cell, recurrences: Sequence[Recurrence]) -> list[Unrolled]:
         RequestError: An activation does not fit the states, or the fused kernel was requested by
             name and is not available.
     """
-    if _scanning:
-        return scan.unroll(cell, recurrences)
+    if _exported is not None:
+        return scan.unroll(cell, recurrences, _exported)
     if chosen_backend() != "eager":
         try:
             device = recurrences[0].weights.hidden.device if recurrences else "cpu"

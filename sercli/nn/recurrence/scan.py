@@ -1,4 +1,4 @@
-"""The loop over time as one operator, `scan`, for exporting a network.
+"""The loop over time as one operator for exporting a network: that of ONNX, else a `scan`.
 
 `torch.export` would write a step of the eager loop for every time step of its example. With a scan
 the graph has one step, and T stays variable.
@@ -6,7 +6,7 @@ the graph has one step, and T stays variable.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -15,12 +15,26 @@ from torch import Tensor
 from sercli.nn.pooling import valid_steps
 from sercli.nn.recurrence.coefficients import coefficients_of, formula
 from sercli.nn.recurrence.grouping import initial_state, projected, step_weights, to_loop_order
+from sercli.nn.recurrence.onnx_operators import OnnxActivation, apply_operator, has_operator
 from sercli.nn.recurrence.operands import Cell, Phi, Recurrence, State, StepWeights, Unrolled
 
 
-def unroll(cell: Cell, recurrences: Sequence[Recurrence]) -> list[Unrolled]:
-    """Run a cell over several batches, one after the other; see `sercli.nn.recurrence.eager`."""
-    return [_run(cell, recurrence, _phi(recurrence)) for recurrence in recurrences]
+def unroll(
+    cell: Cell, recurrences: Sequence[Recurrence], known: Mapping[int, OnnxActivation]
+) -> list[Unrolled]:
+    """Run a cell over several batches, one after the other; see `sercli.nn.recurrence.eager`.
+
+    Args:
+        cell: The cell.
+        recurrences: The batches.
+        known: Id of an activation → its operator in ONNX; others need a scan.
+    """
+    return [
+        apply_operator(cell, each, known[id(each.activation)])
+        if id(each.activation) in known and has_operator(cell, each)
+        else _run(cell, each, _phi(each))
+        for each in recurrences
+    ]
 
 
 def _phi(recurrence: Recurrence) -> Phi:
