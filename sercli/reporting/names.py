@@ -15,7 +15,7 @@ from typing import Any
 
 from sercli.config.keys import ARELU, augmentations, flatten
 from sercli.config.settings import STREAMS, group_of
-from sercli.results.run_record import Record
+from sercli.results.run_record import NO_CONTEXT, Record
 from sercli.results.sweep_summary import PARAMETER, read_trials, swept_settings
 
 _POINT = f"{PARAMETER}point"
@@ -26,6 +26,10 @@ _IN_NAME = ("activation.alpha", "activation.beta")
 
 _CHOICES = ("features.name", "optim.name", "schedule.name", "augment.name")
 """Choices that a name shows where they differ; those of model, cell and activation always are."""
+
+
+_CONTEXT = "dataset.context."
+"""Settings that a model without context does not have."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,12 @@ def _settings(record: Record) -> dict[str, Any]:
     settings = flatten(configuration) | {"augment.name": augmentations(configuration)}
     for name, stream in configuration.get("streams", {}).items():
         settings[f"{STREAMS}.{name}"] = stream["name"]
-    return {key: value for key, value in settings.items() if value != {}}
+    alone = record.summary["card"].get("context") == NO_CONTEXT
+    return {
+        key: value
+        for key, value in settings.items()
+        if value != {} and not (alone and key.startswith(_CONTEXT))
+    }
 
 
 def _usual_values(settings: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, str | None]]:
@@ -144,6 +153,8 @@ def _usual_values(settings: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, 
             continue
         of_choice: dict[str, Counter[str]] = {}
         for setting in settings:
+            if key.startswith(_CONTEXT) and key not in setting:
+                continue
             of_choice.setdefault(_choice(setting, key), Counter())[str(setting.get(key))] += 1
         if any(len(values) > 1 for values in of_choice.values()):
             found[key] = {choice: _majority(values) for choice, values in of_choice.items()}

@@ -39,6 +39,9 @@ from sercli.untrusted import read_json, read_parquet
 FORMAT = 3
 """Version of the record; other versions are refused."""
 
+NO_CONTEXT = "none: the model reads the utterance alone"
+"""Entry ``context`` of the protocol card of a model for which the context settings do nothing."""
+
 NORMALISATION = "normalisation.safetensors"
 
 OF_MANIFEST = (

@@ -21,6 +21,7 @@ from sercli.features.sets import feature_set, reads_text
 from sercli.features.text import TextSet
 from sercli.nn.layer import recurrent_layers
 from sercli.results.folds import Fold
+from sercli.results.run_record import NO_CONTEXT
 from sercli.training.augment import describe_augmentation
 from sercli.training.caveats import caveats
 from sercli.training.data import Data, TextCounts, count_texts
@@ -198,7 +199,7 @@ _NORMALISATION = {
 def _context(config: Config, data: Data, model: nn.Module) -> str:
     context = config.dataset.context
     if not getattr(model, "uses_context", False):
-        return "none: the model reads the utterance alone"
+        return NO_CONTEXT
     if data.context.isna().all(axis=None):
         return f"none: {_why_no_context(context)}, a pad turn stands for the context"
     ended = ", that has ended when the target starts" if context.past_only else ""

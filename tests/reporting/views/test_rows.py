@@ -130,6 +130,23 @@ def test_a_model_without_recurrence_is_named_by_itself(record: Make) -> None:
     assert systems([run]) == ["svm_functionals"]
 
 
+def test_a_model_without_context_is_named_without_its_settings(record: Make) -> None:
+    alone = {"context": "none: the model reads the utterance alone"}
+    runs = [
+        record("model=bigru_att_small", "activation=tanh", card=alone),
+        record("model=bilstm_att_small", "activation=tanh", card=alone),
+        record("model=iaan_small", "activation=tanh", "dataset.context.past_only=true"),
+        record("model=iaan_small", "activation=tanh"),
+    ]
+
+    assert sorted(systems(runs)) == [
+        "bigru_att_small gru tanh",
+        "bilstm_att_small gru tanh",
+        "iaan_small gru tanh dataset.context.past_only=False",
+        "iaan_small gru tanh dataset.context.past_only=True",
+    ]
+
+
 def test_names_show_what_varies_between_the_runs_and_nothing_else(record: Make) -> None:
     runs = [record("activation=tanh", f"trainer.steps={steps}") for steps in (100, 200)]
 
