@@ -92,6 +92,36 @@ def find_context(manifest: Manifest, context: ContextConfig) -> pd.DataFrame:
     return pd.DataFrame(columns, index=rows, dtype="str")
 
 
+def turns_until(manifest: Manifest, context: ContextConfig) -> dict[str, list[str]]:
+    """Return the turns of its dialogue before every utterance, and the utterance, in order.
+
+    They may have any label; ``context.window`` does not limit them. With ``context.past_only``
+    they have ended when the utterance starts; with ``context.choose=none`` there are none, nor are
+    there outside of dialogues.
+
+    Raises:
+        RequestError: The corpus does not state the order or, with ``past_only``, times.
+
+    >>> from sercli.config.schema import ContextConfig
+    >>> from sercli.corpora.manifest import build_manifest
+    >>> rows = [
+    ...     dict(utterance=f"u{n}", audio="x.wav", speaker="F", emotion="A", dialogue="d", turn=n)
+    ...     for n in range(3)
+    ... ]
+    >>> turns_until(build_manifest("mine", rows, {"A": "anger"}), ContextConfig())["u1"]
+    ['u0', 'u1']
+    """
+    _check(context)
+    found = {name: [name] for name in manifest.table["utterance"]}
+    for dialogue in _dialogues(manifest, context):
+        for place, name in enumerate(dialogue.utterances):
+            before = np.arange(place)
+            if context.past_only:
+                before = before[dialogue.ends[:place] <= dialogue.starts[place]]
+            found[name] = [*dialogue.utterances[before], name]
+    return found
+
+
 @dataclass(frozen=True)
 class ContextCounts:
     """Numbers of targets without a context turn.

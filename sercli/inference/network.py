@@ -12,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 from sercli.config.keys import flatten
 from sercli.errors import RequestError, SercliError
 from sercli.features.sets import reads_text
+from sercli.models import reads_dialogues
 from sercli.results.weights import Shapes, check_shapes, read_shapes
 from sercli.training.source import Member, Source
 from sercli.training.validate import new_model_for
@@ -71,6 +72,7 @@ def check_recordings(source: Source) -> None:
     """
     needed = [f"the stream '{name}'" for name in source.config.streams]
     needed += ["transcripts"] if reads_text(source.config.features) else []
+    needed += ["the turns of its dialogue"] if reads_dialogues(source.config.model) else []
     if needed:
         raise RequestError(
             f"{source.name} reads {' and '.join(needed)}, which a recording does not have: test it "

@@ -39,6 +39,15 @@ def is_recurrent(model: Mapping[str, Any]) -> bool:
     return "new_cell" in inspect.signature(MODELS[model["system"]]).parameters
 
 
+def reads_dialogues(model: Mapping[str, Any]) -> bool:
+    """Return True if the steps of a model are turns of a dialogue, not frames.
+
+    Args:
+        model: The configuration of the model.
+    """
+    return getattr(MODELS[model["system"]], "reads_dialogues", False)
+
+
 def build_model(
     model: Mapping[str, Any],
     cell: Mapping[str, Any],

@@ -19,6 +19,7 @@ from sercli.config.schema import Config
 from sercli.errors import RequestError, nearest
 from sercli.features.copies import OF_AUDIO, audio_copies, built
 from sercli.features.sets import of_stream, reads_text
+from sercli.models import reads_dialogues
 from sercli.models.interface import Batch, Criterion
 from sercli.results.folds import Fold
 from sercli.training.copy_paste import CopyPaste, Paster
@@ -49,6 +50,11 @@ def check_augmentation(config: Config) -> None:
         part.check(config)
     audio_copies(config.augment, config.features)
     _check_streams(config)
+    if config.augment and reads_dialogues(config.model):
+        raise RequestError(
+            f"augment={next(iter(config.augment))} changes frames, and model "
+            f"{config.model['name']} reads the means of turns; set augment=none"
+        )
 
 
 def _check_streams(config: Config) -> None:

@@ -19,6 +19,7 @@ from sercli.corpora.manifest import Dimensions
 from sercli.features.checkpoints import CHECKPOINTS
 from sercli.features.sets import feature_set, reads_text
 from sercli.features.text import TextSet
+from sercli.models import reads_dialogues
 from sercli.nn.layer import recurrent_layers
 from sercli.results.folds import Fold
 from sercli.results.run_record import NO_CONTEXT
@@ -198,6 +199,8 @@ _NORMALISATION = {
 
 def _context(config: Config, data: Data, model: nn.Module) -> str:
     context = config.dataset.context
+    if reads_dialogues(config.model):
+        return _dialogue(context)
     if not getattr(model, "uses_context", False):
         return NO_CONTEXT
     if data.context.isna().all(axis=None):
@@ -212,6 +215,14 @@ def _context(config: Config, data: Data, model: nn.Module) -> str:
         f"last turn of each speaker among the {context.window} preceding turns in {order} "
         f"order, {turns}"
     )
+
+
+def _dialogue(context: ContextConfig) -> str:
+    if context.choose == "none":
+        return "none: by choice, a dialogue is the turn alone"
+    ended = " that have ended when the target starts" if context.past_only else ""
+    order = context.order.replace("_", " ")
+    return f"all turns of the dialogue before the target in {order} order{ended}, of any label"
 
 
 def _why_no_context(context: ContextConfig) -> str:

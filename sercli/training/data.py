@@ -15,7 +15,7 @@ import pandas as pd
 from sercli.config.run_key import rating_settings
 from sercli.config.schema import Config
 from sercli.corpora.audit import Audit, audit, save_audit
-from sercli.corpora.context import find_context
+from sercli.corpora.context import find_context, turns_until
 from sercli.corpora.manifest import Manifest, Refusal
 from sercli.corpora.ratings import rater_labels
 from sercli.corpora.read import read_corpus
@@ -30,6 +30,7 @@ from sercli.features.text import COLUMNS, TextFacts
 from sercli.features.verify import Verification, verify
 from sercli.progress import SILENT, Progress
 from sercli.results.run_record import OF_MANIFEST
+from sercli.training.dialogues import DialogueSteps
 
 if TYPE_CHECKING:
     from sercli.training.packed import PackedTurns
@@ -125,7 +126,7 @@ class Data:
 
 
 def _lengths(steps: Mapping[str, np.ndarray]) -> Mapping[str, int]:
-    if isinstance(steps, StoredSteps):
+    if isinstance(steps, StoredSteps | DialogueSteps):
         return steps.lengths
     return {name: len(each) for name, each in steps.items()}
 
@@ -141,6 +142,8 @@ def read_data(config: Config, *, workers: int = 1, progress: Progress = SILENT) 
         SercliError: No target utterance could be read.
         RequestError: The corpus is missing, or is not what the configuration says.
     """
+    from sercli.models import reads_dialogues  # imports torch
+
     manifest = read_corpus(config.dataset, progress)
     extraction = _extract(config, manifest, workers, progress)
     streams = _extract_streams(config, manifest, workers, progress)
@@ -168,18 +171,24 @@ def read_data(config: Config, *, workers: int = 1, progress: Progress = SILENT) 
     texts = {name: found for name, found in texts.items() if found}
     for name, found in texts.items():
         progress.note(f"{name}: {count_texts(found, readable)}")
+    of_streams: dict[str, Mapping[str, np.ndarray]] = {
+        name: _load_stream(name, config, readable, each) for name, each in streams.items()
+    }
+    of_turns: Mapping[str, np.ndarray] = steps
+    if reads_dialogues(config.model):
+        until = turns_until(readable, config.dataset.context)
+        of_turns = DialogueSteps(steps, until)
+        of_streams = {name: DialogueSteps(each, until) for name, each in of_streams.items()}
     return Data(
         manifest=readable,
-        steps=steps,
+        steps=of_turns,
         context=find_context(readable, config.dataset.context),
         fingerprint=_fingerprint(readable, extraction.keys, made.keys, streams, rated=bool(rated)),
         seconds=extraction.seconds,
         contents={name: facts.content for name, facts in extraction.facts.items()},
         copies=_load_copies(config, made, steps),
         min_ratings=rated.get("min_ratings", 1),
-        streams={
-            name: _load_stream(name, config, readable, each) for name, each in streams.items()
-        },
+        streams=of_streams,
         texts=texts,
     )
 

@@ -13,6 +13,7 @@ from sercli.config.run_key import corpus_settings, rating_settings
 from sercli.config.schema import Config
 from sercli.errors import Interrupted
 from sercli.features.copies import audio_settings
+from sercli.models import reads_dialogues
 from sercli.progress import Progress
 from sercli.training.data import Data, read_data
 from sercli.training.fold_pool import FoldPool, pool_size
@@ -64,6 +65,8 @@ def data_settings(config: Config) -> str:
     read = [dataset, asdict(config.features), *filter(None, others)]
     if config.streams:
         read.append({name: asdict(each) for name, each in config.streams.items()})
+    if reads_dialogues(config.model):
+        read.append({"reads": "dialogues"})
     content = json.dumps(read, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
