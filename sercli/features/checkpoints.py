@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from yaml import YAMLError
 
 from sercli.config.schema import Config, FeaturesConfig
 from sercli.errors import RequestError
+from sercli.untrusted import parse_yaml
+
+_LONGEST = 20_000
+"""Characters of a model card that are read (our choice): the header comes first."""
+
+_LISTED = 5
+"""Data sets of a model card that are named (our choice)."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,32 @@ CHECKPOINTS = {
     ),
 }
 """``features`` → checkpoint. Licences are those of the checkpoints' pages; check them there."""
+
+
+def describe_model_card(folder: Path) -> str:
+    """Return licence and training data as the model card of a checkpoint states them.
+
+    Args:
+        folder: The folder of the checkpoint; its card is ``README.md`` with a header in YAML, as
+            huggingface.co has it.
+
+    Returns:
+        Clauses that begin with a semicolon.
+    """
+    try:
+        _, header, _ = (folder / "README.md").read_text(encoding="utf-8")[:_LONGEST].split("---", 2)
+        stated = parse_yaml(header)
+    except (OSError, ValueError, YAMLError):
+        return "; no model card in its folder"
+    found = stated if isinstance(stated, dict) else {}
+    clauses = [_stated("licence", found.get("license")), _stated("data", found.get("datasets"))]
+    return "".join(f"; {each}" for each in clauses) + ", by its model card"
+
+
+def _stated(name: str, value: Any) -> str:
+    listed = value if isinstance(value, list) else [value]
+    words = [f"{each:.60}".strip() for each in listed[:_LISTED] if isinstance(each, str)]
+    return f"{name} {', '.join(words)}" if words else f"{name} not stated"
 
 
 def seen_by_checkpoints(config: Config) -> list[tuple[str, FeaturesConfig, str]]:

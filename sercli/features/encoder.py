@@ -16,7 +16,7 @@ import numpy as np
 
 from sercli.errors import RequestError, nearest, one_line
 from sercli.features.audio import AudioError
-from sercli.features.checkpoints import CHECKPOINTS
+from sercli.features.checkpoints import CHECKPOINTS, describe_model_card
 from sercli.features.pretrained import (
     check_folder,
     check_installed,
@@ -97,6 +97,14 @@ class EncoderSet:
             RequestError: The folder is not that of a supported encoder.
         """
         return _read_config(Path(self.path))
+
+    @property
+    def source(self) -> str:
+        """The weights, and what the model card in the folder states, for the protocol card."""
+        folder = Path(self.path)
+        family, layers = self.config["model_type"], self.config["num_hidden_layers"]
+        digest = files_digest(folder, ())
+        return f"{family} of {layers} layers, SHA-256 {digest[:12]}…{describe_model_card(folder)}"
 
     @cached_property
     def digest(self) -> str:

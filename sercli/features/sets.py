@@ -97,6 +97,9 @@ OF_TEXT: dict[str, Callable[..., TextSet]] = {
 }
 """Feature sets of transcripts, also of a folder or file."""
 
+_TEXT = frozenset({"characters", *OF_TEXT})
+"""All feature sets of transcripts."""
+
 FROM_FOLDER: dict[str, Callable[..., FeatureSet]] = {
     "arrays": arrays,
     "encoder": encoder,
@@ -155,7 +158,7 @@ def reads_text(features: FeaturesConfig) -> bool:
     >>> reads_text(FeaturesConfig("word_vectors")), reads_text(FeaturesConfig("mfcc"))
     (True, False)
     """
-    return features.name in OF_TEXT
+    return features.name in _TEXT
 
 
 def frequency_bands(features: FeaturesConfig) -> int:

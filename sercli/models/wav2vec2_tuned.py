@@ -59,6 +59,10 @@ class Wav2Vec2Tuned(nn.Module):
         layerdrop: Probability at which training skips a layer.
         gradient_checkpointing: Compute activations twice, to keep fewer in memory.
 
+    Attributes:
+        tuned: The parts that are trained, for the protocol card.
+        not_kept: Parameters that keep the weights of the checkpoint, which records leave out.
+
     Raises:
         RequestError: A setting is out of range, the features are not those of a pretrained
             encoder's convolutions, there is no stream ``text``, or peft is not installed.
@@ -114,6 +118,7 @@ class Wav2Vec2Tuned(nn.Module):
         self.cls_head = nn.Linear(config.hidden_size, classes)
         self.lm_head = nn.Linear(config.hidden_size, 1 + characters) if ctc_weight else None
         self.ctc_weight, self.ctc_reduction, self.pooling = ctc_weight, ctc_reduction, pooling
+        self.tuned = _describe(unfreeze, lora, ctc_weight, ctc_reduction)
 
     def forward(self, batch: Batch) -> Output:
         """Classify a batch: logits (B, classes) and, in training, the loss ``ctc``."""
@@ -262,6 +267,13 @@ def _add_adapters(encoder: TunedEncoder, config: Any, unfreeze: int | str, rank:
     inject_adapter_in_model(settings, encoder.transformer)
     for name, parameter in encoder.named_parameters():
         parameter.requires_grad = "lora_" in name
+
+
+def _describe(unfreeze: int | str, lora: int, weight: float, reduction: str) -> str:
+    layers = "all layers" if unfreeze == "all" else f"the last layers ({unfreeze})"
+    trained = f"adapters of rank {lora}" if lora else layers
+    loss = f", with CTC on transcripts ({reduction} over characters, weight {weight:g})"
+    return f"{trained} of the encoder above its convolutions{loss if weight else ''}"
 
 
 def _save_memory(module: Any) -> None:

@@ -17,6 +17,7 @@ from sercli.config.schema import (
 )
 from sercli.corpora.manifest import Dimensions
 from sercli.features.checkpoints import CHECKPOINTS
+from sercli.features.encoder import EncoderSet
 from sercli.features.sets import feature_set, reads_text
 from sercli.features.text import TextSet
 from sercli.models import reads_dialogues
@@ -73,6 +74,8 @@ def protocol_card(
     facts |= _facts_of_streams(config, data)
     if task is not None:
         facts |= _facts_of_dimensions(config, task)
+    if hasattr(model, "tuned"):
+        facts["tuned"] = model.tuned
     if config.trainer.labels != "majority":
         facts["labels"] = _labels(config.trainer, len(data.raters))
     if config.adversary.column != "none":
@@ -185,6 +188,9 @@ def _features(features: FeaturesConfig) -> str:
         chosen = cast("TextSet", feature_set(features))
         return f"{name} of the column {chosen.column} ({chosen.source})"
     known = CHECKPOINTS.get(features.name)
+    if features.name == "encoder":
+        of = cast("EncoderSet", feature_set(features)).source
+        return f"{name}, layer {features.options['layer']} of {of}"
     if known is None:
         return name
     return f"{name}, layer {features.options['layer']} of {known}"
@@ -255,10 +261,14 @@ def _paragraph(facts: Mapping[str, Any]) -> str:
         f"{task} on {corpus}: {facts['utterances']} utterances"
         f"{expected} ({mapping}). {facts['divided']}; {_choice(facts)}{_training(facts)}"
         f"{_adversary(facts)}{_augmentation(facts)} Features: {facts['features']}; normalisation: "
-        f"{facts['normalisation']}.{_streams(facts)} Context: {facts['context']}."
+        f"{facts['normalisation']}.{_tuned(facts)}{_streams(facts)} Context: {facts['context']}."
         f"{_initial(facts)} Seeds: {', '.join(map(str, facts['seeds']))}; {facts['pooling']}. "
         f"The oracle selects the step on test and is no result.{_caveats(facts)}"
     )
+
+
+def _tuned(facts: Mapping[str, Any]) -> str:
+    return f" Fine-tuned: {facts['tuned']}." if "tuned" in facts else ""
 
 
 def _labels(trainer: TrainerConfig, raters: int) -> str:

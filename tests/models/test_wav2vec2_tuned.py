@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,8 @@ from torch.nn import functional as F
 
 from sercli.config.schema import FeaturesConfig
 from sercli.errors import RequestError, SercliError
+from sercli.features.checkpoints import describe_model_card
+from sercli.features.encoder import EncoderSet
 from sercli.features.sets import feature_set
 from sercli.models.interface import Batch, CorpusInfo, Turns
 from sercli.models.wav2vec2_tuned import Wav2Vec2Tuned, ctc, draw_masks
@@ -272,6 +275,34 @@ def test_other_features_or_no_text_are_refused(folders: dict[str, Path]) -> None
     ):
         with pytest.raises(RequestError, match=message):
             pretrained_encoder(features, "wav2vec2_tuned")
+
+
+def test_the_encoder_is_described_by_its_files_and_its_model_card(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    chosen = feature_set(features_of(folders["Hubert"]))
+    assert isinstance(chosen, EncoderSet)
+    assert re.fullmatch(
+        r"hubert of 2 layers, SHA-256 \w{12}…; no model card in its folder", chosen.source
+    )
+    card = tmp_path / "README.md"
+    for text, expected in {
+        "---\nlicense: apache-2.0\ndatasets:\n- librispeech_asr\n- x\n---\n# Name": (
+            "; licence apache-2.0; data librispeech_asr, x, by its model card"
+        ),
+        "---\nlanguage: en\n---\n": "; licence not stated; data not stated, by its model card",
+        "---\n- a\n---\n": "; licence not stated; data not stated, by its model card",
+        "---\nlicense: !!python/name:os.system\n---\n": "; no model card in its folder",
+        "no header": "; no model card in its folder",
+    }.items():
+        card.write_text(text)
+        assert describe_model_card(tmp_path) == expected
+    tuning = "of the encoder above its convolutions"
+    last = tuned(folders["Hubert"], unfreeze=1, ctc_weight=0.0)
+    assert last.tuned == f"the last layers (1) {tuning}"
+    assert tuned(folders["Hubert"]).tuned == (
+        f"all layers {tuning}, with CTC on transcripts (sum over characters, weight 0.1)"
+    )
 
 
 def test_weights_name_their_checkpoint_and_are_refused_with_another(

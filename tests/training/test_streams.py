@@ -33,6 +33,7 @@ from sercli.training.run import train_configuration
 from sercli.training.source import open_source
 from sercli.training.validate import check_settings, new_model
 
+ALPHABET = "streams.text.options.alphabet"
 WORDS = ("yes", "no", "so", "what")
 EMOTIONS = ("happy", "sad")
 UTTERANCES = [f"{speaker}{number}" for speaker in "abc" for number in range(4)]
@@ -224,6 +225,23 @@ def test_a_run_with_a_stream_is_trained_recorded_and_found_again(
     for use in (TrainedModel, lambda of: export_model(of, tmp_path / "exported")):
         with pytest.raises(RequestError, match="reads the stream 'text', which a recording does"):
             use(source)
+
+
+def test_characters_are_a_stream_without_a_file(configured: Configured) -> None:
+    config = configured("streams.text=characters")
+    data = read_data(config)
+    rows = data.streams["text"]
+    assert data.stream_features == {"text": 28}
+    letters = " abcdefghijklmnopqrstuvwxyz'"
+    spelled = {
+        name: "".join(letters[i] for i in rows[name].argmax(axis=1)) for name in ("a1", "c3")
+    }
+    assert spelled == {name: TEXTS[name] for name in spelled}
+    assert rows["a0"].shape == (1, 28)
+    assert not rows["a0"].any()  # no transcript
+    for alphabet, reason in (("aa", "each once"), ("Ab", "in lower case"), ("a b", "without sp")):
+        with pytest.raises(RequestError, match=rf"^streams.text.options.alphabet=.*{reason}"):
+            check_settings(configured("streams.text=characters", f"{ALPHABET}={alphabet}"))
 
 
 def test_the_store_is_verified_with_its_streams(
