@@ -165,7 +165,7 @@ def test_what_needs_classes_is_refused_in_one_line(runs: Path, record: Record) -
         (("predict", record.key, "x.wav"), "sercli predict needs a model of classes"),
         (("export", record.key, "new"), "sercli export needs a model of classes"),
         (("attend", record.key, "s1a1"), "attend needs a run of classes"),
-        (("fuse", record.key, record.key), "two runs at least"),
+        (("fuse", record.key, record.key), "fuse combines classes"),
     ):
         assert message in shell.refused(*words)
 

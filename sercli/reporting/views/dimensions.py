@@ -172,8 +172,9 @@ def _table(task: Sequence[DimensionRow]) -> Table:
         *(number_column(name, _dimension_cell(name)) for name in first.dimensions),
         number_column("oracle CCC", lambda row: ccc_cell(row.ccc_oracle)),
         number_column("dev CCC", lambda row: ccc_cell(row.dev_ccc)),
-        text_column("experiment", lambda row: row.experiment),
     ]
+    if len({row.experiment for row in task}) > 1:
+        columns.append(text_column("experiment", lambda row: row.experiment))
     return make_table(
         f"{first.dataset}, {first.protocol}, {', '.join(first.dimensions)}: CCC",
         columns,

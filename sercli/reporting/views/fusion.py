@@ -18,6 +18,7 @@ from sercli.reporting.table import (
     number_column,
     text_column,
 )
+from sercli.reporting.views.dimensions import has_dimensions
 from sercli.reporting.views.results import recall_tables, result_tables
 from sercli.reporting.views.rows import RunRow, rates, run_rows
 from sercli.reporting.views.significance import Differences, difference_row, differences_tables
@@ -87,6 +88,8 @@ def _chosen(names: Sequence[str], runs: Path) -> list[Record]:
     if damaged:
         raise RequestError(damaged[0])
     records, _ = hide_sealed(list({record.key: record for record in found}.values()))
+    for record in filter(has_dimensions, records):
+        raise RequestError(f"{record.key} predicts dimensional labels; fuse combines classes")
     if len(records) < 2:
         raise RequestError(f"a fusion takes two runs at least; {', '.join(names)}: {len(records)}")
     for record in records:

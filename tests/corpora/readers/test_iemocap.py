@@ -415,3 +415,10 @@ def test_an_arbitrary_line_is_read_or_not_but_never_raises(line: str) -> None:
     assert label is None or pd.notna(label.start)
     assert turn is None or line.startswith(turn.utterance)
     assert not (label and is_remark(line))
+
+
+@pytest.mark.parametrize("dimensions", ["2.5, 3.0", "2.5, x, 1.5", "", "2.5, 3.0, 1.5, 2.0"])
+def test_a_label_without_three_dimensions_has_none(dimensions: str) -> None:
+    label = parse_label(f"[1.0 - 2.0]\tSes01F_impro01_F000\tneu\t[{dimensions}]")
+    assert label is not None
+    assert label.dimensions == ()

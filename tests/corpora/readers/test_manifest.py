@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,20 @@ def test_all_columns_are_read_with_their_types(tmp_path: Path) -> None:
     }
     assert {column: row[column] for column in expected} == expected
     assert table.iloc[1][list(expected)].isna().all()
+
+
+def test_dimensions_are_read_where_they_are_the_task(tmp_path: Path) -> None:
+    header = "utterance,audio,speaker,valence,arousal"
+    table = csv(tmp_path, "a,a.wav,S1,-0.5,1e-1", "b,b.wav,S2,,0", "c,c.wav,S2,x,0", header=header)
+    asked = replace(config(table), dimensions=["valence"], scale=[-1, 1])
+    found = read_manifest(asked, table, SILENT)
+    assert found.table["valence"].fillna(9).tolist() == [-0.5, 9]
+    assert found.table["arousal"].isna().all()
+    assert "valence 'x' is not a number" in found.refused[0].reason
+    with pytest.raises(RequestError, match="has no column 'dominance'"):
+        read_manifest(replace(asked, dimensions=["dominance"]), table, SILENT)
+    with pytest.raises(RequestError, match="has no column 'emotion'"):
+        read(table)
 
 
 def test_a_parquet_table_reads_like_a_csv_table(tmp_path: Path) -> None:

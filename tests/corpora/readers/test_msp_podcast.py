@@ -48,6 +48,7 @@ def test_every_column_of_an_utterance_is_read(tmp_path: Path) -> None:
             *("Unknown_MSP-PODCAST_0001", None, "X", None, "test"),
         ),
     ]
+    assert rows(manifest, "arousal", "valence", "dominance")[0] == (4.2, 3.8, 4.6)
     assert unused(manifest, ("session", "dialogue", "turn", "start", "transcript"))
     assert manifest.refused == ()
 
