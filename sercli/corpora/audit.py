@@ -102,7 +102,7 @@ def audit(
         utterances=len(table),
         targets=len(targets),
         hours=None if audio is None else audio.utterances.total / 3600,
-        classes=_count(targets["label"], manifest.classes),
+        classes=_count(_labels(manifest), _classes(manifest)),
         emotions={str(code): int(n) for code, n in table["emotion"].value_counts().items()},
         corpora=_count_by("corpus", manifest),
         speakers=_count_by("speaker", manifest),
@@ -156,5 +156,20 @@ def _count(labels: pd.Series[str], classes: tuple[str, ...]) -> Counts:
 
 def _count_by(column: str, manifest: Manifest) -> dict[str, Counts]:
     """Count the targets of each class in each group; groups without targets have zeros."""
-    groups = manifest.table.groupby(column)["label"]
-    return {str(group): _count(labels, manifest.classes) for group, labels in groups}
+    groups = _labels(manifest).groupby(manifest.table[column])
+    return {str(group): _count(labels, _classes(manifest)) for group, labels in groups}
+
+
+_RATED = "rated"
+"""Name of the targets where dimensional labels are the task."""
+
+
+def _classes(manifest: Manifest) -> tuple[str, ...]:
+    return manifest.classes if manifest.dimensions is None else (_RATED,)
+
+
+def _labels(manifest: Manifest) -> pd.Series[str]:
+    """Return the class of each row; with dimensional labels that of all targets is `_RATED`."""
+    if manifest.dimensions is None:
+        return manifest.table["label"]
+    return manifest.is_target.map({True: _RATED})
