@@ -23,6 +23,7 @@ from sercli.features.pretrained import (
     files_digest,
     load_checkpoint,
     read_config,
+    torch_version,
 )
 from sercli.files import absolute
 from sercli.untrusted import read_json
@@ -109,9 +110,7 @@ class EncoderSet:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the files, the level, the layer and the version of torch."""
-        import torch  # its kernels decide the last bits
-
-        parts = (files_digest(Path(self.path), _FILES), self.level, self.layer, torch.__version__)
+        parts = (files_digest(Path(self.path), _FILES), self.level, self.layer, torch_version())
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     def extractor(self, sampling_rate: int) -> EncoderExtractor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import importlib.util
 import multiprocessing
 import os
@@ -61,6 +62,11 @@ def files_digest(folder: Path, files: Iterable[str]) -> str:
     paths = [*(folder / name for name in files), *sorted(folder.glob("*.safetensors"))]
     digests = b"".join(bytes.fromhex(known_digest(path)) for path in paths)
     return hashlib.sha256(digests).hexdigest()
+
+
+def torch_version() -> str:
+    """Return the version of torch, whose kernels decide the last bits, without importing it."""
+    return importlib.metadata.version("torch")
 
 
 def load_checkpoint(

@@ -18,6 +18,7 @@ from sercli.features.pretrained import (
     files_digest,
     load_checkpoint,
     read_config,
+    torch_version,
 )
 from sercli.features.text import EncodedText, TextFacts, TextSet
 from sercli.files import absolute
@@ -101,12 +102,10 @@ class TextEncoder(TextSet):
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the files, the settings and the version of torch."""
-        import torch  # its kernels decide the last bits
-
         folder = Path(self.path)
         files = ["config.json", *(name for name in _TOKENIZER if (folder / name).is_file())]
         settings = (self.level, self.layer, self.special_tokens, self.max_tokens)
-        parts = (files_digest(folder, files), *settings, torch.__version__)
+        parts = (files_digest(folder, files), *settings, torch_version())
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     def encode(self, texts: Sequence[str]) -> Iterator[EncodedText]:
