@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from sercli.errors import one_line
+
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow.parquet as pq
@@ -96,15 +98,16 @@ def read_parquet(path: Path) -> pd.DataFrame:
         ValueError: It is no Parquet, or exceeds the limits.
     """
     import pandas as pd
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:
             _check_size(path, file)
         return pd.read_parquet(path)
-    except pa.ArrowException as error:  # some are no ValueError
-        raise ValueError(str(error)) from error
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # of Arrow, or of what the file says about pandas
+        raise ValueError(f"{type(error).__name__}: {one_line(error)}") from error
 
 
 def _size(node: yaml.Node, known: dict[int, int | None]) -> int:

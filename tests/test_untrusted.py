@@ -92,6 +92,14 @@ def test_damaged_parquet_is_an_error_of_the_kind_that_callers_expect(
         read_parquet(tmp_path / "bad.parquet")
 
 
+def test_what_a_parquet_file_says_about_pandas_may_be_wrong(tmp_path: Path) -> None:
+    said = {"index_columns": [{"kind": "range"}], "column_indexes": [], "columns": []}
+    table = pa.table({"a": [1]}).replace_schema_metadata({"pandas": json.dumps(said)})
+    pq.write_table(table, tmp_path / "bad.parquet")
+    with pytest.raises(ValueError, match="KeyError"):
+        read_parquet(tmp_path / "bad.parquet")
+
+
 def test_a_table_is_read_as_pandas_wrote_it(tmp_path: Path) -> None:
     table = pd.DataFrame({"a": ["x", None], "b": [1.5, 2]}, index=pd.Index([3, 4], name="n"))
     table.to_parquet(tmp_path / "t.parquet")

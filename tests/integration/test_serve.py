@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import re
 import signal
 import sys
 import tempfile
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -20,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import soundfile
-from helpers.shell import Command, InProcessShell
+from helpers.shell import InProcessShell
 
 import sercli
 from sercli.inference.serve import app
@@ -199,16 +201,28 @@ def test_a_file_is_dropped_and_a_voice_recorded(browser: Browser, address: str) 
 
 
 def test_the_command_names_its_address_and_stops_at_an_interrupt(chosen: Chosen) -> None:
-    folder = chosen.runs.parent
-    command = Command(folder, "serve", "demo", "--fold", "Session1", "--port", "0")
-    line = command.stdout.readline()
-    found = re.fullmatch(r"(http://127\.0\.0\.1:\d+/) classifies .* demo; Ctrl-C stops it\n", line)
-    assert found, line
-    status, text, _ = asked(found[1])
-    assert (status, "<h1>demo</h1>" in text) == (200, True)
-    command.send_signal(signal.SIGINT)
-    _, said = command.communicate(timeout=120)
-    assert (command.returncode, said) == (130, "sercli: stopped\n")
+    with app.bound(0) as place:
+        port = place.getsockname()[1]
+    address, pages = f"http://127.0.0.1:{port}/", []
+
+    def visit() -> None:
+        for _ in range(6000):
+            try:
+                pages.append(asked(address)[1])
+            except urllib.error.URLError:  # it does not listen yet
+                time.sleep(0.05)
+            else:
+                break
+        os.kill(os.getpid(), signal.SIGINT)
+
+    visitor = threading.Thread(target=visit)
+    visitor.start()
+    shell = InProcessShell(chosen.runs.parent)
+    done = shell("serve", "demo", "--fold", "Session1", "--port", str(port))
+    visitor.join()
+    assert "<h1>demo</h1>" in pages[0]
+    assert done.stdout == f"{address} classifies recordings with demo; Ctrl-C stops it\n"
+    assert (done.returncode, done.stderr) == (130, "sercli: stopped\n")
 
 
 def test_a_server_that_cannot_start_says_why_in_one_line(
