@@ -150,7 +150,43 @@ def test_names_are_escaped_in_the_page(classifier: app.Classifier) -> None:
     assert "&#34;&lt;script&gt;" in text
 
 
+def test_the_command_names_its_address_and_stops_at_an_interrupt(chosen: Chosen) -> None:
+    with app.bound(0) as place:
+        port = place.getsockname()[1]
+    address, pages = f"http://127.0.0.1:{port}/", []
+
+    def visit() -> None:
+        for _ in range(6000):
+            try:
+                pages.append(asked(address)[1])
+            except OSError:  # it does not listen yet
+                time.sleep(0.05)
+            else:
+                break
+        os.kill(os.getpid(), signal.SIGINT)
+
+    visitor = threading.Thread(target=visit)
+    visitor.start()
+    shell = InProcessShell(chosen.runs.parent)
+    done = shell("serve", "demo", "--fold", "Session1", "--port", str(port))
+    visitor.join()
+    assert "<h1>demo</h1>" in pages[0]
+    assert done.stdout == f"{address} classifies recordings with demo; Ctrl-C stops it\n"
+    assert (done.returncode, done.stderr) == (130, "sercli: stopped\n")
+
+
+def test_a_server_that_cannot_start_says_why_in_one_line(
+    chosen: Chosen, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell = InProcessShell(chosen.runs.parent)
+    port = address.rpartition(":")[2].strip("/")
+    assert "already in use; --port 0 takes" in shell.refused("serve", "demo", "--port", port)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert "pip install 'sercli[serve]'" in shell.refused("serve", "demo")
+
+
 def test_a_file_is_dropped_and_a_voice_recorded(browser: Browser, address: str) -> None:
+    # The last test: its driver runs an event loop in this thread to the end of the module.
     complaints: list[str] = []
     requests: list[str] = []
     tab = browser.new_page(viewport=PHONE, color_scheme="dark")  # type: ignore[arg-type]
@@ -198,38 +234,3 @@ def test_a_file_is_dropped_and_a_voice_recorded(browser: Browser, address: str) 
     tab.get_by_role("alert").filter(has_text="a.txt: not audio").wait_for()
     assert not tab.locator("#result").is_visible()
     tab.close()
-
-
-def test_the_command_names_its_address_and_stops_at_an_interrupt(chosen: Chosen) -> None:
-    with app.bound(0) as place:
-        port = place.getsockname()[1]
-    address, pages = f"http://127.0.0.1:{port}/", []
-
-    def visit() -> None:
-        for _ in range(6000):
-            try:
-                pages.append(asked(address)[1])
-            except urllib.error.URLError:  # it does not listen yet
-                time.sleep(0.05)
-            else:
-                break
-        os.kill(os.getpid(), signal.SIGINT)
-
-    visitor = threading.Thread(target=visit)
-    visitor.start()
-    shell = InProcessShell(chosen.runs.parent)
-    done = shell("serve", "demo", "--fold", "Session1", "--port", str(port))
-    visitor.join()
-    assert "<h1>demo</h1>" in pages[0]
-    assert done.stdout == f"{address} classifies recordings with demo; Ctrl-C stops it\n"
-    assert (done.returncode, done.stderr) == (130, "sercli: stopped\n")
-
-
-def test_a_server_that_cannot_start_says_why_in_one_line(
-    chosen: Chosen, address: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shell = InProcessShell(chosen.runs.parent)
-    port = address.rpartition(":")[2].strip("/")
-    assert "already in use; --port 0 takes" in shell.refused("serve", "demo", "--port", port)
-    monkeypatch.setitem(sys.modules, "uvicorn", None)
-    assert "pip install 'sercli[serve]'" in shell.refused("serve", "demo")
