@@ -118,6 +118,8 @@ class Wav2Vec2Tuned(nn.Module):
         self.cls_head = nn.Linear(config.hidden_size, classes)
         self.lm_head = nn.Linear(config.hidden_size, 1 + characters) if ctc_weight else None
         self.ctc_weight, self.ctc_reduction, self.pooling = ctc_weight, ctc_reduction, pooling
+        self._counts_errors = importlib.util.find_spec("jiwer") is not None
+        self._errors: list[tuple[int, int]] = []
         self.tuned = _describe(unfreeze, lora, ctc_weight, ctc_reduction)
 
     def forward(self, batch: Batch) -> Output:
@@ -128,10 +130,24 @@ class Wav2Vec2Tuned(nn.Module):
         if self.pooling == "mean":
             pooled = pooled / turns.lengths.unsqueeze(-1)
         logits = self.cls_head(pooled)
-        if batch.criterion is None or self.lm_head is None:
+        if self.lm_head is None or "text" not in batch.streams:
             return Output(logits)
-        loss = ctc(self.lm_head(z), turns.lengths, batch.streams["text"], self.ctc_reduction)
+        scores, text = self.lm_head(z), batch.streams["text"]
+        if batch.criterion is None:
+            if self._counts_errors:
+                self._errors.append(word_errors(scores, turns.lengths, text))
+            return Output(logits)
+        loss = ctc(scores, turns.lengths, text, self.ctc_reduction)
         return Output(logits, {"ctc": self.ctc_weight * loss})
+
+    def take_rates(self) -> dict[str, float]:
+        """Return ``wer``, the word error rate of all turns evaluated since the last call, if any.
+
+        It needs jiwer.
+        """
+        errors, words = (sum(each) for each in zip((0, 0), *self._errors, strict=True))
+        self._errors.clear()
+        return {"wer": errors / words} if words else {}
 
 
 class TunedEncoder(nn.Module):
@@ -226,6 +242,38 @@ def ctc(scores: Tensor, lengths: Tensor, characters: Turns, reduction: str = "su
         losses = losses / counts.clamp(min=1)
     stated = counts > 0
     return losses.where(stated, 0.0).sum() / stated.sum().clamp(min=1)
+
+
+def word_errors(scores: Tensor, lengths: Tensor, characters: Turns) -> tuple[int, int]:
+    """Count the word errors of the most probable symbols of each frame, by jiwer.
+
+    Args:
+        scores: (B, T, 1 + characters); the first is the blank, the second the space.
+        lengths: Frames of each turn, (B,).
+        characters: One-hot rows, (B, S, characters); the first is the space.
+
+    Returns:
+        Substituted, left out and added words; and words of the transcripts. A turn without words
+        does not count.
+    """
+    from jiwer import process_words
+
+    symbols = scores.argmax(dim=-1).cpu()
+    targets = (characters.frames.argmax(dim=-1) + 1).cpu()
+    counts = (characters.real_frames > 0).any(dim=-1).sum(dim=1)
+    read = [_text(row[:n].unique_consecutive()) for row, n in zip(symbols, lengths, strict=True)]
+    true = [_text(row[:n]) for row, n in zip(targets, counts, strict=True)]
+    pairs = [(one, other) for one, other in zip(true, read, strict=True) if one.strip()]
+    if not pairs:
+        return 0, 0
+    found = process_words([one for one, _ in pairs], [other for _, other in pairs])
+    missed = found.substitutions + found.deletions
+    return missed + found.insertions, found.hits + missed
+
+
+def _text(symbols: Tensor) -> str:
+    """Spell symbols as any letters: the blank, 0, as none, and 1 as a space."""
+    return "".join(" " if each == 1 else chr(0x4E00 + each) for each in symbols.tolist() if each)
 
 
 def _choose_trained(encoder: TunedEncoder, config: Any, unfreeze: int | str, lora: int) -> None:

@@ -303,10 +303,14 @@ class _Training:
         return means | {"grad_norm": float(norms[-1]), "max_grad_norm": float(norms.max())}
 
     def _predictions(self) -> tuple[Predictions, Predictions, dict[str, float]]:
-        """Predictions of dev and test, and the largest state on both."""
+        """Predictions of dev and test, the largest state on both, and error rates of the model."""
+        take_rates: Callable[[], dict[str, float]] = getattr(self.model, "take_rates", dict)
         with watched_states(self.model) as states:
-            dev, test = self._predict(self._dev), self._predict(self._test)
-        return dev, test, {"max_state": states.value}
+            dev, of_dev = self._predict(self._dev), take_rates()
+            test, of_test = self._predict(self._test), take_rates()
+        rates = {f"dev_{name}": rate for name, rate in of_dev.items()}
+        rates |= {f"test_{name}": rate for name, rate in of_test.items()}
+        return dev, test, {"max_state": states.value} | rates
 
     def _predict(self, part: Evaluation) -> Predictions:
         return part.predict(self.model.eval(), self._device, self._config.precision)

@@ -21,7 +21,7 @@ from sercli.features.checkpoints import describe_model_card
 from sercli.features.encoder import EncoderSet
 from sercli.features.sets import feature_set
 from sercli.models.interface import Batch, CorpusInfo, Turns
-from sercli.models.wav2vec2_tuned import Wav2Vec2Tuned, ctc, draw_masks
+from sercli.models.wav2vec2_tuned import Wav2Vec2Tuned, ctc, draw_masks, word_errors
 from sercli.training.encoder import pretrained_encoder
 from sercli.training.weights import kept_weights
 
@@ -227,6 +227,26 @@ def test_ctc_leaves_out_padding_turns_without_text_and_those_that_cannot_be_alig
     torch.testing.assert_close(
         ctc(scores.bfloat16(), torch.tensor(LENGTHS), text), found, atol=0.5, rtol=0
     )
+
+
+def test_the_word_error_rate_is_that_of_the_most_probable_symbols(
+    folders: dict[str, Path],
+) -> None:
+    """Of "a b": "a b" has no error, "b" has one; of a transcript without words none counts."""
+    pytest.importorskip("jiwer", reason="the extra encoders is not installed")
+    text = torch.zeros(3, 3, CHARACTERS)
+    text[:2, range(3), [1, 0, 2]] = 1.0
+    symbols = torch.tensor([[2, 2, 0, 1, 3, 3], [3, 0, 0, 0, 9, 9], [2, 2, 2, 2, 2, 2]]).clamp(
+        max=5
+    )
+    scores = F.one_hot(symbols, 1 + CHARACTERS).float()
+    stream = Turns(text, torch.tensor([3, 3, 1]))
+    assert word_errors(scores, torch.tensor([6, 4, 6]), stream) == (1, 4)
+
+    model = tuned(folders["Wav2Vec2"]).eval()
+    model(batch(turns()))
+    assert set(model.take_rates()) == {"wer"}
+    assert model.take_rates() == {}
 
 
 def test_lora_trains_adapters_of_queries_and_values(folders: dict[str, Path]) -> None:
