@@ -79,7 +79,15 @@ def one(current: Turns, row: int) -> Turns:
     return Turns(current.frames[row : row + 1, :length], current.lengths[row : row + 1])
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param(
+            family, marks=[] if family in ("Wav2Vec2", "WavLM") else pytest.mark.exhaustive
+        )
+        for family in FAMILIES
+    ],
+)
 def test_stored_convolutions_and_a_mask_give_what_transformers_gives_of_each_signal(
     folders: dict[str, Path], family: str
 ) -> None:

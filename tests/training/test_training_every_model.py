@@ -71,7 +71,7 @@ def test_every_model_trains_in_bf16_and_on_a_corpus_without_dialogues(
 ) -> None:
     context = find_context(gendered.manifest, ContextConfig(choose=choose))
     config = config_of(choice, f"precision={precision}")
-    streams = {name: STREAMS[name] for name in config.model.get("streams", ())}
+    streams = {name: STREAMS.get(name, 5) for name in config.model.get("streams", ())}
     data = with_streams(replace(gendered, context=context), streams)
     trained = train_fold(config, data, fold, seed=0)
     assert trained.diverged_at is None

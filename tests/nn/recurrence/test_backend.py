@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from helpers.layers import needs_compiler
+from helpers.shell import Command
 from torch import Tensor, nn
 
 from sercli.errors import RequestError
@@ -82,15 +81,14 @@ layer(x)
 """
 
 
-def test_missing_compiler_means_eager_with_one_warning(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
-        env=os.environ | {"CXX": "no-such-compiler", "XDG_CACHE_HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    notice, *traceback = done.stderr.splitlines()
+def test_missing_compiler_means_eager_with_one_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    process = Command(tmp_path, run=partial(exec, SCRIPT, {}))  # has loaded no kernel yet
+    _, said = process.communicate(timeout=120)
+    notice, *traceback = said.splitlines()
     reason = "no C++ compiler 'no-such-compiler': install one, or set CXX"
     assert notice == f"recurrence runs in eager: {reason}"
     assert f"recurrence.backend=cpp: {reason}" in traceback[-1]
