@@ -73,8 +73,13 @@ def find_classifier(model: nn.Module, build: Callable[[int], nn.Module], classes
         classes: Number of classes of the model.
 
     Raises:
-        RequestError: There is none.
+        RequestError: There is none, or its input is a segment of a turn.
     """
+    if getattr(model, "classifies_segments", False):
+        raise RequestError(
+            "adversary.column: this model classifies segments, and an adversary reads whole turns; "
+            "use another model"
+        )
     with torch.random.fork_rng(devices=[]):  # keeps the random state of training
         wider = dict(build(classes + 1).named_modules())
     names: list[str] = [

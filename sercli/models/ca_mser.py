@@ -63,6 +63,8 @@ class CoAttention(nn.Module):
             1, a size is below 1, ``frame_weights`` is unknown, or dropout is not in [0, 1).
     """
 
+    classifies_segments = True
+
     def __init__(
         self,
         *,
