@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from sercli.config.compose import compose
 from sercli.config.schema import Config
 from sercli.errors import RequestError
 from sercli.resources import packaged
+from sercli.search.announce import announce
 from sercli.search.plan.plan import Plan, identity, make_plan
 from sercli.search.plan.plan_file import read_plan_file
 
@@ -555,9 +557,8 @@ def test_a_missing_or_unreadable_plan_file_is_refused(file: Path) -> None:
 
 
 def test_a_model_without_a_recurrent_layer_is_one_point_for_all_cells_and_activations() -> None:
-    plan = make_plan(
-        ["activation=tanh,relu", "model=light_sernet_small,bigru_att_small", "optim.lr=0.1,0.2"]
-    )
+    swept = ("activation=tanh,relu", "model=light_sernet_small,bigru_att_small")
+    plan = make_plan(["experiment=mine", *swept, "optim.lr=0.1,0.2"])
     assert [tuple(point.parameters.values()) for point in plan.points] == [
         ("tanh", "light_sernet_small", "0.1"),
         ("tanh", "light_sernet_small", "0.2"),
@@ -567,4 +568,8 @@ def test_a_model_without_a_recurrent_layer_is_one_point_for_all_cells_and_activa
         ("relu", "bigru_att_small", "0.2"),
     ]
     assert plan.merged == ("light_sernet_small",)
+    no_study: Any = None  # the first note needs none
+    assert next(announce(plan, no_study, pd.DataFrame())).startswith(
+        "light_sernet_small: no recurrent layer; trials that differ only in cell or activation are"
+    )
     assert make_plan(["activation=tanh,relu", "model=bigru_att_small"]).merged == ()
