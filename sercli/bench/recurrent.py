@@ -23,6 +23,7 @@ from sercli.nn import GRU, run_parallel, use_backend
 from sercli.nn.activations import ACTIVATIONS
 from sercli.nn.cells import CELLS
 from sercli.nn.cells.gru import AFTER as GRU_CELL
+from sercli.nn.device import choose_device, describe_device
 from sercli.nn.layer import RecurrentLayer
 from sercli.nn.recurrence.backend import chosen_backend, describe_backend, why_not_fused
 from sercli.nn.stack_pass import StackPass
@@ -35,7 +36,6 @@ from sercli.reporting.table import (
     number_column,
     text_column,
 )
-from sercli.training.device import choose_device, describe_device
 
 INPUTS = 45
 """Features per step (IAAN)."""

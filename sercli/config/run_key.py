@@ -77,6 +77,10 @@ _LEFT_OUT: Sequence[tuple[Callable[[Config], bool], Sequence[str]]] = (
         lambda config: config.features.level == "functionals",  # no frames to truncate or pool
         ("features.max_frames", "features.pool"),
     ),
+    (
+        lambda config: config.features.options.get("dtype") == "float32",
+        ("features.options.dtype",),
+    ),
     (lambda config: not config.augment, ("augment",)),
     (lambda config: config.cell.get("start") == "zeros", ("cell.start",)),
     (
@@ -141,6 +145,8 @@ def result_relevant(config: Config) -> dict[str, Any]:
         functionals = stream.get("level") == "functionals"
         for name in ("config", "path", *(("max_frames", "pool") if functionals else ())):
             stream.pop(name, None)
+        if stream["options"].get("dtype") == "float32":
+            del stream["options"]["dtype"]
     return settings
 
 

@@ -430,7 +430,8 @@ class Config:
         seeds: Seeds; every fold is trained once per seed.
         experiment: Name of the experiment, the folder of its records.
         paths: Folders.
-        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, …
+        device: Device of training, and of encoders in extraction: ``auto`` (a GPU where there is
+            one), ``cpu``, ``cuda``, …
         recurrence: Computation of the recurrences.
         launcher: Execution of the workers of a sweep.
     """

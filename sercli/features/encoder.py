@@ -6,7 +6,6 @@ folder only: no network, no pickle, no code of the folder.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -18,12 +17,14 @@ from sercli.errors import RequestError, nearest, one_line
 from sercli.features.audio import AudioError
 from sercli.features.checkpoints import CHECKPOINTS, describe_model_card
 from sercli.features.pretrained import (
+    as_stored,
+    check_dtype,
     check_folder,
     check_installed,
     files_digest,
     load_checkpoint,
     read_config,
-    torch_version,
+    settings_digest,
 )
 from sercli.files import absolute
 from sercli.untrusted import read_json
@@ -59,6 +60,8 @@ class EncoderSet:
         layer: ``last``; a number from 0, the input of the first Transformer layer; ``mean`` of
             these; ``conv``, the output of the convolutions; ``all``, one row per layer, as
             functionals.
+        dtype: Type of the values in the store: ``float32`` or ``float16``.
+        device: Device of the encoder. It changes no more than the last digits, and no key.
     """
 
     library: ClassVar[str] = "transformers"
@@ -67,8 +70,11 @@ class EncoderSet:
     level: str
     path: str
     layer: str | int
+    dtype: str = "float32"
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
+        check_dtype(self.dtype)
         if self.level not in ("lld", "functionals"):
             raise RequestError(
                 f"features.level={self.level}: an encoder has lld (frames) and functionals (means "
@@ -109,9 +115,9 @@ class EncoderSet:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the files, the level, the layer and the version of torch."""
-        parts = (files_digest(Path(self.path), _FILES), self.level, self.layer, torch_version())
-        return hashlib.sha256(repr(parts).encode()).hexdigest()
+        """SHA-256 of the files, the settings and the version of torch."""
+        files = files_digest(Path(self.path), _FILES)
+        return settings_digest((files, self.level, self.layer), self.dtype)
 
     def extractor(self, sampling_rate: int) -> EncoderExtractor:
         """Set up the encoder for signals of one sampling rate (Hz)."""
@@ -119,7 +125,12 @@ class EncoderSet:
 
 
 def encoder(
-    name: str, level: str, path: str | None, layer: str | int = "last", allow_seen: bool = False
+    name: str,
+    level: str,
+    path: str | None,
+    layer: str | int = "last",
+    dtype: str = "float32",
+    allow_seen: bool = False,
 ) -> EncoderSet:
     """Return the set of an encoder's frames.
 
@@ -129,17 +140,18 @@ def encoder(
         level: ``features.level``.
         path: ``features.path``, the folder.
         layer: The layer (`EncoderSet`).
+        dtype: ``float32``; ``float16`` halves the store.
         allow_seen: Encode a corpus that the checkpoint was trained on with its labels; checked by
             `sercli.features.checkpoints.check_seen`.
 
     Raises:
         RequestError: transformers is not installed, the folder does not hold the checkpoint, or
-            the level or the layer is invalid.
+            a setting is invalid.
     """
     check_installed(name)
     if path is None:
         raise RequestError(f"features={name} needs a folder: {_where(name)}")
-    chosen = EncoderSet(name, level, str(absolute(path)), layer)
+    chosen = EncoderSet(name, level, str(absolute(path)), layer, dtype)
     expected = CHECKPOINTS.get(name)
     if expected is not None:
         found = {key: chosen.config.get(key) for key in expected.shape}
@@ -218,12 +230,13 @@ class EncoderExtractor:
             signal: (samples,), within [−1, 1].
 
         Returns:
-            float32 (1 + (samples − 400) // 320, features); of functionals (1, features), of all
-            layers (layers + 1, features).
+            (1 + (samples − 400) // 320, features), of the type of the set; of functionals
+            (1, features), of all layers (layers + 1, features).
 
         Raises:
             AudioError: The signal is shorter than a frame, or too long for the memory.
-            RequestError: The checkpoint lacks tensors, or cannot be read.
+            RequestError: The checkpoint lacks tensors, or cannot be read; or a value is beyond
+                the range of float16.
         """
         if len(signal) < _FIELD:
             raise AudioError(f"shorter than one frame of the encoder ({_FIELD} samples)")
@@ -235,29 +248,41 @@ class EncoderExtractor:
             raise AudioError("the encoder returned NaN or infinite values")
         functionals = self._features.level == "functionals"
         rows: np.ndarray = layers.mean(axis=1) if functionals else layers[0]
-        return rows
+        return as_stored(rows, self._features.dtype)
 
     def _encode(self, signal: np.ndarray) -> np.ndarray:
         """Return the chosen layers, (layers, frames, features)."""
         import torch
 
-        processor, model = _loaded(self._features.path)
+        device = self._features.device
+        processor, model = _loaded(self._features.path, device)
         samples = np.asarray(signal, np.float32)
-        prepared = processor(samples, sampling_rate=self._rate, return_tensors="pt").input_values
+        prepared = processor(samples, sampling_rate=self._rate, return_tensors="pt")
+        values = prepared.input_values.to(device)
         layer = self._features.layer
-        with torch.inference_mode():
+        # TF32, the default of convolutions on a GPU, would change the third digit.
+        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             if layer == "conv":
-                return np.asarray(model.feature_extractor(prepared).transpose(1, 2))
-            output = model(prepared, output_hidden_states=layer != "last")
-            if layer == "last":
-                return np.asarray(output.last_hidden_state)
-            states = torch.cat(output.hidden_states)
-        if isinstance(layer, int):
-            return np.asarray(states[layer : layer + 1])
-        return np.asarray(states if layer == "all" else states.mean(dim=0, keepdim=True))
+                chosen = model.feature_extractor(values).transpose(1, 2)
+            else:
+                output = model(values, output_hidden_states=layer != "last")
+                chosen = _choose(layer, output)
+            return np.asarray(chosen.cpu())
 
 
-def _load(path: str) -> tuple[Any, Any]:
+def _choose(layer: str | int, output: Any) -> Any:
+    """Return layers of the output of a model, (layers, frames, features)."""
+    import torch
+
+    if layer == "last":
+        return output.last_hidden_state
+    if isinstance(layer, int):
+        return output.hidden_states[layer]
+    states = torch.cat(output.hidden_states)
+    return states if layer == "all" else states.mean(dim=0, keepdim=True)
+
+
+def _load(path: str, device: str = "cpu") -> tuple[Any, Any]:
     """Load the preprocessor and the model of a folder.
 
     Raises:
@@ -269,7 +294,7 @@ def _load(path: str) -> tuple[Any, Any]:
 
         return Wav2Vec2FeatureExtractor.from_pretrained(path, local_files_only=True)
 
-    return load_checkpoint(path, preprocessor, _UNUSED.__contains__)
+    return load_checkpoint(path, preprocessor, _UNUSED.__contains__, device)
 
 
 _loaded = cache(_load)

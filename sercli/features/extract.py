@@ -20,6 +20,7 @@ from sercli.errors import SercliError
 from sercli.features.copies import Copy, copy_settings, unchanged
 from sercli.features.jobs import run_in_pool, run_jobs
 from sercli.features.known import KnownFiles
+from sercli.features.placement import extracting_processes, placed
 from sercli.features.plan import ExtractionPlan, plan_extraction, plan_texts, recipe_digest
 from sercli.features.sets import feature_set
 from sercli.features.store import FeatureStore
@@ -90,6 +91,7 @@ def extract(
     location: Mapping[str, Any] | None = None,
     copy: Copy | None = None,
     workers: int = 1,
+    device: str = "cpu",
     progress: Progress = SILENT,
 ) -> Extraction:
     """Bring the frames of every utterance of ``manifest`` into ``store``.
@@ -103,10 +105,11 @@ def extract(
         location: Root, reader and options of the corpus (`corpus_location`).
         copy: Recipe of the copies to extract in place of the utterances; None: the utterances.
         workers: Maximum number of processes; a short list is extracted in this process.
+        device: Device of an encoder (`sercli.features.placement`). On a GPU, this process extracts.
         progress: The progress bar to advance.
 
     Raises:
-        RequestError: There is no such feature set.
+        RequestError: There is no such feature set, or no such device.
         SercliError: The store cannot be written, or a worker process died. Frames that were
             stored before stay.
 
@@ -130,7 +133,10 @@ def extract(
     recipe = recipe_digest(copy.features, features.sampling_rate, copy.change)
     texts: dict[str, TextFacts] = {}
     if isinstance(copy.features, TextSet):
-        texts = extract_texts(manifest, features, store, location=location, progress=progress).texts
+        encoded = extract_texts(
+            manifest, features, store, location=location, device=device, progress=progress
+        )
+        texts = encoded.texts
     frames = FeatureStore(store, create=True)
     settings = stored_settings(features) | copy_settings(copy, recipe)
     use = StoreUse(manifest.dataset, location or {}, settings, {})
@@ -141,15 +147,16 @@ def extract(
     stored = {key: each for key in plan.jobs if (each := frames.find(key, known))}
     known.save()
     facts = {key: each.facts for key, each in stored.items()}
+    missing = [job for key, job in plan.jobs.items() if key not in facts]
+    chosen = placed(copy.features, device) if missing else copy.features
     run = functools.partial(
         run_jobs,
         store=frames,
-        features=copy.features,
+        features=chosen,
         sampling_rate=features.sampling_rate,
         change=copy.change,
     )
-    missing = [job for key, job in plan.jobs.items() if key not in facts]
-    done = run_in_pool(missing, run, workers, progress)
+    done = run_in_pool(missing, run, extracting_processes(chosen, workers), progress)
     if not_recorded and done.extracted:
         raise not_recorded
     facts |= done.found | done.extracted
@@ -175,6 +182,7 @@ def extract_texts(
     store: Path,
     *,
     location: Mapping[str, Any] | None = None,
+    device: str = "cpu",
     progress: Progress = SILENT,
 ) -> Extraction:
     """Bring the steps of every transcript of ``manifest`` into ``store``, each once.
@@ -184,6 +192,7 @@ def extract_texts(
         features: A text set.
         store: Folder of the feature store; created if there is none.
         location: Root, reader and options of the corpus (`corpus_location`).
+        device: Device of an encoder (`sercli.features.placement`).
         progress: The progress bar to advance.
 
     Returns:
@@ -210,7 +219,7 @@ def extract_texts(
         raise not_recorded
     described = {key: (each.facts, each.steps) for key, each in stored.items()}
     with progress.task("encoding transcripts", total=len(missing)) as bar:
-        encoded = chosen.encode_all(list(missing.values()))
+        encoded = (placed(chosen, device) if missing else chosen).encode_all(list(missing.values()))
         for key, made in zip(missing, encoded, strict=True):
             steps.put(key, made.steps, made.facts)
             described[key] = made.facts, len(made.steps)

@@ -128,7 +128,7 @@ def _frames(
     if isinstance(extract, ArrayReader) and job.array is not None:
         return extract.read(Path(job.array), facts.seconds)
     if job.text is not None:
-        return store.get(job.text)
+        return store.get_stored(job.text)
     return extract(signal)
 
 

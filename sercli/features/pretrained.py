@@ -11,11 +11,15 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sercli.errors import RequestError, one_line
+import numpy as np
+
+from sercli.errors import RequestError, nearest, one_line
 from sercli.features.known import known_digest
 from sercli.untrusted import read_json
 
 T = TypeVar("T")
+
+_DTYPES = ("float32", "float16")
 
 
 def check_installed(name: str) -> None:
@@ -64,13 +68,49 @@ def files_digest(folder: Path, files: Iterable[str]) -> str:
     return hashlib.sha256(digests).hexdigest()
 
 
-def torch_version() -> str:
-    """Return the version of torch, whose kernels decide the last bits, without importing it."""
-    return importlib.metadata.version("torch")
+def settings_digest(parts: Sequence[Any], dtype: str) -> str:
+    """Return the SHA-256 of what states depend on, with the version of torch.
+
+    float32 is left out: the keys are those from before there was the setting. The device is
+    left out, too.
+    """
+    torch = importlib.metadata.version("torch")  # its kernels decide the last bits
+    stored = () if dtype == "float32" else (dtype,)
+    return hashlib.sha256(repr((*parts, torch, *stored)).encode()).hexdigest()
+
+
+def check_dtype(dtype: str) -> None:
+    """Refuse an unknown type of stored values.
+
+    Raises:
+        RequestError: It is neither float32 nor float16.
+    """
+    if dtype not in _DTYPES:
+        known = nearest(dtype, _DTYPES)
+        raise RequestError(f"features.options.dtype={dtype}: must be float32 or float16.{known}")
+
+
+def as_stored(frames: np.ndarray, dtype: str) -> np.ndarray:
+    """Return finite frames as float32 or float16.
+
+    >>> as_stored(np.ones((2, 3)), "float16").nbytes
+    12
+
+    Raises:
+        RequestError: A value is beyond the range of float16.
+    """
+    with np.errstate(over="ignore"):
+        made = frames.astype(dtype, copy=False)
+    if dtype == "float16" and not np.isfinite(made).all():
+        raise RequestError(
+            f"features.options.dtype=float16: a value of {np.abs(frames).max():.5g} is beyond its "
+            "range (65504); set features.options.dtype=float32"
+        )
+    return made
 
 
 def load_checkpoint(
-    path: str, load: Callable[[], T], unused: Callable[[str], bool]
+    path: str, load: Callable[[], T], unused: Callable[[str], bool], device: str = "cpu"
 ) -> tuple[T, Any]:
     """Load a model, on one thread in one of several processes.
 
@@ -78,6 +118,7 @@ def load_checkpoint(
         path: The folder.
         load: Loads what prepares the input: a tokenizer, or a feature extractor.
         unused: True for the name of a tensor that a checkpoint may lack.
+        device: The device of the model.
 
     Returns:
         The result of ``load``, and the model in evaluation mode.
@@ -107,6 +148,7 @@ def load_checkpoint(
             dtype=torch.float32,
             output_loading_info=True,
         )
+        model = model.to(device).eval()
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise RequestError(
             f"features.path={path}: the encoder cannot be loaded: {one_line(error)}"
@@ -121,4 +163,4 @@ def load_checkpoint(
             f"features.path={path}: the weights lack {len(lacking)} tensors of the encoder, e.g. "
             f"{lacking[0]}; download the checkpoint again"
         )
-    return prepare, model.eval()
+    return prepare, model

@@ -46,6 +46,9 @@ _SUFFIX = ".safetensors"
 _PART = 2
 """Letters of a key that name its subfolder: 256 of them, as one of 10⁵ files is slow to list."""
 
+_DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
+"""Type of the values in a header → that of NumPy."""
+
 _HEADER_BYTES = 4096
 """Read to describe an utterance; a header is a tenth of that."""
 
@@ -169,13 +172,21 @@ class FeatureStore:
             return None
 
     def get(self, key: str) -> np.ndarray:
-        """Return the frames of an utterance.
+        """Return the frames of an utterance; see `get_stored`.
+
+        Returns:
+            float32 (frames, features).
+        """
+        return self.get_stored(key).astype(np.float32, copy=False)
+
+    def get_stored(self, key: str) -> np.ndarray:
+        """Return the frames of an utterance in the type that the file has.
 
         The file is read, not mapped: that is as fast at the size of an utterance, and a process
         whose mapped file disappears from a network disk dies of SIGBUS.
 
         Returns:
-            float32 (frames, features).
+            float32 or float16 (frames, features).
 
         Raises:
             KeyError: The store does not have ``key``.
@@ -211,7 +222,7 @@ class FeatureStore:
 
         Args:
             key: The key (`sercli.features.plan.utterance_key`).
-            frames: (frames, features); stored as float32.
+            frames: (frames, features); stored as float16 if they are, else as float32.
             facts: The facts of the audio, or of the transcript.
 
         Raises:
@@ -288,7 +299,8 @@ def _check_format(folder: Path) -> None:
 
 
 def _encode(frames: np.ndarray, facts: AudioFacts | TextFacts) -> bytes:
-    frames = np.ascontiguousarray(frames, np.float32)
+    kept = np.float16 if frames.dtype == np.float16 else np.float32
+    frames = np.ascontiguousarray(frames, kept)
     text = json.dumps(asdict(facts))
     return safetensors.numpy.save(
         {"frames": frames}, {"facts": text, "crc32": str(_checksum(text, frames))}
@@ -302,7 +314,7 @@ def _decode(data: bytearray) -> np.ndarray | str:
         return "without a readable description"
     if len(data) != header.size:
         return f"truncated: {len(data)} of {header.size} bytes"
-    frames = np.frombuffer(data, "<f4", offset=header.offset).reshape(header.shape)
+    frames = np.frombuffer(data, header.dtype, offset=header.offset).reshape(header.shape)
     if _checksum(header.facts, frames) != header.crc32:
         return "not what was written (the checksum differs)"
     return frames
@@ -318,6 +330,7 @@ class _Header(NamedTuple):
     Attributes:
         facts: The facts of the audio, as JSON.
         shape: Frames and features.
+        dtype: Type of a value.
         crc32: Checksum of facts, shape and frames.
         offset: Bytes before the frames.
         size: Bytes of the whole file.
@@ -325,6 +338,7 @@ class _Header(NamedTuple):
 
     facts: str
     shape: tuple[int, int]
+    dtype: np.dtype[Any]
     crc32: int
     offset: int
     size: int
@@ -336,10 +350,12 @@ def _parse_header(data: bytearray) -> _Header | None:
     try:
         header = parse_json(data[8:offset])
         frames, features = map(int, header["frames"]["shape"])
+        dtype = _DTYPES[header["frames"]["dtype"]]
         described = header["__metadata__"]
         facts, crc32 = str(described["facts"]), int(described["crc32"])
     except (ValueError, TypeError, LookupError, OverflowError):
         return None
     if frames < 0 or features < 0:
         return None
-    return _Header(facts, (frames, features), crc32, offset, offset + 4 * frames * features)
+    size = offset + dtype.itemsize * frames * features
+    return _Header(facts, (frames, features), dtype, crc32, offset, size)

@@ -67,8 +67,11 @@ class StoreUse:
 def stored_settings(features: FeaturesConfig) -> dict[str, Any]:
     """Return the settings that the frames in the store depend on."""
     every = {name: value for name, value in vars(features).items() if name not in _LOADING}
-    if features.path is None:  # so that a use keeps the name from before there was the setting
+    # A use keeps the name from before there was a setting.
+    if features.path is None:
         del every["path"]
+    if features.options.get("dtype") == "float32":
+        every["options"] = {name: x for name, x in features.options.items() if name != "dtype"}
     return every
 
 

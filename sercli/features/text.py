@@ -37,7 +37,8 @@ class EncodedText:
     """The steps of a transcript.
 
     Attributes:
-        steps: float32 (steps, features), at least one step.
+        steps: float32, or float16 where the set asks for it, (steps, features); at least one
+            step.
         facts: The facts of the transcript.
     """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -13,12 +12,14 @@ import numpy as np
 
 from sercli.errors import RequestError, nearest
 from sercli.features.pretrained import (
+    as_stored,
+    check_dtype,
     check_folder,
     check_installed,
     files_digest,
     load_checkpoint,
     read_config,
-    torch_version,
+    settings_digest,
 )
 from sercli.features.text import EncodedText, TextFacts, TextSet
 from sercli.files import absolute
@@ -53,6 +54,8 @@ class TextEncoder(TextSet):
         layer: ``last``; a number from 0, the embeddings; or ``mean`` of these.
         special_tokens: Keep the steps of special tokens, such as [CLS] and [SEP].
         max_tokens: Tokens at which a text is truncated; None: those that the encoder reads.
+        dtype: Type of the values in the store: ``float32`` or ``float16``.
+        device: Device of the encoder. It changes no more than the last digits, and no key.
     """
 
     library: ClassVar[str] = "transformers"
@@ -60,9 +63,12 @@ class TextEncoder(TextSet):
     layer: str | int
     special_tokens: bool
     max_tokens: int | None
+    dtype: str = "float32"
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_dtype(self.dtype)
         layers = self._size(1)
         known = isinstance(self.layer, int) and 0 <= self.layer <= layers
         if not known and self.layer not in _LAYERS:
@@ -105,8 +111,12 @@ class TextEncoder(TextSet):
         folder = Path(self.path)
         files = ["config.json", *(name for name in _TOKENIZER if (folder / name).is_file())]
         settings = (self.level, self.layer, self.special_tokens, self.max_tokens)
-        parts = (files_digest(folder, files), *settings, torch_version())
-        return hashlib.sha256(repr(parts).encode()).hexdigest()
+        return settings_digest((files_digest(folder, files), *settings), self.dtype)
+
+    def encode_all(self, texts: Sequence[str]) -> Iterator[EncodedText]:
+        """Yield the steps of each text, of the type of the set; see `TextSet.encode_all`."""
+        for each in super().encode_all(texts):
+            yield EncodedText(as_stored(each.steps, self.dtype), each.facts)
 
     def encode(self, texts: Sequence[str]) -> Iterator[EncodedText]:
         """Yield the states of the tokens of each text.
@@ -120,7 +130,7 @@ class TextEncoder(TextSet):
     def _encode(self, text: str) -> EncodedText:
         import torch
 
-        tokenizer, model = _loaded(self.path)
+        tokenizer, model = _loaded(self.path, self.device)
         most = min(self._positions, tokenizer.model_max_length, self.max_tokens or np.inf)
         tokens = tokenizer(
             text,
@@ -132,14 +142,14 @@ class TextEncoder(TextSet):
         special = tokens.pop("special_tokens_mask")[0].bool()
         ids = tokens["input_ids"][0]
         with torch.inference_mode():
-            output = model(**tokens, output_hidden_states=self.layer != "last")
+            output = model(**tokens.to(self.device), output_hidden_states=self.layer != "last")
         if isinstance(self.layer, int):
             states = output.hidden_states[self.layer][0]
         elif self.layer == "mean":
             states = torch.cat(output.hidden_states).mean(dim=0)
         else:
             states = output.last_hidden_state[0]
-        words = ids[~special]
+        words, states = ids[~special], states.cpu()
         unknown = int((words == tokenizer.unk_token_id).sum())
         kept = torch.ones_like(special) if self.special_tokens else ~special
         return EncodedText(states[kept].numpy(), TextFacts(len(words), unknown))
@@ -166,6 +176,7 @@ def text_encoder(
     max_tokens: int | None = None,
     missing: str = "zeros",
     column: str = "transcript",
+    dtype: str = "float32",
 ) -> TextEncoder:
     """Return the set of a text encoder's states.
 
@@ -178,6 +189,7 @@ def text_encoder(
         max_tokens: Tokens at which a text is truncated; null: those that the encoder reads.
         missing: Treatment of a turn without text: ``zeros`` (one step) or ``refuse``.
         column: Column of the manifest with the text: ``transcript`` or ``asr_transcript``.
+        dtype: ``float32``; ``float16`` halves the store.
 
     Raises:
         RequestError: transformers is not installed, the folder does not hold a text encoder, or a
@@ -190,11 +202,13 @@ def text_encoder(
             "RoBERTa (from huggingface.co)"
         )
     folder = str(absolute(path))
-    return TextEncoder(name, level, folder, column, missing, layer, special_tokens, max_tokens)
+    return TextEncoder(
+        name, level, folder, column, missing, layer, special_tokens, max_tokens, dtype
+    )
 
 
 @cache
-def _loaded(path: str) -> tuple[Any, Any]:
+def _loaded(path: str, device: str) -> tuple[Any, Any]:
     """Return the tokenizer and the model of a folder.
 
     Raises:
@@ -206,7 +220,7 @@ def _loaded(path: str) -> tuple[Any, Any]:
 
         return AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
 
-    return load_checkpoint(path, tokenizer, lambda name: name.startswith("pooler."))
+    return load_checkpoint(path, tokenizer, lambda name: name.startswith("pooler."), device)
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

@@ -27,12 +27,12 @@ from sercli.inference.normalisation import Heard, choose, describe, find_statist
 from sercli.inference.recordings import STANDARD_INPUT, Recordings, find_recordings, shortened
 from sercli.nn.attention import OverTime
 from sercli.nn.checks import check_one_of
+from sercli.nn.device import choose_device
 from sercli.nn.layer import recurrent_layers
 from sercli.nn.recurrence.backend import use_backend
 from sercli.progress import SILENT, Progress
 from sercli.training.attention_weights import recorded_weights
 from sercli.training.data import Data
-from sercli.training.device import choose_device
 from sercli.training.source import Member, Source, check_classifies
 from sercli.training.trainer import predict
 
@@ -175,12 +175,13 @@ class TrainedModel:
             choice = choose(self.source, wanted, speakers=found.speakers)
             if choice not in _OF_ALL_FRAMES:
                 found = shortened(found, self.read_seconds + _MARGIN)
-            heard = hear(found, self.source, folder, workers, progress)
+            device = str(self._device)
+            heard = hear(found, self.source, folder, workers, device, progress)
             self._mention_long(heard, progress)
 
             def reference(path: str) -> Heard:
                 others = find_recordings([path], self.classes, folder, progress=progress)
-                return hear(others, self.source, folder, workers, progress)
+                return hear(others, self.source, folder, workers, device, progress)
 
             statistics = find_statistics(self.source, choice, heard, reference)
             context = _context(self.source, heard, dialogue)

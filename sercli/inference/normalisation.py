@@ -50,7 +50,12 @@ class Heard:
 
 
 def hear(
-    recordings: Recordings, source: Source, folder: Path, workers: int, progress: Progress
+    recordings: Recordings,
+    source: Source,
+    folder: Path,
+    workers: int,
+    device: str,
+    progress: Progress,
 ) -> Heard:
     """Extract the frames of recordings into a store below a folder."""
     place = folder / "store"
@@ -59,6 +64,7 @@ def hear(
         source.config.features,
         place,
         workers=workers,
+        device=device,
         progress=progress,
     )
     return Heard(recordings.manifest.without(extraction.refused), extraction, FeatureStore(place))

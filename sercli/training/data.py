@@ -324,6 +324,7 @@ def _extract(
         location=corpus_location(config.dataset),
         copy=copy,
         workers=workers,
+        device=config.device,
         progress=progress,
     )
 
@@ -341,6 +342,7 @@ def _extract_streams(
                 features,
                 Path(config.paths.store),
                 location=corpus_location(config.dataset),
+                device=config.device,
                 progress=progress,
             )
     return found

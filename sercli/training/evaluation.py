@@ -15,10 +15,10 @@ from torch import nn
 from sercli.config.schema import TrainerConfig
 from sercli.corpora.manifest import Dimensions
 from sercli.models.interface import as_output
+from sercli.nn.device import autocast
 from sercli.results.dimensions import scores_of
 from sercli.training.batches import CUT_TO_LAST, collate, evaluation_batches
 from sercli.training.data import Data
-from sercli.training.device import autocast
 
 EVALUATION_BATCH = 128
 """Utterances of a batch; a large model has an attribute ``evaluation_batch``."""

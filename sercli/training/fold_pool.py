@@ -25,6 +25,7 @@ import torch
 from sercli.config.schema import Config
 from sercli.errors import SercliError
 from sercli.models import is_fitted
+from sercli.nn.device import device_name
 from sercli.processes import (
     available_cores,
     possible_workers,
@@ -37,7 +38,6 @@ from sercli.progress import SILENT, Progress
 from sercli.results.fold_result import write_fold_result
 from sercli.results.folds import Fold
 from sercli.training.data import Data
-from sercli.training.device import device_name
 from sercli.training.initial_weights import FoldWeights
 from sercli.training.svm_fit import fit_fold, fit_trial
 from sercli.training.trainer import train_fold, train_to_step

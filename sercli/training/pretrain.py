@@ -22,13 +22,13 @@ from sercli.features.sets import column_names
 from sercli.files import check_new_folder, folder_written_whole, write_text
 from sercli.models import MODELS, is_fitted
 from sercli.models.interface import as_output
+from sercli.nn.device import autocast, choose_device
 from sercli.nn.recurrence.backend import use_backend
 from sercli.progress import SILENT, Progress
 from sercli.results.seen import identities, write_seen
 from sercli.results.weights import write_weights
 from sercli.training.batches import collate, seed_fold_run, training_batches
 from sercli.training.data import Data, read_data
-from sercli.training.device import autocast, choose_device
 from sercli.training.folds import make_folds
 from sercli.training.loss import TrainingLoss
 from sercli.training.meta_learning import draw_task, set_meta_gradient

@@ -18,6 +18,7 @@ from sercli.errors import SercliError
 from sercli.features.load import StoredSteps
 from sercli.features.preprocess import pooled_statistics, stack_statistics
 from sercli.files import held_alone, remove_at_once
+from sercli.nn.device import choose_device, describe_device
 from sercli.nn.recurrence.backend import describe_backend, use_backend
 from sercli.progress import SILENT, Progress
 from sercli.results.environment import describe_environment
@@ -29,7 +30,6 @@ from sercli.results.sweep_summary import set_apart
 from sercli.training.card import protocol_card, with_caveats
 from sercli.training.caveats import context_caveat, frozen_caveat
 from sercli.training.data import Data, describe_utterances, read_data
-from sercli.training.device import choose_device, describe_device
 from sercli.training.fold_pool import FoldJob, FoldPool, Outcome, pool_size
 from sercli.training.initial_weights import InitialWeights
 from sercli.training.validate import ValidatedRun, check_settings, validate_run

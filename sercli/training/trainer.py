@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from sercli.config.schema import Config, TrainerConfig
 from sercli.models.interface import Batch, as_output
+from sercli.nn.device import autocast, choose_device
 from sercli.nn.recurrence.backend import use_backend
 from sercli.results.fold_result import FoldResult
 from sercli.results.folds import Fold
 from sercli.training.augment import Augmenter, fold_augmenter
 from sercli.training.batches import collate, seed_fold_run, training_batches
 from sercli.training.data import Data
-from sercli.training.device import autocast, choose_device
 from sercli.training.evaluation import EVALUATION_BATCH, Evaluation, Predictions, score_names
 from sercli.training.initial_weights import FoldWeights, train_mode
 from sercli.training.loss import TrainingLoss

@@ -19,10 +19,10 @@ from sercli.features.sets import column_names, feature_set, of_stream
 from sercli.models import MODELS, build_model, is_fitted
 from sercli.models.adversary import attach_adversary, find_classifier
 from sercli.models.interface import CorpusInfo
+from sercli.nn.device import choose_device
 from sercli.results.folds import Fold
 from sercli.training.augment import check_augmentation, check_partners
 from sercli.training.data import Data
-from sercli.training.device import choose_device
 from sercli.training.encoder import check_encoder, pretrained_encoder
 from sercli.training.folds import check_samples, make_folds
 from sercli.training.initial_weights import InitialWeights, find_initial_weights, with_digest

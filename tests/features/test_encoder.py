@@ -1,23 +1,34 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from helpers.encoders import FAMILIES, LAYERS, RATE, tiny_encoder
 from safetensors.numpy import load_file, save_file
 
 from sercli.config.compose import compose
+from sercli.config.run_key import result_relevant
 from sercli.config.schema import FeaturesConfig
+from sercli.corpora.manifest import build_manifest
 from sercli.errors import RequestError
 from sercli.features.audio import AudioError
 from sercli.features.checkpoints import check_seen
+from sercli.features.encoder import EncoderSet
+from sercli.features.extract import extract
+from sercli.features.placement import extracting_processes, placed
+from sercli.features.pretrained import files_digest
 from sercli.features.sets import feature_set, frame_seconds
+from sercli.features.store import FeatureStore
+from sercli.features.store_uses import stored_settings
 
 SIGNAL = np.random.default_rng(0).normal(0, 0.1, 8000).astype(np.float32)
 
@@ -199,3 +210,91 @@ def test_an_encoder_that_has_seen_the_labels_is_refused_unless_allowed() -> None
         check_seen(config)
     config.features.options["allow_seen"] = True
     check_seen(config)
+
+
+def test_float16_halves_the_store_and_is_read_as_float32(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    soundfile.write(tmp_path / "a.wav", SIGNAL, RATE)
+    row = {"utterance": "a", "audio": str(tmp_path / "a.wav"), "speaker": "s", "emotion": "joy"}
+    manifest = build_manifest("mine", [row], {"joy": "happy"})
+    read, sizes = {}, {}
+    for dtype in ("float32", "float16"):
+        features = features_of(folders["Wav2Vec2"], dtype=dtype)
+        done = extract(manifest, features, tmp_path / dtype)
+        read[dtype] = FeatureStore(tmp_path / dtype).get(done.keys["a"])
+        (file,) = (tmp_path / dtype).glob("??/*.safetensors")
+        sizes[dtype] = file.stat().st_size
+    assert read["float16"].dtype == np.float32
+    np.testing.assert_array_equal(read["float16"], read["float32"].astype(np.float16))
+    assert sizes["float32"] - sizes["float16"] == pytest.approx(read["float32"].nbytes / 2, abs=16)
+
+
+def test_a_value_beyond_float16_is_refused(copy: Any) -> None:
+    folder = copy()
+    weights = load_file(folder / "model.safetensors")
+    name = f"encoder.layers.{LAYERS - 1}.final_layer_norm.weight"
+    save_file(weights | {name: weights[name] * 1e6}, folder / "model.safetensors", {"format": "pt"})
+    assert np.isfinite(rows(folder)).all()
+    with pytest.raises(RequestError, match=r"is beyond its range \(65504\); set .*dtype=float32"):
+        rows(folder, dtype="float16")
+    with pytest.raises(RequestError, match="must be float32 or float16"):
+        rows(folder, dtype="float64")
+
+
+def test_only_float16_is_part_of_the_keys(folders: dict[str, Path]) -> None:
+    folder = folders["Wav2Vec2"]
+    files = files_digest(folder, ("config.json", "preprocessor_config.json"))
+    before = hashlib.sha256(repr((files, "lld", "last", torch.__version__)).encode()).hexdigest()
+    assert feature_set(features_of(folder)).digest == before
+    half = features_of(folder, dtype="float16")
+    assert feature_set(half).digest != before
+    given = {
+        dtype: compose(
+            [
+                *("features=encoder", f"features.path={folder}", "streams.text=text_encoder"),
+                *(f"{each}.options.dtype={dtype}" for each in ("features", "streams.text")),
+            ]
+        )
+        for dtype in ("float32", "float16")
+    }
+    for dtype, config in given.items():
+        settings = result_relevant(config)
+        used = stored_settings(config.features)
+        for each in (settings["features"], settings["streams"]["text"], used):
+            assert each["options"].get("dtype") == (None if dtype == "float32" else dtype)
+
+
+def test_an_encoder_is_placed_on_the_device_and_one_process_extracts_on_a_gpu(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen, mfcc = (
+        feature_set(features_of(folders["Wav2Vec2"])),
+        feature_set(FeaturesConfig("mfcc")),
+    )
+    devices = {"auto": torch.device("cpu"), "cuda": torch.device("cuda", 0)}
+    monkeypatch.setattr("sercli.nn.device.choose_device", devices.__getitem__)
+    assert placed(chosen, "auto") == placed(chosen, "cpu") == chosen
+    assert placed(mfcc, "cuda") is mfcc
+    on_gpu = placed(chosen, "cuda")
+    assert isinstance(on_gpu, EncoderSet)
+    assert (on_gpu.device, on_gpu.digest) == ("cuda:0", chosen.digest)
+    assert [extracting_processes(each, 4) for each in (chosen, mfcc, on_gpu)] == [4, 4, 1]
+
+
+def test_the_encoder_and_its_input_are_on_the_device_of_the_set(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[str] = []
+    to = torch.nn.Module.to
+
+    def noted(module: torch.nn.Module, device: str) -> torch.nn.Module:
+        used.append(device)
+        return to(module, device)
+
+    monkeypatch.setattr(torch.nn.Module, "to", noted)
+    chosen = feature_set(features_of(folders["Wav2Vec2"]))
+    assert isinstance(chosen, EncoderSet)
+    chosen = replace(chosen, device="cpu:0")
+    np.testing.assert_array_equal(chosen.extractor(RATE)(SIGNAL), rows(folders["Wav2Vec2"]))
+    assert "cpu:0" in used

@@ -53,6 +53,23 @@ def test_frames_come_back_bit_for_bit(bits: list[list[int]]) -> None:
     np.testing.assert_array_equal(read.view(np.uint32), frames.view(np.uint32))
 
 
+def test_float16_is_stored_as_such_and_read_as_float32(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path, create=True)
+    frames = np.array([[0.1, -2.0, 65504.0]] * 5)
+    store.put("aa", frames.astype(np.float16), FACTS)
+    store.put("bb", frames, FACTS)
+    found = store.find("aa")
+    assert found is not None
+    assert (found.frames, store.damage("aa")) == (5, None)
+    assert store.get("aa").dtype == store.get_stored("bb").dtype == np.float32
+    np.testing.assert_array_equal(store.get_stored("aa"), frames.astype(np.float16))
+    np.testing.assert_array_equal(store.get("aa"), store.get_stored("aa"))
+    with _file(store, "aa").open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\xff")
+    assert "checksum" in str(store.damage("aa"))
+
+
 def test_facts_and_length_are_found_without_the_frames(tmp_path: Path) -> None:
     _store(tmp_path / "new" / "store", "aa").put("bb", _frames(5), FACTS)
     store = FeatureStore(tmp_path / "new" / "store")

@@ -73,6 +73,8 @@ def test_steps_are_the_states_of_transformers_without_network(
         assert found.facts == TextFacts(tokens=5, unknown=1)
     (bare,) = encoded(folder, "Oh whatever zzz.", special_tokens=False)
     np.testing.assert_allclose(bare.steps, states[-1][1:-1], atol=1e-6)
+    (half,) = encoded(folder, "Oh whatever zzz.", dtype="float16")
+    np.testing.assert_array_equal(half.steps, states[-1].numpy().astype(np.float16))
     (mean,) = encoded(folder, "Oh whatever zzz.", level="functionals")
     np.testing.assert_allclose(mean.steps, states[-1].mean(0, keepdim=True), atol=1e-6)
 

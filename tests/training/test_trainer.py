@@ -14,11 +14,11 @@ import torch
 
 from sercli.config.schema import Config
 from sercli.errors import RequestError
+from sercli.nn.device import choose_device
 from sercli.results.fold_result import FoldResult, read_fold_result, write_fold_result
 from sercli.results.folds import Fold
 from sercli.results.metrics import ua, wa
 from sercli.training.data import Data
-from sercli.training.device import choose_device
 from sercli.training.folds import make_folds
 from sercli.training.trainer import predict, train_fold
 from sercli.training.validate import new_model

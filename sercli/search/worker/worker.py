@@ -13,6 +13,7 @@ from typing import Any
 from sercli.config.compose import compose
 from sercli.config.schema import Config
 from sercli.errors import BusyError, Interrupted, RequestError
+from sercli.nn.device import choose_device
 from sercli.nn.recurrence.backend import use_backend
 from sercli.processes import start_thread
 from sercli.progress import Progress
@@ -29,7 +30,6 @@ from sercli.search.study.trial_queue import PLANNED, ClaimedTrial
 from sercli.search.worker.options import WorkerOptions
 from sercli.search.worker.preemption import GraceExpired, ShutdownRequest, shutdown_on_signal
 from sercli.search.worker.runner import Runner, TrialResult, TrialRunner, data_settings
-from sercli.training.device import choose_device
 from sercli.training.run import OnFoldFinished
 
 _ALLOWED_OVERRIDES = ("device=", "dataset.root=", "paths.", "recurrence.")
