@@ -145,7 +145,7 @@ def result_relevant(config: Config) -> dict[str, Any]:
         functionals = stream.get("level") == "functionals"
         for name in ("config", "path", *(("max_frames", "pool") if functionals else ())):
             stream.pop(name, None)
-        if stream["options"].get("dtype") == "float32":
+        if stream.get("options", {}).get("dtype") == "float32":
             del stream["options"]["dtype"]
     return settings
 
