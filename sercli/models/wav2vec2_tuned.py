@@ -100,6 +100,11 @@ class Wav2Vec2Tuned(nn.Module):
         for name, share in (("mask_time_prob", mask_time_prob), ("layerdrop", layerdrop)):
             if not 0 <= share < 1:
                 raise RequestError(f"model.{name}={share}: must be in [0, 1)")
+        if ctc_weight and "text" not in corpus.streams:
+            raise RequestError(
+                f"model {corpus.model} learns the characters of transcripts: set streams.text="
+                "characters, or model.ctc_weight=0"
+            )
         characters = corpus.stream("text") if ctc_weight else 0
         pretrained = corpus.encoder()
         config = pretrained.module.config
@@ -119,6 +124,7 @@ class Wav2Vec2Tuned(nn.Module):
         self.lm_head = nn.Linear(config.hidden_size, 1 + characters) if ctc_weight else None
         self.ctc_weight, self.ctc_reduction, self.pooling = ctc_weight, ctc_reduction, pooling
         self._counts_errors = importlib.util.find_spec("jiwer") is not None
+        self._checked = False
         self._errors: list[tuple[int, int]] = []
         self.tuned = _describe(unfreeze, lora, ctc_weight, ctc_reduction)
 
@@ -133,6 +139,9 @@ class Wav2Vec2Tuned(nn.Module):
         if self.lm_head is None or "text" not in batch.streams:
             return Output(logits)
         scores, text = self.lm_head(z), batch.streams["text"]
+        if not self._checked:
+            _check_characters(text)
+            self._checked = True
         if batch.criterion is None:
             if self._counts_errors:
                 self._errors.append(word_errors(scores, turns.lengths, text))
@@ -242,6 +251,20 @@ def ctc(scores: Tensor, lengths: Tensor, characters: Turns, reduction: str = "su
         losses = losses / counts.clamp(min=1)
     stated = counts > 0
     return losses.where(stated, 0.0).sum() / stated.sum().clamp(min=1)
+
+
+def _check_characters(text: Turns) -> None:
+    """Refuse a stream that is not one-hot, such as vectors of words.
+
+    Raises:
+        RequestError: It is not.
+    """
+    rows = text.real_frames
+    if not ((rows == 0) | (rows == 1)).all() or (rows.sum(dim=-1) > 1).any():
+        raise RequestError(
+            "model wav2vec2_tuned: the stream 'text' is not of characters; set streams.text="
+            "characters"
+        )
 
 
 def word_errors(scores: Tensor, lengths: Tensor, characters: Turns) -> tuple[int, int]:

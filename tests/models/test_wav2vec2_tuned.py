@@ -295,8 +295,12 @@ def test_adapters_of_wavlm_are_refused_as_its_attention_would_pass_them_by(
 
 def test_other_features_or_no_text_are_refused(folders: dict[str, Path]) -> None:
     encoder = partial(pretrained_encoder, features_of(folders["Hubert"]), "wav2vec2_tuned")
-    with pytest.raises(RequestError, match=r"set streams\.text to a feature set"):
+    with pytest.raises(RequestError, match=r"set streams\.text=characters, or model\.ctc_weight=0"):
         Wav2Vec2Tuned(inputs=16, classes=4, corpus=CorpusInfo(encoder=encoder))
+    vectors = Turns(torch.full((3, 3, CHARACTERS), 0.1), torch.tensor([3, 3, 3]))
+    words = Batch(turns(), turns(), turns(), criterion=squared, streams={"text": vectors})
+    with pytest.raises(RequestError, match="the stream 'text' is not of characters"):
+        tuned(folders["Hubert"])(words)
     for features, message in (
         (features_of(folders["Hubert"], layer="last"), "set features.options.layer=conv"),
         (FeaturesConfig("iaan45"), "features=iaan45 is none; set features=encoder"),
