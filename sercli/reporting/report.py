@@ -80,7 +80,6 @@ def _view_of_classes(request: ReportRequest) -> str:
         "--rows": request.rows,
         "--columns": request.columns,
         "--table1": request.table1,
-        "--parameters": request.parameters,
         "--diagnostics": request.diagnostics,
         "--figures": request.figures,
         "--tensorboard": request.tensorboard,
@@ -96,10 +95,10 @@ def build_view(request: ReportRequest, data: ReportData) -> View:
         RequestError: A setting or the run to test against is unknown, or nothing is learned.
     """
     records, baselines = data.records, data.baselines
+    if request.parameters:
+        return parameters_view([*records, *data.of_dimensions])
     if not records and data.of_dimensions:
         return with_dimensions(View((), {}), data.of_dimensions)
-    if request.parameters:
-        return parameters_view(records)
     if request.diagnostics:
         return diagnostics_view(records)
     rows = run_rows(records, baselines)

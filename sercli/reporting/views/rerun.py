@@ -103,6 +103,8 @@ def verdict(made: Rerun) -> str:
         return "THEY DO NOT AGREE"
     if made.exact:
         return "they agree to the last digit"
+    if "ccc" in made.fold_runs:
+        return f"they agree within {TOLERANCE:g}"
     return f"they agree within {100 * TOLERANCE:g} percentage point"
 
 
@@ -126,8 +128,11 @@ def _notes(made: Rerun) -> Iterator[str]:
     of = "predictions" if "ccc" in made.fold_runs else "probabilities"
     yield f"max |Δp|: largest difference between two {of}."
     if not made.exact:
+        of_ccc = "ccc" in made.fold_runs
+        what = "CCC" if of_ccc else "UA and WA"
+        by = f"{TOLERANCE:g}" if of_ccc else f"{100 * TOLERANCE:g} percentage points"
         yield (
-            "Rounding may differ here, and training amplifies it: UA and WA of the whole run, on "
-            f"dev and test, may differ by {100 * TOLERANCE:g} percentage points."
+            f"Rounding may differ here, and training amplifies it: {what} of the whole run, on "
+            f"dev and test, may differ by {by}."
         )
     yield f"Rerun: {made.again.path}"
