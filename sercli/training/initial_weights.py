@@ -427,13 +427,22 @@ def _check_features(config: Config, source: Source, where: str) -> None:
 
 
 def _other_features(config: Config, source: Source) -> list[str]:
-    then, now = asdict(source.config.features), asdict(config.features)
-    for paths in (then, now):
-        paths["config"] = paths["path"] = None
+    then, now = _features_by_key(source.config), _features_by_key(config)
     return [
-        f"the initial weights were trained with features.{each.key}={each.left}, not {each.right}"
-        for each in differences(then, now)
+        f"the initial weights were trained with {each.key}={each.left}, not {each.right}"
+        for key in then
+        if key in now
+        for each in differences({key: then[key]}, {key: now[key]})
     ]
+
+
+def _features_by_key(config: Config) -> dict[str, dict[str, Any]]:
+    """Return the settings of the features and of each stream, without paths, by their keys."""
+    every = {f"streams.{name}": each for name, each in sorted(config.streams.items())}
+    without = {"config": None, "path": None}
+    return {
+        key: asdict(each) | without for key, each in {"features": config.features, **every}.items()
+    }
 
 
 def _independence(

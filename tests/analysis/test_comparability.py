@@ -39,6 +39,10 @@ def test_the_same_corpus_task_and_protocol_compare(record: Callable[..., Record]
         ({"protocol": "loso_speaker"}, "protocol loso_session, not loso_speaker"),
         ({"augmentation": "speed"}, "the run is trained with augmentation"),
         ({"labels": "soft"}, "the run is trained with labels of raters"),
+        (
+            {"streams": {"text": {"features": "word_vectors of …"}}, "transcripts": {"text": {}}},
+            "the run alone reads transcripts",
+        ),
         ({"utterances": 5530}, "the run has 5530 of 5531 utterances"),
         ({"utterances": 5532}, "the run has 5532 of 5531 utterances"),
         (
@@ -51,6 +55,20 @@ def test_what_differs_is_said(
     record: Callable[..., Record], facts: dict[str, Any], reason: str
 ) -> None:
     assert why_incomparable(record(card=facts).summary["card"], BASELINE) == reason
+
+
+def test_transcripts_compare_with_transcripts_and_targets_of_ctc_with_speech(
+    record: Callable[..., Record],
+) -> None:
+    both = BASELINE.model_copy(update={"modality": "audio+text"})
+    words, targets = (
+        {"streams": {"text": {"features": name}}, "transcripts": {"text": {}}}
+        for name in ("text_encoder of …", "characters of …")
+    )
+    cards = [record(card=facts).summary["card"] for facts in (words, targets)]
+    alone = "the published system alone reads transcripts"
+    assert [why_incomparable(card, both) for card in cards] == [None, alone]
+    assert why_incomparable(cards[1], BASELINE) is None
 
 
 def test_a_test_selected_run_compares_by_what_it_divides_but_with_no_dev_selected_result(
