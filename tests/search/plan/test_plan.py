@@ -23,11 +23,17 @@ from sercli.search.plan.plan import Plan, identity, make_plan
 from sercli.search.plan.plan_file import read_plan_file
 
 PLANS = sorted(path.stem for path in packaged("sweeps").glob("*.yaml"))
-SEARCHES = {"alpha_beta_grid", "alpha_beta_tpe"}
+SEARCHES = {"alpha_beta_grid", "alpha_beta_tpe", "study_alpha_beta", "study_alpha_beta_search"}
 NARROWED = {
     "activations": "activation=tanh,relu",
     "augmentation": "augment=none,speed",
     "cells": "cell=gru,lstm activation=tanh",
+    "study_activations": "activation=tanh,relu",
+    "study_alpha_beta": "arelu.alpha=0",
+    "study_cells": "cell=gru,lstm activation=tanh",
+    "study_collapse": "features.pool=5",
+    "study_features": "activation=tanh",
+    "study_systems": "model=bigru_att_small,hnsd_small",
     "systems": "model=hnsd_small,iaan_small",
 }
 """Large plan → overrides that leave a few of its points to compose."""
