@@ -194,11 +194,12 @@ def _read_point(file: PlanFile, name: str) -> list[str | Axis]:
     """Return the overrides and axes of one point of a plan file."""
     own = file.points.get(name, ())
     try:
-        items = read_sweep(own)
+        items = read_sweep([*file.before, *own])  # which may set what the overrides choose
     except RequestError as error:
-        raise RequestError(f"point {name}: {error}") from error
+        raise RequestError(f"point {name}: {error}" if own else str(error)) from error
+    keys = [text.partition("=")[0] for text in own]
     for item in items:
-        if isinstance(item, Axis):
+        if isinstance(item, Axis) and item.key in keys:
             raise RequestError(
                 f"point {name}: '{item.override(item.text)}' has several values; move it to 'sweep'"
             )

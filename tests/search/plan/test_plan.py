@@ -332,6 +332,18 @@ def test_points_are_combined_with_the_sweep_but_not_with_each_other(file: Path) 
     assert points[-1].activation["beta"] == 2
 
 
+def test_a_point_may_set_what_the_overrides_choose(file: Path) -> None:
+    file.write_text(
+        "overrides: [model=cross_attention_small]\n"
+        "points:\n  alone: 'model.streams=[]'\n  with words: streams.text=word_vectors"
+    )
+
+    alone, with_words = configs(plan=str(file))
+    assert alone.model["streams"] == []
+    assert not alone.streams
+    assert with_words.model["streams"] == list(with_words.streams) == ["text"]
+
+
 def test_values_and_overrides_may_be_lists_and_mappings_of_yaml(file: Path) -> None:
     file.write_text(
         "overrides: {trainer.patience: null, seeds: [1, 2], protocol.refit: true}\n"
