@@ -144,6 +144,7 @@ def test_samples_beyond_full_scale_are_clipped(extract: SmileExtractor, noise: n
     np.testing.assert_array_equal(extract(loud), extract(loud.clip(-1, 32767 / 32768)))
 
 
+@pytest.mark.exhaustive
 def test_long_audio_needs_little_memory() -> None:
     script = """
 from pathlib import Path
