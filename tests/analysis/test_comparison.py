@@ -109,6 +109,16 @@ def test_with_two_runs_of_tanh_the_best_on_dev_is_the_reference(records: list[Re
     assert set(compare([*records, other])["b"]) == {"other"}
 
 
+def test_models_with_one_run_each_are_compared_with_the_best_on_dev(records: list[Record]) -> None:
+    others = [
+        changed(records[0], name, configuration={"model": {"name": name}}, metrics={"dev_ua": ua})
+        for name, ua in (("mscnn_spu", 0.99), ("cpc", 0.1))
+    ]
+
+    assert by_run(compare([records[0], *others])).keys() == {records[0].key, "cpc"}
+    assert {row["b"] for row in by_run(compare([records[0], *others])).values()} == {"mscnn_spu"}
+
+
 def test_another_cell_has_a_reference_of_its_own(records: list[Record]) -> None:
     lstm = [
         changed(record, f"lstm{number}", configuration={"cell": {"name": "lstm"}})

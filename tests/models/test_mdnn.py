@@ -11,9 +11,11 @@ from helpers.reference_models import (
     weights_of,
 )
 
+from sercli.config.compose import compose
 from sercli.errors import RequestError
 from sercli.models.interface import CorpusInfo
 from sercli.models.mdnn import feature_groups
+from sercli.training.validate import check_settings
 
 TINY = ("model=mdnn", "model.local_units=3", "model.global_units=5", "model.dropout=0")
 GROUPS = "model.groups=[[fa],[5-5,fb2,3-4]]"  # of six features fa0, fa1, fb2, … fb5
@@ -64,6 +66,10 @@ def test_positions_need_no_names() -> None:
 
     groups = feature_groups([["0-1", "1-2"], ["4-4"]], 5, CorpusInfo(columns=no_names))
     assert groups == [[0, 1, 2], [4]]
+
+
+def test_positions_are_not_judged_before_the_corpus_is_read() -> None:
+    check_settings(compose(["model=mdnn_small", "model.groups=[[0-39],[40-79]]"]))
 
 
 @pytest.mark.parametrize(

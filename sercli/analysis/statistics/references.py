@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
@@ -18,7 +19,8 @@ def reference_pairs(runs: Mapping[str, Record], against: str | None) -> list[tup
     Args:
         runs: Key → record.
         against: Key of the reference of all, or `BEST`. None: the one run with tanh of the same
-            task, model and cell, if there is exactly one, else `BEST`.
+            task, model and cell, if there are several such runs and exactly one has tanh, else
+            `BEST`.
 
     Raises:
         RequestError: ``against`` is none of the runs.
@@ -70,10 +72,12 @@ def _best(runs: Iterable[Record]) -> dict[Any, str]:
 
 def _plain(runs: Iterable[Record]) -> dict[Any, str]:
     found: dict[Any, list[str]] = {}
+    size: Counter[Any] = Counter()
     for run in runs:
+        size[_design(run)] += 1
         if run.summary["configuration"]["activation"]["name"] == "tanh":
             found.setdefault(_design(run), []).append(run.key)
-    return {design: keys[0] for design, keys in found.items() if len(keys) == 1}
+    return {x: keys[0] for x, keys in found.items() if len(keys) == 1 and size[x] > 1}
 
 
 def _shown(fact: Any) -> str:
