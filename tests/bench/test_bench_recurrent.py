@@ -17,7 +17,7 @@ from sercli.nn.recurrence.backend import chosen_backend
 
 @pytest.mark.parametrize(
     "activations",
-    [("tanh",), pytest.param(ACTIVATIONS.names(), marks=pytest.mark.exhaustive)],
+    [("tanh", "arelu"), pytest.param(ACTIVATIONS.names(), marks=pytest.mark.exhaustive)],
 )
 def test_every_cell_and_activation_is_compared_with_its_namesake(
     activations: Sequence[str],
