@@ -15,6 +15,7 @@ from sercli.models.interface import Batch, CorpusInfo, Turns
 from sercli.models.parts import check_dropout, check_numbers, check_streams
 from sercli.nn import last_state
 from sercli.nn.attention import masked_softmax, weighted_sum
+from sercli.nn.checks import check_one_of
 
 _MAIN = "audio"
 """Name of the main features among the hops."""
@@ -77,7 +78,9 @@ class AttentiveModalityHopping(nn.Module):
                 "features; name the stream otherwise"
             )
         names = [_MAIN, *self.streams]
-        self.hops = [_position(each, names) for each in hops]
+        for hop in hops:
+            check_one_of("model.hops", hop, names)
+        self.hops = [names.index(hop) for hop in hops]
         sizes = check_numbers("hidden", hidden, len(names))
         features = [inputs, *(corpus.stream(name) for name in self.streams)]
         self.drop = nn.ModuleList(map(nn.Dropout, _checked(input_dropout, len(names))))
@@ -112,12 +115,6 @@ def _read(layer: Any, drop: nn.Module, turns: Turns) -> tuple[Tensor, Tensor]:
     """Return the states of a stream, (B, T, H), and the last one, (B, H)."""
     states, final = layer(drop(turns.frames), lengths=turns.lengths)
     return states, last_state(layer, final)
-
-
-def _position(hop: str, names: Sequence[str]) -> int:
-    if hop not in names:
-        raise RequestError(f"model.hops: '{hop}' is no stream of {', '.join(names)}")
-    return names.index(hop)
 
 
 def _checked(dropouts: Sequence[float], count: int) -> Sequence[float]:

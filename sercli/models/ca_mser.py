@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -134,9 +135,8 @@ def alexnet(filters: Sequence[int]) -> nn.Sequential:
     Args:
         filters: Channels of the five convolutions.
     """
-    first, *others = filters
-    layers: list[nn.Module] = [nn.Conv2d(1, first, 11, stride=4, padding=2)]
-    for i, (before, size) in enumerate(zip(filters, others, strict=False)):
+    layers: list[nn.Module] = [nn.Conv2d(1, filters[0], 11, stride=4, padding=2)]
+    for i, (before, size) in enumerate(pairwise(filters)):
         layers += [nn.ReLU(), nn.MaxPool2d(3, 2)] if i < 2 else [nn.ReLU()]
         kernel = 3 if i else 5
         layers.append(nn.Conv2d(before, size, kernel, padding=kernel // 2))

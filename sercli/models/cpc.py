@@ -6,11 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sercli.errors import RequestError
 from sercli.models import MODELS
 from sercli.models.cell_factory import CellFactory
 from sercli.models.interface import Batch, Output, Turns
-from sercli.models.parts import check_dropout, check_sizes, check_weight, dense
+from sercli.models.parts import check_divides, check_dropout, check_sizes, check_weight, dense
 from sercli.nn.contrastive import info_nce
 from sercli.nn.pooling import deviation_over_time, mean_over_time
 
@@ -46,7 +45,7 @@ class CPC(nn.Module):
         cpc_weight: Weight of the contrastive loss as an auxiliary loss; 0: none.
 
     Raises:
-        RequestError: A size is below 1, ``width`` is no multiple of ``heads``, dropout is not in
+        RequestError: A size is below 1, the heads do not divide ``width``, dropout is not in
             [0, 1), or the weight is negative.
     """
 
@@ -80,8 +79,7 @@ class CPC(nn.Module):
         check_sizes(heads=heads, width=width, dense_units=dense_units)
         check_dropout(dropout)
         check_weight("cpc_weight", cpc_weight)
-        if width % heads:
-            raise RequestError(f"model.width={width}: must be a multiple of model.heads={heads}")
+        check_divides(heads, width, "width")
         self._future, self._negatives, self._weight = future, negatives, cpc_weight
         self.encoder = nn.Sequential(nn.Linear(inputs, units), nn.ReLU())
         self.recurrent = new_cell(units, hidden)

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sercli.errors import RequestError
 from sercli.models import MODELS
 from sercli.models.adversary import reverse_gradient
 from sercli.models.cell_factory import CellFactory
 from sercli.models.interface import Batch, CorpusInfo, Criterion, Output
 from sercli.models.parts import (
+    check_divides,
     check_dropout,
     check_numbers,
     check_sizes,
@@ -106,8 +106,7 @@ class DAAE(nn.Module):
         check_dropout(dropout)
         check_weight("reconstruction_weight", reconstruction_weight)
         check_weight("emotion_weight", emotion_weight)
-        if code % heads:
-            raise RequestError(f"model.heads={heads}: must divide model.code={code}")
+        check_divides(heads, code, "code")
         self.steps, self.heads = steps, heads
         self.reconstruction_weight = reconstruction_weight
         self.emotion_weight = emotion_weight
@@ -162,13 +161,13 @@ class DAAE(nn.Module):
 
 
 class SegmentEncoder(nn.Module):
-    """Convolutions over time and frequency, and a dense layer: a vector of each segment.
+    """Convolutions over time and frequency, then a dense layer, applied to each segment.
 
     Args:
         steps: Steps of a segment.
         inputs: Features of a step.
         channels: Channels of each convolution, which halves both axes by max pooling.
-        size: Features of the vector.
+        size: Features of the output.
     """
 
     def __init__(self, steps: int, inputs: int, channels: Sequence[int], size: int) -> None:
@@ -176,7 +175,7 @@ class SegmentEncoder(nn.Module):
         self.convolve = nn.Sequential(
             *(
                 ConvolutionBlock(before, after, (3, 3), pool=MaxPool((2, 2)))
-                for before, after in zip((1, *channels), channels, strict=False)
+                for before, after in pairwise((1, *channels))
             )
         )
         rows, columns = (halved(axis, len(channels)) for axis in (steps, inputs))
@@ -189,7 +188,7 @@ class SegmentEncoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """A dense layer, then upsampling by two and a 3 × 3 convolution for each layer of the encoder.
+    """A dense layer, then an upsampling by two and a 3 × 3 convolution per layer of the encoder.
 
     Args:
         steps: Steps of a segment.
@@ -218,7 +217,7 @@ class Decoder(nn.Module):
 
 
 class Adversaries(nn.Module):
-    """Classifiers of columns behind gradient reversals, as `sercli.models.adversary` has them.
+    """Classifiers of columns behind gradient reversals, as in `sercli.models.adversary`.
 
     Args:
         size: Features of a vector.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import UserDict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -14,8 +15,8 @@ from sercli.nn.pooling import valid_steps
 Criterion = Callable[[str, Tensor], Tensor]
 """The loss of a batch: a column of the manifest and logits (B, values) → a scalar.
 
-Of ``label`` the values are the classes; of any other column the sorted values among the targets of
-the corpus (`CorpusInfo`).
+The values of ``label`` are the classes; those of any other column are its sorted values among
+the targets of the corpus (`CorpusInfo`).
 """
 
 
@@ -92,8 +93,8 @@ def as_output(returned: Tensor | Output) -> Output:
     return returned if isinstance(returned, Output) else Output(returned)
 
 
-class AskedSizes(Mapping[str, int]):
-    """The sizes of streams, and a note of those that a model has asked for.
+class AskedSizes(UserDict[str, int]):
+    """The sizes of streams, which records those that a model reads.
 
     >>> sizes = AskedSizes({"text": 300, "video": 64})
     >>> sizes["text"], sizes.asked
@@ -103,26 +104,17 @@ class AskedSizes(Mapping[str, int]):
         sizes: Name of a stream → features of its steps.
 
     Attributes:
-        asked: The names of which the size was read.
+        asked: Names of the streams whose size was read.
     """
 
     def __init__(self, sizes: Mapping[str, int]) -> None:
-        self._sizes = sizes
+        super().__init__(sizes)
         self.asked: set[str] = set()
 
     def __getitem__(self, name: str) -> int:
-        size = self._sizes[name]
+        size = super().__getitem__(name)
         self.asked.add(name)
         return size
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._sizes
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._sizes)
-
-    def __len__(self) -> int:
-        return len(self._sizes)
 
 
 @dataclass(frozen=True)
@@ -169,7 +161,7 @@ class CorpusInfo:
     encoder: Callable[[], Pretrained] = _no_encoder
 
     def count(self, column: str) -> int:
-        """Return how many values a column of the manifest has.
+        """Return the number of values of a column of the manifest.
 
         Raises:
             RequestError: The corpus does not state it.
@@ -183,7 +175,7 @@ class CorpusInfo:
         return found
 
     def stream(self, name: str) -> int:
-        """Return how many features a step of a further stream has.
+        """Return the number of features of a step of a further stream.
 
         Raises:
             RequestError: The configuration has no stream of that name.

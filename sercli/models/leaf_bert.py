@@ -5,17 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sercli.errors import RequestError
 from sercli.models import MODELS
 from sercli.models.cell_factory import CellFactory
 from sercli.models.interface import Batch, CorpusInfo, Criterion, Output, Turns
 from sercli.models.parts import (
+    check_divides,
     check_dropout,
     check_numbers,
     check_sizes,
     check_streams,
     check_weight,
 )
+from sercli.nn.attention import masked_softmax
 from sercli.nn.transformer import TransformerLayer
 
 
@@ -88,8 +89,7 @@ class DialogueTransformer(nn.Module):
         check_dropout(dropout)
         check_dropout(attention_dropout, "attention_dropout")
         check_weight("stage_weight", stage_weight)
-        if size % heads:
-            raise RequestError(f"model.heads={heads}: must divide model.size={size}")
+        check_divides(heads, size, "size")
         features = [inputs, *(corpus.stream(name) for name in self.streams)]
         self.stages = nn.ModuleList(
             _Context(own, each, new_cell) for own, each in zip(features, units, strict=True)
@@ -146,12 +146,11 @@ class _Context(nn.Module):
     def forward(self, turns: Turns) -> Tensor:
         """Map (B, L, inputs) to (B, L, 2·hidden)."""
         states, _ = self.recurrent(turns.frames, lengths=turns.lengths)
-        missing = ~turns.valid.unsqueeze(1)
         contexts = []
         for keys, one in zip(self.keys, states.chunk(2, dim=-1), strict=True):
             own = keys(one)
-            scores = (own @ own.transpose(1, 2)).masked_fill(missing, -torch.inf)
-            contexts.append(scores.softmax(dim=-1) @ own)
+            weights = masked_softmax(own @ own.transpose(1, 2), turns.valid.unsqueeze(1))
+            contexts.append(weights @ own)
         return torch.cat(contexts, dim=-1)
 
 

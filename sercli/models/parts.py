@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -65,7 +66,7 @@ def dense(inputs: int, *sizes: int, dropout: float = 0.0) -> nn.Sequential:
         dropout: Dropout probability after each layer.
     """
     layers: list[nn.Module] = []
-    for before, size in zip((inputs, *sizes), sizes, strict=False):
+    for before, size in pairwise((inputs, *sizes)):
         layers += [nn.Linear(before, size), nn.ReLU(), nn.Dropout(dropout)]
     return nn.Sequential(*layers)
 
@@ -215,7 +216,7 @@ def check_dropout(dropout: float, name: str = "dropout") -> None:
 
 
 def check_weight(name: str, weight: float) -> None:
-    """Refuse weights of losses that are negative or not finite.
+    """Refuse a weight of a loss that is negative or not finite.
 
     Raises:
         RequestError: Names the setting as the configuration does.

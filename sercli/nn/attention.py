@@ -12,8 +12,8 @@ def masked_softmax(scores: Tensor, valid: Tensor) -> Tensor:
     """Softmax over the last axis, with weight exactly zero where ``valid`` is false.
 
     Args:
-        scores: (B, T).
-        valid: Boolean (B, T) with at least one true per row.
+        scores: (…, T).
+        valid: Boolean (…, T), which may be broadcast, with at least one true per row.
 
     >>> import torch
     >>> masked_softmax(torch.zeros(1, 3), torch.tensor([[True, True, False]]))

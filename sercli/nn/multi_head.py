@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sercli.nn.attention import masked_softmax
+
 
 class MultiHeadAttention(nn.Module):
     """softmax(Q Kᵀ/√d) V in each head, over real keys (Vaswani et al., NeurIPS 2017).
@@ -85,7 +87,7 @@ class MultiHeadAttention(nn.Module):
     ) -> Tensor:
         """Return the weights of the kept keys, (B, heads, T, S)."""
         scores = queries @ keys.transpose(2, 3) / queries.shape[-1] ** 0.5
-        weights = scores.masked_fill(~valid_keys[:, None, None], -torch.inf).softmax(dim=-1)
+        weights = masked_softmax(scores, valid_keys[:, None, None])
         dropped = ~self._kept(weights.detach(), valid_queries, valid_keys)
         return F.dropout(
             weights.masked_fill(dropped.unsqueeze(2), 0.0), self.dropout, self.training

@@ -61,7 +61,7 @@ def test_the_published_network_has_the_size_of_its_layers() -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("model.hops=[text,video]", "model.hops: 'video' is no stream of audio, text"),
+        ("model.hops=[text,video]", "model.hops=video: must be one of audio, text"),
         ("model.hidden=[2]", r"model.hidden=\[2\]: must be 2 whole numbers from 1 up"),
         ("model.input_dropout=[0.3]", r"input_dropout=\[0.3\]: must be 2 numbers, one for each"),
         ("model.input_dropout=[0.3,1]", r"model.input_dropout=1: must be in \[0, 1\)"),

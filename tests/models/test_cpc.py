@@ -70,5 +70,5 @@ def test_the_contrastive_loss_is_an_auxiliary_loss_with_its_weight() -> None:
 
 
 def test_heads_divide_the_width() -> None:
-    with pytest.raises(RequestError, match=r"model\.width=7: must be a multiple of model\.heads=2"):
+    with pytest.raises(RequestError, match=r"model\.heads=2: must divide model\.width=7"):
         tiny(*TINY, "model.width=7")
