@@ -11,9 +11,9 @@ import pandas as pd
 
 from sercli.config.keys import Difference, differences
 from sercli.errors import SercliError, one_line
-from sercli.results.dimensions import mean_ccc
+from sercli.results.dimensions import SCORE, dimension_scores
 from sercli.results.metrics import ua, wa
-from sercli.results.run_record import Record
+from sercli.results.run_record import Record, dimensional_labels
 
 TOLERANCE = 0.01
 """Largest difference of UA and WA, or of CCC, of the whole run where rounding differs (our choice:
@@ -129,7 +129,8 @@ def compare_runs(record: Record, again: Record) -> Rerun:
     except (OSError, KeyError, ValueError, TypeError) as error:
         what = one_line(error)
         raise SercliError(f"{record.path}: {what}; `sercli verify` says more") from error
-    names = ("dev_ccc", "ccc") if _dimensions(record) else ("dev_ua", "dev_wa", "ua", "wa")
+    of_dimensions = dimensional_labels(record.summary)
+    names = ("dev_ccc", "ccc") if of_dimensions else ("dev_ua", "dev_wa", "ua", "wa")
     off = {
         name: abs(record.metrics.get(name, np.nan) - again.metrics.get(name, np.nan))
         for name in names
@@ -157,7 +158,7 @@ def _tabulate(record: Record) -> pd.DataFrame:
         (row["seed"], row["fold"]): row["selected_step"]
         for row in record.metrics.get("by_fold", ())
     }
-    dimensions = _dimensions(record)
+    dimensions = dimensional_labels(record.summary)
     names = ("dev_ccc", "ccc") if dimensions else ("dev_ua", "ua", "wa")
     rows = []
     for (seed, fold), row in _selected(record).groupby(["seed", "fold"]):
@@ -170,19 +171,14 @@ def _tabulate(record: Record) -> pd.DataFrame:
 
 def _scores(dev: pd.DataFrame, test: pd.DataFrame, dimensions: Sequence[str]) -> dict[str, float]:
     if dimensions:
-        return {"dev_ccc": mean_ccc(dev, dimensions), "ccc": mean_ccc(test, dimensions)}
+        dev_ccc, ccc = (dimension_scores(part, dimensions)[SCORE] for part in (dev, test))
+        return {"dev_ccc": dev_ccc, "ccc": ccc}
     truth, predicted = test["label"].tolist(), test["predicted"].tolist()
     return {
         "dev_ua": ua(dev["label"].tolist(), dev["predicted"].tolist()),
         "ua": ua(truth, predicted),
         "wa": wa(truth, predicted),
     }
-
-
-def _dimensions(record: Record) -> Sequence[str]:
-    """Return the dimensional labels that are the task; empty for classes."""
-    found: Sequence[str] = record.summary["card"].get("dimensions", ())
-    return found
 
 
 def _predictions_compared(record: Record, again: Record) -> pd.DataFrame:
@@ -192,7 +188,7 @@ def _predictions_compared(record: Record, again: Record) -> pd.DataFrame:
     names = [name for name in map(str, one) if name.startswith(("p_", "predicted_"))]
     apart = both[names].to_numpy() - both[[f"{name}_again" for name in names]].to_numpy()
     both["max_difference"] = abs(apart).max(axis=1, initial=0)
-    if _dimensions(record):
+    if dimensional_labels(record.summary):
         both["same"] = both["max_difference"] == 0
     else:
         both["same"] = both["predicted"] == both["predicted_again"]
@@ -206,7 +202,7 @@ def _selected(record: Record) -> pd.DataFrame:
     table = record.predictions()
     if table.empty:
         names = ["label", "predicted"]
-        for name in _dimensions(record):
+        for name in dimensional_labels(record.summary):
             names += [name, f"predicted_{name}"]
         return table.reindex(columns=["seed", "fold", "part", "utterance", *names])
     return table[table["selection"] == "dev"]

@@ -76,12 +76,7 @@ def count(test: pd.DataFrame, speakers: Mapping[Any, str]) -> Counts:
     Raises:
         ValueError: An utterance has no speaker.
     """
-    utterance, ids = pd.factorize(test["utterance"])
-    spoken = np.array([speakers.get(each) for each in ids], dtype=object)
-    speaker_of, names = pd.factorize(spoken, sort=True)
-    if (speaker_of < 0).any():
-        raise ValueError("utterances of unknown speakers")
-    speaker = speaker_of[utterance]
+    speaker, names = speaker_codes(test["utterance"], speakers)
     label, classes = _sorted_codes(test["label"])
     seed, seeds = pd.factorize(test["seed"])
 
@@ -89,16 +84,49 @@ def count(test: pd.DataFrame, speakers: Mapping[Any, str]) -> Counts:
     cell = np.ravel_multi_index((seed, speaker, label), shape)
     total = np.bincount(cell, minlength=np.prod(shape)).reshape(shape)[0]
     correct = np.bincount(cell, weights=is_right(test), minlength=np.prod(shape)).reshape(shape)
-    fold, folds = _sorted_codes(test["fold"])
-    first = np.full(len(names), len(folds))
-    np.minimum.at(first, speaker, fold)
     return Counts(
         speakers=tuple(map(str, names)),
         classes=tuple(map(str, classes)),
-        fold=first,
+        fold=first_folds(test["fold"], speaker, len(names)),
         total=total.astype(np.float64),
         correct=correct.astype(np.float64),
     )
+
+
+def speaker_codes(
+    utterances: pd.Series[Any], speakers: Mapping[Any, str]
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[Any]]:
+    """Return the code of the speaker of each utterance among the sorted speakers, and these.
+
+    Args:
+        utterances: Utterance ids.
+        speakers: Utterance id → speaker.
+
+    Raises:
+        ValueError: An utterance has no speaker.
+    """
+    utterance, ids = pd.factorize(utterances)
+    spoken = np.array([speakers.get(each) for each in ids], dtype=object)
+    speaker_of, names = pd.factorize(spoken, sort=True)
+    if (speaker_of < 0).any():
+        raise ValueError("utterances of unknown speakers")
+    return speaker_of[utterance], names
+
+
+def first_folds(
+    folds: pd.Series[Any], speaker: npt.NDArray[np.intp], speakers: int
+) -> npt.NDArray[np.intp]:
+    """Return the number of the first fold that tests each speaker.
+
+    Args:
+        folds: Name of the fold of each prediction.
+        speaker: Code of its speaker (`speaker_codes`).
+        speakers: Number of speakers.
+    """
+    fold, names = _sorted_codes(folds)
+    first = np.full(speakers, len(names))
+    np.minimum.at(first, speaker, fold)
+    return first
 
 
 def _sorted_codes(values: pd.Series[Any]) -> tuple[npt.NDArray[np.intp], npt.NDArray[Any]]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from math import isnan
 from typing import Any
 
@@ -19,8 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from sercli.results.bootstrap import figure_interval
-from sercli.results.counts import Floats
-from sercli.results.fold_result import FoldResult
+from sercli.results.counts import Floats, first_folds, speaker_codes
 from sercli.results.variance import contribution_variance
 
 SCORE = "ccc"
@@ -50,14 +48,9 @@ def scores_of(names: Sequence[str], truth: Floats, prediction: Floats) -> dict[s
     return {SCORE: float(np.mean(each)), **of_dimensions}
 
 
-def mean_ccc(predictions: pd.DataFrame, dimensions: Sequence[str]) -> float:
-    """Return the mean CCC over the dimensions of a table of predictions."""
-    return _scores(predictions, dimensions)[SCORE]
-
-
 @dataclass(frozen=True)
 class Moments:
-    """The sums of a system's predictions by speaker, from which the CCC of any speakers follows.
+    """Sums over the utterances of each speaker, from which the CCC of any speakers is computed.
 
     Attributes:
         fold: Number of the fold that tests each speaker (of the first, if several do).
@@ -68,10 +61,9 @@ class Moments:
     fold: npt.NDArray[np.intp]
     sums: Floats
 
-    def of(self, dimension: int | slice) -> Moments:
-        """Return those of some dimensions."""
-        chosen = self.sums[:, :, dimension]
-        return Moments(self.fold, chosen if chosen.ndim == 4 else chosen[:, :, None])
+    def of(self, dimension: int) -> Moments:
+        """Return the sums of one dimension, by its position."""
+        return Moments(self.fold, self.sums[:, :, [dimension]])
 
     def resampled(self, drawn: Floats) -> Floats:
         """Return the CCC, a mean over dimensions and seeds, of resamples of the speakers.
@@ -107,79 +99,38 @@ def moments(test: pd.DataFrame, dimensions: Sequence[str], speakers: Mapping[Any
     Raises:
         ValueError: An utterance has no speaker.
     """
-    spoken = test["utterance"].map(dict(speakers))
-    if spoken.isna().any():
-        raise ValueError("utterances of unknown speakers")
-    speaker, names = pd.factorize(spoken, sort=True)
+    speaker, names = speaker_codes(test["utterance"], speakers)
     seed, seeds = pd.factorize(test["seed"])
-    fold, folds = pd.factorize(test["fold"], sort=True)
     sums = np.zeros((len(seeds), len(names), len(dimensions), 6))
     for place, name in enumerate(dimensions):
         columns = (test[column].to_numpy(np.float64) for column in (name, f"predicted_{name}"))
         np.add.at(sums[:, :, place], (seed, speaker), _sums(*columns))
-    first = np.full(len(names), len(folds))
-    np.minimum.at(first, speaker, fold)
-    return Moments(first, sums)
+    return Moments(first_folds(test["fold"], speaker, len(names)), sums)
 
 
-def summarise_dimensions(
-    results: Sequence[FoldResult], speakers: Mapping[str, str], dimensions: Sequence[str]
-) -> dict[str, Any]:
-    """Compute the metrics of a complete run; see `sercli.results.summary.summarise`.
-
-    Returns:
-        ``ccc``, the mean over dimensions, and ``ccc_<dimension>`` (dev-selected), the same suffixed
-        ``_oracle`` and prefixed ``dev_``; with the suffix ``_ci`` the 95 % intervals of test (None
-        with one speaker); ``n`` utterances tested, and the metrics ``by_seed`` and ``by_fold``.
-    """
-    predictions = pd.concat([result.predictions for result in results], ignore_index=True)
-    of = partial(_figures, dimensions)
-    by_seed = [{"seed": seed, **of(part)} for seed, part in predictions.groupby("seed")]
-    names = [name for name in by_seed[0] if name != "seed"]
-    intervals: dict[str, list[float] | None] = {}
-    for after, selection in (("", "dev"), ("_oracle", "oracle")):
-        found = moments(_part(predictions, "test", selection), dimensions, speakers)
-        intervals[f"{SCORE}{after}_ci"] = _ends(found)
-        for place, name in enumerate(dimensions):
-            intervals[f"{SCORE}_{name}{after}_ci"] = _ends(found.of(place))
-    return {
-        **{name: float(np.mean([row[name] for row in by_seed])) for name in names},
-        **intervals,
-        "n": int(_part(predictions, "test", "dev")["utterance"].nunique()),
-        "by_seed": by_seed,
-        "by_fold": [
-            {
-                "seed": result.seed,
-                "fold": result.fold,
-                "selected_step": result.selected_step,
-                "oracle_step": result.oracle_step,
-                **of(result.predictions),
-            }
-            for result in results
-        ],
-    }
-
-
-def _figures(dimensions: Sequence[str], predictions: pd.DataFrame) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for before, part, selection, after in (
-        ("", "test", "dev", ""),
-        ("", "test", "oracle", "_oracle"),
-        ("dev_", "dev", "dev", ""),
-    ):
-        scores = _scores(_part(predictions, part, selection), dimensions)
-        found |= {f"{before}{name}{after}": value for name, value in scores.items()}
-    return found
-
-
-def _scores(table: pd.DataFrame, dimensions: Sequence[str]) -> dict[str, float]:
-    truth = table[list(dimensions)].to_numpy(np.float64).T
-    predicted = table[[f"predicted_{name}" for name in dimensions]].to_numpy(np.float64).T
+def dimension_scores(predictions: pd.DataFrame, dimensions: Sequence[str]) -> dict[str, float]:
+    """Return `scores_of` a table of predictions."""
+    truth = predictions[list(dimensions)].to_numpy(np.float64).T
+    predicted = predictions[[f"predicted_{name}" for name in dimensions]].to_numpy(np.float64).T
     return scores_of(dimensions, truth, predicted)
 
 
-def _part(predictions: pd.DataFrame, part: str, selection: str) -> pd.DataFrame:
-    return predictions[(predictions["part"] == part) & (predictions["selection"] == selection)]
+def dimension_intervals(
+    test: pd.DataFrame, dimensions: Sequence[str], speakers: Mapping[Any, str], after: str = ""
+) -> dict[str, list[float] | None]:
+    """Return the 95 % confidence intervals of `scores_of`; None with one speaker.
+
+    Args:
+        test: Predictions, as for `moments`.
+        dimensions: The dimensions.
+        speakers: Utterance id → speaker.
+        after: Suffix of the names.
+    """
+    found = moments(test, dimensions, speakers)
+    of_dimensions = {
+        f"{SCORE}_{name}{after}_ci": _ends(found.of(place)) for place, name in enumerate(dimensions)
+    }
+    return {f"{SCORE}{after}_ci": _ends(found), **of_dimensions}
 
 
 def _ends(found: Moments) -> list[float] | None:

@@ -115,6 +115,16 @@ class Record:
         return read_parquet(self.path / "history.parquet")
 
 
+def dimensional_labels(summary: Mapping[str, Any]) -> list[str]:
+    """Return the dimensional labels that are the task of a run; empty for classes.
+
+    Args:
+        summary: Content of ``run.json``.
+    """
+    found: list[str] = summary["card"].get("dimensions", [])
+    return found
+
+
 def write_record(
     path: Path,
     summary: Mapping[str, Any],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from math import isnan
 from operator import itemgetter
 from typing import Any
@@ -12,7 +13,7 @@ import pandas as pd
 
 from sercli.results.bootstrap import interval
 from sercli.results.counts import Counts, count
-from sercli.results.dimensions import summarise_dimensions
+from sercli.results.dimensions import dimension_intervals, dimension_scores
 from sercli.results.fold_result import FoldResult, selection_score
 from sercli.results.metrics import maf, map, ua, wa  # noqa: A004 - MAP is its name
 
@@ -29,26 +30,38 @@ def summarise(
     Args:
         results: All seeds × folds.
         speakers: Utterance id → speaker.
-        dimensions: Dimensional labels that are the task, whose metrics are those of
-            `sercli.results.dimensions.summarise_dimensions`; empty: classes.
+        dimensions: Dimensional labels that are the task; empty: classes.
 
     Returns:
         Fractions: ``ua``, ``wa``, ``maf`` and ``map`` (dev-selected), the same suffixed ``_oracle``
         and prefixed ``dev_``, ``ua_ci``, ``wa_ci``, ``ua_oracle_ci`` and
         ``wa_oracle_ci`` (None with one speaker), ``recall`` per class, ``n`` utterances tested,
-        and the metrics ``by_seed`` and ``by_fold``.
+        and the metrics ``by_seed`` and ``by_fold``. For dimensional labels, ``ccc``, the mean over
+        dimensions, and ``ccc_<dimension>``, each with its interval, in place of the four metrics
+        and ``recall``.
     """
-    if dimensions:
-        return summarise_dimensions(results, speakers, dimensions)
     predictions = pd.concat([result.predictions for result in results], ignore_index=True)
-    by_seed = [{"seed": seed, **_figures(part)} for seed, part in predictions.groupby("seed")]
+    scores = partial(dimension_scores, dimensions=dimensions) if dimensions else _class_scores
+    by_seed = [
+        {"seed": seed, **_figures(part, scores)} for seed, part in predictions.groupby("seed")
+    ]
     test = _part(predictions, "test", "dev")
     oracle = _part(predictions, "test", "oracle")
+    of_task: dict[str, Any]
+    if dimensions:
+        of_task = {
+            **dimension_intervals(test, dimensions, speakers),
+            **dimension_intervals(oracle, dimensions, speakers, "_oracle"),
+        }
+    else:
+        of_task = {
+            **metric_intervals(count(test, speakers)),
+            **metric_intervals(count(oracle, speakers), "_oracle"),
+            "recall": _recalls(test),
+        }
     return {
         **_means(by_seed),
-        **metric_intervals(count(test, speakers)),
-        **metric_intervals(count(oracle, speakers), "_oracle"),
-        "recall": _recalls(test),
+        **of_task,
         "n": int(test["utterance"].nunique()),
         "by_seed": by_seed,
         "by_fold": [
@@ -57,7 +70,7 @@ def summarise(
                 "fold": result.fold,
                 "selected_step": result.selected_step,
                 "oracle_step": result.oracle_step,
-                **_figures(result.predictions),
+                **_figures(result.predictions, scores),
             }
             for result in results
         ],
@@ -74,7 +87,7 @@ def figures_by_seed(test: pd.DataFrame) -> dict[str, Any]:
         ``ua``, ``wa``, ``maf`` and ``map``, the means over seeds; ``recall`` per class; ``n``
         utterances; and the metrics ``by_seed``.
     """
-    by_seed = [{"seed": seed, **_scores(part)} for seed, part in test.groupby("seed")]
+    by_seed = [{"seed": seed, **_class_scores(part)} for seed, part in test.groupby("seed")]
     n = int(test["utterance"].nunique())
     return {**_means(by_seed), "recall": _recalls(test), "n": n, "by_seed": by_seed}
 
@@ -119,18 +132,20 @@ def best_evaluation(history: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _figures(predictions: pd.DataFrame) -> dict[str, float]:
+def _figures(
+    predictions: pd.DataFrame, scores: Callable[[pd.DataFrame], dict[str, float]]
+) -> dict[str, float]:
     selected = _part(predictions, "test", "dev")
     oracle = _part(predictions, "test", "oracle")
     dev = _part(predictions, "dev", "dev")
     return {
         f"{before}{name}{after}": value
         for before, part, after in (("", selected, ""), ("", oracle, "_oracle"), ("dev_", dev, ""))
-        for name, value in _scores(part).items()
+        for name, value in scores(part).items()
     }
 
 
-def _scores(part: pd.DataFrame) -> dict[str, float]:
+def _class_scores(part: pd.DataFrame) -> dict[str, float]:
     labels, predicted = part["label"].tolist(), part["predicted"].tolist()
     return {metric.__name__: metric(labels, predicted) for metric in (ua, wa, maf, map)}
 

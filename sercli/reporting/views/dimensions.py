@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,9 +19,8 @@ from sercli.reporting.table import (
     text_column,
 )
 from sercli.reporting.views.published import card_warnings
-from sercli.reporting.views.rows import Bounds, why_diverged
-from sercli.results.run_record import Record
-from sercli.results.seal import shows_test
+from sercli.reporting.views.rows import Bounds, deviation, facts_of_run, why_diverged
+from sercli.results.run_record import Record, dimensional_labels
 
 _CCC_NOTE = (
     "CCC: concordance correlation coefficient (Lin 1989), pooled over folds, by population "
@@ -32,7 +30,7 @@ _CCC_NOTE = (
 
 @dataclass(frozen=True)
 class DimensionRow:
-    """A run on dimensional labels; what is unknown is None.
+    """A run on dimensional labels. Test results are None if sealed.
 
     Attributes:
         system: Name of the run (`sercli.reporting.names`).
@@ -94,7 +92,7 @@ class DimensionRow:
 
 def has_dimensions(record: Record) -> bool:
     """Return True if the task of a run is dimensional labels."""
-    return bool(record.summary["card"].get("dimensions"))
+    return bool(dimensional_labels(record.summary))
 
 
 def dimension_rows(records: Sequence[Record]) -> list[DimensionRow]:
@@ -123,7 +121,7 @@ def with_dimensions(view: View, records: Sequence[Record]) -> View:
 
     Args:
         view: Tables, and rows in its data under ``rows``.
-        records: The runs; none leave the view as it is.
+        records: The runs; if there are none, the view is returned unchanged.
     """
     if not records:
         return view
@@ -133,32 +131,20 @@ def with_dimensions(view: View, records: Sequence[Record]) -> View:
 
 
 def _row(record: Record, name: SystemName) -> DimensionRow:
-    card, metrics = record.summary["card"], record.metrics
-    dimensions = card["dimensions"]
-    seeds = [row["ccc"] for row in metrics.get("by_seed", []) if "ccc" in row]
+    metrics, dimensions = record.metrics, dimensional_labels(record.summary)
     intervals = {x: found for x in dimensions if (found := metrics.get(f"ccc_{x}_ci"))}
     return DimensionRow(
-        system=name.name,
-        source="run",
-        experiment=record.experiment,
-        status=record.status,
-        settings=name.settings,
-        sealed=not shows_test(record),
-        dataset=card["dataset"],
-        synthetic=card["synthetic"],
-        protocol=card["protocol"],
+        **facts_of_run(record, name),
         dimensions=dimensions,
-        seeds=len(metrics.get("by_seed", card["seeds"])),
-        folds=card["folds"],
-        n=card["utterances"],
-        **{x: metrics.get(x) for x in ("ccc", "ccc_ci", "ccc_oracle", "dev_ccc")},
-        ccc_sd=statistics.stdev(seeds) if len(seeds) > 1 else None,
+        ccc=metrics.get("ccc"),
+        ccc_ci=metrics.get("ccc_ci"),
+        ccc_oracle=metrics.get("ccc_oracle"),
+        dev_ccc=metrics.get("dev_ccc"),
+        ccc_sd=deviation(metrics, "ccc"),
         of={x: metrics[f"ccc_{x}"] for x in dimensions if f"ccc_{x}" in metrics},
         lower={x: bounds[0] for x, bounds in intervals.items()},
         upper={x: bounds[1] for x, bounds in intervals.items()},
         reason=why_diverged(record),
-        runs=[record.key],
-        card=card,
     )
 
 

@@ -26,7 +26,7 @@ _WITH_DEVIATION = ("ua", "wa", "maf", "dev_ua")
 
 @dataclass(frozen=True)
 class RunRow:
-    """A run or a published result. Rates are fractions; what is unknown or sealed is None.
+    """A run or a published result. Rates are fractions; None if unknown or sealed.
 
     Attributes:
         system: Name of the run (`sercli.reporting.names`), or of a published system.
@@ -196,31 +196,39 @@ def _run_row(record: Record, name: SystemName, baselines: Sequence[Baseline]) ->
     reasons = [why_incomparable(card, baseline) for baseline in baselines]
     comparable = None in reasons
     return RunRow(
-        system=name.name,
-        source="run",
-        experiment=record.experiment,
-        status=record.status,
-        settings=name.settings,
-        sealed=not shows_test(record),
-        dataset=card["dataset"],
-        synthetic=card["synthetic"],
-        protocol=card["protocol"],
+        **facts_of_run(record, name),
         model=configuration["model"]["name"],
         cell=configuration["cell"]["name"],
         activation=activation["name"],
         alpha=activation.get("alpha"),
         beta=activation.get("beta"),
-        seeds=len(metrics.get("by_seed", card["seeds"])),
-        folds=card["folds"],
-        n=card["utterances"],
         **rates(metrics),
         recall=metrics.get("recall", {}),
         **_published_fields(published_match(configuration, baselines)),
         comparable=comparable,
         reason=why_diverged(record) or (None if comparable else next(iter(reasons), None)),
-        runs=[record.key],
-        card=card,
     )
+
+
+def facts_of_run(record: Record, name: SystemName) -> dict[str, Any]:
+    """Return the fields of a row that do not depend on the kind of labels."""
+    card = record.summary["card"]
+    return {
+        "system": name.name,
+        "source": "run",
+        "experiment": record.experiment,
+        "status": record.status,
+        "settings": name.settings,
+        "sealed": not shows_test(record),
+        "dataset": card["dataset"],
+        "synthetic": card["synthetic"],
+        "protocol": card["protocol"],
+        "seeds": len(record.metrics.get("by_seed", card["seeds"])),
+        "folds": card["folds"],
+        "n": card["utterances"],
+        "runs": [record.key],
+        "card": card,
+    }
 
 
 def _published_row(baseline: Baseline, records: Sequence[Record]) -> RunRow:
@@ -250,10 +258,13 @@ def _published_row(baseline: Baseline, records: Sequence[Record]) -> RunRow:
 def rates(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Return the metrics, and sample standard deviations over seeds if there are several."""
     found = {metric: metrics.get(metric) for metric in _METRICS}
-    for metric in _WITH_DEVIATION:
-        values = [row[metric] for row in metrics.get("by_seed", []) if metric in row]
-        found[f"{metric}_sd"] = statistics.stdev(values) if len(values) > 1 else None
-    return found
+    return found | {f"{metric}_sd": deviation(metrics, metric) for metric in _WITH_DEVIATION}
+
+
+def deviation(metrics: Mapping[str, Any], metric: str) -> float | None:
+    """Return the sample standard deviation of a metric over seeds; None of fewer than two."""
+    values = [row[metric] for row in metrics.get("by_seed", []) if metric in row]
+    return statistics.stdev(values) if len(values) > 1 else None
 
 
 def _published_fields(baseline: Baseline | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from sercli.config.schema import DatasetConfig, ProtocolConfig, corpus_name
 from sercli.results.folds import Fold, shared_speakers
+from sercli.results.run_record import dimensional_labels
 from sercli.results.seen import FILE as SEEN
 from sercli.results.seen import identities, overlap
 from sercli.results.verify.files import Contents, Finding
@@ -54,7 +55,7 @@ def labels(record: Contents) -> Iterator[Finding]:
         yield "utterances.parquet", f"{twice} occurs twice"
     elif not record.predictions.empty:
         table = record.predictions
-        columns = record.summary["card"].get("dimensions") or ["label"]
+        columns = dimensional_labels(record.summary) or ["label"]
         listed = known.reindex(table["utterance"])[columns].to_numpy()
         differs = (listed != table[columns].to_numpy()).any(axis=1)
         wrong = table["utterance"][differs]
@@ -68,7 +69,7 @@ def probabilities(record: Contents) -> Iterator[Finding]:
     table, classes = record.predictions, record.summary["card"]["classes"]
     if table.empty:
         return
-    if dimensions := record.summary["card"].get("dimensions"):
+    if dimensions := dimensional_labels(record.summary):
         predicted = table[[f"predicted_{name}" for name in dimensions]].to_numpy(float)
         if n := int((~np.isfinite(predicted)).any(axis=1).sum()):
             yield _FILE, f"{n} rows have predictions that are not finite"

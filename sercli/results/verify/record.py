@@ -24,7 +24,7 @@ import pandas as pd
 from sercli.config.keys import differences
 from sercli.config.run_key import key_of
 from sercli.results.fold_result import FoldResult, selection_score
-from sercli.results.run_record import fold_run_name
+from sercli.results.run_record import dimensional_labels, fold_run_name
 from sercli.results.summary import best_evaluation, summarise
 from sercli.results.verify.files import Contents, Fault, Finding, read_whole
 from sercli.results.verify.predictions import labels, predicted_once, probabilities, sides, unseen
@@ -92,7 +92,7 @@ def _settings(record: Contents) -> Iterator[Finding]:
     card, classes = record.summary["card"], settings["dataset"]["classes"]
     there = {
         "seeds": settings["seeds"],
-        "classes": [] if _dimensions(record) else sorted(set(classes.values())),
+        "classes": [] if dimensional_labels(record.summary) else sorted(set(classes.values())),
         "folds": len(record.folds),
         "utterances": len(record.utterances),
     }
@@ -128,12 +128,6 @@ def _fold_runs_of(table: pd.DataFrame) -> set[tuple[int, str]]:
     return {(int(seed), str(fold)) for seed, fold in fold_runs.itertuples(index=False)}
 
 
-def _dimensions(record: Contents) -> list[str]:
-    """Return the dimensional labels that are the task; empty for classes."""
-    found: list[str] = record.summary["card"].get("dimensions", [])
-    return found
-
-
 def _selection(record: Contents) -> Iterator[Finding]:
     history = dict(iter(record.history.groupby(["seed", "fold"])))
     score = selection_score(record.history)
@@ -165,7 +159,7 @@ def _metrics(record: Contents) -> Iterator[Finding]:
     if recorded or not record.summary["diverged"]:
         table = record.utterances
         speakers = dict(zip(table["utterance"], table["speaker"], strict=True))
-        computed = summarise(_results(record), speakers, _dimensions(record))
+        computed = summarise(_results(record), speakers, dimensional_labels(record.summary))
         for name in _unequal(recorded, computed):
             yield "run.json", f"metrics: {name} does not follow from the predictions"
 
