@@ -9,9 +9,9 @@ their decision. The weights of a fold run, one fold with one seed, minimise on i
 
     Σ_n s_n (−log p_{n, y_n}) + λ/2 Σ_r (w_r − 1/R)²,
 
-where s_n gives every class the same share, as UA does, and the second term settles what dev leaves
-open, such as the weights of equal runs (our choices). They are applied to the test utterances of
-that fold run.
+where s_n gives every class the same share, as UA does, and the second term makes the solution
+unique, e.g. for runs with the same predictions (our choices). The weights are applied to the test
+utterances of that fold run.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ NAME = "fusion"
 """Name of the fusion in tables, in place of a key."""
 
 FLOOR = 1e-6
-"""Smallest probability that is combined (our choice): a run that excludes a class has no veto."""
+"""Lower limit of a probability (our choice), so that no run alone can exclude a class."""
 
 RIDGE = 1e-3
 """λ (our choice)."""
 
 LEAST = 1e-6
-"""Smallest weight (our choice): runs of no use on dev still decide together where all are."""
+"""Lower limit of a weight (our choice); with all weights 0, classes would be equally probable."""
 
 _KEYS = ["seed", "fold", "part", "utterance"]
 
@@ -73,7 +73,7 @@ def fuse_runs(records: Sequence[Record]) -> Fusion:
     """Fuse runs of the same utterances, folds and seeds.
 
     Args:
-        records: Two runs at least.
+        records: At least two runs.
 
     Raises:
         RequestError: A run diverged with every seed, or corpora, classes, protocols, seeds, folds,
@@ -127,14 +127,14 @@ def fuse_tables(tables: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFr
 
 
 def pool(log_p: Floats, weights: Floats) -> Floats:
-    """Return the log-linear pool of probabilities.
+    """Return the log-linear pool of the class probabilities of several runs.
 
     >>> pool(np.log([[[0.8, 0.2]], [[0.8, 0.2]]]), np.array([0.5, 0.5])).round(3).tolist()
     [[0.8, 0.2]]
 
     Args:
         log_p: Log-probabilities (runs, utterances, classes).
-        weights: (runs,).
+        weights: Exponents (runs,).
 
     Returns:
         Probabilities (utterances, classes).

@@ -50,7 +50,7 @@ def make_report(request: ReportRequest) -> ReportResult:
     needing = _view_of_classes(request)
     if needing and data.of_dimensions and not data.records:
         names = ", ".join(record.key for record in data.of_dimensions[:_NAMED])
-        raise RequestError(f"{needing}: needs runs on classes; {names}: dimensional labels")
+        raise RequestError(f"{needing}: only for runs on classes; dimensional labels: {names}")
     if request.format_name == "html":
         from sercli.reporting.formats.html.document import make_page
 
@@ -74,7 +74,7 @@ def make_report(request: ReportRequest) -> ReportResult:
 
 
 def _view_of_classes(request: ReportRequest) -> str:
-    """Return what was asked for that runs on dimensional labels have not; empty for nothing."""
+    """Return the options in use that apply to runs on classes alone; empty if there are none."""
     asked = {
         "--format html": request.format_name == "html",
         "--rows": request.rows,

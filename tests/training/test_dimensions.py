@@ -145,7 +145,7 @@ def test_a_report_has_the_ccc_of_each_dimension(runs: Path, record: Record) -> N
     (row,) = report_json(runs)["rows"]
     assert row["ccc"] == pytest.approx(record.metrics["ccc"])
     assert set(row["of"]) == set(NAMES)
-    with pytest.raises(RequestError, match="--diagnostics: needs runs on classes"):
+    with pytest.raises(RequestError, match="--diagnostics: only for runs on classes"):
         report_json(runs, diagnostics=True)
 
 
@@ -165,7 +165,7 @@ def test_what_needs_classes_is_refused_in_one_line(runs: Path, record: Record) -
         (("predict", record.key, "x.wav"), "sercli predict needs a model of classes"),
         (("export", record.key, "new"), "sercli export needs a model of classes"),
         (("attend", record.key, "s1a1"), "attend needs a run of classes"),
-        (("fuse", record.key, record.key), "fuse combines classes"),
+        (("fuse", record.key, record.key), "fuse needs runs on classes"),
     ):
         assert message in shell.refused(*words)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
@@ -71,13 +70,16 @@ def _best(runs: Iterable[Record]) -> dict[Any, str]:
 
 
 def _plain(runs: Iterable[Record]) -> dict[Any, str]:
-    found: dict[Any, list[str]] = {}
-    size: Counter[Any] = Counter()
+    """Return the one run with tanh of each design that has several runs."""
+    of_design: dict[Any, list[Record]] = {}
     for run in runs:
-        size[_design(run)] += 1
-        if run.summary["configuration"]["activation"]["name"] == "tanh":
-            found.setdefault(_design(run), []).append(run.key)
-    return {x: keys[0] for x, keys in found.items() if len(keys) == 1 and size[x] > 1}
+        of_design.setdefault(_design(run), []).append(run)
+    found = {}
+    for design, alike in of_design.items():
+        tanh = [x for x in alike if x.summary["configuration"]["activation"]["name"] == "tanh"]
+        if len(tanh) == 1 and len(alike) > 1:
+            found[design] = tanh[0].key
+    return found
 
 
 def _shown(fact: Any) -> str:

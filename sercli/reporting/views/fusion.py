@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -29,11 +28,6 @@ from sercli.results.seal import hide_sealed, shows_test
 if TYPE_CHECKING:
     from sercli.analysis.fusion import Fusion
 
-_OF_ONE_RUN: dict[str, Any] = dict.fromkeys(
-    ("model", "cell", "activation", "alpha", "beta", "reason")
-)
-"""Fields of a row that a fusion does not have."""
-
 _ON_TEST = "dev is test here, so that the weights are fitted on test, too."
 
 
@@ -55,17 +49,24 @@ def fuse_view(names: Sequence[str], runs: Path) -> View:
     fused = fuse_runs(records)
     rows = run_rows(records, [])
     of_key = {row.key: row for row in rows}
-    fusion = replace(
-        of_key[fused.best.key],
+    best = of_key[fused.best.key]
+    fusion = RunRow(
         system=NAME,
         source="fusion",
         experiment=None,
         status="complete",
         settings=NAME,
-        **_OF_ONE_RUN,
+        sealed=False,
+        dataset=best.dataset,
+        synthetic=best.synthetic,
+        protocol=best.protocol,
+        seeds=best.seeds,
+        folds=best.folds,
+        n=best.n,
         **rates(fused.metrics),
         recall=fused.metrics["recall"],
         runs=[row.key for row in rows],
+        card=best.card,
     )
     difference = difference_row(
         fused.difference.to_dict("records")[0], {**of_key, NAME: fusion}, [row.key for row in rows]
@@ -89,9 +90,10 @@ def _chosen(names: Sequence[str], runs: Path) -> list[Record]:
         raise RequestError(damaged[0])
     records, _ = hide_sealed(list({record.key: record for record in found}.values()))
     for record in filter(has_dimensions, records):
-        raise RequestError(f"{record.key} predicts dimensional labels; fuse combines classes")
+        raise RequestError(f"{record.key} predicts dimensional labels; fuse needs runs on classes")
     if len(records) < 2:
-        raise RequestError(f"a fusion takes two runs at least; {', '.join(names)}: {len(records)}")
+        found_in = ", ".join(names)
+        raise RequestError(f"fuse needs at least two runs, found {len(records)}: {found_in}")
     for record in records:
         if not shows_test(record):
             raise RequestError(

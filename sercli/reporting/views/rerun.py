@@ -125,12 +125,12 @@ def _notes(made: Rerun) -> Iterator[str]:
     if len(made.reasons) > _MOST_REASONS:
         yield f"And {len(made.reasons) - _MOST_REASONS} more."
     yield "equal: share of equal test predictions (%)."
-    of = "predictions" if "ccc" in made.fold_runs else "probabilities"
+    if "ccc" in made.fold_runs:
+        of, what, by = "predictions", "CCC", f"{TOLERANCE:g}"
+    else:
+        of, what, by = "probabilities", "UA and WA", f"{100 * TOLERANCE:g} percentage points"
     yield f"max |Δp|: largest difference between two {of}."
     if not made.exact:
-        of_ccc = "ccc" in made.fold_runs
-        what = "CCC" if of_ccc else "UA and WA"
-        by = f"{TOLERANCE:g}" if of_ccc else f"{100 * TOLERANCE:g} percentage points"
         yield (
             f"Rounding may differ here, and training amplifies it: {what} of the whole run, on "
             f"dev and test, may differ by {by}."

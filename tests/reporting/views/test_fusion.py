@@ -96,7 +96,7 @@ def test_runs_that_do_not_match_are_refused(
     assert "corpus msp, not iemocap" in refused("activation=selu", card={"dataset": "msp"})
     assert "dev of fold one has other utterances" in refused("activation=elu", truth=TRUTH[:60])
     assert "has another label" in refused("activation=softplus", truth=[*TRUTH[1:], TRUTH[0]])
-    assert "two runs at least" in shell.refused("fuse", a.key, a.key, status=2)
+    assert "fuse needs at least two runs, found 1" in shell.refused("fuse", a.key, a.key, status=2)
     trial = run("activation=relu", wrong=lambda place: place % 3 == 0, experiment="searched")
     search(experiment="searched")
     assert "sealed" in shell.refused("fuse", a.key, f"searched/{trial.key}", status=2)
