@@ -13,6 +13,7 @@ import numpy as np
 
 from sercli.errors import RequestError
 from sercli.features.audio import AudioError
+from sercli.features.windows import check_positive
 from sercli.files import absolute
 
 _SUFFIX = ".npy"
@@ -53,8 +54,8 @@ class ArraySet:
             )
         if not Path(self.path).is_dir():
             raise RequestError(f"features.path={self.path}: no such folder")
-        if self.rate is not None and not 0 < self.rate < math.inf:
-            raise RequestError(f"features.options.rate={self.rate:g}: must be above 0")
+        if self.rate is not None:
+            check_positive(rate=self.rate)
 
     @cached_property
     def digest(self) -> str:

@@ -12,12 +12,16 @@ import numpy as np
 
 from sercli.errors import RequestError
 from sercli.features.audio import AudioError
+from sercli.features.windows import (
+    check_f_max,
+    check_lld,
+    check_positive,
+    count_samples,
+    transform_windows,
+)
 
 _FLOOR = 1e-10
 """Power below which the logarithm is not taken."""
-
-_CHUNK = 1000
-"""Frames that are transformed at once, so that memory does not grow with the recording."""
 
 
 @dataclass(frozen=True)
@@ -44,16 +48,8 @@ class PannsSet:
     f_max: float
 
     def __post_init__(self) -> None:
-        if self.level != "lld":
-            raise RequestError(
-                f"features.level={self.level}: the set {self.name} does not have it; set "
-                "features.level=lld"
-            )
-        for name in ("bands", "window", "hop", "f_max"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise RequestError(
-                    f"features.options.{name}={getattr(self, name):g}: must be above 0"
-                )
+        check_lld(self.name, self.level)
+        check_positive(bands=self.bands, window=self.window, hop=self.hop, f_max=self.f_max)
         if not 0 <= self.f_min < self.f_max:
             raise RequestError(
                 f"features.options.f_min={self.f_min:g}: must be from 0 to below f_max, "
@@ -115,20 +111,10 @@ class PannsExtractor:
 
     def __init__(self, features: PannsSet, sampling_rate: int) -> None:
         self._features = features
-        self._size, self._hop = (
-            round(ms * sampling_rate / 1000) for ms in (features.window, features.hop)
+        self._size, self._hop = count_samples(
+            sampling_rate, least=2, window=features.window, hop=features.hop
         )
-        for name, samples in (("window", self._size), ("hop", self._hop)):
-            if samples < 2:
-                raise RequestError(
-                    f"features.options.{name}={getattr(features, name):g}: shorter than two "
-                    f"samples at {sampling_rate} Hz"
-                )
-        if features.f_max > sampling_rate / 2:
-            raise RequestError(
-                f"features.options.f_max={features.f_max:g}: must be at most half the sampling "
-                f"rate, {sampling_rate / 2:g} Hz"
-            )
+        check_f_max(features.f_max, sampling_rate)
         self._shape = np.hanning(self._size + 1)[:-1]
         bins = np.arange(self._size // 2 + 1) * sampling_rate / self._size
         self._filters = slaney_filters(bins, features.bands, features.f_min, features.f_max)
@@ -155,9 +141,7 @@ class PannsExtractor:
         if len(signal) <= reach:
             raise AudioError(f"not longer than half a frame ({self._features.window / 2:g} ms)")
         padded = np.pad(signal.astype(np.float64), reach, mode="reflect")
-        windows = np.lib.stride_tricks.sliding_window_view(padded, self._size)[:: self._hop]
-        chunks = [windows[i : i + _CHUNK] for i in range(0, len(windows), _CHUNK)]
-        return np.concatenate([self._energies(each) for each in chunks])
+        return transform_windows(padded, self._size, self._hop, self._energies)
 
     def _energies(self, windows: np.ndarray) -> np.ndarray:
         power = np.abs(np.fft.rfft(windows * self._shape)) ** 2

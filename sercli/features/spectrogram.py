@@ -12,14 +12,18 @@ import numpy as np
 
 from sercli.errors import RequestError
 from sercli.features.audio import AudioError
+from sercli.features.windows import (
+    check_f_max,
+    check_lld,
+    check_positive,
+    count_samples,
+    transform_windows,
+)
 
 _SCALES = ("magnitude", "log")
 
 _FLOOR = 1e-7
 """Magnitude below which the logarithm is not taken (our choice)."""
-
-_CHUNK = 1000
-"""Frames that are transformed at once, so that memory does not grow with the recording."""
 
 
 @dataclass(frozen=True)
@@ -46,20 +50,12 @@ class Spectrogram:
     scale: str
 
     def __post_init__(self) -> None:
-        if self.level != "lld":
-            raise RequestError(
-                f"features.level={self.level}: the set {self.name} does not have it; set "
-                "features.level=lld"
-            )
+        check_lld(self.name, self.level)
         if self.scale not in _SCALES:
             raise RequestError(
                 f"features.options.scale={self.scale}: must be one of {', '.join(_SCALES)}"
             )
-        for name in ("window", "hop", "n_fft", "f_max"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise RequestError(
-                    f"features.options.{name}={getattr(self, name):g}: must be above 0"
-                )
+        check_positive(window=self.window, hop=self.hop, n_fft=self.n_fft, f_max=self.f_max)
 
     @cached_property
     def digest(self) -> str:
@@ -114,25 +110,15 @@ class SpectrogramExtractor:
 
     def __init__(self, features: Spectrogram, sampling_rate: int) -> None:
         self._features = features
-        self._size, self._hop = (
-            round(ms * sampling_rate / 1000) for ms in (features.window, features.hop)
+        self._size, self._hop = count_samples(
+            sampling_rate, window=features.window, hop=features.hop
         )
-        for name, samples in (("window", self._size), ("hop", self._hop)):
-            if samples < 1:
-                raise RequestError(
-                    f"features.options.{name}={getattr(features, name):g}: shorter than a sample "
-                    f"at {sampling_rate} Hz"
-                )
         if self._size > features.n_fft:
             raise RequestError(
                 f"features.options.n_fft={features.n_fft}: must be at least the window, "
                 f"{self._size} samples at {sampling_rate} Hz"
             )
-        if features.f_max > sampling_rate / 2:
-            raise RequestError(
-                f"features.options.f_max={features.f_max:g}: must be at most half the sampling "
-                f"rate, {sampling_rate / 2:g} Hz"
-            )
+        check_f_max(features.f_max, sampling_rate)
         self._shape = np.hamming(self._size)
         bins = math.ceil(features.f_max * features.n_fft / sampling_rate)
         self.names = tuple(f"spectrogram[{each}]" for each in range(bins))
@@ -151,9 +137,7 @@ class SpectrogramExtractor:
         """
         if len(signal) < self._size:
             raise AudioError(f"shorter than one frame ({self._features.window:g} ms)")
-        windows = np.lib.stride_tricks.sliding_window_view(signal, self._size)[:: self._hop]
-        chunks = [windows[i : i + _CHUNK] for i in range(0, len(windows), _CHUNK)]
-        return np.concatenate([self._transformed(each) for each in chunks])
+        return transform_windows(signal, self._size, self._hop, self._transformed)
 
     def _transformed(self, windows: np.ndarray) -> np.ndarray:
         spectra = np.fft.rfft(windows * self._shape, self._features.n_fft)

@@ -8,7 +8,7 @@ import pytest
 from sercli.config.compose import compose
 from sercli.config.schema import FeaturesConfig
 from sercli.errors import RequestError
-from sercli.features import panns
+from sercli.features import windows
 from sercli.features.audio import AudioError
 from sercli.features.sets import feature_set, frame_seconds, frequency_bands
 
@@ -28,7 +28,7 @@ def mel(hertz: float) -> float:
 
 
 def test_frames_are_those_of_the_definition(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(panns, "_CHUNK", 2)
+    monkeypatch.setattr(windows, "_CHUNK", 2)
     signal = np.random.default_rng(0).uniform(-1, 1, 700).astype(np.float32)
     found = frames_of(signal)
     assert (found.dtype, found.shape) == (np.dtype("float32"), (5, 64))
@@ -67,7 +67,7 @@ def test_a_signal_too_short_to_be_reflected_is_refused() -> None:
         ({"bands": 200}, "bands=200: at 16000 Hz some of the bands"),
         ({"f_min": 9000.0}, "f_min=9000: must be from 0 to below f_max, 8000"),
         ({"f_max": 9000.0}, "f_max=9000: must be at most half the sampling rate, 8000 Hz"),
-        ({"hop": 0.05}, "hop=0.05: shorter than two samples at 16000 Hz"),
+        ({"hop": 0.05}, "hop=0.05: shorter than 2 samples at 16000 Hz"),
     ],
 )
 def test_options_that_make_no_sense_are_named(options: dict[str, Any], message: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from sercli.config.compose import compose
 from sercli.config.schema import FeaturesConfig
 from sercli.errors import RequestError
-from sercli.features import spectrogram
+from sercli.features import windows
 from sercli.features.audio import AudioError
 from sercli.features.plan import recipe_digest
 from sercli.features.sets import column_names, feature_set
@@ -32,7 +32,7 @@ def noise(samples: int) -> np.ndarray:
 def test_frames_equal_the_sums_of_the_definition(
     scale: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spectrogram, "_CHUNK", 2)
+    monkeypatch.setattr(windows, "_CHUNK", 2)
     signal = noise(24 * 16 + 3 * 160)
     settings = {"window": 24.0, "n_fft": 500, "f_max": 100.0, "scale": scale}
     found = frames_of(signal, **settings)
