@@ -38,14 +38,23 @@ def read_ratings(path: Path | None, *forms: Form) -> tuple[Ratings, list[Refusal
         The ratings, and the refusals. A table that lacks a column is refused as a whole: a corpus
         can be used without it.
     """
-    ratings: dict[str, list[tuple[str, str]]] = defaultdict(list)
     if path is None:
-        return ratings, []
+        return {}, []
     try:
-        table, (columns, to_rating) = _in_form(read_delimited(path), forms)
-        rows, refused = table.rows(tuple(columns), lambda cells: {"rating": to_rating(cells)})
+        return ratings_in(read_delimited(path), *forms)
     except RequestError as error:
-        return ratings, [Refusal(path.name, f"{UNREAD}: {error}")]
+        return {}, [Refusal(path.name, f"{UNREAD}: {error}")]
+
+
+def ratings_in(table: Table, *forms: Form) -> tuple[Ratings, list[Refusal]]:
+    """Return the ratings of a table, and the refusals of its rows; see `read_ratings`.
+
+    Raises:
+        RequestError: The table lacks a column.
+    """
+    found, (columns, to_rating) = _in_form(table, forms)
+    rows, refused = found.rows(tuple(columns), lambda cells: {"rating": to_rating(cells)})
+    ratings: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for row in rows:
         if row["rating"] is not None:
             utterance, rater, emotion = row["rating"]

@@ -21,6 +21,7 @@ from sercli.features.pretrained import (
     check_dtype,
     check_folder,
     check_installed,
+    choose_layer,
     files_digest,
     load_checkpoint,
     read_config,
@@ -266,20 +267,8 @@ class EncoderExtractor:
                 chosen = model.feature_extractor(values).transpose(1, 2)
             else:
                 output = model(values, output_hidden_states=layer != "last")
-                chosen = _choose(layer, output)
+                chosen = choose_layer(layer, output)
             return np.asarray(chosen.cpu())
-
-
-def _choose(layer: str | int, output: Any) -> Any:
-    """Return layers of the output of a model, (layers, frames, features)."""
-    import torch
-
-    if layer == "last":
-        return output.last_hidden_state
-    if isinstance(layer, int):
-        return output.hidden_states[layer]
-    states = torch.cat(output.hidden_states)
-    return states if layer == "all" else states.mean(dim=0, keepdim=True)
 
 
 def _load(path: str, device: str = "cpu") -> tuple[Any, Any]:
@@ -303,7 +292,7 @@ _loaded = cache(_load)
 def _read_config(folder: Path) -> dict[str, Any]:
     where = f"features.path={folder}"
     check_folder(folder, _FILES)
-    config = read_config(folder) or {}
+    config = read_config(folder)
     try:
         family, shape = config["model_type"], (config["conv_kernel"], config["conv_stride"])
         int(config["num_hidden_layers"]), int(config["hidden_size"]), int(config["conv_dim"][-1])

@@ -52,13 +52,13 @@ def check_folder(folder: Path, files: Sequence[str]) -> None:
         raise RequestError(f"{where}: it holds {found}; download the file model.safetensors")
 
 
-def read_config(folder: Path) -> dict[str, Any] | None:
-    """Return ``config.json``; None if it is no JSON object."""
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return ``config.json``; empty if it is no JSON object."""
     try:
         config = read_json(folder / "config.json")
     except (ValueError, OSError):
-        return None
-    return config if isinstance(config, dict) else None
+        return {}
+    return config if isinstance(config, dict) else {}
 
 
 def files_digest(folder: Path, files: Iterable[str]) -> str:
@@ -69,10 +69,10 @@ def files_digest(folder: Path, files: Iterable[str]) -> str:
 
 
 def settings_digest(parts: Sequence[Any], dtype: str) -> str:
-    """Return the SHA-256 of what states depend on, with the version of torch.
+    """Return the SHA-256 of the settings of hidden states, and of the version of torch.
 
-    float32 is left out: the keys are those from before there was the setting. The device is
-    left out, too.
+    The device is not included, nor is the dtype float32, so that the keys of earlier versions,
+    without a dtype, stay valid.
     """
     torch = importlib.metadata.version("torch")  # its kernels decide the last bits
     stored = () if dtype == "float32" else (dtype,)
@@ -112,11 +112,11 @@ def as_stored(frames: np.ndarray, dtype: str) -> np.ndarray:
 def load_checkpoint(
     path: str, load: Callable[[], T], unused: Callable[[str], bool], device: str = "cpu"
 ) -> tuple[T, Any]:
-    """Load a model, on one thread in one of several processes.
+    """Load a model, and limit a worker process to one thread.
 
     Args:
         path: The folder.
-        load: Loads what prepares the input: a tokenizer, or a feature extractor.
+        load: Function that loads the tokenizer or the feature extractor.
         unused: True for the name of a tensor that a checkpoint may lack.
         device: The device of the model.
 
@@ -136,7 +136,7 @@ def load_checkpoint(
     from safetensors import SafetensorError
     from transformers import AutoModel
 
-    if multiprocessing.parent_process() is not None:  # one of several: a thread each
+    if multiprocessing.parent_process() is not None:  # a worker, one of several
         torch.set_num_threads(1)
     try:
         prepare = load()
@@ -164,3 +164,23 @@ def load_checkpoint(
             f"{lacking[0]}; download the checkpoint again"
         )
     return prepare, model
+
+
+def choose_layer(layer: str | int, output: Any) -> Any:
+    """Return layers of the output of a model.
+
+    Args:
+        layer: ``last``; a number from 0; ``mean`` of all, or ``all``.
+        output: The output; with hidden states unless the layer is ``last``.
+
+    Returns:
+        (layers, steps, features), of ``all`` one per layer, else one.
+    """
+    import torch
+
+    if layer == "last":
+        return output.last_hidden_state
+    if isinstance(layer, int):
+        return output.hidden_states[layer]
+    states = torch.cat(output.hidden_states)
+    return states if layer == "all" else states.mean(dim=0, keepdim=True)

@@ -16,6 +16,7 @@ from sercli.features.pretrained import (
     check_dtype,
     check_folder,
     check_installed,
+    choose_layer,
     files_digest,
     load_checkpoint,
     read_config,
@@ -143,13 +144,7 @@ class TextEncoder(TextSet):
         ids = tokens["input_ids"][0]
         with torch.inference_mode():
             output = model(**tokens.to(self.device), output_hidden_states=self.layer != "last")
-        if isinstance(self.layer, int):
-            states = output.hidden_states[self.layer][0]
-        elif self.layer == "mean":
-            states = torch.cat(output.hidden_states).mean(dim=0)
-        else:
-            states = output.last_hidden_state[0]
-        words, states = ids[~special], states.cpu()
+        words, states = ids[~special], choose_layer(self.layer, output)[0].cpu()
         unknown = int((words == tokenizer.unk_token_id).sum())
         kept = torch.ones_like(special) if self.special_tokens else ~special
         return EncodedText(states[kept].numpy(), TextFacts(len(words), unknown))
@@ -226,7 +221,7 @@ def _loaded(path: str, device: str) -> tuple[Any, Any]:
 def _read_config(folder: Path) -> dict[str, Any]:
     check_folder(folder, ("config.json",))
     where = f"features.path={folder}"
-    config = read_config(folder) or {}
+    config = read_config(folder)
     family = config.get("model_type")
     if not isinstance(family, str):
         raise RequestError(f"{where}: config.json is not that of a text encoder; take a BERT")

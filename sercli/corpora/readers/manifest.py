@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from sercli.config.schema import DatasetConfig
 from sercli.corpora.audio_files import locate
 from sercli.corpora.manifest import Manifest, Refusal, Row
+from sercli.corpora.ratings import Ratings, ratings_in
 from sercli.corpora.readers import READERS, dataset_manifest, reader_options
 from sercli.corpora.tables import Table, read_delimited, read_parquet
 from sercli.corpora.validate import DIMENSIONS
@@ -136,24 +137,25 @@ def _add_ratings(
         raise RequestError(f"{setting}: {error}") from error
     if not is_table(path):
         raise RequestError(f"{setting}: must be a file that ends in {', '.join(_FORMATS)}")
-    table = _FORMATS[path.suffix.lower()](path).renamed(_SYNONYMS_OF_RATINGS)
-    rated, refused = table.rows(tuple(_SYNONYMS_OF_RATINGS), _rating)
-    ratings: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for row in rated:
-        ratings[row["of"]].append(row["rating"])
+    table = _FORMATS[path.suffix.lower()](path)
+    ratings, refused = ratings_in(table, (_SYNONYMS_OF_RATINGS, _rating))
+    others = dict(ratings)
     for row in rows:
-        row["ratings"] = ratings.pop(row["utterance"], [])
-    if ratings:
+        row["ratings"] = others.pop(row["utterance"], [])
+    if others:
         progress.note(
-            f"{path}: {sum(map(len, ratings.values()))} of {len(rated)} ratings are of utterances "
-            f"that {root.name} does not have, such as '{next(iter(ratings))}'"
+            f"{path}: {_total(others)} of {_total(ratings)} ratings are of utterances that "
+            f"{root.name} does not have, such as '{next(iter(others))}'"
         )
     return refused
 
 
-def _rating(cells: Mapping[str, str]) -> Row:
-    # Not "utterance": an utterance has a row per rater.
-    return {"of": cells["utterance"], "rating": (cells["rater"], cells["emotion"])}
+def _total(ratings: Ratings) -> int:
+    return sum(map(len, ratings.values()))
+
+
+def _rating(cells: Mapping[str, str]) -> tuple[str, str, str]:
+    return cells["utterance"], cells["rater"], cells["emotion"]
 
 
 def _rows(
