@@ -161,7 +161,7 @@ def _count_by(column: str, manifest: Manifest) -> dict[str, Counts]:
 
 
 _RATED = "rated"
-"""Name of the targets where dimensional labels are the task."""
+"""Class of all targets of a task of dimensional labels."""
 
 
 def _classes(manifest: Manifest) -> tuple[str, ...]:
@@ -169,7 +169,7 @@ def _classes(manifest: Manifest) -> tuple[str, ...]:
 
 
 def _labels(manifest: Manifest) -> pd.Series[str]:
-    """Return the class of each row; with dimensional labels that of all targets is `_RATED`."""
+    """Return the class of each row; `_RATED` for the targets of dimensional labels."""
     if manifest.dimensions is None:
         return manifest.table["label"]
     return manifest.is_target.map({True: _RATED})

@@ -95,9 +95,9 @@ def find_context(manifest: Manifest, context: ContextConfig) -> pd.DataFrame:
 def turns_until(manifest: Manifest, context: ContextConfig) -> dict[str, list[str]]:
     """Return the turns of its dialogue before every utterance, and the utterance, in order.
 
-    They may have any label; ``context.window`` does not limit them. With ``context.past_only``
-    they have ended when the utterance starts; with ``context.choose=none`` there are none, nor are
-    there outside of dialogues.
+    The turns before it may have any label, and ``context.window`` does not limit their number. With
+    ``context.past_only``, they end before the utterance starts. With ``context.choose=none``, or
+    outside of a dialogue, there are none.
 
     Raises:
         RequestError: The corpus does not state the order or, with ``past_only``, times.

@@ -76,8 +76,8 @@ class Manifest:
         synthetic: True if the speech was generated; results on it are marked everywhere.
         ratings: Labels of single raters with the columns of `RATINGS`, in corpus order; a label
             is missing where the task does not use the emotion. Empty if the corpus has none.
-        dimensions: Dimensional labels, where they are the task; there are no classes then. None:
-            the task is the classes.
+        dimensions: The dimensional labels of a regression task, without classes; None: the task is
+            classification.
     """
 
     dataset: str

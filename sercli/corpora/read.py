@@ -29,8 +29,7 @@ def read_corpus(dataset: DatasetConfig, progress: Progress = SILENT) -> Manifest
             names an emotion that no utterance has, although it resembles an emotion without a
             class, or the user wrote the classes (reader ``manifest``), there is one without a
             class, and no row was refused; or the corpus does not state ``dataset.dimensions``.
-            Otherwise a table may have a part of the emotions, and
-            a note says which are missing.
+            Otherwise a table may have a part of the emotions, and a note says which are missing.
     """
     if dataset.parts:
         return read_several(dataset, partial(read_corpus, progress=progress))

@@ -36,7 +36,7 @@ class Characters(TextSet):
         if self.alphabet != self.alphabet.lower() or self.alphabet.split() != [self.alphabet]:
             raise RequestError(f"{where}: must be in lower case, without spaces")
         if self.level != "lld":
-            raise RequestError(f"features.level={self.level}: characters have the level lld alone")
+            raise RequestError(f"features.level={self.level}: characters have only the level lld")
 
     @property
     def digest(self) -> str:

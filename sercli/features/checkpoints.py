@@ -86,7 +86,7 @@ def describe_model_card(folder: Path) -> str:
 
     Args:
         folder: The folder of the checkpoint; its card is ``README.md`` with a header in YAML, as
-            huggingface.co has it.
+            on huggingface.co.
 
     Returns:
         Clauses that begin with a semicolon.

@@ -21,6 +21,7 @@ from sercli.features.pretrained import (
     check_dtype,
     check_folder,
     check_installed,
+    check_layer,
     choose_layer,
     files_digest,
     load_checkpoint,
@@ -62,7 +63,7 @@ class EncoderSet:
             these; ``conv``, the output of the convolutions; ``all``, one row per layer, as
             functionals.
         dtype: Type of the values in the store: ``float32`` or ``float16``.
-        device: Device of the encoder. It changes no more than the last digits, and no key.
+        device: Device of the encoder, which is not part of the key.
     """
 
     library: ClassVar[str] = "transformers"
@@ -86,16 +87,7 @@ class EncoderSet:
                 "features.options.layer=all: means over time, one row per layer; add "
                 "features.level=functionals"
             )
-        layers = int(self.config["num_hidden_layers"])
-        if isinstance(self.layer, int) and not 0 <= self.layer <= layers:
-            raise RequestError(
-                f"features.options.layer={self.layer}: {self.path} has the layers 0 to {layers}"
-            )
-        if isinstance(self.layer, str) and self.layer not in _LAYERS:
-            raise RequestError(
-                f"features.options.layer={self.layer}: must be a number from 0 to {layers}, or one "
-                f"of {', '.join(_LAYERS)}"
-            )
+        check_layer(self.layer, int(self.config["num_hidden_layers"]), _LAYERS)
 
     @cached_property
     def config(self) -> dict[str, Any]:

@@ -47,8 +47,8 @@ class Extraction:
         extracted_seconds: Seconds of audio of these.
         reused: Number of utterances whose frames were in the store, or are those of another.
         elapsed: Wall-clock time, in seconds.
-        frames: Utterance id → number of frames, of those that were in the store before; steps of
-            all transcripts.
+        frames: Utterance id → number of frames, of utterances that were in the store before; of
+            transcripts, the number of steps of all.
         texts: Utterance id → facts of its transcript, if the features are computed from it.
     """
 

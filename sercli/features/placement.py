@@ -13,7 +13,7 @@ T = TypeVar("T", bound=FeatureSet)
 
 
 def placed(features: T, device: str) -> T:
-    """Return a feature set that is computed on a device; one without a network as it is.
+    """Return a feature set with its encoder on a device; other sets are returned as they are.
 
     Args:
         features: The feature set.

@@ -90,6 +90,25 @@ def check_dtype(dtype: str) -> None:
         raise RequestError(f"features.options.dtype={dtype}: must be float32 or float16.{known}")
 
 
+def check_layer(layer: str | int, layers: int, names: Sequence[str]) -> None:
+    """Refuse a layer that the encoder does not have.
+
+    Args:
+        layer: The setting.
+        layers: Transformer layers of the encoder.
+        names: Settings that are not numbers.
+
+    Raises:
+        RequestError: The layer is neither one of the names nor a number from 0 to ``layers``.
+    """
+    known = 0 <= layer <= layers if isinstance(layer, int) else layer in names
+    if not known:
+        raise RequestError(
+            f"features.options.layer={layer}: must be a number from 0 to {layers}, or one of "
+            f"{', '.join(names)}"
+        )
+
+
 def as_stored(frames: np.ndarray, dtype: str) -> np.ndarray:
     """Return finite frames as float32 or float16.
 

@@ -144,7 +144,7 @@ def feature_set(features: FeaturesConfig) -> FeatureSet:
 
 @contextmanager
 def of_stream(name: str) -> Iterator[None]:
-    """Let errors about the features of a stream name its settings: ``streams.text.path``."""
+    """Rename settings in the errors of a stream: ``features.path`` to ``streams.text.path``."""
     try:
         yield
     except SercliError as error:
@@ -162,7 +162,7 @@ def reads_text(features: FeaturesConfig) -> bool:
 
 
 def frequency_bands(features: FeaturesConfig) -> int:
-    """Return the number of neighbouring frequencies that the columns are; 0 if they are none.
+    """Return the number of frequency bands; 0 if the columns are not neighbouring bands.
 
     With deltas, the columns are the bands and then their deltas.
 

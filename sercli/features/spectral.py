@@ -96,12 +96,12 @@ def mfcc(level: str, bands: int = 23, coefficients: int = 13) -> SpectralSet:
 
 
 class SpectralExtractor:
-    """Compute log-mel spectra or MFCCs, with deltas if the set has them.
+    """Compute log-mel spectra or MFCCs, with deltas at the level ``lld_delta``.
 
     Args:
         features: The feature set.
-        static: Function of a signal on Kaldi's scale, that of 16-bit samples; it returns the frames
-            without deltas, float32 (frames, columns), none of a signal shorter than a frame.
+        static: Function from a signal on the scale of 16-bit samples, as in Kaldi, to its frames
+            without deltas, float32 (frames, columns); no frames if it is shorter than one.
 
     Attributes:
         names: Column names, in order.

@@ -132,7 +132,7 @@ class FeatureStore:
         return sorted(path.stem for path in self.folder.glob(f"{'?' * _PART}/*{_SUFFIX}"))
 
     def find(self, key: str, known: KnownFiles | None = None) -> StoredUtterance | None:
-        """Describe an utterance by the header of its file.
+        """Return the description of an utterance, from the header of its file.
 
         Args:
             key: The key.
@@ -149,7 +149,7 @@ class FeatureStore:
             return None
 
     def find_text(self, key: str, known: KnownFiles | None = None) -> StoredText | None:
-        """Describe a transcript by the header of its file; see `find`."""
+        """Return the description of a transcript; see `find`."""
         try:
             facts, steps = self._described(key, known)
             return StoredText(TextFacts(**facts), int(steps))
@@ -180,7 +180,7 @@ class FeatureStore:
         return self.get_stored(key).astype(np.float32, copy=False)
 
     def get_stored(self, key: str) -> np.ndarray:
-        """Return the frames of an utterance in the type that the file has.
+        """Return the frames of an utterance, in the dtype of the file.
 
         The file is read, not mapped: that is as fast at the size of an utterance, and a process
         whose mapped file disappears from a network disk dies of SIGBUS.
@@ -222,7 +222,7 @@ class FeatureStore:
 
         Args:
             key: The key (`sercli.features.plan.utterance_key`).
-            frames: (frames, features); stored as float16 if they are, else as float32.
+            frames: (frames, features); float16 is kept, other types are stored as float32.
             facts: The facts of the audio, or of the transcript.
 
         Raises:

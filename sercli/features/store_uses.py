@@ -29,7 +29,7 @@ _LOADING = frozenset({"max_frames", "pool", "normalise"})
 """Feature settings that do not change what is stored."""
 
 BY_TRANSCRIPT = {"keyed": "by transcript"}
-"""Setting that tells the use of the steps of transcripts from that of utterances."""
+"""Setting that distinguishes the use of transcripts from the use of utterances."""
 
 _ABANDONED = 24 * 3600
 """Seconds after which a temporary file belongs to no running process (our choice)."""
@@ -67,7 +67,7 @@ class StoreUse:
 def stored_settings(features: FeaturesConfig) -> dict[str, Any]:
     """Return the settings that the frames in the store depend on."""
     every = {name: value for name, value in vars(features).items() if name not in _LOADING}
-    # A use keeps the name from before there was a setting.
+    # Defaults of newer settings are left out, so that recorded uses keep their names.
     if features.path is None:
         del every["path"]
     if features.options.get("dtype") == "float32":

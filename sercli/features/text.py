@@ -37,8 +37,7 @@ class EncodedText:
     """The steps of a transcript.
 
     Attributes:
-        steps: float32, or float16 where the set asks for it, (steps, features); at least one
-            step.
+        steps: (steps, features), float32, or float16 if that is the dtype of the set.
         facts: The facts of the transcript.
     """
 
@@ -98,14 +97,14 @@ class TextSet(ABC):
 
     @abstractmethod
     def encode(self, texts: Sequence[str]) -> Iterator[EncodedText]:
-        """Yield the steps of each text, none of which is empty, at level ``lld``."""
+        """Yield the steps of non-empty texts at level ``lld``, (0, features) without tokens."""
 
     def extractor(self, sampling_rate: int) -> TextExtractor:
-        """Return the names of the columns, whatever the sampling rate of the audio."""
+        """Return the columns; the sampling rate is not used."""
         return TextExtractor(self)
 
     def encode_all(self, texts: Sequence[str]) -> Iterator[EncodedText]:
-        """Yield the steps of each text; of an empty one, or one without tokens, a step of zeros."""
+        """Yield the steps of each text, at least one: zeros for a text without tokens."""
         encoded = self.encode([text for text in texts if text])
         nothing = EncodedText(np.zeros((0, self.width), np.float32), TextFacts(0, 0))
         for text in texts:
@@ -114,7 +113,9 @@ class TextSet(ABC):
             if self.level == "functionals":
                 steps = steps.mean(axis=0, keepdims=True)
             if not np.isfinite(steps).all():
-                raise RequestError(f"features.path={self.path}: it returned NaN for '{text:.40}'")
+                raise RequestError(
+                    f"features.path={self.path}: NaN or infinite values for '{text:.40}'"
+                )
             yield EncodedText(np.asarray(steps, np.float32), found.facts)
 
 

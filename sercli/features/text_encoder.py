@@ -16,6 +16,7 @@ from sercli.features.pretrained import (
     check_dtype,
     check_folder,
     check_installed,
+    check_layer,
     choose_layer,
     files_digest,
     load_checkpoint,
@@ -30,10 +31,10 @@ _FAMILIES = (
     *("albert", "bert", "camembert", "deberta", "deberta-v2", "distilbert", "electra"),
     *("modernbert", "mpnet", "roberta", "xlm-roberta"),
 )
-"""Encoders, whose states see the whole text (our choice)."""
+"""Supported families: bidirectional encoders (our choice)."""
 
 _OFFSET = ("camembert", "mpnet", "roberta", "xlm-roberta")
-"""Encoders whose positions begin after the index of padding."""
+"""Families whose position ids start after ``pad_token_id``."""
 
 _LAYERS = ("last", "mean")
 
@@ -54,9 +55,9 @@ class TextEncoder(TextSet):
     Attributes:
         layer: ``last``; a number from 0, the embeddings; or ``mean`` of these.
         special_tokens: Keep the steps of special tokens, such as [CLS] and [SEP].
-        max_tokens: Tokens at which a text is truncated; None: those that the encoder reads.
+        max_tokens: Tokens at which a text is truncated; None: the maximum of the encoder.
         dtype: Type of the values in the store: ``float32`` or ``float16``.
-        device: Device of the encoder. It changes no more than the last digits, and no key.
+        device: Device of the encoder, which is not part of the key.
     """
 
     library: ClassVar[str] = "transformers"
@@ -70,13 +71,7 @@ class TextEncoder(TextSet):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_dtype(self.dtype)
-        layers = self._size(1)
-        known = isinstance(self.layer, int) and 0 <= self.layer <= layers
-        if not known and self.layer not in _LAYERS:
-            raise RequestError(
-                f"features.options.layer={self.layer}: must be a number from 0 to {layers}, or one "
-                f"of {', '.join(_LAYERS)}"
-            )
+        check_layer(self.layer, self._size(1), _LAYERS)
         if self.max_tokens is not None and self.max_tokens < 3:
             raise RequestError(
                 f"features.options.max_tokens={self.max_tokens}: must be at least 3, or null"
@@ -181,7 +176,7 @@ def text_encoder(
         path: ``features.path``, the folder.
         layer: ``last``; a number from 0, the embeddings; or ``mean`` of these.
         special_tokens: Keep the steps of special tokens, such as [CLS] and [SEP].
-        max_tokens: Tokens at which a text is truncated; null: those that the encoder reads.
+        max_tokens: Tokens at which a text is truncated; null: the maximum of the encoder.
         missing: Treatment of a turn without text: ``zeros`` (one step) or ``refuse``.
         column: Column of the manifest with the text: ``transcript`` or ``asr_transcript``.
         dtype: ``float32``; ``float16`` halves the store.
@@ -227,7 +222,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise RequestError(f"{where}: config.json is not that of a text encoder; take a BERT")
     if family not in _FAMILIES:
         known = nearest(family, _FAMILIES)
-        raise RequestError(f"{where}: model_type {family} is no text encoder that is read.{known}")
+        raise RequestError(f"{where}: model_type {family} is not a supported text encoder.{known}")
     sizes = [config.get(x) for x in _WIDTH.get(family, ("hidden_size", "num_hidden_layers"))]
     if not all(isinstance(each, int) and each > 0 for each in sizes):
         raise RequestError(f"{where}: config.json states no sizes; download the checkpoint again")

@@ -115,7 +115,7 @@ def verify(
 def _stream_use(
     manifest: Manifest, features: FeaturesConfig, location: Mapping[str, Any], progress: Progress
 ) -> StoreUse:
-    """Return the frames that a corpus uses for a stream."""
+    """Return the use of the store by a stream of a corpus."""
     chosen, settings = feature_set(features), stored_settings(features)
     if isinstance(chosen, TextSet):
         keys = plan_texts(manifest.table, chosen).keys

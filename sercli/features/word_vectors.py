@@ -18,7 +18,7 @@ from sercli.features.text import EncodedText, TextFacts, TextSet
 from sercli.files import absolute
 
 _LONGEST = 2**20
-"""Bytes of a line above which a file is not one of vectors (our choice)."""
+"""Maximum length of a line, in bytes (our choice)."""
 
 _UNKNOWN = ("zeros", "drop")
 
@@ -64,10 +64,10 @@ class WordVectors(TextSet):
 
     @cached_property
     def width(self) -> int:
-        """The numbers of a vector.
+        """The dimension of the vectors.
 
         Raises:
-            RequestError: The file is none of vectors.
+            RequestError: The file does not hold word vectors.
         """
         return next((len(vector) for _, vector in _lines(self.path, None)))
 
@@ -75,7 +75,7 @@ class WordVectors(TextSet):
         """Yield the vectors of the tokens of each text; the file is read once.
 
         Raises:
-            RequestError: The file is none of vectors.
+            RequestError: The file does not hold word vectors.
         """
         of_texts = [tokens(text, lower=self.lower) for text in texts]
         wanted = {token for each in of_texts for token in each}
@@ -120,7 +120,7 @@ def word_vectors(
 
 
 def tokens(text: str, *, lower: bool = True) -> list[str]:
-    """Divide a text into words and signs, English contractions as the Penn Treebank does.
+    """Split a text into words and punctuation, with the contractions of the Penn Treebank.
 
     >>> tokens("I don't know -- it's  Anna's.")
     ['i', 'do', "n't", 'know', '-', '-', 'it', "'s", 'anna', "'s", '.']
@@ -130,20 +130,19 @@ def tokens(text: str, *, lower: bool = True) -> list[str]:
 
 
 def read_vectors(path: str, words: Collection[str]) -> dict[str, np.ndarray]:
-    """Return the vectors of some words, those that the file has.
+    """Return the vectors of those words that the file has.
 
-    Every line is checked for the number of its numbers; the numbers themselves are read for the
-    words alone. The first vector of a word counts. A word may contain spaces, as some do in
-    published files. A first line of two whole numbers, as word2vec and fastText write it, is passed
-    over.
+    The number of values is checked on every line; values are parsed only for ``words``. If a word
+    occurs twice, its first vector is used. A word may contain spaces, as some do in published
+    files. The header of word2vec and fastText, a first line of two whole numbers, is skipped.
 
     Args:
         path: The file.
         words: The words.
 
     Raises:
-        RequestError: The file cannot be read, is empty, has a line without numbers, with NaN or
-            with another number of them than the first.
+        RequestError: The file cannot be read or is empty; or a line has no numbers, another number
+            of them than the first line or, for one of the words, NaN or infinite values.
     """
     found: dict[str, np.ndarray] = {}
     for word, vector in _lines(path, words):
@@ -152,7 +151,7 @@ def read_vectors(path: str, words: Collection[str]) -> dict[str, np.ndarray]:
 
 
 def _lines(path: str, words: Collection[str] | None) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the vectors of some words, or of all, as they come."""
+    """Yield words and vectors in the order of the file, of all words if ``words`` is None."""
     wanted = None if words is None else {word.encode() for word in words}
     number, width = 0, 0
     try:
@@ -191,15 +190,15 @@ def _numbered(file: BinaryIO, path: str) -> Iterator[tuple[int, bytes]]:
 
 
 def _is_header(line: bytes) -> bool:
-    """Return True for the number of words and of their numbers, which other programs write."""
+    """Return True for the header of word2vec and fastText: number of words and dimension."""
     return re.fullmatch(rb"\d+ \d+", line) is not None
 
 
 def _with_spaces(line: bytes, width: int) -> tuple[bytes, bytes]:
-    """Divide the line of a word that contains spaces.
+    """Split the line of a word that contains spaces.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The line has no numbers, or another number of them than ``width``.
     """
     spaces = line.count(b" ")
     if spaces > width > 0:
@@ -220,16 +219,16 @@ def _is_number(text: bytes) -> bool:
 
 
 def _vector(numbers: bytes, width: int) -> np.ndarray:
-    """Read the numbers of a line.
+    """Parse the numbers of a line.
 
     Raises:
-        ValueError: One is no finite number.
+        ValueError: A value is not a finite number.
     """
     try:
         with np.errstate(over="ignore"):
             vector = np.array(numbers.split(b" "), dtype=np.float32)
     except ValueError:
-        raise ValueError("has something that is no number") from None
+        raise ValueError("has a value that is not a number") from None
     if not np.isfinite(vector).all():
-        raise ValueError("has NaN or infinite numbers")
+        raise ValueError("has NaN or infinite values")
     return vector

@@ -172,7 +172,7 @@ def test_damaged_weights_are_one_clear_line(copy: Any) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"layer": 3}, "has the layers 0 to 2"),
+        ({"layer": 3}, "must be a number from 0 to 2"),
         ({"layer": "lsat"}, "must be a number from 0 to 2, or one of last, mean, conv, all"),
         ({"layer": "all"}, "add features.level=functionals"),
         ({"level": "lld_delta"}, "an encoder has lld .* and functionals"),

@@ -132,7 +132,7 @@ def test_folders_that_are_no_text_encoder_are_refused(folder: Path, tmp_path: Pa
         (tmp_path, "holds no config.json"),
         (pickled, "weights as a pickle only"),
         (bare, "holds no tokenizer"),
-        (copy(model_type="gpt2"), "model_type gpt2 is no text encoder"),
+        (copy(model_type="gpt2"), "model_type gpt2 is not a supported text encoder"),
         (copy(model_type=3), "is not that of a text encoder"),
         (copy(hidden_size=None), "states no sizes"),
         (lacking, "the weights lack 1 tensors of the encoder"),

@@ -86,9 +86,9 @@ def test_options_say_what_becomes_of_words_without_vector_and_of_empty_texts(vec
         (b"alone\n", "line 1: has no numbers"),
         (b"oh 1 2\nno 1\n", "line 2: has 1 numbers, the lines before it 2"),
         (b"oh 1 2\nno 1 2 3\n", "line 2: has 3 numbers, the lines before it 2"),
-        (b"no 1 2\noh 1 x\n", "line 2: has something that is no number"),
-        (b"no 1 2\noh 1 nan\n", "line 2: has NaN or infinite numbers"),
-        (b"no 1 2\noh 1 1e99\n", "line 2: has NaN or infinite numbers"),
+        (b"no 1 2\noh 1 x\n", "line 2: has a value that is not a number"),
+        (b"no 1 2\noh 1 nan\n", "line 2: has NaN or infinite values"),
+        (b"no 1 2\noh 1 1e99\n", "line 2: has NaN or infinite values"),
         (b"\x00" * (2**20 + 1), "line 1 has more than 1048576 bytes: it is no text file"),
     ],
 )

@@ -74,10 +74,11 @@ def read_manifest(dataset: DatasetConfig, root: Path, progress: Progress) -> Man
     _check_format(root)
     table = _read_table(root, progress)
     dimensions = tuple(dataset.dimensions)
-    required = _REQUIRED[:-1] if dimensions else _REQUIRED
-    rows, refused = _rows(
-        root, table, (*required, *_missing(table, dimensions)), options, dimensions
-    )
+    required: tuple[str, ...] = _REQUIRED
+    if dimensions:  # their columns are required, but may have empty cells
+        absent = (name for name in dimensions if name not in table.columns)
+        required = (*_REQUIRED[:-1], *absent)
+    rows, refused = _rows(root, table, required, options, dimensions)
     _check_segments(root, options, table, rows)
     if options.ratings is not None:
         refused += _add_ratings(root, options, rows, progress)
@@ -227,11 +228,6 @@ def _number_turns(rows: list[Row]) -> None:
         if dialogue is not None:
             row["turn"] = spoken[dialogue]
             spoken[dialogue] += 1
-
-
-def _missing(table: Table, dimensions: Sequence[str]) -> list[str]:
-    """Return the dimensions that the table has no column of; their cells may be empty."""
-    return [name for name in dimensions if name not in table.columns]
 
 
 def _row(
