@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 from sercli.config.frozen import dimensions_of, freeze, number_kind
 from sercli.config.grammar import MOST_VALUES, Axis, read_sweep
@@ -129,10 +130,19 @@ def _without_file(overrides: Sequence[str]) -> PlanFile:
 
 def identity(config: Config) -> str:
     """Return all that can change the result of a configuration; equal points are one trial."""
+    return _text(_content(config))
+
+
+def _content(config: Config) -> list[Any]:
+    """Return the settings and the paths that can change the result of a configuration."""
     paths = [config.dataset.root]
     if ratings := config.dataset.options.get("ratings"):  # without, the identities of older plans
         paths.append(ratings)
-    return json.dumps([result_relevant(config), *paths], sort_keys=True)
+    return [result_relevant(config), *paths]
+
+
+def _text(content: Sequence[Any]) -> str:
+    return json.dumps(content, sort_keys=True)
 
 
 def _check_trials(sampler: str, trials: int | None) -> None:
@@ -274,8 +284,8 @@ def _make_points(space: Space, *, listed: bool) -> tuple[str, tuple[Point, ...],
 
     Of a search a few points are tried, so that invalid ones are refused now.
     """
-    points: dict[str, Point] = {}
-    homes, insides = set(), set()
+    found: dict[str, _Distinct] = {}
+    homes = set()
     for point in space.grid() if listed else space.samples():
         try:
             config = space.thaw(point)
@@ -284,21 +294,37 @@ def _make_points(space: Space, *, listed: bool) -> tuple[str, tuple[Point, ...],
             raise RequestError(f"point {' '.join(point.overrides)}: {error}") from error
         homes.add((config.experiment, config.paths.runs))
         if listed and not excluded:
-            points.setdefault(identity(config), point)
-            insides.add(repr((config.cell, config.activation)))
+            content = _content(config)
+            found.setdefault(_text(content), _Distinct(point, config.model, _outside(content)))
     if len(homes) != 1:
         raise RequestError("a sweep is one experiment: give one experiment= and one paths.runs=")
-    if listed and not points:
+    if listed and not found:
         raise RequestError(f"exclude '{space.exclude}' excludes all points")
-    distinct = tuple(points.values())
-    if len(insides) > 1:
-        return homes.pop()[0], *_one_per_network(space, distinct)
-    return homes.pop()[0], distinct, ()
+    return homes.pop()[0], *_one_per_network(found.values())
 
 
-def _one_per_network(
-    space: Space, points: Sequence[Point]
-) -> tuple[tuple[Point, ...], tuple[str, ...]]:
+@dataclass(frozen=True)
+class _Distinct:
+    """A point with an identity of its own.
+
+    Attributes:
+        point: The point.
+        model: Settings of its model.
+        outside: Its identity without ``cell`` and ``activation``.
+    """
+
+    point: Point
+    model: Mapping[str, Any]
+    outside: str
+
+
+def _outside(content: Sequence[Any]) -> str:
+    settings, *paths = content
+    kept = {name: x for name, x in settings.items() if name not in ("cell", "activation")}
+    return _text([kept, *paths])
+
+
+def _one_per_network(found: Iterable[_Distinct]) -> tuple[tuple[Point, ...], tuple[str, ...]]:
     """Drop points that differ only in ``cell`` or ``activation`` and have no recurrent layer.
 
     The keys of their runs differ, so that `identity` does as well.
@@ -306,15 +332,15 @@ def _one_per_network(
     Returns:
         The other points, and the names of the models of those dropped.
     """
-    kept: dict[str, Point] = {}
+    first: dict[str, _Distinct] = {}
+    kept: list[Point] = []
     merged: dict[str, None] = {}
-    for point in points:
-        config = space.thaw(point)
-        recurrent = _is_recurrent(config.model["system"])
-        known = identity(config if recurrent else replace(config, cell={}, activation={}))
-        if kept.setdefault(known, point) is not point:
-            merged[config.model["name"]] = None
-    return tuple(kept.values()), tuple(merged)
+    for each in found:
+        if first.setdefault(each.outside, each) is each or _is_recurrent(each.model["system"]):
+            kept.append(each.point)
+        else:
+            merged[each.model["name"]] = None
+    return tuple(kept), tuple(merged)
 
 
 @cache
