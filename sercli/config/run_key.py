@@ -69,18 +69,10 @@ _LEFT_OUT: Sequence[tuple[Callable[[Config], bool], Sequence[str]]] = (
         (
             *("experiment", "paths", "device", "recurrence", "launcher", "pretrain"),
             ARELU,  # the activation that uses it holds the values; α means nothing to tanh
-            *("trainer.keep_weights", "features.config", "features.path", "augment.noise.folder"),
+            *("trainer.keep_weights", "augment.noise.folder"),
         ),
     ),
     (lambda config: not config.streams, ("streams",)),
-    (
-        lambda config: config.features.level == "functionals",  # no frames to truncate or pool
-        ("features.max_frames", "features.pool"),
-    ),
-    (
-        lambda config: config.features.options.get("dtype") == "float32",
-        ("features.options.dtype",),
-    ),
     (lambda config: not config.augment, ("augment",)),
     (lambda config: config.cell.get("start") == "zeros", ("cell.start",)),
     (
@@ -127,6 +119,16 @@ _LEFT_OUT: Sequence[tuple[Callable[[Config], bool], Sequence[str]]] = (
 A new setting must be left out where it does nothing, so that existing runs keep their keys.
 """
 
+_LEFT_OUT_OF_FEATURES: Sequence[tuple[Callable[[Mapping[str, Any]], bool], Sequence[str]]] = (
+    (lambda features: True, ("config", "path")),
+    (
+        lambda features: features.get("level") == "functionals",  # no frames to truncate or pool
+        ("max_frames", "pool"),
+    ),
+    (lambda features: features.get("options", {}).get("dtype") == "float32", ("options.dtype",)),
+)
+"""The same for the settings of a feature set: ``features``, and each of ``streams``."""
+
 
 def result_relevant(config: Config) -> dict[str, Any]:
     """Return the settings that can change a result.
@@ -137,17 +139,19 @@ def result_relevant(config: Config) -> dict[str, Any]:
     """
     settings = asdict(config)
     settings["dataset"] = corpus_settings(settings["dataset"])
-    for applies, keys in _LEFT_OUT:
-        if applies(config):
+    for features in (settings["features"], *settings["streams"].values()):
+        _leave_out(features, _LEFT_OUT_OF_FEATURES, features)
+    _leave_out(settings, _LEFT_OUT, config)
+    return settings
+
+
+def _leave_out(
+    settings: dict[str, Any], rules: Sequence[tuple[Callable[[Any], bool], Sequence[str]]], of: Any
+) -> None:
+    for applies, keys in rules:
+        if applies(of):
             for key in keys:
                 _remove(settings, key)
-    for stream in settings.get("streams", {}).values():
-        functionals = stream.get("level") == "functionals"
-        for name in ("config", "path", *(("max_frames", "pool") if functionals else ())):
-            stream.pop(name, None)
-        if stream.get("options", {}).get("dtype") == "float32":
-            del stream["options"]["dtype"]
-    return settings
 
 
 def _remove(settings: dict[str, Any], key: str) -> None:
