@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from sercli.config.schema import Config, DatasetConfig, ProtocolConfig
+from sercli.config.schema import Config, DatasetConfig, ProtocolConfig, features_by_key
 from sercli.errors import RequestError, nearest
 
 
@@ -103,7 +103,7 @@ def _check_ccc_weights(config: Config) -> None:
 
 
 def _check_no_classes(config: Config) -> None:
-    """Refuse what only a task of classes has."""
+    """Refuse settings for classes, which dimensional labels do not have."""
     for key, usual in _OF_CLASSES.items():
         if (value := _select(config, key)) != usual:
             raise RequestError(f"{key}={value} is for classes; with dataset.dimensions set {usual}")
@@ -122,7 +122,7 @@ _OF_CLASSES = {
     "trainer.class_weights": "none",
     "trainer.focal_gamma": 0.0,
 }
-"""Setting that only a task of classes uses → its value without effect."""
+"""Setting for classes → its value without effect."""
 
 
 def _check_learning_rate(config: Config) -> None:
@@ -174,7 +174,7 @@ def _check_streams(config: Config) -> None:
 def _places(config: Config, key: str) -> list[str]:
     """Return a key, and those of the same setting of each stream."""
     group, _, name = key.partition(".")
-    return [key, *(f"streams.{each}.{name}" for each in config.streams if group == "features")]
+    return [f"{each}.{name}" for each in features_by_key(config)] if group == "features" else [key]
 
 
 def _select(config: Config, key: str) -> Any:

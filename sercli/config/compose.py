@@ -3,7 +3,7 @@
 Hydra is started once per process and never torn down. Its messages do not suggest what the user
 could have meant, so that keys and choices are checked here first. Hydra takes some 13 ms for the
 files of one set of choices, and 1 ms for the values that are set in them: the former is cached.
-It would take 40 ms with its own node, of which nothing is used, and if it read each file anew.
+Composing Hydra's own node as well, and reading each file anew, would take 40 ms.
 """
 
 from __future__ import annotations

@@ -458,3 +458,13 @@ class Config:
     device: str = "auto"
     recurrence: RecurrenceConfig = field(default_factory=RecurrenceConfig)
     launcher: LauncherConfig = field(default_factory=LauncherConfig)
+
+
+def features_by_key(config: Config) -> dict[str, FeaturesConfig]:
+    """Return the features of a configuration and of its streams, by their keys.
+
+    >>> list(features_by_key(Config(streams={"text": FeaturesConfig("word_vectors")})))
+    ['features', 'streams.text']
+    """
+    streams = {f"streams.{name}": features for name, features in config.streams.items()}
+    return {"features": config.features, **streams}

@@ -91,7 +91,7 @@ class Manifest:
     @property
     def is_target(self) -> pd.Series[bool]:
         """True for the rows that the task uses: those with a label, or with all dimensions."""
-        columns = ("label",) if self.dimensions is None else self.dimensions.names
+        columns = self.dimension_names or ("label",)
         return self.table[list(columns)].notna().all(axis=1)
 
     @property
@@ -100,9 +100,14 @@ class Manifest:
         return self.table[self.is_target]
 
     @property
+    def dimension_names(self) -> tuple[str, ...]:
+        """Names of the dimensional labels that are the task; empty for classes."""
+        return () if self.dimensions is None else self.dimensions.names
+
+    @property
     def outputs(self) -> int:
         """Outputs of a model: one per class or dimension."""
-        return len(self.classes if self.dimensions is None else self.dimensions.names)
+        return len(self.dimension_names or self.classes)
 
     def without(self, refused: Mapping[str, Refusal]) -> Manifest:
         """Return the manifest without the utterances ``refused``, and with their refusals."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from yaml import YAMLError
 
-from sercli.config.schema import Config, FeaturesConfig
+from sercli.config.schema import Config, FeaturesConfig, features_by_key
 from sercli.errors import RequestError
 from sercli.untrusted import parse_yaml
 
@@ -114,11 +114,9 @@ def seen_by_checkpoints(config: Config) -> list[tuple[str, FeaturesConfig, str]]
         Key of each, ``features`` or that of a stream; its settings; the corpus.
     """
     corpora = (config.dataset.name, *config.dataset.parts)
-    every = {"features": config.features}
-    every |= {f"streams.{name}": features for name, features in config.streams.items()}
     return [
         (key, features, corpus)
-        for key, features in every.items()
+        for key, features in features_by_key(config).items()
         if features.name in CHECKPOINTS
         for corpus in corpora
         if corpus in CHECKPOINTS[features.name].seen

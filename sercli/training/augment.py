@@ -58,7 +58,7 @@ def check_augmentation(config: Config) -> None:
 
 
 def _check_streams(config: Config) -> None:
-    """Refuse augmentations that would change a turn and leave a stream of it as it is.
+    """Refuse augmentations that change a turn but not its streams.
 
     Raises:
         RequestError: With the remedy.

@@ -123,7 +123,7 @@ def with_caveats(card: Mapping[str, Any], found: Sequence[str]) -> dict[str, Any
 
 
 def _division(protocol: ProtocolConfig) -> str:
-    """The protocol by what tests alone: results of one division may be compared."""
+    """Return the name of the test sets; runs with the same name are comparable."""
     return f"loso_{protocol.unit}" if protocol.folds == "leave_one_out" else protocol.name
 
 
@@ -330,7 +330,7 @@ def _initial(facts: Mapping[str, Any]) -> str:
 
 
 def _streams(facts: Mapping[str, Any]) -> str:
-    """Describe further features, and the transcripts that any of them are computed from."""
+    """Describe the streams, and the transcripts of which features are computed."""
     text = "".join(
         f" Stream {name}: {each['features']}; normalisation: {each['normalisation']}."
         for name, each in facts.get("streams", {}).items()

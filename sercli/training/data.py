@@ -292,8 +292,7 @@ def describe_utterances(data: Data) -> pd.DataFrame:
         measure it), and booleans ``own`` and ``interlocutor``: True if there is such a context
         turn.
     """
-    task = data.manifest.dimensions
-    columns = [*OF_MANIFEST, *(task.names if task else ())]
+    columns = [*OF_MANIFEST, *data.manifest.dimension_names]
     table = data.manifest.targets[columns].reset_index(drop=True)
     context = data.context.reindex(table["utterance"])
     return table.assign(
@@ -430,7 +429,7 @@ def _fingerprint(
 
     Paths are left out, because the keys stand for the audio itself.
     """
-    unused = {*DIMENSIONS} - {*(manifest.dimensions.names if manifest.dimensions else ())}
+    unused = {*DIMENSIONS} - {*manifest.dimension_names}
     table = manifest.table.drop(columns=["audio", *COLUMNS, *unused])
     if table["corpus"].isna().all():  # as before there was the column
         table = table.drop(columns="corpus")

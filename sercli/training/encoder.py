@@ -1,4 +1,4 @@
-"""The pretrained encoder that a model tunes: the one whose convolutions make its features."""
+"""The pretrained encoder that a model fine-tunes, given the outputs of its convolutions."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from sercli.models.interface import Pretrained
 
 
 def check_encoder(features: FeaturesConfig, model: str) -> EncoderSet:
-    """Return the features of a model that tunes an encoder, without reading its weights.
+    """Return the feature set of a model that fine-tunes an encoder, without reading weights.
 
     Args:
-        features: The features of the configuration.
+        features: Settings of the features.
         model: The name of the model, for messages.
 
     Raises:
@@ -34,10 +34,11 @@ def check_encoder(features: FeaturesConfig, model: str) -> EncoderSet:
 
 
 def pretrained_encoder(features: FeaturesConfig, model: str) -> Pretrained:
-    """Load the encoder whose convolutions make the features of a model, anew each time.
+    """Load a new copy of the encoder whose convolutions compute the features of a model.
 
     Raises:
-        RequestError: The features are others, or the encoder cannot be loaded.
+        RequestError: The features are not the outputs of an encoder's convolutions, or the encoder
+            cannot be loaded.
     """
     found = check_encoder(features, model)
     return Pretrained(*load_tunable(found), path=found.path)

@@ -116,8 +116,8 @@ class DimensionPredictions:
         """Tabulate the predictions.
 
         Returns:
-            One row per utterance: ``utterance``, and on the scale of the corpus each dimension
-            and ``predicted_<dimension>``.
+            One row per utterance: ``utterance``, and a column ``<dimension>`` and a column
+            ``predicted_<dimension>`` for each dimension, on the scale of the corpus.
         """
         names, packed = self._dimensions.names, self.data.packed
         labels = zip(names, packed.dimensions[self.rows].T, strict=True)

@@ -2,7 +2,7 @@
 
 Every fold run starts from one network of the model. A network that has seen a test utterance of
 the fold, or under a speaker-independent protocol another utterance of a test speaker, is refused.
-What a published network has seen is not known.
+The training data of a published network are unknown.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from sercli.config.keys import differences
-from sercli.config.schema import Config, corpus_name
+from sercli.config.schema import Config, corpus_name, features_by_key
 from sercli.errors import RequestError
 from sercli.features.sets import column_names
 from sercli.files import file_digest
@@ -385,8 +385,7 @@ def _anew(
         RequestError: Any other tensor does not fit.
     """
     wanted, optional = weight_shapes(model), _only_pretraining(source)
-    task = data.manifest.dimensions
-    same_dimensions = tuple(source.config.dataset.dimensions) == (task.names if task else ())
+    same_dimensions = tuple(source.config.dataset.dimensions) == data.manifest.dimension_names
     same_task = same_dimensions and source.classes == data.manifest.classes
     anew: set[str] = set()
     for member in members:
@@ -438,11 +437,8 @@ def _other_features(config: Config, source: Source) -> list[str]:
 
 def _features_by_key(config: Config) -> dict[str, dict[str, Any]]:
     """Return the settings of the features and of each stream, without paths, by their keys."""
-    every = {f"streams.{name}": each for name, each in sorted(config.streams.items())}
     without = {"config": None, "path": None}
-    return {
-        key: asdict(each) | without for key, each in {"features": config.features, **every}.items()
-    }
+    return {key: asdict(each) | without for key, each in sorted(features_by_key(config).items())}
 
 
 def _independence(

@@ -64,11 +64,11 @@ class TrainingLoss:
         return partial(self._loss, rows, others, self._main.targets(rows, labels))
 
     def total(self, output: Output, criterion: Criterion) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss of a batch, and the parts that it is the sum of.
+        """Return the loss of a batch, and its terms by name.
 
         Args:
             output: Logits and auxiliary losses.
-            criterion: That of the batch.
+            criterion: Criterion of the batch.
         """
         losses = {self._main.name: criterion("label", output.logits), **output.losses}
         return reduce(add, losses.values()), losses

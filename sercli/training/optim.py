@@ -203,7 +203,7 @@ class Schedule:
 
     @property
     def lr(self) -> float:
-        """The learning rate of the next step, of all parameters or of those outside an encoder."""
+        """The learning rate of the next step; with ``encoder_lr``, that of the other parameters."""
         return float(self._optimiser.param_groups[0]["lr"])
 
     @property

@@ -34,7 +34,7 @@ class KeptSteps:
     Args:
         lengths: Number of steps of each row, (rows,).
         features: Features of a step.
-        room: Steps that are kept at most.
+        room: Maximum number of steps to keep.
         steps_of: Returns the steps of a row.
 
     Attributes:
@@ -91,8 +91,8 @@ class KeptSteps:
 class PackedTurns:
     """The turns of a corpus by row, with their steps.
 
-    Row 0 is the pad turn. The corpus may be larger than the memory: the steps of all streams
-    together are kept until `_KEPT_BYTES` are full, each its share. A pickled copy starts empty.
+    Row 0 is the pad turn. The corpus may be larger than the memory: at most `_KEPT_BYTES` of steps
+    are kept, divided among the streams in proportion to their sizes. A pickled copy starts empty.
 
     Args:
         steps: Utterance id → float32 (steps, features).
@@ -160,10 +160,7 @@ class PackedTurns:
         return found
 
     def _kept_steps(self, streams: Mapping[str, Stream]) -> list[KeptSteps]:
-        """Return the array of the turns and those of their streams, each with its share of memory.
-
-        A stream has no rows for copies.
-        """
+        """Return the kept steps of the turns, and those of each stream, without rows for copies."""
         plain = len(self._steps)
         parts: list[tuple[Mapping[str, np.ndarray], np.ndarray]] = [(self._steps, self.lengths)]
         for steps, lengths in streams.values():
@@ -193,7 +190,12 @@ class PackedTurns:
 
 
 def _room(steps: int, whole: int) -> int:
-    """Return how many of some steps are kept, if all streams together have ``whole`` numbers."""
+    """Return the number of steps of a stream to keep in memory.
+
+    Args:
+        steps: Number of its steps.
+        whole: Number of values, steps × features, in all streams.
+    """
     fits = 4 * whole <= _KEPT_BYTES
     return steps if fits else max(_KEPT_BYTES * steps // (4 * whole), PAD_STEPS)
 

@@ -1,7 +1,7 @@
-"""Tensors of files of weights in the layout that the authors of a model published.
+"""Weights in the layout that the authors of a model published.
 
-A model with such a layout has ``name_in_file``, a function from the name of one of its tensors to
-that in the file, and ``unused_in_file``, the beginnings of the names of tensors that it leaves out.
+A model with such a layout has ``name_in_file``, a function from the name of its tensor to the name
+in the file, and ``unused_in_file``, prefixes of the names in the file that it does not load.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def published_names(
         path: The file, in safetensors.
         model: The model.
         name: Its name, for messages.
-        anew: Tensors of the model that are not read.
+        anew: Tensors of the model that are not loaded.
         where: The setting, for messages.
 
     Returns:

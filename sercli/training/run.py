@@ -35,8 +35,11 @@ from sercli.training.initial_weights import InitialWeights
 from sercli.training.validate import ValidatedRun, check_settings, validate_run
 
 OnFoldFinished = Callable[[Mapping[int, float], int], None]
-"""Callback after each fold run: position in the order of seeds and folds → UA (or CCC) on dev of
-all that are finished, and the number of fold runs."""
+"""Function called after each fold run.
+
+It receives the UA or CCC on dev of each finished fold run, by its position in the order of seeds
+and folds, and the number of all fold runs.
+"""
 
 
 def train_configuration(
@@ -231,7 +234,7 @@ def _write(
         "configuration": result_relevant(config),
         "fingerprint": data.fingerprint,
         "card": card,
-        "metrics": summarise(whole, data.speakers, _dimensions(data)) if whole else {},
+        "metrics": summarise(whole, data.speakers, data.manifest.dimension_names) if whole else {},
     }
     if initial is not None:
         summary["distances"] = initial.distances(results)
@@ -249,11 +252,6 @@ def _write(
         seen=None if initial is None else initial.seen,
         keep_weights=config.trainer.keep_weights,
     )
-
-
-def _dimensions(data: Data) -> tuple[str, ...]:
-    """Return the dimensions that are the task; empty for classes."""
-    return () if data.manifest.dimensions is None else data.manifest.dimensions.names
 
 
 def training_statistics(data: Data, folds: Sequence[Fold]) -> dict[str, np.ndarray] | None:

@@ -35,7 +35,7 @@ _NAN = float("nan")
 
 
 def nothing_measured(data: Data) -> dict[str, float]:
-    """Return the columns of a history that every evaluation fills, empty."""
+    """Return NaN for each column of a history that an evaluation fills."""
     scores = [f"{part}_{name}" for part in ("dev", "test") for name in score_names(data)]
     others = ("grad_norm", "max_grad_norm", "max_state", "frozen_weights")
     return dict.fromkeys(("loss", *scores, *others), _NAN)
@@ -53,10 +53,9 @@ def train_fold(
 
     The untrained model is evaluated too, as step 0, which is never selected. Test is only
     recorded: the step is chosen on dev, and early stopping ends training when UA or CCC on dev has
-    not risen
-    for ``patience`` evaluations. With ``protocol.refit`` a new model is then trained on train and
-    dev up to that step and tested. A loss or an output that is not finite ends training as
-    diverged. On one CPU thread the result depends on the seed alone.
+    not risen for ``patience`` evaluations. With ``protocol.refit`` a new model is then trained on
+    train and dev up to that step and tested. A loss or an output that is not finite ends training
+    as diverged. On one CPU thread the result depends on the seed alone.
 
     Args:
         config: The configuration.
@@ -223,7 +222,7 @@ class _Training:
         return self._device.type != "cpu" or math.isfinite(means["loss"].item())
 
     def _losses(self, items: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss of a batch, and it and its parts by their names in the history."""
+        """Return the loss of a batch, and the losses to record by their names in the history."""
         with autocast(self._device, self._config.precision):
             batch = self._batch(items)
             assert batch.criterion is not None

@@ -114,14 +114,14 @@ def check_settings(config: Config) -> None:
 
 
 _UNREAD = 4
-"""Features of a step, in a model that is built for an unknown corpus."""
+"""Features of a step in a model for an unknown corpus."""
 
 
 def check_dimensions(config: Config) -> None:
-    """Refuse models that learn classes alone where dimensional labels are the task.
+    """Refuse dimensional labels for a model that is fitted to classes.
 
     Raises:
-        RequestError: The model is fitted to classes.
+        RequestError: ``dataset.dimensions`` is set, and the model is fitted to classes.
     """
     if config.dataset.dimensions and is_fitted(config.model):
         raise RequestError(

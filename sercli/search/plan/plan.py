@@ -40,8 +40,8 @@ class Plan:
         space: The space of the search.
         points: All points of a grid, in order, no two of which give the same result; none of a
             search.
-        merged: Models without a recurrent layer of which several points would differ only in
-            ``cell`` or ``activation``; the first of such points is planned.
+        merged: Models without a recurrent layer, of which points that differ only in ``cell`` or
+            ``activation`` are planned once.
         unnamed: True if the user named no experiment (`sercli.search.plan.name`).
     """
 
@@ -204,7 +204,7 @@ def _read_point(file: PlanFile, name: str) -> list[str | Axis]:
     """Return the overrides and axes of one point of a plan file."""
     own = file.points.get(name, ())
     try:
-        items = read_sweep([*file.before, *own])  # which may set what the overrides choose
+        items = read_sweep([*file.before, *own])  # own keys may depend on choices before
     except RequestError as error:
         raise RequestError(f"point {name}: {error}" if own else str(error)) from error
     keys = [text.partition("=")[0] for text in own]
@@ -217,7 +217,7 @@ def _read_point(file: PlanFile, name: str) -> list[str | Axis]:
 
 
 def _check_task(axes: Sequence[Axis], bases: Iterable[str]) -> None:
-    """Refuse dimensional labels, which have no UA on dev to maximise."""
+    """Refuse dimensional labels, because a sweep maximises UA on dev."""
     swept = any(axis.key == "dataset.dimensions" for axis in axes)
     if swept or any(dimensions_of(base) for base in bases):
         raise RequestError(
@@ -282,7 +282,7 @@ def _with_numbers(axis: Axis, base: str) -> Axis:
 def _make_points(space: Space, *, listed: bool) -> tuple[str, tuple[Point, ...], tuple[str, ...]]:
     """Return the name of the experiment, the distinct points of a grid, and `Plan.merged`.
 
-    Of a search a few points are tried, so that invalid ones are refused now.
+    Of a search, a few points are checked, so that an invalid space is refused here.
     """
     found: dict[str, _Distinct] = {}
     homes = set()
