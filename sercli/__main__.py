@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from sercli.errors import Interrupted, SercliError, one_line, visible
 from sercli.passwords import without_passwords
-from sercli.remedies import remedy_for
+from sercli.remedies import unforeseen
 from sercli.streams import prepare_streams, reader_has_left
 
 if TYPE_CHECKING:
@@ -65,14 +65,7 @@ def _leave_unforeseen(error: Exception) -> NoReturn:
     """Exit after an error of Python or a library, with a remedy if the machine is the cause."""
     if isinstance(error, BrokenPipeError) and reader_has_left():  # such as `| head`
         sys.exit(0)
-    foreseen = isinstance(error, OSError)
-    text = one_line(error) if foreseen else f"{type(error).__name__}: {error}".partition("\n")[0]
-    remedy = remedy_for(error)
-    if remedy is not None:
-        text = f"{text}; {remedy}"
-    elif not foreseen:
-        text = f"{text} (a bug in sercli; --debug shows where)"
-    _leave(text, 1, error)
+    _leave(unforeseen(error, "a bug in sercli; --debug shows where"), 1, error)
 
 
 def _complete() -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
+from sercli.errors import one_line
+
 ANOTHER_FOLDER = "choose another folder (paths.data, paths.store, paths.runs or --output)"
 MORE_SPACE = "free some space and run the same command again"
 MORE_MEMORY = (
@@ -69,6 +71,24 @@ def remedy_for(error: BaseException) -> str | None:
         if isinstance(each, OSError) and each.errno in _BY_NUMBER:
             return _BY_NUMBER[each.errno]
     return None
+
+
+def unforeseen(error: Exception, bug: str = "a bug in sercli") -> str:
+    """Return the message of an error of Python or a library, on one line, with its remedy.
+
+    Args:
+        error: The error.
+        bug: Added if the machine is not the cause.
+
+    >>> unforeseen(ValueError("negative dimensions"))
+    'ValueError: negative dimensions (a bug in sercli)'
+    """
+    foreseen = isinstance(error, OSError)
+    text = one_line(error) if foreseen else f"{type(error).__name__}: {error}".partition("\n")[0]
+    remedy = remedy_for(error)
+    if remedy is not None:
+        return f"{text}; {remedy}"
+    return text if foreseen else f"{text} ({bug})"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

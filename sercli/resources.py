@@ -6,6 +6,9 @@ from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
 
+PALETTE = _PACKAGE / "palette.css"
+"""Custom properties of the pages: colours and typefaces."""
+
 
 def packaged(folder: str) -> Path:
     """Return the path of ``conf`` or ``sweeps``.

@@ -46,6 +46,7 @@ def test_the_wheel_runs_from_an_empty_folder(tmp_path: Path, small: list[str]) -
         content.extractall(site)
     page = {"page.css", "page.html.jinja", "page.js", "recorder.js"}
     assert page <= {path.name for path in (site / "sercli" / "inference" / "serve").iterdir()}
+    assert (site / "sercli" / "palette.css").is_file()
     one_process = ["--fold-workers", "1", "trainer.steps=2"]
     code = (
         "import sercli, sys; from sercli.__main__ import main; "

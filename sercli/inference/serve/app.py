@@ -1,9 +1,8 @@
 """The page and its server, for the local machine only.
 
-The server listens on the loopback address and answers only requests that name it: another site in
-the same browser can neither read an answer (``Host``, DNS rebinding) nor ask (``Origin``). Uploads
-are bounded before they are read, lie in a temporary folder until the answer, and are decoded by
-another process, which is ended if it takes too long.
+The server listens on the loopback address. It refuses requests whose ``Host`` is another name (DNS
+rebinding) or whose ``Origin`` is another site. An upload is limited in size, kept in a temporary
+folder until it is answered, and decoded in a worker process, which is killed after `SECONDS`.
 """
 
 from __future__ import annotations
@@ -25,6 +24,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sercli.errors import Interrupted, RequestError
 from sercli.inference.serve.worker import Answer, Chosen, Facts, answer, describe, prepare
 from sercli.processes import stop_workers, worker_pool
+from sercli.remedies import unforeseen
+from sercli.resources import PALETTE
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -34,16 +35,18 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 LARGEST = 50_000_000
-"""Bytes of a recording (our choice): 9 min of WAV with one channel, 16 bits and 48 kHz."""
+"""Maximum bytes of a recording (our choice): 9 min of WAV with one channel, 16 bits and 48 kHz."""
 
 SECONDS = 120.0
-"""Seconds that a recording may take (our choice)."""
+"""Time limit for a recording, in seconds (our choice)."""
 
 _RECORDED = 60.0
-"""Seconds after which the page ends a recording, if the model reads as many (our choice)."""
+"""Maximum seconds of a recording by microphone (our choice), fewer if the model reads fewer."""
 
 _HERE = Path(__file__).resolve().parent
-_ASSETS = {"page.css": "text/css", "page.js": "text/javascript", "recorder.js": "text/javascript"}
+_FILES = (PALETTE, *(_HERE / name for name in ("page.css", "page.js", "recorder.js")))
+_ASSETS = {path.name: path for path in _FILES}
+_TYPES = {".css": "text/css", ".js": "text/javascript"}
 _HOSTS = (LOOPBACK, "localhost")
 
 _POLICY = (
@@ -61,7 +64,7 @@ _HEADERS = {
 
 
 class Classifier:
-    """A model in a process of its own, for one recording at a time.
+    """A worker process that keeps a model and classifies one recording at a time.
 
     Args:
         chosen: The model.
@@ -99,7 +102,7 @@ class Classifier:
             except TimeoutError:
                 reason = f"takes longer than {SECONDS:g} s to classify"
             except BrokenProcessPool:
-                reason = "the process that decodes it crashes, or needs more memory than it may"
+                reason = "the process that decodes it crashes, or exceeds the memory limit"
             self.close()
             self._start()
             return 422, {"error": reason}
@@ -197,16 +200,15 @@ def make_app(classifier: Classifier) -> Starlette:
         return HTMLResponse(page)
 
     async def asset(request: Request) -> Response:
-        name = request.url.path.removeprefix("/")
-        return Response((_HERE / name).read_bytes(), media_type=_ASSETS[name])
+        path = _ASSETS[request.url.path.removeprefix("/")]
+        return Response(path.read_bytes(), media_type=_TYPES[path.suffix])
 
     async def classify(request: Request) -> Response:
         status, document = await _answer(request, classifier)
         return JSONResponse(document, status)
 
     async def fail(request: Request, error: Exception) -> Response:
-        text = f"{type(error).__name__}: {error}".partition("\n")[0]
-        return JSONResponse({"error": f"{text} (a bug in sercli)"}, 500)
+        return JSONResponse({"error": unforeseen(error)}, 500)
 
     hosts = Middleware(TrustedHostMiddleware, allowed_hosts=_HOSTS, www_redirect=False)
     return Starlette(
@@ -240,9 +242,9 @@ async def _answer(request: Request, classifier: Classifier) -> Answer:
     """Classify the body of a request."""
     own = f"http://{request.headers['host']}"
     if request.headers.get("origin", own) != own:
-        return 403, {"error": "asked by another site"}
+        return 403, {"error": "the request comes from another site"}
     with tempfile.TemporaryDirectory() as folder:
-        # libsndfile tells the format by the content; ffmpeg is never called for this suffix
+        # libsndfile detects the format by the content; ffmpeg is never called for this suffix
         audio = Path(folder) / "recording.wav"
         if not await _save(request, audio):
             most = f"{LARGEST / 1e6:.0f} MB"

@@ -1,6 +1,6 @@
 """Classification for the page, in a process whose memory is limited.
 
-The process keeps the model between recordings; `sercli.inference.serve.app` ends it if a recording
+The process keeps the model between recordings; `sercli.inference.serve.app` kills it if a recording
 takes too long.
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 from sercli.config.schema import FeaturesConfig
 from sercli.errors import SercliError
 from sercli.features.audio import AudioError, load_audio
-from sercli.features.sets import feature_set
+from sercli.features.sets import feature_set, frame_seconds
 from sercli.inference.model import Predictions, TrainedModel
 from sercli.processes import limit_memory, own_address_space
 from sercli.progress import Progress
@@ -30,9 +30,6 @@ _MEMORY = 6 << 30
 
 _RATE = 16_000
 _BANDS = 64
-_STEP = 0.01
-"""Seconds between the columns of a spectrogram."""
-
 _RANGE = 70.0
 """Decibels between white and black of a spectrogram (our choice)."""
 
@@ -68,8 +65,7 @@ class Facts:
         system: The name of its architecture.
         classes: The classes.
         networks: Number of networks whose probabilities are averaged.
-        seconds: Seconds of a recording that it reads; infinite: all.
-        attention: True if it has attention over time.
+        seconds: Maximum seconds of a recording that it reads; infinity if it has no limit.
         no_test_figure: The reason why it has no test figure; empty if it has one.
         synthetic: True if it was trained on synthetic speech.
     """
@@ -79,7 +75,6 @@ class Facts:
     classes: tuple[str, ...]
     networks: int
     seconds: float
-    attention: bool
     no_test_figure: str
     synthetic: bool
 
@@ -102,7 +97,6 @@ def describe(chosen: Chosen) -> Facts:
         classes=model.classes,
         networks=len(model.source.members),
         seconds=model.read_seconds,
-        attention=model.has_attention,
         no_test_figure=model.source.no_test_figure,
         synthetic=bool(model.source.summary["card"].get("synthetic")),
     )
@@ -129,7 +123,7 @@ def answer(chosen: Chosen, audio: Path) -> Answer:
     except SercliError as error:
         return 500, {"error": str(error)}
     except MemoryError:
-        return 422, {"error": "needs more memory than a recording may"}
+        return 422, {"error": "exceeds the memory limit"}
 
 
 @cache
@@ -172,7 +166,7 @@ def spectrogram(signal: np.ndarray) -> dict[str, Any]:
 
     Returns:
         ``width``, ``height``, ``step`` (seconds of a column) and ``levels``: a byte per pixel, in
-        rows from high to low frequencies, in Base64; 0 is 70 dB below 255, the maximum.
+        rows from high to low frequencies, in Base64; 255 is the maximum, 0 is 70 dB below it.
 
     >>> image = spectrogram(0.1 * np.sin(np.arange(16000)).astype("float32"))
     >>> image["width"], image["height"]
@@ -186,6 +180,6 @@ def spectrogram(signal: np.ndarray) -> dict[str, Any]:
     return {
         "width": width,
         "height": height,
-        "step": _STEP,
+        "step": frame_seconds(settings),
         "levels": base64.b64encode(pixels).decode("ascii"),
     }

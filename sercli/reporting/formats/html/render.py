@@ -15,17 +15,18 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from sercli.reporting.formats.html.content import PageContent
+from sercli.resources import PALETTE
 
 _HERE = Path(__file__).resolve().parent
 
 
 def render_page(content: PageContent) -> str:
     """Return the HTML document of a page."""
-    script = _read("page.js")
+    script = _read(_HERE / "page.js")
     return _page_template().render(
         page=content,
         policy=_policy(script),
-        style=Markup(_read("page.css")),  # noqa: S704 - ours
+        style=Markup(_read(PALETTE) + _read(_HERE / "page.css")),  # noqa: S704 - ours
         script=Markup(script),  # noqa: S704 - ours
     )
 
@@ -42,8 +43,8 @@ def _page_template() -> Template:
     return templates.get_template("page.html.jinja")
 
 
-def _read(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8")
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
 
 
 def _policy(script: str) -> str:

@@ -32,6 +32,7 @@ from sercli.reporting.formats.html.content import (
 )
 from sercli.reporting.formats.html.render import render_page
 from sercli.reporting.table import Cell, Column, Table
+from sercli.resources import PALETTE
 from sercli.results.run_record import Record
 from sercli.results.sweep_summary import SweepSummary
 
@@ -231,9 +232,11 @@ def test_a_report_without_warnings_figures_or_failures_says_what_there_is_to_say
 
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 def test_every_pair_of_colours_has_the_contrast_that_text_needs(scheme: int) -> None:
-    css = (Path(render.__file__).parent / "page.css").read_text(encoding="utf-8")
+    files = (PALETTE, Path(render.__file__).parent / "page.css")
+    css = "".join(path.read_text(encoding="utf-8") for path in files)
     blocks = re.findall(r":root \{(.*?)\}", css, flags=re.DOTALL)
-    colours = dict(re.findall(r"--([\w-]+): (#\w{6})", "".join(blocks[: scheme + 1])))
+    light, dark = blocks[::2], blocks[1::2]
+    colours = dict(re.findall(r"--([\w-]+): (#\w{6})", "".join(light + scheme * dark)))
 
     on_paper = [(ink, on) for ink in ("ink", "soft", "link") for on in ("paper", "wash")]
     for ink, on in [*on_paper, ("alarm-ink", "alarm")]:
