@@ -1,4 +1,4 @@
-"""CPU time of the extraction of an encoder's frames, relative to transformers alone.
+"""CPU time of feature extraction by a speech encoder, relative to transformers alone.
 
     OMP_NUM_THREADS=1 .venv/bin/python benchmarks/encoder.py
 
@@ -70,9 +70,7 @@ def compare(table: pd.DataFrame, encoder: Path, store: Path) -> list[float]:
     features = FeaturesConfig("encoder", path=str(encoder))
 
     def ours(rows: pd.DataFrame) -> None:
-        manifest = build_manifest(
-            "noise", rows.to_dict("records"), {"joy": "happy", "anger": "angry"}
-        )
+        manifest = build_manifest("noise", rows.to_dict("records"), CLASSES)
         done = extract(manifest, features, store)
         assert done.extracted == len(rows)
 

@@ -7,7 +7,7 @@ The time is divided equally among the readers. Each try runs in a forked process
 valid files of which one is mutated. A finding is a result other than an answer or a clear error: an
 exception of another type, a crash, more than 10 s of CPU time, or more than 1 GB of memory. The
 file of a finding is kept in DIR (default: a new temporary folder). Valid files are made by a small
-training, unless --valid names a folder that has them. -P leaves this folder off the path, as its
+training, unless --valid names a folder of them. -P leaves this folder off the path, as its
 statistics.py would replace Python's.
 """
 
@@ -49,6 +49,7 @@ from sercli.errors import SercliError
 from sercli.features.arrays import arrays
 from sercli.features.audio import AudioError, load_audio
 from sercli.features.store import FeatureStore
+from sercli.processes import own_address_space
 from sercli.results.weights import read_shapes, read_weights
 from sercli.untrusted import parse_yaml, read_parquet
 
@@ -56,7 +57,7 @@ SECONDS = 10
 """CPU seconds of a try that count as a hang."""
 
 WALL = 600
-"""Seconds of a try that count as a hang whatever its CPU time."""
+"""Wall-clock seconds of a try that count as a hang."""
 
 MEMORY = 1 << 30
 """Bytes that a try may take."""
@@ -65,7 +66,7 @@ ADDRESS_SPACE = 6 << 30
 """Bytes of address space that a try may add, so that a finding does not stop the machine."""
 
 OPERATIONS = 4
-"""Most operations of a mutation."""
+"""Maximum operations of a mutation."""
 
 NASTY = (
     *("", "null", "true", "-1", "0", "1", "3.5", "1e999", "-1e308", "NaN", ".inf", "[]", "{}", "~"),
@@ -93,8 +94,8 @@ class Reader:
     Attributes:
         name: Its name in the table.
         files: Patterns of the files to mutate, below the folder of valid files.
-        read: Reads them, given the mutated file; what it raises is a finding.
-        tries: Tries of one process.
+        read: Reads a mutated file, and returns True if it is accepted; an exception is a finding.
+        tries: Tries per process.
     """
 
     name: str
@@ -212,21 +213,26 @@ def command(*words: str) -> Callable[[Path, random.Random], bool]:
     """Return a reader that runs ``sercli``; ``FILE`` stands for the mutated file."""
 
     def run(path: Path, random: random.Random) -> bool:
-        given = [word.replace("FILE", str(path)) for word in words]
-        out, err = io.StringIO(), io.StringIO()
-        sys.argv = ["sercli", *given]
-        status: int | str | None = 0
-        with redirect_stdout(out), redirect_stderr(err):
-            try:
-                sercli()
-            except SystemExit as end:
-                status = end.code
+        err = io.StringIO()
+        with redirect_stderr(err):
+            status = _run(*(word.replace("FILE", str(path)) for word in words))
         text = err.getvalue()
         if status not in {0, 1, 2, None} or "a bug in sercli" in text or "Traceback" in text:
             raise AssertionError(f"status {status}: {text[-400:]}")
         return not status
 
     return run
+
+
+def _run(*words: str) -> int | str | None:
+    """Run ``sercli`` in this process without its output; return the exit status."""
+    sys.argv = ["sercli", *words]
+    try:
+        with redirect_stdout(io.StringIO()):
+            sercli()
+    except SystemExit as end:
+        return end.code
+    return 0
 
 
 def any_of(*readers: Callable[[Path, random.Random], bool]) -> Callable[..., bool]:
@@ -237,7 +243,7 @@ def any_of(*readers: Callable[[Path, random.Random], bool]) -> Callable[..., boo
 def accepting(
     read: Callable[[Path], object], *errors: type[Exception]
 ) -> Callable[[Path, random.Random], bool]:
-    """Return a reader that may raise some errors."""
+    """Return a reader that refuses a file by one of ``errors``."""
 
     def run(path: Path, random: random.Random) -> bool:
         try:
@@ -268,13 +274,18 @@ SIZES = (
 CLASSES = "dataset.classes={ang: anger, exc: happiness, hap: happiness, neu: neutral, sad: sadness}"
 
 
-def readers(corpus: str) -> list[Reader]:
+def _small(corpus: Path) -> tuple[str, ...]:
+    """Return the arguments of a small training."""
+    return ("dataset=iemocap", f"dataset.root={corpus}", "paths.store=store", *SIZES)
+
+
+def readers(corpus: Path) -> list[Reader]:
     """Return all readers.
 
     Args:
-        corpus: Folder of the corpus that the valid files are of.
+        corpus: Folder of the corpus from which the valid files are made.
     """
-    small = ("dataset=iemocap", f"dataset.root={corpus}", "paths.store=store", *SIZES)
+    small = _small(corpus)
     places = ("paths.store=store", "paths.data=data", "--workers", "1", CLASSES)
     predict = ("predict", "model", "audio/a.wav", "-q", "--workers", "1")
     return [
@@ -317,11 +328,14 @@ def readers(corpus: str) -> list[Reader]:
 def make_valid(folder: Path, corpus: Path) -> None:
     """Write valid files of every kind."""
     generate(corpus, seed=1, size=SyntheticSize(2, 4), workers=1)
-    small = ("dataset=iemocap", f"dataset.root={corpus}", "paths.store=store", *SIZES)
+    small = _small(corpus)
     with chdir(folder):
-        _run("train", *small, "experiment=demo", "--workers", "1", "-q")
-        _run("export", "demo", "model", "--fold", "Session1", "--onnx", "-q")
-        _run("sweep", *small, "experiment=search", "activation=tanh,relu", "--workers", "1", "-q")
+        for words in (
+            ("train", *small, "experiment=demo", "--workers", "1", "-q"),
+            ("export", "demo", "model", "--fold", "Session1", "--onnx", "-q"),
+            ("sweep", *small, "experiment=search", "activation=tanh,relu", "--workers", "1", "-q"),
+        ):
+            assert not _run(*words), words
         table = read_corpus(compose(["dataset=iemocap", f"dataset.root={corpus}"]).dataset).table
         _write_tables(table.head(12), corpus)
         _write_audio()
@@ -333,17 +347,6 @@ def make_valid(folder: Path, corpus: Path) -> None:
         shutil.copy(root / "conf" / "activation" / "arelu.yaml", "own/activation/arelu.yaml")
         for name, dtype in (("a", "float32"), ("b", "float64"), ("c", "int16")):
             np.save(f"arrays/{name}.npy", np.ones((50, 4), dtype))
-
-
-def _run(*words: str) -> None:
-    sys.argv = ["sercli", *words]
-    status: int | str | None = 0
-    try:
-        with redirect_stdout(io.StringIO()):
-            sercli()
-    except SystemExit as end:
-        status = end.code
-    assert not status, words
 
 
 def _write_tables(table: pd.DataFrame, corpus: Path) -> None:
@@ -406,7 +409,7 @@ class Tally:
     slowest: float = 0.0
     """CPU seconds of the slowest try."""
     memory: int = 0
-    """Bytes that the largest try took."""
+    """Maximum bytes that a try took."""
     findings: Counter[str] = field(default_factory=Counter)
 
     def add(self, answered: bool, problem: str, used: float, peak: int) -> None:
@@ -476,7 +479,7 @@ def _watch(tally: Tally) -> str:
 
 def _tries(tally: Tally, sender: Connection) -> None:
     """Make the tries of one process."""
-    limit = _address_space() + ADDRESS_SPACE
+    limit = own_address_space() + ADDRESS_SPACE
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # of decoders
     reader, valid = tally.reader, tally.valid
@@ -515,11 +518,6 @@ def _peak() -> int:
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def _address_space() -> int:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    return pages * resource.getpagesize()
-
-
 def _cpu_seconds_of_children() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
@@ -536,11 +534,11 @@ def _cpu_seconds(process: int | None) -> float:
 def main() -> None:
     """Fuzz the readers, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--minutes", type=float, default=60, help="CPU time of all readers")
+    parser.add_argument("--minutes", type=float, default=60, help="CPU minutes in total")
     parser.add_argument("--only", nargs="*", default=(), help="names of readers")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="folder of the files of findings")
-    parser.add_argument("--valid", type=Path, help="folder of valid files, made if it is missing")
+    parser.add_argument("--valid", type=Path, help="folder of valid files; created if missing")
     given = parser.parse_args()
     torch.set_num_threads(1)
     keep = given.keep or Path(tempfile.mkdtemp(prefix="sercli-fuzz-"))
@@ -551,7 +549,7 @@ def main() -> None:
         if not valid.exists():
             valid.mkdir(parents=True)
             make_valid(valid, corpus)
-        known = readers(str(corpus))
+        known = readers(corpus)
         chosen = [each for each in known if not given.only or each.name in given.only]
         print("| reader | tries | answers | findings | slowest, CPU s | memory, MB |")
         print("|---|---:|---:|---:|---:|---:|", flush=True)
