@@ -109,7 +109,7 @@ def worker_pool(
 
 
 def limit_memory(address_space: int) -> None:
-    """Limit this process: hostile data are refused before the system kills processes.
+    """Limit the address space of this process, so that hostile data cannot exhaust the machine.
 
     Args:
         address_space: Bytes.
@@ -176,6 +176,13 @@ def _starting(module: str | None) -> Iterator[None]:
     """
     multiprocessing.set_forkserver_preload([module] if module else [])
     resource_tracker.ensure_running()  # its start, else within the block, would unblock them
+    with _requests_blocked():
+        yield
+
+
+@contextmanager
+def _requests_blocked() -> Iterator[None]:
+    """Block SIGINT and SIGTERM in this block; threads and processes inherit the mask."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)
     try:
         yield
@@ -212,11 +219,8 @@ def start_thread(work: Callable[[], None]) -> threading.Thread:
     it continues, and a main thread that waits for a lock would not wake up to handle it.
     """
     thread = threading.Thread(target=work, daemon=True)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)
-    try:
-        thread.start()  # it inherits the mask
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with _requests_blocked():
+        thread.start()
     return thread
 
 

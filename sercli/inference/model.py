@@ -232,7 +232,7 @@ class TrainedModel:
 
     @property
     def read_seconds(self) -> float:
-        """Seconds of a recording that the model reads; infinite: all."""
+        """Maximum seconds of a recording that the model reads; infinity if it has no limit."""
         features = self.source.config.features
         if features.level == "functionals":
             return math.inf

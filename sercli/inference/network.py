@@ -65,10 +65,10 @@ class _NoValues(TorchFunctionMode):
 
 
 def check_recordings(source: Source) -> None:
-    """Refuse a model that reads more than recordings.
+    """Check that a model needs nothing but recordings.
 
     Raises:
-        RequestError: It reads streams, or transcripts.
+        RequestError: It reads further streams, transcripts or the turns of a dialogue.
     """
     needed = [f"the stream '{name}'" for name in source.config.streams]
     needed += ["transcripts"] if reads_text(source.config.features) else []

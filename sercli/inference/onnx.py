@@ -30,8 +30,8 @@ _ERRORS_ONLY = 3
 
 _NAMES = ("current", "own", "interlocutor")
 _EXAMPLE = (3, 150)
-"""Batch size and steps of the example that is traced: several pieces of a turn in models that cut
-it, since an axis of 1 is not exported as variable."""
+"""Batch size and steps of the traced example: long enough for several segments of a turn, because
+an axis of size 1 is exported as a constant."""
 
 _SHAPES = ((1, 1), (3, 7), (2, 40))
 """Batch sizes and steps with which an exported graph is compared."""

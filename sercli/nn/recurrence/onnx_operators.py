@@ -1,7 +1,7 @@
 """Recurrences as the operators GRU, LSTM and RNN of ONNX, which are faster than a scan.
 
-The operators know some activations. A piecewise linear one of gain k, φ(x) = k·max(x, 0) +
-s·min(x, 0) with k > 0, such as AReLU, is Leaky ReLU with the slope s/k of k·x: the weights and
+The operators support some activations. A piecewise linear activation such as AReLU, φ(x) =
+k·max(x, 0) + s·min(x, 0) with k > 0, equals Leaky ReLU of k·x with slope s/k: the weights and
 biases of the candidate are multiplied by k.
 """
 
@@ -23,8 +23,8 @@ class OnnxActivation:
 
     Attributes:
         name: Name of f.
-        alpha: Its parameters.
-        gain: The gain.
+        alpha: Parameters of f.
+        gain: Factor of its argument.
     """
 
     name: str
@@ -34,13 +34,13 @@ class OnnxActivation:
 
 @dataclass(frozen=True)
 class _Operator:
-    """An operator and its differences from a cell.
+    """An operator of ONNX and its differences from a cell.
 
     Attributes:
         name: Its name.
-        order: The block of the cell for each block of its weights.
-        candidate: The block of the candidate in the cell.
-        before, after: Its activations before and after that of the candidate.
+        order: For each block of its weights, the index of the same block in those of the cell.
+        candidate: Index of the candidate's block in the weights of the cell.
+        before, after: Activations that it expects before and after that of the candidate.
         attributes: Further attributes.
     """
 
@@ -61,7 +61,7 @@ _OPERATORS = {
 
 
 def onnx_activations(network: nn.Module) -> dict[int, OnnxActivation]:
-    """Return the activations of a network that operators know, by the id of their module.
+    """Return the activations of a network that operators support, by the id of their module.
 
     >>> from sercli.nn import AReLU
     >>> list(onnx_activations(AReLU(alpha=0.5, beta=0.0)).values())
@@ -96,7 +96,7 @@ def has_operator(cell: Cell, recurrence: Recurrence) -> bool:
 
 
 def apply_operator(cell: Cell, recurrence: Recurrence, activation: OnnxActivation) -> Unrolled:
-    """Add the operator of a cell to the graph that is exported."""
+    """Run a recurrence as the operator of its cell, in the graph that is being exported."""
     operator = _OPERATORS[cell.name]
     weights, hidden = recurrence.weights, recurrence.weights.hidden
     assert weights.input is not None
