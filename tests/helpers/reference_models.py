@@ -46,7 +46,7 @@ def toy_corpus(inputs: int = INPUTS, streams: Sequence[str] = ()) -> CorpusInfo:
 
 
 def reads_streams(choice: str) -> bool:
-    """True of a choice of ``conf/model`` whose system reads further streams."""
+    """Return True if a choice of ``conf/model`` reads further streams."""
     file = packaged("conf") / "model" / f"{choice.removesuffix('_small')}.yaml"
     return bool(yaml.safe_load(file.read_text(encoding="utf-8")).get("streams"))
 

@@ -235,8 +235,8 @@ def test_every_pair_of_colours_has_the_contrast_that_text_needs(scheme: int) -> 
     files = (PALETTE, Path(render.__file__).parent / "page.css")
     css = "".join(path.read_text(encoding="utf-8") for path in files)
     blocks = re.findall(r":root \{(.*?)\}", css, flags=re.DOTALL)
-    light, dark = blocks[::2], blocks[1::2]
-    colours = dict(re.findall(r"--([\w-]+): (#\w{6})", "".join(light + scheme * dark)))
+    chosen = blocks[::2] + scheme * blocks[1::2]  # light, then dark, of each file
+    colours = dict(re.findall(r"--([\w-]+): (#\w{6})", "".join(chosen)))
 
     on_paper = [(ink, on) for ink in ("ink", "soft", "link") for on in ("paper", "wash")]
     for ink, on in [*on_paper, ("alarm-ink", "alarm")]:
