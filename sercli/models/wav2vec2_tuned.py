@@ -12,8 +12,9 @@ from torch.nn import functional as F
 
 from sercli.errors import RequestError, SercliError
 from sercli.models import MODELS
+from sercli.models.ctc import check_characters, ctc, word_errors
 from sercli.models.interface import Batch, CorpusInfo, Output, Pretrained, Turns
-from sercli.models.parts import check_sizes
+from sercli.models.parts import check_dropout, check_sizes, check_weight
 from sercli.nn.checks import check_at_least, check_one_of
 
 _ADAPTED = ["q_proj", "v_proj"]
@@ -25,8 +26,8 @@ class Wav2Vec2Tuned(nn.Module):
     """wav2vec 2.0, HuBERT or WavLM, fine-tuned above its convolutions, with CTC.
 
     After Cai, Yuan, Zheng, Huang and Church (Interspeech 2021): z are the outputs of the encoder
-    with dropout; a linear layer of their mean over time gives the classes, one of each the
-    characters. The loss is CE + α·CTC.
+    with dropout; a linear layer classifies their mean over time, and another one the character
+    of each frame. The loss is CE + α·CTC.
 
     The features are the outputs of the convolutions, ``features=encoder
     features.options.layer=conv``; the feature projection and the Transformer are loaded from the
@@ -55,9 +56,9 @@ class Wav2Vec2Tuned(nn.Module):
             2106.09685; by peft), which alone are trained, beside the heads; 0: none.
         mask_time_prob: Share of the frames that SpecAugment hides in training, before overlaps.
         mask_time_length: Frames of a mask. A turn has at most as many masks as fit into it.
-        mask_time_min_masks: Masks of a turn at least.
-        layerdrop: Probability at which training skips a layer.
-        gradient_checkpointing: Compute activations twice, to keep fewer in memory.
+        mask_time_min_masks: Minimum number of masks of a turn.
+        layerdrop: Probability of skipping a layer in training.
+        gradient_checkpointing: Recompute activations in the backward pass, to save memory.
 
     Attributes:
         tuned: The parts that are trained, for the protocol card.
@@ -94,12 +95,11 @@ class Wav2Vec2Tuned(nn.Module):
         check_one_of("model.ctc_reduction", ctc_reduction, ("sum", "mean"))
         check_one_of("model.pooling", pooling, ("mean", "sum"))
         check_sizes(mask_time_length=mask_time_length)
-        check_at_least("model.ctc_weight", ctc_weight, 0)
+        check_weight("ctc_weight", ctc_weight)
         check_at_least("model.mask_time_min_masks", mask_time_min_masks, 0)
         check_at_least("model.lora", lora, 0)
-        for name, share in (("mask_time_prob", mask_time_prob), ("layerdrop", layerdrop)):
-            if not 0 <= share < 1:
-                raise RequestError(f"model.{name}={share}: must be in [0, 1)")
+        check_dropout(mask_time_prob, "mask_time_prob")
+        check_dropout(layerdrop, "layerdrop")
         if ctc_weight and "text" not in corpus.streams:
             raise RequestError(
                 f"model {corpus.model} learns the characters of transcripts: set streams.text="
@@ -140,7 +140,7 @@ class Wav2Vec2Tuned(nn.Module):
             return Output(logits)
         scores, text = self.lm_head(z), batch.streams["text"]
         if not self._checked:
-            _check_characters(text)
+            check_characters(text)
             self._checked = True
         if batch.criterion is None:
             if self._counts_errors:
@@ -168,7 +168,7 @@ class TunedEncoder(nn.Module):
         pretrained: The encoder of transformers.
         share: Share of the frames that masks hide in training.
         width: Frames of a mask.
-        least: Masks of a turn at least.
+        least: Minimum number of masks of a turn.
     """
 
     def __init__(self, pretrained: Any, share: float, width: int, least: int) -> None:
@@ -190,7 +190,7 @@ class TunedEncoder(nn.Module):
 
 
 def draw_masks(lengths: Tensor, longest: int, share: float, width: int, least: int) -> Tensor:
-    """Draw the masks of SpecAugment over time as wav2vec 2.0 is fine-tuned with.
+    """Draw time masks of SpecAugment, as in the fine-tuning of wav2vec 2.0.
 
     A turn of T frames has ⌊share · T / width + u⌋ masks, u being uniform in [0, 1), at least
     ``least`` and at most ⌊T / width⌋. They begin at different frames and may overlap.
@@ -203,7 +203,7 @@ def draw_masks(lengths: Tensor, longest: int, share: float, width: int, least: i
         longest: Number of columns.
         share: Share of the frames that masks hide, before overlaps.
         width: Frames of a mask.
-        least: Masks of a turn at least.
+        least: Minimum number of masks of a turn.
 
     Returns:
         Boolean (B, longest), true where a frame is hidden.
@@ -222,85 +222,8 @@ def draw_masks(lengths: Tensor, longest: int, share: float, width: int, least: i
     return (starts.cumsum(dim=1) - before) > 0.5  # begun in the last ``width`` frames
 
 
-def ctc(scores: Tensor, lengths: Tensor, characters: Turns, reduction: str = "sum") -> Tensor:
-    """Return the CTC loss of a batch (Graves et al., ICML 2006), averaged over its turns.
-
-    A turn without characters is left out, and one with more characters than its frames can align
-    counts as 0.
-
-    Args:
-        scores: (B, T, 1 + characters); the first is the blank.
-        lengths: Frames of each turn, (B,).
-        characters: One-hot rows, (B, S, characters); a row of zeros is none.
-        reduction: ``sum`` over the characters of a turn, or ``mean``.
-
-    Returns:
-        A scalar, in float32 at least.
-    """
-    exact = torch.promote_types(scores.dtype, torch.float32)
-    counts = (characters.real_frames > 0).any(dim=-1).sum(dim=1)
-    losses = F.ctc_loss(
-        scores.to(exact).log_softmax(dim=-1).transpose(0, 1),
-        characters.frames.argmax(dim=-1) + 1,
-        lengths,
-        counts,
-        reduction="none",
-        zero_infinity=True,
-    )
-    if reduction == "mean":
-        losses = losses / counts.clamp(min=1)
-    stated = counts > 0
-    return losses.where(stated, 0.0).sum() / stated.sum().clamp(min=1)
-
-
-def _check_characters(text: Turns) -> None:
-    """Refuse a stream that is not one-hot, such as vectors of words.
-
-    Raises:
-        RequestError: It is not.
-    """
-    rows = text.real_frames
-    if not ((rows == 0) | (rows == 1)).all() or (rows.sum(dim=-1) > 1).any():
-        raise RequestError(
-            "model wav2vec2_tuned: the stream 'text' is not of characters; set streams.text="
-            "characters"
-        )
-
-
-def word_errors(scores: Tensor, lengths: Tensor, characters: Turns) -> tuple[int, int]:
-    """Count the word errors of the most probable symbols of each frame, by jiwer.
-
-    Args:
-        scores: (B, T, 1 + characters); the first is the blank, the second the space.
-        lengths: Frames of each turn, (B,).
-        characters: One-hot rows, (B, S, characters); the first is the space.
-
-    Returns:
-        Substituted, left out and added words; and words of the transcripts. A turn without words
-        does not count.
-    """
-    from jiwer import process_words
-
-    symbols = scores.argmax(dim=-1).cpu()
-    targets = (characters.frames.argmax(dim=-1) + 1).cpu()
-    counts = (characters.real_frames > 0).any(dim=-1).sum(dim=1)
-    read = [_text(row[:n].unique_consecutive()) for row, n in zip(symbols, lengths, strict=True)]
-    true = [_text(row[:n]) for row, n in zip(targets, counts, strict=True)]
-    pairs = [(one, other) for one, other in zip(true, read, strict=True) if one.strip()]
-    if not pairs:
-        return 0, 0
-    found = process_words([one for one, _ in pairs], [other for _, other in pairs])
-    missed = found.substitutions + found.deletions
-    return missed + found.insertions, found.hits + missed
-
-
-def _text(symbols: Tensor) -> str:
-    """Spell symbols as any letters: the blank, 0, as none, and 1 as a space."""
-    return "".join(" " if each == 1 else chr(0x4E00 + each) for each in symbols.tolist() if each)
-
-
 def _choose_trained(encoder: TunedEncoder, config: Any, unfreeze: int | str, lora: int) -> None:
-    """Freeze what is not trained, and add adapters.
+    """Choose the parameters to train: freeze the others, or add adapters.
 
     Raises:
         RequestError: A setting does not fit the encoder, or peft is not installed.
@@ -327,8 +250,7 @@ def _add_adapters(encoder: TunedEncoder, config: Any, unfreeze: int | str, rank:
         raise RequestError(f"{where} trains its adapters alone: leave model.unfreeze out")
     if config.model_type == "wavlm":
         raise RequestError(
-            f"{where}: the attention of WavLM reads its weights past the adapters; use "
-            "model.unfreeze=N"
+            f"{where}: the attention of WavLM bypasses its adapters; use model.unfreeze=N"
         )
     if importlib.util.find_spec("peft") is None:
         raise RequestError(f"{where} needs peft: pip install 'sercli[lora]'")
@@ -348,13 +270,13 @@ def _describe(unfreeze: int | str, lora: int, weight: float, reduction: str) -> 
 
 
 def _save_memory(module: Any) -> None:
-    """Compute activations again in the backward pass, in the kind that has gradients of parts."""
+    """Recompute activations in the backward pass; not reentrant, so that layers can be frozen."""
     old = module.gradient_checkpointing_enable  # until version 5.24 of transformers
     getattr(module, "activation_checkpointing_enable", old)({"use_reentrant": False})
 
 
 def _identify(model: Any, pretrained: Pretrained) -> None:
-    """Let the weights of a model name the checkpoint, without which those not kept are unknown."""
+    """Store the digest of the checkpoint with the weights, since those not kept are read from it."""
     words = [int(pretrained.digest[i : i + 8], 16) for i in range(0, 32, 8)]
     model.register_buffer("checkpoint", torch.tensor(words))
 

@@ -20,8 +20,9 @@ from sercli.errors import RequestError, SercliError
 from sercli.features.checkpoints import describe_model_card
 from sercli.features.encoder import EncoderSet
 from sercli.features.sets import feature_set
+from sercli.models.ctc import ctc, word_errors
 from sercli.models.interface import Batch, CorpusInfo, Turns
-from sercli.models.wav2vec2_tuned import Wav2Vec2Tuned, ctc, draw_masks, word_errors
+from sercli.models.wav2vec2_tuned import Wav2Vec2Tuned, draw_masks
 from sercli.training.encoder import pretrained_encoder
 from sercli.training.weights import kept_weights
 
@@ -274,8 +275,8 @@ def test_lora_trains_adapters_of_queries_and_values(folders: dict[str, Path]) ->
         ({"unfreeze": "some"}, "model.unfreeze=some: must be one of all"),
         ({"ctc_reduction": "none"}, "must be one of sum, mean"),
         ({"pooling": "max"}, "must be one of mean, sum"),
-        ({"ctc_weight": -1.0}, "model.ctc_weight=-1.0: must be 0 or more"),
-        ({"mask_time_prob": 1.0}, r"model.mask_time_prob=1.0: must be in \[0, 1\)"),
+        ({"ctc_weight": -1.0}, "model.ctc_weight=-1: must be 0 or more"),
+        ({"mask_time_prob": 1.0}, r"model.mask_time_prob=1: must be in \[0, 1\)"),
         ({"lora": 2, "unfreeze": 1}, "trains its adapters alone: leave model.unfreeze out"),
     ],
 )
@@ -289,7 +290,7 @@ def test_settings_out_of_range_are_refused(
 def test_adapters_of_wavlm_are_refused_as_its_attention_would_pass_them_by(
     folders: dict[str, Path],
 ) -> None:
-    with pytest.raises(RequestError, match="WavLM reads its weights past the adapters"):
+    with pytest.raises(RequestError, match="the attention of WavLM bypasses its adapters"):
         tuned(folders["WavLM"], lora=2)
 
 
