@@ -276,7 +276,7 @@ def _save_memory(module: Any) -> None:
 
 
 def _identify(model: Any, pretrained: Pretrained) -> None:
-    """Store the digest of the checkpoint with the weights, since those not kept are read from it."""
+    """Store the checkpoint's digest with the weights: those not kept are read from it."""
     words = [int(pretrained.digest[i : i + 8], 16) for i in range(0, 32, 8)]
     model.register_buffer("checkpoint", torch.tensor(words))
 
