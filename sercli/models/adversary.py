@@ -42,9 +42,7 @@ def attach_adversary(
         hidden: Hidden units of the adversary.
     """
     layer: Any = model.get_submodule(classifier)
-    adversary = nn.Sequential(
-        nn.Linear(layer.in_features, hidden), nn.ReLU(), nn.Linear(hidden, values)
-    )
+    adversary = discriminator(layer.in_features, hidden, values)
     seen: list[Tensor] = []
 
     def keep(_: nn.Module, given: tuple[Tensor]) -> None:
@@ -62,6 +60,17 @@ def attach_adversary(
     model.add_module("adversary", adversary)
     layer.register_forward_pre_hook(keep)
     model.register_forward_hook(add_loss)
+
+
+def discriminator(size: int, hidden: int, values: int) -> nn.Sequential:
+    """Return a classifier with one hidden layer.
+
+    Args:
+        size: Features of a vector.
+        hidden: Hidden units.
+        values: Number of outputs.
+    """
+    return nn.Sequential(nn.Linear(size, hidden), nn.ReLU(), nn.Linear(hidden, values))
 
 
 def find_classifier(model: nn.Module, build: Callable[[int], nn.Module], classes: int) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sercli.models import MODELS
-from sercli.models.adversary import reverse_gradient
+from sercli.models.adversary import discriminator, reverse_gradient
 from sercli.models.cell_factory import CellFactory
 from sercli.models.interface import Batch, CorpusInfo, Criterion, Output
 from sercli.models.parts import (
@@ -18,6 +18,7 @@ from sercli.models.parts import (
     check_dropout,
     check_numbers,
     check_sizes,
+    check_task_weights,
     check_weight,
     cut,
 )
@@ -233,16 +234,9 @@ class Adversaries(nn.Module):
         self, size: int, units: int, weights: Mapping[str, float], corpus: CorpusInfo
     ) -> None:
         super().__init__()
-        for column, weight in weights.items():
-            check_weight(f"{column}_weight", weight)
-        self.weights = {column: weight for column, weight in weights.items() if weight > 0}
+        self.weights = check_task_weights(weights)
         self.classifiers = nn.ModuleDict(
-            {
-                column: nn.Sequential(
-                    nn.Linear(size, units), nn.ReLU(), nn.Linear(units, corpus.count(column))
-                )
-                for column in self.weights
-            }
+            {column: discriminator(size, units, corpus.count(column)) for column in self.weights}
         )
 
     def forward(self, vectors: Tensor, criterion: Criterion) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sercli.models import MODELS
-from sercli.models.adversary import reverse_gradient
+from sercli.models.adversary import discriminator, reverse_gradient
 from sercli.models.cell_factory import CellFactory
 from sercli.models.interface import Batch, CorpusInfo, Output, Turns
 from sercli.models.parts import TaskHeads, check_dropout, check_sizes, check_weight
@@ -162,7 +162,7 @@ class PriorAdversary(nn.Module):
 
     def __init__(self, size: int, units: int) -> None:
         super().__init__()
-        self.discriminator = nn.Sequential(nn.Linear(size, units), nn.ReLU(), nn.Linear(units, 1))
+        self.discriminator = discriminator(size, units, 1)
 
     def forward(self, codes: Tensor) -> Tensor:
         """Return the loss of the discriminator on codes (B, size) and as many samples: a scalar."""

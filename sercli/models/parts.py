@@ -32,9 +32,7 @@ class TaskHeads(nn.Module):
 
     def __init__(self, size: int, weights: Mapping[str, float], corpus: CorpusInfo) -> None:
         super().__init__()
-        for column, weight in weights.items():
-            check_weight(f"{column}_weight", weight)
-        self.weights = {column: weight for column, weight in weights.items() if weight > 0}
+        self.weights = check_task_weights(weights)
         self.heads = nn.ModuleDict(
             {column: nn.Linear(size, corpus.count(column)) for column in self.weights}
         )
@@ -223,6 +221,20 @@ def check_weight(name: str, weight: float) -> None:
     """
     if not 0 <= weight < float("inf"):
         raise RequestError(f"model.{name}={weight:g}: must be 0 or more")
+
+
+def check_task_weights(weights: Mapping[str, float]) -> dict[str, float]:
+    """Return the weights above 0 of auxiliary tasks, or refuse them.
+
+    Args:
+        weights: Column of the manifest → weight of its loss, the setting ``model.COLUMN_weight``.
+
+    Raises:
+        RequestError: A weight is negative or not finite.
+    """
+    for column, weight in weights.items():
+        check_weight(f"{column}_weight", weight)
+    return {column: weight for column, weight in weights.items() if weight > 0}
 
 
 def check_streams(
