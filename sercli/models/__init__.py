@@ -86,8 +86,8 @@ def build_model(
 
     Raises:
         RequestError: A name or a setting is unknown, a value is out of range, the corpus lacks
-            what the model needs, or the model does not read one of the streams: it reads those of
-            which it asks the size.
+            facts that the model needs, or the model does not read the size of a stream, which it
+            then does not use.
     """
     settings = {key: value for key, value in model.items() if key != "system"}
     part, corpus = MODELS[model["system"]], corpus or CorpusInfo()

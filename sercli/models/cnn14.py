@@ -32,7 +32,7 @@ class CNN14(nn.Module):
 
     The layers are named as in the official code (qiuqiangkong/audioset_tagging_cnn), so that
     ``init.file`` can load weights in its layout: Cnn14_16k, trained on AudioSet (Zenodo 3987831).
-    As there, frames that fill no window of a pooling are left out. It accepts no turn below 32
+    As there, frames that fill no window of a pooling are left out. Theirs accepts no turn below 32
     frames; ours extends shorter turns, and fewer than 32 features, with zeros after the
     normalisation of the bands. Padding counts neither in the normalisation nor in the pooling over
     time; the paper does not state how the turns of a batch are cropped or padded.
@@ -57,7 +57,7 @@ class CNN14(nn.Module):
     """
 
     unused_in_file = ("spectrogram_extractor.", "logmel_extractor.", "fc_audioset.")
-    """Beginnings of the names of published tensors without counterpart: front end, classifier."""
+    """Name prefixes of published tensors without counterpart: front end and classifier."""
 
     def __init__(
         self,

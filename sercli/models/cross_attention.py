@@ -22,8 +22,8 @@ class CrossAttention(nn.Module):
     """The networks of Rajan, Brutti and Cavallaro (ICASSP 2022), over any list of streams.
 
     A bidirectional recurrent layer reads each stream. ``self``: multi-head attention of each stream
-    to itself; ``cross``: of each stream to each other one, with the length of the one that asks; in
-    both cases without residual or normalisation. The mean over time of each attention is a vector;
+    to itself; ``cross``: of each stream to each other one, with the length of the attending stream;
+    both without residual or normalisation. The mean over time of each attention is a vector;
     mean and standard deviation across the vectors go through two linear layers without an
     activation. It is theirs with ``cell=gru activation=tanh``.
 

@@ -145,12 +145,12 @@ class CorpusInfo:
         model: The model that is built, for messages.
         values: Column of the manifest → its sorted values among the targets; empty where the
             corpus does not state it.
-        columns: Returns the names of the features of a step, in order. It may start openSMILE,
-            so only a model that needs names calls it.
+        columns: Function that returns the names of the features of a step, in order. It may start
+            openSMILE, so only a model that needs names calls it.
         streams: Name of a further stream → features of its steps.
-        encoder: Returns the pretrained encoder whose convolutions made the features, or raises a
-            RequestError if they are others. It reads the weights, so only a model that needs them
-            calls it.
+        encoder: Function that returns the pretrained encoder whose convolutions computed the
+            features, and raises a RequestError for other features. It reads the weights, so only a
+            model that needs them calls it.
     """
 
     name: str = "unknown"

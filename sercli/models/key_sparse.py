@@ -27,14 +27,14 @@ from sercli.nn.transformer import TransformerLayer
 class KeySparse(nn.Module):
     """The key-sparse Transformer of Chen, Xing, Xu, Yang and Pang (ICASSP 2022), after its code.
 
-    Each of two streams, at its own width, passes 5 Transformer layers. Then 3 cascaded
-    cross-attention blocks, each a layer that attends to what the layers of the other stream gave
-    and a layer of self-attention, both key-sparse: a head sets the weights of half its keys, those
-    with the smallest sums over all queries, to 0 (`sercli.nn.multi_head`). To the result the input
-    of the blocks is added twice; 2 key-sparse layers follow. The means over time of both streams
-    are classified by two layers of a half and a quarter of their 1 536 features, and a linear one.
-    A layer normalisation stands before each group of layers; sinusoids are added to queries and
-    keys of every layer.
+    Each of two streams, at its own width, passes 5 Transformer layers and then 3 cross-attention
+    blocks. A block is a layer that attends to the other stream after its 5 layers, and a layer of
+    self-attention. Both are key-sparse: a head sets the weights of half its keys, those with the
+    smallest sums over all queries, to 0 (`sercli.nn.multi_head`). The input of the blocks is added
+    twice to their output, and 2 key-sparse layers follow. The means over time of both streams pass
+    two dense layers, of a half and a quarter of their 1 536 features, and the classifier. Layer
+    normalisation precedes each group of layers; sinusoids are added to queries and keys of every
+    layer.
 
     They read wav2vec 1.0 large (its context network, 512 features every 10 ms, the first 4.6 s) and
     RoBERTa-large (1 024 features, the first 20 tokens with ``<s>`` and ``</s>``), both frozen, with

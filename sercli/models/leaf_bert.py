@@ -25,11 +25,11 @@ class DialogueTransformer(nn.Module):
     """The last two stages of Dutta and Ganapathy (ICASSP 2022), on stored features.
 
     A step is a turn: the mean of its features. Of each modality, a bidirectional recurrent layer
-    reads the turns of the dialogue up to the one to classify. In each direction with states O,
-    P = O W + b and A·P, A = softmax(P Pᵀ), is the context (stage 2, as in the code; the paper has
-    A·O). Projected to one size, the turns of text and then those of audio are one sequence, which
-    Transformer layers read without positions (stage 3). The outputs of the classified turn in both
-    parts go through dropout to the classifier. Sizes are those of the code of the authors
+    reads the turns of the dialogue up to the one to classify. The context of each direction, with
+    states O, is A·P, where P = O W + b and A = softmax(P Pᵀ) (stage 2, as in the code; the paper
+    has A·O). Projected to one size, the turns of text and then those of audio are one sequence,
+    which Transformer layers read without positions (stage 3). The outputs of the classified turn in
+    both parts go through dropout to the classifier. Sizes are those of the code of the authors
     (iiscleap/multimodal_emotion_recognition).
 
     Their first stage is left out: LEAF, a learnable filter bank on the waveform, with a CNN (100
@@ -40,7 +40,8 @@ class DialogueTransformer(nn.Module):
 
     Other differences: theirs reads the turns after the classified one too, and only those with one
     of the classes; ours the turns before, of any label. Theirs masks no padding in stage 2, and its
-    softmax runs over the other axis. GELU is ReLU here. Their figures are published as pictures.
+    softmax runs over the other axis. Here ReLU replaces GELU. Their results are
+    published as pictures.
 
     Args:
         inputs: Features of a step of the main stream, the audio.

@@ -130,7 +130,7 @@ def _positions(entry: str, inputs: int, corpus: CorpusInfo) -> Sequence[int]:
     if span := _RANGE.fullmatch(entry):
         first, last = map(int, span.groups())
         if not first <= last < inputs:
-            corpus.columns()  # before the corpus is read, ``inputs`` stands for an unknown number
+            corpus.columns()  # ends `check_settings`, where the number of features is unknown
             raise RequestError(
                 f"model.groups: {entry} is no range of the {inputs} features 0-{inputs - 1}"
             )

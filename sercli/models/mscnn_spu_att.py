@@ -22,9 +22,9 @@ class MultiscaleAttention(nn.Module):
     The audio branch of `MultiscaleStatistics`, and the same of the words with convolutions of 2, 3,
     4 and 5 words; of each the maximum, the mean and the standard deviation over time. Each of the
     three audio vectors is the query of an attention over the outputs h_t of the word convolutions:
-    Σ_t softmax_t(e·h_t) h_t. An x-vector is appended to audio, the maximum and the mean of the word
-    vectors (SWEM) to words. All of it, 3 × 1 536 + 600 + 512 numbers at the published size, passes
-    dropout and a dense layer.
+    Σ_t softmax_t(e·h_t) h_t. An x-vector and the maximum and the mean of the word vectors (SWEM)
+    are appended. All vectors, 3 × 1 536 + 600 + 512 numbers at the published size, pass dropout and
+    a dense layer.
 
     They read 96 MFCCs of 7.5 s and 128 words as GloVe vectors, 300 wide, with Adam at 5·10⁻⁴ in
     batches of 64 and the gradient clipped to a norm of 1; four classes; reference transcripts, or

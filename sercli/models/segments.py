@@ -16,7 +16,7 @@ def over_segments(
 ) -> Tensor:
     """Classify segments that do not overlap, and return their mean log-probabilities.
 
-    The last segment of a turn is padded with zeros; if a stream has no step of it, it is left out.
+    The last segment of a turn is padded with zeros, and left out if a stream has no step in it.
 
     >>> turns = Turns(torch.ones(2, 5, 1), torch.tensor([5, 2]))
     >>> words = Turns(torch.ones(2, 2, 1), torch.tensor([2, 1]))
@@ -29,7 +29,7 @@ def over_segments(
             [-0.6931, -0.6931]])
 
     Args:
-        classify: A function from segments of each stream, N in number, to logits (N, classes).
+        classify: A function from N segments of each stream to logits (N, classes).
         turns: B turns in each stream.
         steps: Steps of a segment in each stream.
 

@@ -65,9 +65,9 @@ class MultiHeadAttention(nn.Module):
         """Attend from queries (B, T, size) to keys and values (B, S, other): (B, T, size).
 
         Args:
-            queries: Steps that ask; finite after the end of a sequence.
-            keys: Steps that are compared with them; likewise finite.
-            values: Steps that are summed, one for each key; likewise finite.
+            queries: Steps that attend, finite after the end of a sequence.
+            keys: Steps that they attend to, likewise finite.
+            values: Steps that are summed, one for each key, likewise finite.
             valid_queries: Boolean (B, T), true where a query is real.
             valid_keys: Boolean (B, S) with at least one true per row.
         """
