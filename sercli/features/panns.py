@@ -17,6 +17,7 @@ from sercli.features.windows import (
     check_lld,
     check_positive,
     count_samples,
+    too_many_bands,
     transform_windows,
 )
 
@@ -119,10 +120,7 @@ class PannsExtractor:
         bins = np.arange(self._size // 2 + 1) * sampling_rate / self._size
         self._filters = slaney_filters(bins, features.bands, features.f_min, features.f_max)
         if not self._filters.any(axis=1).all():
-            raise RequestError(
-                f"features.options.bands={features.bands}: at {sampling_rate} Hz some of the bands "
-                "would be narrower than a bin of the spectrum, and empty; take fewer"
-            )
+            raise too_many_bands(features.bands, sampling_rate)
         self.names = tuple(f"log_mel[{each}]" for each in range(features.bands))
 
     def __call__(self, signal: np.ndarray) -> np.ndarray:

@@ -108,8 +108,8 @@ def plan_extraction(
             try:
                 array = str(features.array(name)) if isinstance(features, ArraySet) else None
                 text = texts.get(name)
-                made = recipe if array is None else _hash(recipe, digest(array))
-                made = made if text is None else _hash(recipe, text)
+                given = text if array is None else digest(array)
+                made = recipe if given is None else _hash(recipe, given)
                 key = utterance_key(digest(audio), start, end, made)
             except AudioError as refusal:
                 plan.refused[name] = Refusal(audio, str(refusal))

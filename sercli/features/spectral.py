@@ -12,6 +12,7 @@ import numpy as np
 
 from sercli.errors import RequestError, nearest
 from sercli.features.audio import AudioError
+from sercli.features.windows import too_many_bands
 
 _LEVELS = ("lld", "lld_delta")
 
@@ -175,10 +176,7 @@ def check_bands(bands: int, sampling_rate: int) -> None:
     edges = np.linspace(mel(LOWEST), mel(sampling_rate / 2), bands + 2)
     inside = np.searchsorted(bins, edges[2:], "left") - np.searchsorted(bins, edges[:-2], "right")
     if inside.min() < 1:
-        raise RequestError(
-            f"features.options.bands={bands}: at {sampling_rate} Hz some of the bands would be "
-            "narrower than a bin of the spectrum, and empty; take fewer"
-        )
+        raise too_many_bands(bands, sampling_rate)
 
 
 def mel(hertz: Any) -> Any:

@@ -71,14 +71,8 @@ class TextSet(ABC):
                 f"features.level={self.level}: {self.name} has lld (a step per token) and "
                 "functionals (their mean)"
             )
-        for key, value, known in (
-            ("column", self.column, COLUMNS),
-            ("missing", self.missing, _MISSING),
-        ):
-            if value not in known:
-                raise RequestError(
-                    f"features.options.{key}={value} is not known.{nearest(value, known)}"
-                )
+        check_option("column", self.column, COLUMNS)
+        check_option("missing", self.missing, _MISSING)
 
     @property
     @abstractmethod
@@ -140,6 +134,16 @@ class TextExtractor:
             AudioError: Always.
         """
         raise AudioError(f"features={self._name} reads a transcript, and a recording has none")
+
+
+def check_option(name: str, value: str, known: Sequence[str]) -> None:
+    """Refuse an unknown value of an option.
+
+    Raises:
+        RequestError: The value is unknown; the message names the nearest one.
+    """
+    if value not in known:
+        raise RequestError(f"features.options.{name}={value} is not known.{nearest(value, known)}")
 
 
 def clean(text: Any) -> str:

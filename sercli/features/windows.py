@@ -49,6 +49,14 @@ def check_f_max(f_max: float, sampling_rate: int) -> None:
         )
 
 
+def too_many_bands(bands: int, sampling_rate: int) -> RequestError:
+    """Return the error that some bands have no bin of the spectrum."""
+    return RequestError(
+        f"features.options.bands={bands}: at {sampling_rate} Hz some of the bands would be "
+        "narrower than a bin of the spectrum, and empty; take fewer"
+    )
+
+
 def count_samples(sampling_rate: int, least: int = 1, **lengths: float) -> list[int]:
     """Convert options from ms to samples.
 

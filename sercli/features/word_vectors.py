@@ -12,9 +12,9 @@ from typing import BinaryIO, ClassVar
 
 import numpy as np
 
-from sercli.errors import RequestError, nearest
+from sercli.errors import RequestError
 from sercli.features.known import known_digest
-from sercli.features.text import EncodedText, TextFacts, TextSet
+from sercli.features.text import EncodedText, TextFacts, TextSet, check_option
 from sercli.files import absolute
 
 _LONGEST = 2**20
@@ -42,11 +42,7 @@ class WordVectors(TextSet):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.unknown not in _UNKNOWN:
-            raise RequestError(
-                f"features.options.unknown={self.unknown} is not known."
-                f"{nearest(self.unknown, _UNKNOWN)}"
-            )
+        check_option("unknown", self.unknown, _UNKNOWN)
         if not Path(self.path).is_file():
             raise RequestError(f"features.path={self.path}: no such file")
 

@@ -273,23 +273,24 @@ def _seconds(text: str) -> float:
     if duration is not None:
         days, hours, minutes, seconds = (float(part or 0) for part in duration.groups())
         return 86400 * days + 3600 * hours + 60 * minutes + seconds
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
+    seconds = _float(text)
     if not 0 <= seconds < math.inf:
         raise ValueError("a time in seconds")
     return seconds
 
 
 def _number(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
+    number = _float(text)
     if not math.isfinite(number):
         raise ValueError("a number")
     return number
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _position(text: str) -> int:
