@@ -38,19 +38,19 @@ def why_incomparable(card: Mapping[str, Any], baseline: Baseline) -> str | None:
         return f"the run is trained with {' and '.join(added)}"
     if card.get("selected_on") == "test" and baseline.selection == "dev":
         return "selected on dev, the run on test"
-    return _who_reads_text(card, baseline) or _why_incomplete(card)
+    return _why_other_modality(card, baseline) or _why_incomplete(card)
 
 
-def _who_reads_text(card: Mapping[str, Any], baseline: Baseline) -> str | None:
-    """Return which of the two reads transcripts; None if both do, or neither."""
+def _why_other_modality(card: Mapping[str, Any], baseline: Baseline) -> str | None:
+    """Return the reason if only one of the two reads transcripts, else None."""
     reads = _reads_text(card)
     if reads == ("text" in baseline.modality.split("+")):
         return None
-    return f"the {'run' if reads else 'published system'} alone reads transcripts"
+    return f"only the {'run' if reads else 'published system'} reads transcripts"
 
 
 def _reads_text(card: Mapping[str, Any]) -> bool:
-    """Return True for a run that reads transcripts; as targets of CTC, training alone does."""
+    """Return True if predictions need transcripts; as targets of CTC, only training does."""
     features = {name: each["features"] for name, each in card.get("streams", {}).items()}
     features["features"] = card.get("features", "")
     return any(not features[name].startswith("characters") for name in card.get("transcripts", {}))

@@ -105,6 +105,16 @@ def augmentations(configuration: Mapping[str, Any]) -> str:
     return "+".join(configuration.get("augment", {})) or "none"
 
 
+def stream_choices(configuration: Mapping[str, Any]) -> dict[str, str]:
+    """Return the name of the features of each stream in a configuration, by its key.
+
+    >>> stream_choices({"streams": {"text": {"name": "word_vectors"}}}), stream_choices({})
+    ({'streams.text': 'word_vectors'}, {})
+    """
+    streams = configuration.get("streams", {})
+    return {f"streams.{name}": stream["name"] for name, stream in streams.items()}
+
+
 def _leaves(node: Any, key: str, lists: bool) -> Iterator[tuple[str, Any]]:
     if isinstance(node, Mapping) and node:
         for name, value in node.items():

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sercli.config.keys import ARELU, augmentations, flatten
+from sercli.config.keys import ARELU, augmentations, flatten, stream_choices
 from sercli.config.settings import STREAMS, group_of
 from sercli.results.run_record import NO_CONTEXT, Record
 from sercli.results.sweep_summary import PARAMETER, read_trials, swept_settings
@@ -131,8 +131,7 @@ def _named_points(folder: Path) -> dict[str, str]:
 def _settings(record: Record) -> dict[str, Any]:
     configuration = record.summary["configuration"]
     settings = flatten(configuration) | {"augment.name": augmentations(configuration)}
-    for name, stream in configuration.get("streams", {}).items():
-        settings[f"{STREAMS}.{name}"] = stream["name"]
+    settings |= stream_choices(configuration)
     alone = record.summary["card"].get("context") == NO_CONTEXT
     return {
         key: value

@@ -41,7 +41,7 @@ def test_the_same_corpus_task_and_protocol_compare(record: Callable[..., Record]
         ({"labels": "soft"}, "the run is trained with labels of raters"),
         (
             {"streams": {"text": {"features": "word_vectors of …"}}, "transcripts": {"text": {}}},
-            "the run alone reads transcripts",
+            "only the run reads transcripts",
         ),
         ({"utterances": 5530}, "the run has 5530 of 5531 utterances"),
         ({"utterances": 5532}, "the run has 5532 of 5531 utterances"),
@@ -66,7 +66,7 @@ def test_transcripts_compare_with_transcripts_and_targets_of_ctc_with_speech(
         for name in ("text_encoder of …", "characters of …")
     )
     cards = [record(card=facts).summary["card"] for facts in (words, targets)]
-    alone = "the published system alone reads transcripts"
+    alone = "only the published system reads transcripts"
     assert [why_incomparable(card, both) for card in cards] == [None, alone]
     assert why_incomparable(cards[1], BASELINE) is None
 

@@ -125,10 +125,10 @@ def _weights_table(fused: Fusion, rows: Sequence[RunRow]) -> Table:
         ],
         rows,
         notes=[
-            "Exponents of the class probabilities, fitted per fold and seed on its dev utterances; "
-            "mean, min and max over these.",
-            "Share: of the sum of the weights.",
-            f"The reference of the difference is the best run on dev: {fused.best.key}.",
+            "Weights: exponents of the class probabilities, fitted on the dev utterances of each "
+            "fold and seed; mean, min and max over folds and seeds.",
+            "Mean share: mean of the weight divided by the sum of the weights of all runs.",
+            f"Reference of the difference: the run with the best dev UA, {fused.best.key}.",
             _ON_TEST if on_test else "",
         ],
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from sercli.config.keys import arelu_aliases, augmentations, flatten
+from sercli.config.keys import arelu_aliases, augmentations, flatten, stream_choices
 from sercli.errors import RequestError, nearest
 from sercli.reporting.table import NOTHING, Cell, Column, Table, View, percent_cell
 from sercli.reporting.views.published import task_warnings
@@ -119,8 +119,7 @@ def _settings(record: Record) -> dict[str, Any]:
         if isinstance(node, Mapping) and "name" in node
     }
     groups["augment"] = augmentations(configuration)
-    for name, stream in configuration.get("streams", {}).items():
-        groups[f"streams.{name}"] = stream["name"]
+    groups |= stream_choices(configuration)
     settings = {**flatten(configuration), **arelu_aliases(configuration["activation"])}
     return {"experiment": record.experiment, **settings, **groups}
 

@@ -117,7 +117,7 @@ def _result_table(
         number_column("dev UA", lambda row: percent_cell(row.dev_ua)),
     ]
     columns += [number_column(name, _count_cell(name)) for name in _varying_counts(task)]
-    if len({row.experiment for row in rows}) > 1:
+    if len({row.experiment for row in rows} - {None}) > 1:  # a fusion has none
         columns.append(text_column("experiment", lambda row: row.experiment))
     sealed = seal_warning(sum(row.sealed for row in task), len(task))
     return make_table(
