@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,12 @@ from sercli.config.schema import Config, corpus_name, features_by_key
 from sercli.errors import RequestError
 from sercli.features.sets import column_names
 from sercli.files import file_digest
-from sercli.models import MODELS, build_model, is_fitted
-from sercli.models.interface import CorpusInfo
+from sercli.models import MODELS, is_fitted
 from sercli.results.fold_result import FoldResult
 from sercli.results.folds import Fold
 from sercli.results.seen import identities, overlap
 from sercli.results.weights import Shapes, first_misfit, read_shapes, read_weights
 from sercli.training.data import Data, describe_utterances
-from sercli.training.encoder import pretrained_encoder
 from sercli.training.published_weights import published_names
 from sercli.training.source import Member, Source, open_source
 from sercli.training.weights import weight_shapes
@@ -194,7 +192,11 @@ def train_mode(model: nn.Module) -> None:
 
 
 def find_initial_weights(
-    config: Config, data: Data, folds: Sequence[Fold], model: nn.Module
+    config: Config,
+    data: Data,
+    folds: Sequence[Fold],
+    model: nn.Module,
+    wider: Callable[[], nn.Module],
 ) -> InitialWeights | None:
     """Find the weights that ``init`` names, and check that every fold may start from them.
 
@@ -203,6 +205,8 @@ def find_initial_weights(
         data: The corpus.
         folds: The folds of its protocol.
         model: A model as it will be trained.
+        wider: Builds the same model with one more output, and one more value of each auxiliary
+            task, to find the tensors of its head.
 
     Returns:
         The weights; None for random ones.
@@ -222,10 +226,11 @@ def find_initial_weights(
             f"{where}: model {config.model['name']} is fitted, not trained, and has no initial "
             "weights; use another model"
         )
+    head = _head(model, wider())
     if init.file is None:
-        found = _of_run(config, data, folds, model, where)
+        found = _of_run(config, data, folds, model, head, where)
     else:
-        found = _of_file(config, data, folds, model, Path(init.file), where)
+        found = _of_file(config, folds, model, head, Path(init.file), where)
     if init.digest not in (None, found.digest):
         raise RequestError(
             f"{where}: its weights have changed: their digest is {found.digest[:12]}…, and "
@@ -235,14 +240,18 @@ def find_initial_weights(
 
 
 def _of_file(
-    config: Config, data: Data, folds: Sequence[Fold], model: nn.Module, path: Path, where: str
+    config: Config,
+    folds: Sequence[Fold],
+    model: nn.Module,
+    head: frozenset[str],
+    path: Path,
+    where: str,
 ) -> InitialWeights:
     """Find the weights of a published file; all folds and seeds start from it."""
     init = config.init
     for key in ("run", "fold", "seed"):
         if getattr(init, key) is not None:
             raise RequestError(f"{where}: all folds start from the file; set init.{key}=null")
-    head = _head(config, data, model)
     names = published_names(path, model, config.model["name"], head, where)
     trained = head if init.train == "head" else None
     weights = FoldWeights(path.absolute(), head, trained, names)
@@ -259,7 +268,12 @@ def _of_file(
 
 
 def _of_run(
-    config: Config, data: Data, folds: Sequence[Fold], model: nn.Module, where: str
+    config: Config,
+    data: Data,
+    folds: Sequence[Fold],
+    model: nn.Module,
+    head: frozenset[str],
+    where: str,
 ) -> InitialWeights:
     """Find the weights of a trained model for each fold."""
     init = config.init
@@ -272,7 +286,6 @@ def _of_run(
     refusal = _independence(config, data, seen, where)
     starts = _starts(config, source, folds, refusal, where)
     networks = _networks(config, source, starts)
-    head = _head(config, data, model)
     anew = _anew(source, set(networks.values()), data, model, head, where)
     trained = head | anew if init.train == "head" else None
     return InitialWeights(
@@ -350,23 +363,8 @@ def _networks(
     return networks
 
 
-def _head(config: Config, data: Data, model: nn.Module) -> frozenset[str]:
+def _head(model: nn.Module, wider: nn.Module) -> frozenset[str]:
     """Return the tensors whose shapes depend on the classes or the values of a column."""
-    wider = build_model(
-        config.model,
-        config.cell,
-        config.activation,
-        inputs=data.features,
-        classes=data.manifest.outputs + 1,
-        corpus=CorpusInfo(
-            name=data.manifest.dataset,
-            model=config.model["name"],
-            values=lambda column: [*data.values(column), ""] if data.values(column) else [],
-            columns=partial(column_names, config.features),
-            streams=data.stream_features,
-            encoder=partial(pretrained_encoder, config.features, config.model["name"]),
-        ),
-    )
     one, other = weight_shapes(model), weight_shapes(wider)
     return frozenset(name for name in one if one[name] != other.get(name))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 from typing import NoReturn
@@ -12,7 +12,7 @@ from typing import NoReturn
 from torch import nn
 
 from sercli.config.run_key import run_key
-from sercli.config.schema import Config, FeaturesConfig
+from sercli.config.schema import AdversaryConfig, Config, FeaturesConfig
 from sercli.errors import RequestError
 from sercli.features.checkpoints import check_seen
 from sercli.features.sets import column_names, feature_set, of_stream
@@ -74,7 +74,7 @@ def validate_run(config: Config, data: Data) -> ValidatedRun:
     check_ratings(config, data, folds)
     check_dimensions(config)
     model = new_model(config, data)
-    initial = find_initial_weights(config, data, folds, model)
+    initial = find_initial_weights(config, data, folds, model, partial(_wider_model, config, data))
     if initial is not None:
         config = with_digest(config, initial)
         initial.freeze(model)
@@ -156,6 +156,18 @@ def new_model(config: Config, data: Data) -> nn.Module:
         inputs=data.features,
         classes=data.manifest.outputs,
         values=data.values,
+        streams=data.stream_features,
+    )
+
+
+def _wider_model(config: Config, data: Data) -> nn.Module:
+    """Build a model with one more output, and one more value of each auxiliary task."""
+    return new_model_for(
+        replace(config, adversary=AdversaryConfig()),
+        corpus=data.manifest.dataset,
+        inputs=data.features,
+        classes=data.manifest.outputs + 1,
+        values=lambda column: [*data.values(column), ""] if data.values(column) else [],
         streams=data.stream_features,
     )
 
