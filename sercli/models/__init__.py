@@ -86,8 +86,8 @@ def build_model(
 
     Raises:
         RequestError: A name or a setting is unknown, a value is out of range, the corpus lacks
-            facts that the model needs, or the model does not read the size of a stream, which it
-            then does not use.
+            facts that the model needs, or the model never reads the size of a stream, and so does
+            not use it.
     """
     settings = {key: value for key, value in model.items() if key != "system"}
     part, corpus = MODELS[model["system"]], corpus or CorpusInfo()

@@ -1,4 +1,4 @@
-"""What every model of ``conf/model`` promises, whatever it computes."""
+"""Properties of every model of ``conf/model``."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def everything(model: nn.Module, padding: int = 0, filler: float = 0.0) -> list[
 
 
 MASKED = [name for name in choices() if "repo" not in name]
-"""All but what repeats the official code of IAAN, which reads the padding of context turns."""
+"""All but those of the official code of IAAN, which reads the padding of context turns."""
 
 
 @pytest.mark.parametrize("choice", MASKED)

@@ -223,7 +223,7 @@ def test_sizes_and_shares_out_of_range_are_refused(override: str, message: str) 
 
 
 class SlowAblation(Slow):
-    """The ablations: the head sees the current turn alone, whatever steers its attention."""
+    """The ablations: the head reads the current turn alone, with any attention."""
 
     def example(self, one: Batch) -> Tensor:
         frames = {

@@ -42,7 +42,7 @@ def adapted(w: Weights, name: str, x: Tensor, e: Tensor, adaptation: str) -> Ten
 
 
 def posteriors(w: Weights, frames: Tensor, adaptation: str) -> list[Tensor]:
-    """Of one turn, for each rater."""
+    """The posterior of each rater for one turn."""
     maps = frames.unsqueeze(0)
     for number in range(2):
         maps = block(w, f"blocks.{number}", maps)

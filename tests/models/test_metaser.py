@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 import torch
-from helpers.reference_models import Weights, assert_logits, linear, lstm, tiny
+from helpers.reference_models import Weights, assert_logits, count_parameters, linear, lstm, tiny
 from torch import Tensor
 
 from sercli.errors import RequestError
@@ -28,8 +28,7 @@ def test_logits_are_those_of_the_equations_computed_step_by_step(window: int) ->
 
 
 def test_it_has_the_published_number_of_parameters() -> None:
-    model = tiny(*PUBLISHED, inputs=20)
-    assert sum(each.numel() for each in model.parameters()) == 225_924
+    assert count_parameters(*PUBLISHED, inputs=20, classes=4) == 225_924
 
 
 def test_a_window_below_zero_is_refused() -> None:

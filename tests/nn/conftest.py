@@ -9,7 +9,7 @@ from sercli.nn.recurrence.backend import chosen_backend, use_backend
 
 @pytest.fixture(params=["eager", "auto"])
 def backend(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Runs a test in every backend that must behave as it says."""
+    """Run a test in the eager backend and in the default one."""
     before = chosen_backend()
     use_backend(request.param)
     yield request.param

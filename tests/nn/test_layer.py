@@ -1,4 +1,4 @@
-"""What all recurrent layers share: activations, initial weights, refusals, running together."""
+"""Recurrent layers: activations, initial weights, refusals, layers run in parallel."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_given_activation_module_is_used_everywhere_as_it_is() -> None:
 
 
 class Noisy(Activation):
-    """Scales by noise, and remembers how often it was asked for it."""
+    """Scales by noise, and counts its draws."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What every activation promises, whatever it computes."""
+"""Properties of every activation."""
 
 from __future__ import annotations
 

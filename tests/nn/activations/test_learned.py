@@ -1,4 +1,4 @@
-"""What is particular to each activation that learns."""
+"""Activations with learned parameters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WITHIN_THE_FIT = torch.linspace(-3, 3, 6001, dtype=torch.float64)
 
 
 def trained(activation: Trained) -> Trained:
-    """Fit something arbitrary with large steps."""
+    """Fit arbitrary targets with large steps."""
     torch.manual_seed(0)
     optimiser = torch.optim.Adam(activation.parameters(), lr=0.1)
     x = torch.linspace(-3, 3, 50).unsqueeze(-1)

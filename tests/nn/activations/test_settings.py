@@ -1,4 +1,4 @@
-"""The settings of activations: what is refused, and the files that list them."""
+"""The settings of activations: their ranges, and the files that list them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sercli.resources import packaged
 
 INFINITE, NOTHING = float("inf"), float("nan")
 OF_THE_MODEL = {"share", "per_unit"}
-"""Settings of learned activations that decide who shares one; models read them."""
+"""Settings of learned activations that models read: the sharing of parameters."""
 
 
 def takes_units(name: str) -> bool:

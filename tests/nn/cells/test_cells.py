@@ -51,7 +51,7 @@ GARBAGE = torch.tensor([1e200, torch.nan, -torch.inf], dtype=torch.float64)
 
 
 class Square(nn.Module):
-    """x², whose value and slope are infinite for what a huge input becomes."""
+    """x², whose value and slope overflow at a huge pre-activation."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x * x
@@ -79,7 +79,7 @@ def learned(layer: nn.Module) -> dict[str, Tensor]:
 
 
 def gradients(loss: Tensor, wanted: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Zero for what the loss does not depend on."""
+    """The gradients of the loss, zero for tensors that it does not depend on."""
     found = torch.autograd.grad(loss, list(wanted.values()), materialize_grads=True)
     return dict(zip(wanted, found, strict=True))
 
@@ -235,7 +235,7 @@ def test_layer_is_deterministic(cell: str) -> None:
 
 
 class Work(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the numbers that all operations, forward and backward, produce."""
+    """Count the elements of the outputs of all operations, forward and backward."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
