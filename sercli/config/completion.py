@@ -68,7 +68,7 @@ def _values(typed: str, settings: Mapping[str, Any]) -> list[str]:
 
 
 def _of_stream(typed: str, settings: Mapping[str, Any]) -> list[str]:
-    """Return the overrides of the stream that is being typed; without a name, of one of words."""
+    """Return the overrides of the stream being typed; before its name is, of ``streams.text``."""
     head, *below = typed.partition("=")[0].split(".")
     if not head or not STREAMS.startswith(head):
         return []

@@ -164,7 +164,7 @@ def _add_parts(node: DictConfig) -> None:
 
 @contextmanager
 def _located(place: object) -> Iterator[None]:
-    """Start the message of an error with the file or the node of the setting."""
+    """Prefix the message of an error with the place of the setting: a file or a key."""
     try:
         yield
     except RequestError as error:
@@ -360,7 +360,7 @@ def _check_names(overrides: Sequence[Override]) -> None:
 
 
 def _stream_keys(streams: Sequence[Override]) -> set[str]:
-    """Return all keys of streams, under at least one of their choices."""
+    """Return the keys of streams under any of the given choices."""
     return {
         each.key_or_group + key.removeprefix("features")
         for each in streams
@@ -460,7 +460,7 @@ class _Composed:
 
 
 class _Files(CachingConfigRepository):
-    """The files of one composition, which changes them; each is read once in a process."""
+    """Copies of the files for one composition, which modifies them; a process reads each once."""
 
     def __init__(self, files: IConfigRepository) -> None:
         self.delegate, self.cache = files, {}  # Hydra would copy the schemas of all its parts

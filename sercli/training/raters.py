@@ -111,7 +111,7 @@ def check_ratings(config: Config, data: Data, folds: Sequence[Fold]) -> None:
 
 
 def _unread(data: Data) -> str:
-    """Return why the table of ratings was refused as a whole, in parentheses, if it was."""
+    """Return the reason, in parentheses, if the table of ratings as a whole was refused."""
     found = [
         f" ({refusal.file}: {refusal.reason})"
         for refusal in data.manifest.refused
@@ -121,7 +121,7 @@ def _unread(data: Data) -> str:
 
 
 def ratings_caveat(config: Config, data: Data) -> str | None:
-    """Return a caveat on targets without a rater's label; None if training has all it uses."""
+    """Return a caveat on targets without a rater's label; None if training needs no other."""
     if config.trainer.labels == "majority":
         return None
     targets = data.manifest.targets["utterance"]

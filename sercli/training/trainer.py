@@ -128,7 +128,7 @@ def train_to_step(
     """
     training, batches = _start(config, data, fold, seed, initial)
     training.take_steps(islice(batches, steps), stepped)
-    training.test()  # a divergence
+    training.test()  # records a divergence
     return unselected(seed, fold.name, steps, training.model, training.diverged_at)
 
 

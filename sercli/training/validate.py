@@ -78,7 +78,7 @@ def validate_run(config: Config, data: Data) -> ValidatedRun:
     if initial is not None:
         config = with_digest(config, initial)
         initial.freeze(model)
-    parameter_groups(model, config.optim)  # an encoder_lr without an encoder
+    parameter_groups(model, config.optim)  # refuses encoder_lr without an encoder
     return ValidatedRun(config, data, folds, model, run_key(config, data.fingerprint), initial)
 
 

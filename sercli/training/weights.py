@@ -18,7 +18,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
     """
     tensors = read_weights(path, weight_shapes(model))
     found = {name: torch.from_numpy(value) for name, value in tensors.items()}
-    model.load_state_dict(found, strict=False)  # all that are kept, as was checked
+    model.load_state_dict(found, strict=False)  # those not kept are missing
 
 
 def kept_weights(model: nn.Module) -> dict[str, Tensor]:

@@ -38,7 +38,7 @@ def _toy() -> Data:
 
 @pytest.fixture(name="dialogues")
 def _dialogues(toy: Data, monkeypatch: pytest.MonkeyPatch) -> Data:
-    """The toy corpus as such a model reads it; a turn of it was refused."""
+    """The toy corpus as a model of dialogues reads it; one turn was refused."""
     found = Extraction(
         keys={name: name for name in toy.steps if name != "s1a1"},
         refused={"s1a1": Refusal("s1a.wav", "empty")},
