@@ -17,13 +17,13 @@ from sercli.training.data import Data
 pytest_plugins = ["helpers.record_fixtures"]
 
 # The machine may be busy, so there is no deadline.
-hypothesis.settings.register_profile("by day", deadline=None, max_examples=15)
+hypothesis.settings.register_profile("daily", deadline=None, max_examples=15)
 hypothesis.settings.register_profile("exhaustive", deadline=None, max_examples=100)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     everything = not config.getoption("markexpr")
-    hypothesis.settings.load_profile("exhaustive" if everything else "by day")
+    hypothesis.settings.load_profile("exhaustive" if everything else "daily")
 
 
 @pytest.fixture(scope="session", autouse=True)

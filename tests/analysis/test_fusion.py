@@ -13,7 +13,7 @@ SIZE = 120
 
 
 def predicted(sharpness: float, seed: int) -> pd.DataFrame:
-    """Predictions of two folds, better on both parts with the sharpness; 0: random."""
+    """Predictions in two folds, more accurate with higher sharpness; 0: random."""
     random = np.random.default_rng(seed)
     tables = []
     for fold in ("one", "two"):
@@ -35,7 +35,7 @@ def predicted(sharpness: float, seed: int) -> pd.DataFrame:
 
 
 def decisions(table: pd.DataFrame) -> list[str]:
-    """The classes that a run alone predicts on test."""
+    """The classes that one run predicts on test."""
     test = table[table["part"] == "test"]
     p = test[[f"p_{name}" for name in CLASSES]].to_numpy()
     return [CLASSES[place] for place in p.argmax(axis=1)]

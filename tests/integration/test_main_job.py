@@ -63,7 +63,7 @@ def test_train_leaves_a_whole_record_and_a_second_train_shows_it(
     assert (test["label"] == test["predicted"]).mean() == pytest.approx(page["metrics"]["wa"])
 
 
-@pytest.mark.exhaustive  # by day in test_fold_pool.py, without the command
+@pytest.mark.exhaustive  # daily: test_fold_pool.py, without the command
 def test_a_seed_gives_the_same_numbers_with_one_worker_or_two(
     sercli: Shell, small: list[str]
 ) -> None:

@@ -9,7 +9,7 @@ from helpers.corpus_factory import audited
 from helpers.shell import InProcessShell, Shell
 
 SPEAKERS = ("EB0", "IC0", "KS0", "TP0")
-"""Two women and two men, for the day: to extract all nine takes half a minute."""
+"""Two women and two men; extraction of all nine speakers takes half a minute."""
 
 
 @pytest.fixture(scope="module")

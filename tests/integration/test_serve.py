@@ -1,4 +1,4 @@
-"""The page that classifies recordings: over HTTP, in a browser, and its command."""
+"""`sercli serve`: over HTTP, in a browser, and as a command."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def address(classifier: app.Classifier) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Nothing that a test uploads is kept."""
+    """Check that no upload is left on disk."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -80,7 +80,7 @@ def wav(seconds: float = 1.0) -> bytes:
 
 
 def asked(address: str, body: bytes | None = None, **headers: str) -> tuple[int, str, Any]:
-    """Return status, text and headers of an answer."""
+    """Return status, text and headers of a response."""
     request = urllib.request.Request(
         address, body, {"content-type": "application/octet-stream", **headers}
     )

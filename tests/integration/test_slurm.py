@@ -78,7 +78,7 @@ def test_a_job_finishes_each_trial(
     assert complete(sercli, database) == 2
 
 
-@pytest.mark.exhaustive  # by day workers are killed on one machine (test_sweep_workers.py)
+@pytest.mark.exhaustive  # daily: test_sweep_workers.py, on one machine
 def test_an_array_of_workers_of_which_some_are_killed_finishes_each_trial_once(
     sercli: Shell, sweep: list[str], database: Postgres, cluster: Slurm
 ) -> None:

@@ -22,7 +22,7 @@ def finished_folds(runs: Path) -> list[Path]:
     ]
 
 
-@pytest.mark.exhaustive  # by day workers are killed in test_sweep_workers.py
+@pytest.mark.exhaustive  # daily: test_sweep_workers.py
 def test_a_killed_sweep_goes_on_and_finishes_each_point_once(
     sercli: Shell, small: list[str]
 ) -> None:

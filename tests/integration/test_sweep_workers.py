@@ -96,7 +96,7 @@ def test_a_preempted_worker_requeues_its_trial_and_another_resumes_it(
     assert study(sercli).summarize()[0].complete
 
 
-@pytest.mark.exhaustive  # by day in test_preview.py (the verb) and test_worker.py (the worker)
+@pytest.mark.exhaustive  # daily: test_preview.py (the verb) and test_worker.py (the worker)
 def test_a_stopped_sweep_claims_nothing_more_until_it_is_resumed(
     sercli: Shell, sweep: list[str]
 ) -> None:
@@ -112,7 +112,7 @@ def test_a_stopped_sweep_claims_nothing_more_until_it_is_resumed(
     assert len(finished(sercli)) == 3
 
 
-@pytest.mark.exhaustive  # by day in test_storage.py, without the command
+@pytest.mark.exhaustive  # daily: test_storage.py, without the command
 def test_an_outage_of_the_database_is_waited_for(
     sercli: Shell, sweep: list[str], server: Postgres
 ) -> None:

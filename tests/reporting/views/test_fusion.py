@@ -1,4 +1,4 @@
-"""What `sercli fuse` shows, and which runs it refuses."""
+"""The output of `sercli fuse`, and its errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Run = Callable[..., Record]
 
 @pytest.fixture(name="run")
 def _run(record: Callable[..., Record], make_result: Callable[..., FoldResult]) -> Run:
-    """Write a run of two seeds that is wrong where ``wrong(place)`` says so."""
+    """Write a run whose predictions are wrong where ``wrong(position)`` is True."""
 
     def run(
         *overrides: str,
