@@ -642,7 +642,7 @@ def fuse(
         list[str],
         typer.Argument(
             metavar="RUN",
-            help="Two runs or more: keys, folders, or experiments.",
+            help="At least two runs: keys, folders, or experiments.",
             autocompletion=_proposals("RUNS"),
         ),
     ],
@@ -795,7 +795,7 @@ def predict(
 def serve(
     model: OneModel,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, metavar="N", help="TCP port; 0: any that is free.")
+        int, typer.Option(min=0, max=65535, metavar="N", help="TCP port; 0: any free port.")
     ] = 8765,
     browser: Annotated[bool, _flag("--open", "Open the page in the browser.")] = False,
     fold: OneFold = None,

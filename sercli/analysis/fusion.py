@@ -184,7 +184,7 @@ def _read(record: Record) -> pd.DataFrame:
     try:
         table = record.predictions()
         if table.empty or table["seed"].isin(diverged).all():
-            raise RequestError(f"{record.key} diverged with every seed: there is nothing to fuse")
+            raise RequestError(f"{record.key} diverged with every seed: leave it out")
         chosen = table[(table["selection"] == "dev") & ~table["seed"].isin(diverged)]
         return chosen.sort_values(_KEYS, ignore_index=True)
     except (OSError, KeyError, ValueError) as error:
@@ -206,6 +206,6 @@ def _differences(a: pd.DataFrame, b: pd.DataFrame) -> Iterator[str]:
     apart = keys.symmetric_difference(others)
     if len(apart):
         _, fold, part, utterance = apart[0]
-        yield f"{part} of fold {fold} has other utterances: {utterance} is in one of the two"
+        yield f"the {part} utterances of fold {fold} differ: {utterance} is in one run only"
     elif (other := (a["label"] != b["label"]).to_numpy()).any():
-        yield f"{a['utterance'][other.argmax()]} has another label"
+        yield f"the labels differ, e.g. of {a['utterance'][other.argmax()]}"

@@ -97,8 +97,8 @@ def _check_ccc_weights(config: Config) -> None:
     for name, weight in weights.items():
         if name not in names or not 0 <= weight < float("inf"):
             raise RequestError(
-                f"trainer.ccc_weights.{name}={weight:g}: must be 0 or more, of one of "
-                f"{', '.join(names)}"
+                f"trainer.ccc_weights.{name}={weight:g}: must be 0 or more, and its "
+                f"dimension one of {', '.join(names)}"
             )
 
 
@@ -108,10 +108,10 @@ def _check_no_classes(config: Config) -> None:
         if (value := _select(config, key)) != usual:
             raise RequestError(f"{key}={value} is for classes; with dataset.dimensions set {usual}")
     if config.dataset.parts:
-        raise RequestError("dataset.dimensions: scales of corpora differ; use one, not several")
+        raise RequestError("dataset.dimensions needs a single corpus: the scales of corpora differ")
     if "copy_paste" in config.augment:
         raise RequestError(
-            "augment=copy_paste pastes turns of classes; dataset.dimensions has none"
+            "augment=copy_paste needs classes, and dataset.dimensions has none; set augment=none"
         )
 
 

@@ -30,8 +30,8 @@ def with_dimensions(manifest: Manifest, dataset: DatasetConfig) -> Manifest:
     for name in names:
         if manifest.table[name].isna().all():
             raise RequestError(
-                f"dataset.dimensions: {manifest.dataset} states no {name}; IEMOCAP, MSP-Podcast, "
-                "and manifests with a column of that name do"
+                f"dataset.dimensions: {manifest.dataset} has no labels of {name}; use IEMOCAP, "
+                "MSP-Podcast, or a manifest with that column"
             )
     low, high = dataset.scale
     task = replace(
@@ -43,7 +43,7 @@ def with_dimensions(manifest: Manifest, dataset: DatasetConfig) -> Manifest:
     )
     targets = task.targets
     if targets.empty:
-        raise RequestError(f"{manifest.dataset}: no utterance states {' and '.join(names)}")
+        raise RequestError(f"{manifest.dataset}: no utterance has labels of {' and '.join(names)}")
     for name in names:
         outside = targets[(targets[name] < low) | (targets[name] > high)]
         if len(outside) > MOST_OUTSIDE * len(targets):
@@ -59,7 +59,7 @@ def left_out(manifest: Manifest) -> Iterator[str]:
     """Yield a line that counts the turns without the dimensions of the task, if there are any."""
     if manifest.dimensions is not None and (n := len(manifest.table) - len(manifest.targets)):
         names = ", ".join(manifest.dimensions.names)
-        yield f"{n} of {len(manifest.table)} turns do not state {names} and are left out"
+        yield f"{n} of {len(manifest.table)} turns lack a label of {names} and are left out"
 
 
 def labels_of(manifest: Manifest) -> npt.NDArray[np.float64]:

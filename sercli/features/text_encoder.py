@@ -219,7 +219,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     config = read_config(folder)
     family = config.get("model_type")
     if not isinstance(family, str):
-        raise RequestError(f"{where}: config.json is not that of a text encoder; take a BERT")
+        raise RequestError(f"{where}: config.json is not that of a text encoder, e.g. BERT")
     if family not in _FAMILIES:
         known = nearest(family, _FAMILIES)
         raise RequestError(f"{where}: model_type {family} is not a supported text encoder.{known}")

@@ -179,8 +179,8 @@ def _numbered(file: BinaryIO, path: str) -> Iterator[tuple[int, bytes]]:
         number += 1
         if len(line) == _LONGEST:
             raise RequestError(
-                f"features.path={path}: line {number} has more than {_LONGEST} bytes: it is no "
-                "text file of word vectors"
+                f"features.path={path}: line {number} has more than {_LONGEST} bytes: it is not "
+                "a text file of word vectors"
             )
         yield number, line.rstrip(b" \r\n")
 

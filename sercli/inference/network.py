@@ -75,8 +75,8 @@ def check_recordings(source: Source) -> None:
     needed += ["the turns of its dialogue"] if reads_dialogues(source.config.model) else []
     if needed:
         raise RequestError(
-            f"{source.name} reads {' and '.join(needed)}, which a recording does not have: test it "
-            "on a corpus, by sercli train"
+            f"{source.name} reads {' and '.join(needed)}, which a recording does not have; "
+            "evaluate it on a corpus by sercli train"
         )
 
 

@@ -75,7 +75,7 @@ class AttentiveModalityHopping(nn.Module):
         if _MAIN in self.streams:
             raise RequestError(
                 f"model.streams=[{','.join(self.streams)}]: '{_MAIN}' is the name of the main "
-                "features; name the stream otherwise"
+                "features; choose another name"
             )
         names = [_MAIN, *self.streams]
         for hop in hops:

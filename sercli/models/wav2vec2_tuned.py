@@ -247,7 +247,7 @@ def _choose_trained(encoder: TunedEncoder, config: Any, unfreeze: int | str, lor
 def _add_adapters(encoder: TunedEncoder, config: Any, unfreeze: int | str, rank: int) -> None:
     where = f"model.lora={rank}"
     if unfreeze != "all":
-        raise RequestError(f"{where} trains its adapters alone: leave model.unfreeze out")
+        raise RequestError(f"{where} trains only its adapters: remove model.unfreeze")
     if config.model_type == "wavlm":
         raise RequestError(
             f"{where}: the attention of WavLM bypasses its adapters; use model.unfreeze=N"

@@ -65,16 +65,16 @@ def _check_streams(config: Config) -> None:
     """
     if config.streams and "copy_paste" in config.augment:
         raise RequestError(
-            "augment=copy_paste joins excerpts of turns, and streams have no steps of the same "
-            "time; leave it or the streams out"
+            "augment=copy_paste joins excerpts of turns, and streams cannot be cut at the "
+            "same times; remove one of the two"
         )
     changed = [name for name in config.augment if name in OF_AUDIO]
     for name, features in config.streams.items() if changed else ():
         with of_stream(name):
             if not reads_text(features):
                 raise RequestError(
-                    f"augment={changed[0]} changes audio, and the stream '{name}' would stay as it "
-                    "is; leave the augmentation out"
+                    f"augment={changed[0]} changes audio, and the stream '{name}' would not "
+                    "change; remove the augmentation"
                 )
 
 

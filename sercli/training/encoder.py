@@ -22,7 +22,7 @@ def check_encoder(features: FeaturesConfig, model: str) -> EncoderSet:
     found = feature_set(features)
     if not isinstance(found, EncoderSet):
         raise RequestError(
-            f"model {model} tunes a pretrained encoder, and features={features.name} is none; set "
+            f"model {model} fine-tunes an encoder, which features={features.name} is not; set "
             "features=encoder features.path=FOLDER features.options.layer=conv"
         )
     if found.layer != "conv" or found.level != "lld":

@@ -58,7 +58,7 @@ def published_names(
         if not each.startswith(layout.unused_in_file)
     }
     if wrong := first_misfit(found, expected):
-        raise RequestError(f"{where}: {wrong}; give the published file, or another size of model")
+        raise RequestError(f"{where}: {wrong}; use the published file, or a model of its size")
     return names
 
 
@@ -71,6 +71,6 @@ def _shapes(path: Path, where: str) -> Shapes:
         return read_shapes(path)
     except SercliError as error:
         raise RequestError(
-            f"{where}: not a file of safetensors; docs/systems.md states how to convert a "
+            f"{where}: not a safetensors file; docs/systems.md states how to convert a "
             "checkpoint of PyTorch"
         ) from error

@@ -125,8 +125,8 @@ def check_dimensions(config: Config) -> None:
     """
     if config.dataset.dimensions and is_fitted(config.model):
         raise RequestError(
-            f"dataset.dimensions: model {config.model['name']} is fitted to classes; use one that "
-            "is trained"
+            f"dataset.dimensions: model {config.model['name']} is fitted to classes; use another "
+            "model"
         )
 
 

@@ -89,7 +89,7 @@ def test_options_say_what_becomes_of_words_without_vector_and_of_empty_texts(vec
         (b"no 1 2\noh 1 x\n", "line 2: has a value that is not a number"),
         (b"no 1 2\noh 1 nan\n", "line 2: has NaN or infinite values"),
         (b"no 1 2\noh 1 1e99\n", "line 2: has NaN or infinite values"),
-        (b"\x00" * (2**20 + 1), "line 1 has more than 1048576 bytes: it is no text file"),
+        (b"\x00" * (2**20 + 1), "line 1 has more than 1048576 bytes: it is not a text file"),
     ],
 )
 def test_a_broken_file_is_refused_by_its_line(tmp_path: Path, content: bytes, message: str) -> None:

@@ -180,7 +180,7 @@ def test_a_server_that_cannot_start_says_why_in_one_line(
 ) -> None:
     shell = InProcessShell(chosen.runs.parent)
     port = address.rpartition(":")[2].strip("/")
-    assert "already in use; --port 0 takes" in shell.refused("serve", "demo", "--port", port)
+    assert "already in use; --port 0 chooses" in shell.refused("serve", "demo", "--port", port)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     assert "pip install 'sercli[serve]'" in shell.refused("serve", "demo")
 

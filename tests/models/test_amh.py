@@ -65,7 +65,7 @@ def test_the_published_network_has_the_size_of_its_layers() -> None:
         ("model.hidden=[2]", r"model.hidden=\[2\]: must be 2 whole numbers from 1 up"),
         ("model.input_dropout=[0.3]", r"input_dropout=\[0.3\]: must be 2 numbers, one for each"),
         ("model.input_dropout=[0.3,1]", r"model.input_dropout=1: must be in \[0, 1\)"),
-        ("model.streams=[audio]", "'audio' is the name of the main features; name"),
+        ("model.streams=[audio]", "'audio' is the name of the main features; choose another name"),
         ("model.streams=[]", r"model.streams=\[\]: must be a list of names of further streams"),
     ],
 )

@@ -277,7 +277,7 @@ def test_lora_trains_adapters_of_queries_and_values(folders: dict[str, Path]) ->
         ({"pooling": "max"}, "must be one of mean, sum"),
         ({"ctc_weight": -1.0}, "model.ctc_weight=-1: must be 0 or more"),
         ({"mask_time_prob": 1.0}, r"model.mask_time_prob=1: must be in \[0, 1\)"),
-        ({"lora": 2, "unfreeze": 1}, "trains its adapters alone: leave model.unfreeze out"),
+        ({"lora": 2, "unfreeze": 1}, "trains only its adapters: remove model.unfreeze"),
     ],
 )
 def test_settings_out_of_range_are_refused(
@@ -304,7 +304,7 @@ def test_other_features_or_no_text_are_refused(folders: dict[str, Path]) -> None
         tuned(folders["Hubert"])(words)
     for features, message in (
         (features_of(folders["Hubert"], layer="last"), "set features.options.layer=conv"),
-        (FeaturesConfig("iaan45"), "features=iaan45 is none; set features=encoder"),
+        (FeaturesConfig("iaan45"), "features=iaan45 is not; set features=encoder"),
     ):
         with pytest.raises(RequestError, match=message):
             pretrained_encoder(features, "wav2vec2_tuned")

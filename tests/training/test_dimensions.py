@@ -112,7 +112,7 @@ def test_a_run_learns_and_records_its_predictions(record: Record, data: Data) ->
     assert {"dev_ccc", "test_ccc_valence"} <= set(history)
     assert "dev_ua" not in history
     assert any(
-        "do not state valence, arousal" in text for text in record.summary["card"]["caveats"]
+        "lack a label of valence, arousal" in text for text in record.summary["card"]["caveats"]
     )
     assert "Prediction of valence, arousal on toy" in record.summary["card"]["paragraph"]
 
@@ -160,7 +160,7 @@ def test_what_needs_classes_is_refused_in_one_line(runs: Path, record: Record) -
         (("train", "trainer.ccc_weights.valence=1"), "needs dataset.dimensions"),
         (("train", *TASK, "augment=copy_paste"), "augment=copy_paste"),
         (("train", *TASK, "model=svm_functionals", *FUNCTIONALS), "fitted to classes"),
-        (("sweep", *TASK, "activation=tanh,relu"), "maximises UA on dev"),
+        (("sweep", *TASK, "activation=tanh,relu"), "a sweep needs dev UA"),
         (("pretrain", "-o", "new", *TASK), "pre-training does not use them"),
         (("predict", record.key, "x.wav"), "sercli predict needs a model of classes"),
         (("export", record.key, "new"), "sercli export needs a model of classes"),
@@ -172,7 +172,7 @@ def test_what_needs_classes_is_refused_in_one_line(runs: Path, record: Record) -
 
 def test_labels_that_are_missing_or_outside_the_scale_are_refused() -> None:
     manifest = rated(toy_data().manifest)
-    with pytest.raises(RequestError, match="toy states no dominance"):
+    with pytest.raises(RequestError, match="toy has no labels of dominance"):
         with_dimensions(manifest, DatasetConfig(dimensions=["dominance"], scale=[1, 5]))
     with pytest.raises(RequestError, match=r"dataset.scale=\[0,1\]: valence of \d+ utterances"):
         with_dimensions(manifest, DatasetConfig(dimensions=["valence"], scale=[0, 1]))

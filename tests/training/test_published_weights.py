@@ -91,7 +91,7 @@ def test_existing_runs_keep_their_keys(small: Data) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"bn0.bias": None}, "it has no tensor 'bn0.bias'; give the published file"),
+        ({"bn0.bias": None}, "it has no tensor 'bn0.bias'; use the published file"),
         ({"att.weight": np.zeros(2, np.float32)}, "it has a tensor 'att.weight', which the model"),
         ({"fc1.bias": np.zeros(7, np.float32)}, r"its tensor 'fc1.bias' is F32 \(7,\), the model"),
         ({"fc1.bias": np.zeros(2)}, r"is F64 \(2,\), the model needs F32"),
@@ -110,7 +110,7 @@ def test_other_files_and_models_are_refused(small: Data, published: Path, tmp_pa
     pickled = tmp_path / "Cnn14_16k.pth"
     torch.save({"model": {}}, pickled)
     for overrides, message in (
-        ((f"init.file={pickled}",), "not a file of safetensors; docs/systems.md states how"),
+        ((f"init.file={pickled}",), "not a safetensors file; docs/systems.md states how"),
         (("init.file=nowhere",), "init.file=nowhere: there is no such file"),
         ((f"init.file={published}", "init.run=first"), "set init.run=null"),
         ((f"init.file={published}", "init.fold=a"), "set init.fold=null"),

@@ -285,7 +285,7 @@ def test_transcripts_alone_are_features_too(
             "copy_paste augment.copy_paste.scheme=se",
             "augment=copy_paste joins excerpts of turns, and streams",
         ),
-        ("speed", "augment=speed changes audio, and the stream 'more' would stay as it is"),
+        ("speed", "augment=speed changes audio, and the stream 'more' would not change"),
     ],
 )
 def test_augmentations_that_leave_a_stream_as_it_is_are_refused(

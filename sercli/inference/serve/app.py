@@ -163,7 +163,7 @@ def bound(port: int) -> Iterator[socket.socket]:
             place.listen()  # a browser may connect before the server runs
         except OSError as error:
             raise RequestError(
-                f"--port {port}: {error.strerror}; --port 0 takes any that is free"
+                f"--port {port}: {error.strerror}; --port 0 chooses a free port"
             ) from error
         yield place
 

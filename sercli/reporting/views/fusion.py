@@ -28,7 +28,7 @@ from sercli.results.seal import hide_sealed, shows_test
 if TYPE_CHECKING:
     from sercli.analysis.fusion import Fusion
 
-_ON_TEST = "dev is test here, so that the weights are fitted on test, too."
+_ON_TEST = "Selected on test: the weights are fitted on test, too."
 
 
 def fuse_view(names: Sequence[str], runs: Path) -> View:

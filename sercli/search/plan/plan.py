@@ -221,7 +221,7 @@ def _check_task(axes: Sequence[Axis], bases: Iterable[str]) -> None:
     swept = any(axis.key == "dataset.dimensions" for axis in axes)
     if swept or any(dimensions_of(base) for base in bases):
         raise RequestError(
-            "dataset.dimensions: a sweep maximises UA on dev, and dimensional labels have CCC; "
+            "dataset.dimensions: a sweep needs dev UA, which dimensional labels do not have; "
             "train each configuration by sercli train"
         )
 

@@ -94,8 +94,10 @@ def test_runs_that_do_not_match_are_refused(
 
     assert "seeds 0, not 0, 1" in refused("activation=relu", seeds=(0,))
     assert "corpus msp, not iemocap" in refused("activation=selu", card={"dataset": "msp"})
-    assert "dev of fold one has other utterances" in refused("activation=elu", truth=TRUTH[:60])
-    assert "has another label" in refused("activation=softplus", truth=[*TRUTH[1:], TRUTH[0]])
+    assert "the dev utterances of fold one differ" in refused("activation=elu", truth=TRUTH[:60])
+    assert "the labels differ, e.g. of" in refused(
+        "activation=softplus", truth=[*TRUTH[1:], TRUTH[0]]
+    )
     assert "fuse needs at least two runs, found 1" in shell.refused("fuse", a.key, a.key, status=2)
     trial = run("activation=relu", wrong=lambda place: place % 3 == 0, experiment="searched")
     search(experiment="searched")
