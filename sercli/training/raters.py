@@ -121,7 +121,7 @@ def _unread(data: Data) -> str:
 
 
 def ratings_caveat(config: Config, data: Data) -> str | None:
-    """Return a caveat on targets without a rater's label; None if training needs no other."""
+    """Return a caveat on targets without a rater's label, if training uses raters' labels."""
     if config.trainer.labels == "majority":
         return None
     targets = data.manifest.targets["utterance"]
