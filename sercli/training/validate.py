@@ -118,15 +118,23 @@ _UNREAD = 4
 
 
 def check_dimensions(config: Config) -> None:
-    """Refuse dimensional labels for a model that is fitted to classes.
+    """Refuse dimensional labels for a model whose outputs can only be classes.
 
     Raises:
-        RequestError: ``dataset.dimensions`` is set, and the model is fitted to classes.
+        RequestError: ``dataset.dimensions`` is set, and the model is fitted to classes, or averages
+            log-probabilities of segments.
     """
-    if config.dataset.dimensions and is_fitted(config.model):
+    if not config.dataset.dimensions:
+        return
+    name = config.model["name"]
+    if is_fitted(config.model):
         raise RequestError(
-            f"dataset.dimensions: model {config.model['name']} is fitted to classes; use another "
-            "model"
+            f"dataset.dimensions: model {name} is fitted to classes; use another model"
+        )
+    if getattr(MODELS[config.model["system"]], "classifies_segments", False):
+        raise RequestError(
+            f"dataset.dimensions: the outputs of model {name} are log-probabilities of classes; "
+            "use another model"
         )
 
 

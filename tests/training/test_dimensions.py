@@ -160,6 +160,7 @@ def test_what_needs_classes_is_refused_in_one_line(runs: Path, record: Record) -
         (("train", "trainer.ccc_weights.valence=1"), "needs dataset.dimensions"),
         (("train", *TASK, "augment=copy_paste"), "augment=copy_paste"),
         (("train", *TASK, "model=svm_functionals", *FUNCTIONALS), "fitted to classes"),
+        (("train", *TASK, "model=ca_mser_small"), "are log-probabilities of classes"),
         (("sweep", *TASK, "activation=tanh,relu"), "a sweep needs dev UA"),
         (("pretrain", "-o", "new", *TASK), "pre-training does not use them"),
         (("predict", record.key, "x.wav"), "sercli predict needs a model of classes"),
