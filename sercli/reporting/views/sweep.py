@@ -142,7 +142,9 @@ def _state_notes(summary: SweepSummary) -> Iterator[str]:
         )
     if not summary.complete:
         left = summary.states.get("waiting", 0) + summary.states.get("running", 0)
-        yield f"{counted(left, 'trial')} waiting or running; test results are shown when all end."
+        yield f"{counted(left, 'trial')} waiting or running when a worker last stopped."
+        if summary.sealed:
+            yield "The winner and its test results are shown when all trials have ended."
 
 
 def _best_table(summary: SweepSummary, trials: pd.DataFrame, records: Sequence[Record]) -> Table:

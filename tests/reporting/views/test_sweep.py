@@ -148,6 +148,13 @@ def test_before_the_end_no_figure_of_test_is_shown(
 
     assert not any(f"9{n}.0" in seen or f"8{n}.0" in seen for n in range(4))
     assert "1 trial waiting or running" in seen
+    assert ("results are shown when all trials have ended" in seen) == (not opened)
+
+
+def test_an_unfinished_comparison_promises_no_winner(trials: pd.DataFrame) -> None:
+    summary = replace(SUMMARY, states={**SUMMARY.states, "waiting": 1}, comparison=True)
+
+    assert "when all trials have ended" not in texts(sweep_tables(summary, trials, []))
 
 
 def test_the_opening_and_earlier_winners_are_told(
