@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from sercli.errors import RequestError
 from sercli.models.interface import Batch, Output, as_output
+from sercli.models.segments import mean_per_turn
+from sercli.nn.convolution import Convolution, Maps
+from sercli.nn.pooling import mean_over_time
 
 
 def attach_adversary(
@@ -17,8 +20,10 @@ def attach_adversary(
 ) -> None:
     """Add an adversary to a model: a classifier of a column behind a reversed gradient.
 
-    It reads the input of the layer that computes the logits. Its loss is plain cross entropy, named
-    ``adversary_<column>``; the adversary minimises it, while the rest of the model receives its
+    It reads the input of the layer that computes the logits: the mean over the positions of maps,
+    and the mean over the segments of a turn, where there are several. Its loss is plain cross
+    entropy, named ``adversary_<column>``, and added to that of an adversary of the same column in
+    the model (``daae``); the adversary minimises it, while the rest of the model receives its
     gradient times −λ (Ganin & Lempitsky 2015, arXiv 1409.7495, eqs. 13–15; there λ rises in
     training, here it is constant: our choice). Evaluation does not use it. DAAE (Gao et al., ICASSP
     2021) has such adversaries of speaker and corpus on the code of an autoencoder; one column is
@@ -35,27 +40,33 @@ def attach_adversary(
 
     Args:
         model: The model, from a batch to logits or an output; changed in place.
-        classifier: Name of the linear layer that computes the logits (`find_classifier`).
+        classifier: Name of the layer that computes the logits (`find_classifier`).
         column: Column of the manifest.
         values: Number of its values among the targets.
         weight: λ.
         hidden: Hidden units of the adversary.
     """
     layer: Any = model.get_submodule(classifier)
-    adversary = discriminator(layer.in_features, hidden, values)
+    adversary = discriminator(_sizes(layer)[0], hidden, values)
+    name = f"adversary_{column}"
     seen: list[Tensor] = []
 
-    def keep(_: nn.Module, given: tuple[Tensor]) -> None:
-        seen[:] = [given[0]]
+    def keep(_: nn.Module, given: tuple[Tensor | Maps]) -> None:
+        (read,) = given
+        seen[:] = [read.pool(mean_over_time) if isinstance(read, Maps) else read]
 
-    def add_loss(_: nn.Module, given: tuple[Batch], output: Tensor | Output) -> Tensor | Output:
-        criterion = given[0].criterion
-        if criterion is None:
+    def add_loss(whole: Any, given: tuple[Batch], output: Tensor | Output) -> Tensor | Output:
+        (batch,) = given
+        if batch.criterion is None:
             seen.clear()
             return output
-        found = as_output(output)
-        loss = criterion(column, adversary(reverse_gradient(seen.pop(), weight)))
-        return Output(found.logits, {**found.losses, f"adversary_{column}": loss})
+        found, vectors = as_output(output), seen.pop()
+        if hasattr(whole, "segments_per_turn"):
+            vectors = mean_per_turn(vectors, whole.segments_per_turn(batch))
+        loss = batch.criterion(column, adversary(reverse_gradient(vectors, weight)))
+        losses = dict(found.losses)
+        losses[name] = losses[name] + loss if name in losses else loss
+        return Output(found.logits, losses)
 
     model.add_module("adversary", adversary)
     layer.register_forward_pre_hook(keep)
@@ -74,7 +85,7 @@ def discriminator(size: int, hidden: int, values: int) -> nn.Sequential:
 
 
 def find_classifier(model: nn.Module, build: Callable[[int], nn.Module], classes: int) -> str:
-    """Return the name of the last linear layer whose outputs are the classes.
+    """Return the name of the last layer, linear or convolutional, whose outputs are the classes.
 
     Args:
         model: The model.
@@ -82,25 +93,27 @@ def find_classifier(model: nn.Module, build: Callable[[int], nn.Module], classes
         classes: Number of classes of the model.
 
     Raises:
-        RequestError: There is none, or its input is a segment of a turn.
+        RequestError: There is none.
     """
-    if getattr(model, "classifies_segments", False):
-        raise RequestError(
-            "adversary.column: this model classifies segments, and an adversary reads whole turns; "
-            "use another model"
-        )
     with torch.random.fork_rng(devices=[]):  # keeps the random state of training
         wider = dict(build(classes + 1).named_modules())
     names: list[str] = [
         name
         for name, layer in model.named_modules()
-        if isinstance(layer, nn.Linear) and layer.out_features != wider[name].out_features
+        if isinstance(layer, nn.Linear | Convolution) and _sizes(layer)[1] != _sizes(wider[name])[1]
     ]
     if not names:
         raise RequestError(
-            "adversary.column: no linear layer of this model gives the classes; use another model"
+            "adversary.column: no layer of this model gives the classes; use another model"
         )
     return names[-1]
+
+
+def _sizes(layer: Any) -> tuple[int, int]:
+    """Return the number of inputs and of outputs of a layer."""
+    if isinstance(layer, nn.Linear):
+        return layer.in_features, layer.out_features
+    return layer.convolve.in_channels, layer.convolve.out_channels
 
 
 def reverse_gradient(values: Tensor, weight: float) -> Tensor:

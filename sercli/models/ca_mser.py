@@ -13,7 +13,7 @@ from sercli.models import MODELS
 from sercli.models.cell_factory import CellFactory
 from sercli.models.interface import Batch, CorpusInfo, Turns
 from sercli.models.parts import check_dropout, check_numbers, check_sizes, check_streams
-from sercli.models.segments import over_segments
+from sercli.models.segments import over_segments, segments_per_turn
 from sercli.nn.attention import masked_softmax, weighted_sum
 from sercli.nn.checks import check_one_of
 
@@ -64,8 +64,6 @@ class CoAttention(nn.Module):
             1, a size is below 1, ``frame_weights`` is unknown, or dropout is not in [0, 1).
     """
 
-    classifies_segments = True
-
     def __init__(
         self,
         *,
@@ -106,8 +104,14 @@ class CoAttention(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Classify a batch: mean log-probabilities of its segments, (B, classes)."""
-        turns = [batch.current, *(batch.streams[name] for name in self.streams)]
-        return over_segments(self._classify, turns, self.segments)
+        return over_segments(self._classify, self._turns(batch), self.segments)
+
+    def segments_per_turn(self, batch: Batch) -> Tensor:
+        """Return the number of segments of each turn, (B,)."""
+        return segments_per_turn(self._turns(batch), self.segments)
+
+    def _turns(self, batch: Batch) -> list[Turns]:
+        return [batch.current, *(batch.streams[name] for name in self.streams)]
 
     def _classify(self, spectrum: Turns, cepstra: Turns, encoded: Turns) -> Tensor:
         """Return the logits of segments, (N, classes)."""

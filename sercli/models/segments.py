@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sercli.models.interface import Turns
 from sercli.models.parts import cut
+from sercli.nn.pooling import valid_steps
 
 
 def over_segments(
@@ -36,14 +37,45 @@ def over_segments(
     Returns:
         (B, classes).
     """
-    cuts = [cut(each, own) for each, own in zip(turns, steps, strict=True)]
-    most = min(counts.shape[1] for _, counts in cuts)
-    whole = torch.stack([counts[:, :most] > 0 for _, counts in cuts]).all(dim=0)
-    by_turn = [frames.view(*counts.shape, *frames.shape[1:]) for frames, counts in cuts]
-    segments = [
-        Turns(frames[:, :most][whole], counts[:, :most][whole])
-        for frames, (_, counts) in zip(by_turn, cuts, strict=True)
-    ]
-    found = classify(*segments).log_softmax(dim=-1)
-    sums = found.new_zeros(len(whole), found.shape[1])
-    return sums.index_add(0, whole.nonzero()[:, 0], found) / whole.sum(dim=1, keepdim=True)
+    counts = segments_per_turn(turns, steps)
+    most = int(counts.max())
+    whole = valid_steps(counts, most)
+    segments = []
+    for each, own in zip(turns, steps, strict=True):
+        frames, sizes = cut(each, own)
+        by_turn = frames.view(*sizes.shape, *frames.shape[1:])
+        segments.append(Turns(by_turn[:, :most][whole], sizes[:, :most][whole]))
+    return mean_per_turn(classify(*segments).log_softmax(dim=-1), counts)
+
+
+def segments_per_turn(turns: Sequence[Turns], steps: Sequence[int]) -> Tensor:
+    """Return the number of segments of each turn that have a step in every stream.
+
+    Args:
+        turns: B turns in each stream.
+        steps: Steps of a segment in each stream.
+
+    Returns:
+        (B,), each 1 or more.
+    """
+    counts = [(each.lengths + own - 1) // own for each, own in zip(turns, steps, strict=True)]
+    return torch.stack(counts).amin(dim=0)
+
+
+def mean_per_turn(values: Tensor, counts: Tensor) -> Tensor:
+    """Return the mean over the segments of each turn.
+
+    >>> mean_per_turn(torch.tensor([[1.0], [3.0], [5.0]]), torch.tensor([2, 1]))
+    tensor([[2.],
+            [5.]])
+
+    Args:
+        values: Segments, turn by turn, (N, features).
+        counts: Number of segments of each turn, (B,), N in all.
+
+    Returns:
+        (B, features).
+    """
+    turn = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
+    sums = values.new_zeros(len(counts), values.shape[1])
+    return sums.index_add(0, turn, values) / counts.unsqueeze(1)

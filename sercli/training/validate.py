@@ -131,7 +131,7 @@ def check_dimensions(config: Config) -> None:
         raise RequestError(
             f"dataset.dimensions: model {name} is fitted to classes; use another model"
         )
-    if getattr(MODELS[config.model["system"]], "classifies_segments", False):
+    if hasattr(MODELS[config.model["system"]], "segments_per_turn"):
         raise RequestError(
             f"dataset.dimensions: the outputs of model {name} are log-probabilities of classes; "
             "use another model"

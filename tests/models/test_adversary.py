@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from helpers.reference_models import random_batch, run_with_criterion, tiny
+from helpers.reference_models import STREAMS, random_batch, run_with_criterion, tiny
 from helpers.toy import toy_config, toy_data
 from torch import nn
 
@@ -13,6 +13,8 @@ from sercli.config.compose import compose
 from sercli.errors import RequestError
 from sercli.models import build_model
 from sercli.models.adversary import attach_adversary, find_classifier
+from sercli.models.interface import Turns
+from sercli.nn.convolution import Maps
 from sercli.training.folds import make_folds
 from sercli.training.trainer import train_fold
 from sercli.training.validate import new_model
@@ -58,8 +60,18 @@ def test_evaluation_is_as_without_it() -> None:
     torch.testing.assert_close(adversarial(1.0)(batch), alone(batch))
 
 
-@pytest.mark.parametrize("name", ["iaan_small", "mdnn_small", "hnsd_small", "mscnn_spu_small"])
-def test_the_classifier_is_the_last_layer_whose_outputs_are_the_classes(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "classifier"),
+    [
+        ("iaan_small", "head.4"),
+        ("mdnn_small", "global_head.1"),
+        ("attention_pooling_cnn_small", "top_down"),
+        ("superb_linear", "head"),
+    ],
+)
+def test_the_classifier_is_the_last_layer_whose_outputs_are_the_classes(
+    name: str, classifier: str
+) -> None:
     groups = ["model.groups=[[0-1],[2-5]]"] if "mdnn" in name else []
     config = compose([f"model={name}", *groups])
 
@@ -67,9 +79,40 @@ def test_the_classifier_is_the_last_layer_whose_outputs_are_the_classes(name: st
         nodes = (config.model, config.cell, config.activation)
         return build_model(*nodes, inputs=6, classes=classes)
 
-    model: Any = build(4)
-    found = find_classifier(model, build, 4)
-    assert model.get_submodule(found).out_features == 4
+    assert find_classifier(build(4), build, 4) == classifier
+
+
+def test_of_maps_and_of_segments_the_adversary_reads_the_mean() -> None:
+    """The mean over the real positions of each turn, and over the segments of each turn."""
+    cases = {
+        "top_down": ("model=attention_pooling_cnn_small",),
+        "head.2": ("model=ca_mser_small", "model.streams=[text,vector]", "model.segments=[2,1,1]"),
+    }
+    for classifier, overrides in cases.items():
+        model, found = tiny(*overrides), []
+        vector = Turns(torch.randn(3, 4, STREAMS["vector"]).double(), torch.tensor([4, 2, 1]))
+        whole = random_batch(padding=1)
+        batch = replace(whole, streams={**whole.streams, "vector": vector})
+        layer = model.get_submodule(classifier)
+        layer.register_forward_pre_hook(lambda _, given, found=found: found.append(given[0]))
+        attach_adversary(model, classifier, "speaker", values=3, weight=1.0, hidden=5)
+        _, criterion = run_with_criterion(model.double(), batch)
+        (read,) = found
+        if isinstance(read, Maps):
+            each = [x[:, :n].mean((1, 2)) for x, n in zip(read.values, read.lengths, strict=True)]
+        else:  # the shortest stream has 3, 1 and 1 segments
+            each = [read[:3].mean(0), read[3], read[4]]
+        expected = model.get_submodule("adversary")(torch.stack(each))
+        torch.testing.assert_close(criterion.calls[0][1], expected)
+
+
+def test_the_loss_joins_that_of_an_adversary_of_the_model() -> None:
+    model, batch = tiny("model=daae_small", "model.steps=2"), random_batch()
+    own = run_with_criterion(model, batch)[0].losses["adversary_speaker"]
+    attach_adversary(model, "head", "speaker", values=3, weight=1.0, hidden=5)
+    output, criterion = run_with_criterion(model.double(), batch)
+    added = criterion.calls[-1][1].square().sum()
+    torch.testing.assert_close(output.losses["adversary_speaker"], own + added)
 
 
 def test_a_fold_trains_against_the_speaker_and_records_its_loss() -> None:

@@ -20,7 +20,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sercli.errors import RequestError
-from sercli.models.adversary import find_classifier
 from sercli.models.interface import Batch, Turns
 
 TINY = (
@@ -101,12 +100,6 @@ def test_the_published_network_has_23_million_parameters_without_its_convolution
     found = count_parameters("model=ca_mser", *published, "model.segments=[300,300,149]", **sizes)
     convolutions = 2_469_696 - 2 * 64 * 11 * 11
     assert round((found - convolutions) / 1e5) == 232
-
-
-def test_an_adversary_of_turns_is_refused() -> None:
-    model = tiny(*TINY, ONE)
-    with pytest.raises(RequestError, match=r"adversary\.column: this model classifies segments"):
-        find_classifier(model, lambda classes: model, CLASSES)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Every model through the trainer: several tasks, missing labels, no dialogues, bfloat16."""
+"""Every model through the trainer: tasks, adversary, missing labels, no dialogues, bfloat16."""
 
 from __future__ import annotations
 
@@ -58,25 +58,26 @@ def _fold(toy: Data, toy_config: Callable[..., Config]) -> Fold:
 
 
 @pytest.mark.parametrize(
-    ("precision", "choose"),
+    ("precision", "choose", "adversary"),
     [
-        ("bf16", "none"),
-        pytest.param("bf16", "last", marks=pytest.mark.exhaustive),
-        pytest.param("float32", "none", marks=pytest.mark.exhaustive),
+        ("bf16", "none", "speaker"),
+        pytest.param("bf16", "last", "none", marks=pytest.mark.exhaustive),
+        pytest.param("float32", "none", "none", marks=pytest.mark.exhaustive),
     ],
 )
 @pytest.mark.parametrize("choice", small_models())
-def test_every_model_trains_in_bf16_and_on_a_corpus_without_dialogues(
-    choice: str, precision: str, choose: str, gendered: Data, fold: Fold
+def test_every_model_trains_in_bf16_on_a_corpus_without_dialogues_and_against_an_adversary(
+    choice: str, precision: str, choose: str, adversary: str, gendered: Data, fold: Fold
 ) -> None:
     context = find_context(gendered.manifest, ContextConfig(choose=choose))
-    config = config_of(choice, f"precision={precision}")
+    config = config_of(choice, f"precision={precision}", f"adversary.column={adversary}")
     streams = {name: STREAMS.get(name, 5) for name in config.model.get("streams", ())}
     data = with_streams(replace(gendered, context=context), streams)
     trained = train_fold(config, data, fold, seed=0)
     assert trained.diverged_at is None
     assert trained.selected_step == 2
     assert {value.dtype for value in trained.weights.values()} == {np.dtype(np.float32)}
+    assert adversary == "none" or trained.history["loss/adversary_speaker"].iloc[-1] > 0
 
 
 @pytest.mark.parametrize(
