@@ -28,6 +28,7 @@ def check(config: Config) -> None:
                 raise RequestError(f"{key}={value} is not known.{nearest(str(value), choices)}")
     _check_streams(config)
     _check_corpora(config.dataset)
+    _check_normalisation(config)
     _check_dimensions(config)
     _check_protocol(config.protocol)
     _check_learning_rate(config)
@@ -59,6 +60,17 @@ def _check_corpora(dataset: DatasetConfig) -> None:
             f"{', '.join(dataset.parts)}: name the same corpora in both; a sweep cannot vary "
             "dataset.of"
         )
+
+
+def _check_normalisation(config: Config) -> None:
+    """Check that a normalisation per corpus has several corpora."""
+    each = {"features": config.features} | {f"streams.{k}": v for k, v in config.streams.items()}
+    for node, features in each.items():
+        if features.normalise == "corpus" and not config.dataset.parts:
+            raise RequestError(
+                f"{node}.normalise=corpus needs several corpora, as in dataset=several "
+                f"dataset.of=[emodb,savee]; with one corpus set {node}.normalise=speaker"
+            )
 
 
 def _check_dimensions(config: Config) -> None:
@@ -261,7 +273,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "protocol.dev": ("next", "column", "speaker", "speakers", "dialogues", "utterances", "test"),
     "trainer.batches": ("similar", "cut_to_last"),
     "features.level": ("lld", "lld_delta", "functionals"),
-    "features.normalise": ("speaker", "none"),
+    "features.normalise": ("speaker", "corpus", "none"),
     "dataset.context.choose": ("last", "random", "random_any", "none"),
     "dataset.context.order": ("transcript", "start_time"),
     "trainer.labels": ("majority", "soft", "rater"),

@@ -100,7 +100,8 @@ class FeaturesConfig:
         sampling_rate: Hz; audio is resampled before extraction.
         max_frames: Frames at which an utterance is truncated (IAAN: 2 500 = 25 s).
         pool: Frames averaged into one time step (IAAN: 5 = 50 ms).
-        normalise: ``speaker`` (z-score over all frames of a speaker) or ``none``.
+        normalise: ``speaker`` (z-score over all frames of a speaker), ``corpus`` (over all frames
+            of each of several corpora) or ``none``.
     """
 
     name: str = "iaan45"

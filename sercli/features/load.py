@@ -27,7 +27,7 @@ from sercli.features.preprocess import (
 from sercli.features.store import FeatureStore
 from sercli.files import write_atomically
 
-_NORMALISATIONS = ("speaker", "none")
+_NORMALISATIONS = ("speaker", "corpus", "none")
 
 
 class StoredSteps(Mapping[str, np.ndarray]):
@@ -101,13 +101,15 @@ def load_features(
     code groups by the first six letters of an IEMOCAP file, the session and the wearer of the
     motion capture, and so mixes the two speakers of a dialogue; here a group is a speaker.) As
     there, the frames beyond ``features.max_frames`` count in the statistics and are then dropped.
+    With ``features.normalise=corpus`` a group is a corpus (``dataset=several``), test corpora
+    included, as in cross-corpus studies since Schuller et al. (2010, IEEE TAC).
 
     Args:
         manifest: The corpus.
         keys: Utterance id → key in the store. Utterances without a key are left out.
         store: Folder of the feature store.
         features: The settings for normalising, clipping and pooling.
-        statistics: Utterance id → mean and deviation to use instead of those of its speaker.
+        statistics: Utterance id → mean and deviation to use instead of those of its group.
         counts: Utterance id → number of frames, where known; of others the store is asked.
 
     Returns:
@@ -144,7 +146,7 @@ def load_features(
     if features.normalise == "none":
         statistics = None
     elif statistics is None:
-        statistics = grouped_statistics(frames, kept, wanted, "speaker")
+        statistics = grouped_statistics(frames, kept, wanted, features.normalise)
     return StoredSteps(store, wanted, lengths, statistics, features)
 
 
@@ -188,7 +190,7 @@ def grouped_statistics(
         store: The feature store.
         table: `sercli.corpora.manifest.Manifest.table`.
         keys: Utterance id → key in the store.
-        column: Column whose values are the groups, such as ``speaker``.
+        column: Column whose values are the groups: ``speaker``, ``corpus`` or ``audio``.
     """
     groups = {
         tuple(turns["utterance"]): tuple(map(keys.__getitem__, turns["utterance"]))

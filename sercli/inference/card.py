@@ -169,10 +169,12 @@ def _limits(source: Source) -> str:
         f"It always predicts one of {len(source.classes)} classes. Its probabilities are not "
         "calibrated.",
     ]
-    if features.normalise == "speaker":
+    if features.normalise != "none":
+        group = {"speaker": "speaker", "corpus": "corpus"}[features.normalise]
+        plural = {"speaker": "speakers", "corpus": "corpora"}[features.normalise]
         limits.append(
-            "It was trained and tested with features normalised per speaker, test speakers "
-            "included. Expect lower accuracy on a single recording of an unknown speaker."
+            f"It was trained and tested with features normalised per {group}, test {plural} "
+            f"included. Expect lower accuracy on a single recording of an unknown {group}."
         )
     if features.level != "functionals":
         seconds = frame_seconds(features) * features.max_frames

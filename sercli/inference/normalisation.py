@@ -1,6 +1,6 @@
 """Mean and deviation by which new recordings are normalised.
 
-In training, frames are normalised by the mean and deviation of their speaker
+In training, frames are normalised by the mean and deviation of their speaker or corpus
 (`sercli.features.load`). The speaker of a new recording may be unknown, or be heard in no other.
 """
 
@@ -22,7 +22,7 @@ from sercli.results.weights import read_weights
 from sercli.training.source import Source
 
 CHOICES = {
-    "training": "of the training speakers",
+    "training": "of the training speakers or corpora",
     "file": "of each audio file",
     "speaker": "of all recordings of the speaker",
 }
@@ -75,7 +75,8 @@ def choose(source: Source, wanted: str | None, *, speakers: bool) -> str:
 
     Args:
         source: The model.
-        wanted: A choice of the user; None: ``speaker`` with speakers, else ``training``.
+        wanted: A choice of the user; None: ``speaker`` with speakers if the model was trained so,
+            else ``training``.
         speakers: True if every recording has a speaker.
 
     Raises:
@@ -88,7 +89,8 @@ def choose(source: Source, wanted: str | None, *, speakers: bool) -> str:
                 f"--normalize {wanted}: {source.name} was trained without normalisation"
             )
         return "none"
-    choice = wanted or ("speaker" if speakers else "training")
+    own = speakers and source.config.features.normalise == "speaker"
+    choice = wanted or ("speaker" if own else "training")
     if choice not in CHOICES and not Path(choice).exists():
         raise RequestError(
             f"--normalize {choice}: must be {', '.join(CHOICES)} or the path of reference "

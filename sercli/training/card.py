@@ -199,6 +199,8 @@ def _features(features: FeaturesConfig) -> str:
 _NORMALISATION = {
     "speaker": "z-score per speaker over all of the speaker's frames, test speakers included "
     "(without labels)",
+    "corpus": "z-score per corpus over all of the corpus' frames, test speakers and corpora "
+    "included (without labels)",
     "none": "none",
 }
 

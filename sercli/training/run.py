@@ -255,13 +255,12 @@ def _write(
 
 
 def training_statistics(data: Data, folds: Sequence[Fold]) -> dict[str, np.ndarray] | None:
-    """Pool the statistics of the training speakers of each fold; None without normalisation.
+    """Pool the statistics of the training speakers, or corpora, of each fold.
 
-    A trained model needs them for recordings of unknown speakers.
+    A trained model needs them for recordings of unknown speakers. Without normalisation: None.
     """
-    of_utterance = data.steps.statistics if isinstance(data.steps, StoredSteps) else None
-    if of_utterance is None:
+    found = data.steps.statistics if isinstance(data.steps, StoredSteps) else None
+    if found is None:
         return None
-    of_speaker = {data.speakers[name]: found for name, found in of_utterance.items()}
-    trained = [sorted({data.speakers[name] for name in fold.train}) for fold in folds]
-    return stack_statistics([pooled_statistics(map(of_speaker.__getitem__, x)) for x in trained])
+    trained = [{id(found[name]): found[name] for name in sorted(fold.train)} for fold in folds]
+    return stack_statistics([pooled_statistics(each.values()) for each in trained])

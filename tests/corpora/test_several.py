@@ -164,6 +164,16 @@ def test_protocols_of_corpora_say_what_they_need(config: Callable[..., Config]) 
         make_folds(manifest, config("protocol=cross_corpus").protocol)
 
 
+def test_a_normalisation_per_corpus_needs_several(
+    config: Callable[..., Config],
+) -> None:
+    assert config("features.normalise=corpus").features.normalise == "corpus"
+    with pytest.raises(RequestError, match=r"^features\.normalise=corpus needs several corpora"):
+        compose(["dataset=emodb", "features.normalise=corpus"])
+    with pytest.raises(RequestError, match=r"^streams\.x\.normalise=corpus needs several corpora"):
+        compose(["dataset=emodb", "streams.x=log_mel", "streams.x.normalise=corpus"])
+
+
 def test_samples_of_a_test_utterance_in_another_corpus_are_refused(
     config: Callable[..., Config],
 ) -> None:

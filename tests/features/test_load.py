@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,21 @@ def test_each_speaker_is_normalised_over_all_of_its_turns(tmp_path: Path) -> Non
     np.testing.assert_allclose(speaker_a.std(axis=0), 1, atol=1e-5)
     np.testing.assert_allclose(steps["u1"].mean(axis=0), 0, atol=1e-6)
     assert abs(steps["u0"].mean()) > 1e-3  # of one turn alone they are not 0
+
+
+def test_each_corpus_is_normalised_over_all_of_its_turns(tmp_path: Path) -> None:
+    frames = _fill(tmp_path, [20, 30, 40])
+    whole = _manifest({"u0": "a", "u1": "b", "u2": "c"})
+    manifest = replace(whole, table=whole.table.assign(corpus=["x", "y", "x"]))
+    steps = load_features(
+        manifest, _keys(frames), tmp_path, FeaturesConfig(pool=1, normalise="corpus")
+    )
+    for utterances in (["u0", "u2"], ["u1"]):
+        statistics = frame_statistics([frames[name] for name in utterances])
+        for name in utterances:
+            np.testing.assert_allclose(
+                steps[name], z_normalise(frames[name], statistics), atol=1e-6
+            )
 
 
 def test_frames_are_normalised_then_clipped_then_pooled(tmp_path: Path) -> None:

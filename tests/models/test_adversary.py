@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,12 +90,13 @@ def test_of_maps_and_of_segments_the_adversary_reads_the_mean() -> None:
         "head.2": ("model=ca_mser_small", "model.streams=[text,vector]", "model.segments=[2,1,1]"),
     }
     for classifier, overrides in cases.items():
-        model, found = tiny(*overrides), []
+        model = tiny(*overrides)
+        found: list[Any] = []
         vector = Turns(torch.randn(3, 4, STREAMS["vector"]).double(), torch.tensor([4, 2, 1]))
         whole = random_batch(padding=1)
         batch = replace(whole, streams={**whole.streams, "vector": vector})
         layer = model.get_submodule(classifier)
-        layer.register_forward_pre_hook(lambda _, given, found=found: found.append(given[0]))
+        layer.register_forward_pre_hook(lambda _, given, to=found: to.append(given[0]))
         attach_adversary(model, classifier, "speaker", values=3, weight=1.0, hidden=5)
         _, criterion = run_with_criterion(model.double(), batch)
         (read,) = found
