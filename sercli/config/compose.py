@@ -1,9 +1,9 @@
 """Compose a configuration from ``conf/`` and overrides with Hydra.
 
 Hydra is started once per process and never torn down. Its messages do not suggest what the user
-could have meant, so that keys and choices are checked here first. Hydra takes some 13 ms for the
-files of one set of choices, and 1 ms for the values that are set in them: the former is cached.
-Composing Hydra's own node as well, and reading each file anew, would take 40 ms.
+could have meant, so that keys and choices are checked here first. The files of a set of choices
+are composed once (`sercli.config.choices`), and values are set in them: plain ones in the resolved
+configuration (`sercli.config.resolved`), the rest as Hydra does it.
 """
 
 from __future__ import annotations
@@ -11,33 +11,28 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache
-from itertools import accumulate, chain
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import yaml
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
-from hydra._internal.defaults_list import create_defaults_list
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
-from hydra.errors import HydraException
-from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from sercli.config import hints
 from sercli.config.check import check
+from sercli.config.choices import Composed, compose_choices, refused_in_one_line
 from sercli.config.keys import flatten
 from sercli.config.parse import CLASSES, from_yaml, parse_one
 from sercli.config.schema import Config, DatasetConfig, FeaturesConfig
 from sercli.config.settings import GROUPS, PARTS, STREAMS, choice_names, group_of, kind_of
-from sercli.config.sources import PRIMARY, ROOTS, OwnDefault, own_defaults, start
-from sercli.errors import RequestError, one_line
+from sercli.config.sources import ROOTS, OwnDefault, own_defaults, start
+from sercli.errors import RequestError
 
 _OPEN = (
     *(CLASSES, "dataset.expected", "dataset.expected_in", "dataset.parts"),
@@ -82,9 +77,11 @@ def compose(overrides: Sequence[str]) -> Config:
     >>> compose(["activation=tanh", "trainer.steps=200"]).trainer.steps
     200
     """
-    node, _ = compose_unresolved(overrides)
-    with refused_in_one_line():
-        config = cast("Config", OmegaConf.to_object(node))
+    request = _request(overrides)
+    config = request.resolved()
+    if config is None:
+        with refused_in_one_line():
+            config = cast("Config", OmegaConf.to_object(request.node()))
     try:
         check(config)
     except RequestError as error:
@@ -104,27 +101,63 @@ def compose_unresolved(overrides: Sequence[str]) -> tuple[DictConfig, dict[str, 
     Raises:
         RequestError: As `compose`.
     """
+    request = _request(overrides)
+    return request.node(), {**request.composed.choices, **request.streams}
+
+
+@dataclass(frozen=True)
+class _Request:
+    """A composition of files and the values to set in it.
+
+    Attributes:
+        composed: The files of its choices.
+        streams: Key of a stream → feature set.
+        owned: The user's own defaults.
+        values: The overrides that are no choices.
+    """
+
+    composed: Composed
+    streams: Mapping[str, str]
+    owned: Sequence[OwnDefault]
+    values: Sequence[Override]
+
+    def node(self) -> DictConfig:
+        """Return the configuration with its interpolations."""
+        node = self.composed.copy()
+        _add_streams(node, self.streams)
+        for own in self.owned:
+            with _located(own.file), refused_in_one_line():
+                ConfigLoaderImpl._apply_overrides_to_config([_with_new_keys(_read(own))], node)
+        with refused_in_one_line():
+            values = list(map(_with_new_keys, self.values))
+            ConfigLoaderImpl._apply_overrides_to_config(values, node)
+        _add_parts(node)
+        return node
+
+    def resolved(self) -> Config | None:
+        """Return the configuration; None where it takes OmegaConf to set or resolve a value."""
+        base = self.composed.resolved
+        values = [*map(_read, self.owned), *self.values]
+        plain = all(each.type == OverrideType.CHANGE for each in values)
+        if self.streams or not plain or base.config is None or base.config.dataset.of:
+            return None
+        return base.replaced({each.key_or_group: each.value() for each in values})
+
+
+def _request(overrides: Sequence[str]) -> _Request:
+    """Parse and check overrides, and compose their choices."""
     parsed = parse(overrides)
     for override in parsed:
         if override.is_sweep_override():
             raise RequestError(hints.several_values(str(override.input_line)))
     check_names(parsed)
-    composed = _compose_choices(_chosen(parsed))
-    node = deepcopy(composed.node)
+    composed = compose_choices(_chosen(parsed))
     owned = _effective(parsed, composed.choices["dataset"])
     given = {own.key: own.value for own in owned}
     given |= {each.key_or_group: each.value() for each in parsed if not each.is_delete()}
     streams = {key: str(value) for key, value in given.items() if _is_stream(key)}
-    _add_streams(node, streams)
-    for own in owned:
-        if group_of(own.key) is None:
-            with _located(own.file), refused_in_one_line():
-                ConfigLoaderImpl._apply_overrides_to_config([_with_new_keys(_read(own))], node)
     values = [each for each in parsed if group_of(each.key_or_group) is None]
-    with refused_in_one_line():
-        ConfigLoaderImpl._apply_overrides_to_config(list(map(_with_new_keys, values)), node)
-    _add_parts(node)
-    return node, {**composed.choices, **streams}
+    return _Request(composed, streams, [x for x in owned if group_of(x.key) is None], values)
 
 
 def _is_stream(key: str) -> bool:
@@ -135,7 +168,7 @@ def _is_stream(key: str) -> bool:
 def _add_streams(node: DictConfig, chosen: Mapping[str, str]) -> None:
     """Add the feature sets of streams with the settings of their files."""
     for key, choice in chosen.items():
-        features = _compose_choices(_as_overrides({"features": choice})).node.features
+        features = compose_choices(_as_overrides({"features": choice})).node.features
         settings = OmegaConf.to_container(features, resolve=True)
         typed = OmegaConf.merge(OmegaConf.structured(FeaturesConfig), settings)
         OmegaConf.update(node, key, typed, force_add=True)
@@ -148,7 +181,7 @@ def _add_parts(node: DictConfig) -> None:
     for name in corpora:
         if name not in known:
             raise RequestError(f"dataset.of: {hints.unknown_choice('dataset', name, known)}")
-        composed = deepcopy(_compose_choices((f"dataset='{name}'",)).node)
+        composed = compose_choices((f"dataset='{name}'",)).copy()
         composed.paths = node.paths
         key = f"{PARTS}{name}"
         with _located(key), refused_in_one_line():
@@ -180,7 +213,7 @@ def _root_of(dataset: str) -> Any:
 def effective_defaults(overrides: Sequence[str]) -> list[OwnDefault]:
     """Return the user's own defaults that are in force in a configuration."""
     parsed = parse(overrides)
-    return _effective(parsed, _compose_choices(_chosen(parsed)).choices["dataset"])
+    return _effective(parsed, compose_choices(_chosen(parsed)).choices["dataset"])
 
 
 def _effective(parsed: Sequence[Override], dataset: str | None = None) -> list[OwnDefault]:
@@ -271,8 +304,12 @@ def parse(overrides: Sequence[str]) -> list[Override]:
 
 def _parse_one(text: str) -> Override | None:
     start()
-    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-    return parse_one(parser, text, OPEN_KEYS)
+    return parse_one(_parser(GlobalHydra.instance().config_loader()), text, OPEN_KEYS)
+
+
+@lru_cache(maxsize=1)
+def _parser(loader: ConfigLoader) -> OverridesParser:
+    return OverridesParser.create(config_loader=loader)
 
 
 def _check_shape(override: Override) -> None:
@@ -310,7 +347,7 @@ def mend(text: str) -> str | None:
     key, given, words = text.partition("=")
     if not given or not words:
         return None
-    meant = hints.meant_key(key, _compose_choices(_chosen(())).keys)
+    meant = hints.meant_key(key, compose_choices(_chosen(())).keys)
     for line in (text, hints.with_key(meant or key, words)):
         override = _parse_one(line)
         try:
@@ -365,7 +402,7 @@ def _stream_keys(streams: Sequence[Override]) -> set[str]:
         each.key_or_group + key.removeprefix("features")
         for each in streams
         for value in _values(each)
-        for key in _compose_choices(_as_overrides({"features": value})).keys
+        for key in compose_choices(_as_overrides({"features": value})).keys
         if key == "features" or key.startswith("features.")
     }
 
@@ -395,7 +432,7 @@ def comments(overrides: Sequence[str] = ()) -> dict[str, str]:
 
 def list_choices(group: str) -> tuple[Choice, ...]:
     """Return the choices of a group."""
-    default = _compose_choices(_chosen(())).choices[group]
+    default = compose_choices(_chosen(())).choices[group]
     return tuple(
         Choice(group, name, _description(group, name), name == default)
         for name in names_of_choices(group)
@@ -409,96 +446,23 @@ def names_of_choices(group: str) -> tuple[str, ...]:
     return tuple(GlobalHydra.instance().config_loader().get_group_options(group))
 
 
-@contextmanager
-def refused_in_one_line() -> Iterator[None]:
-    """Replace errors of Hydra, OmegaConf and PyYAML.
-
-    Raises:
-        RequestError: The request, or a file of the user's own, is invalid.
-    """
-    try:
-        yield
-    except (HydraException, OmegaConfBaseException) as error:
-        raise RequestError(_reason(error)) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        text = one_line(error)
-        raise RequestError(f"a configuration file cannot be read: {text}") from error
-
-
 def _known_keys(overrides: Sequence[Override], choices: Sequence[Override]) -> Set[str]:
     """Return all keys that exist under at least one of the choices; a sweep names several."""
     if not any(choice.is_sweep_override() for choice in choices):
-        return _compose_choices(_chosen(overrides)).keys  # composed anyway
+        return compose_choices(_chosen(overrides)).keys  # composed anyway
     choices = [choice for choice in choices if _has_keys_below(choice.key_or_group, overrides)]
     replaced = tuple(f"{override.key_or_group}." for override in choices)
-    keys = {key for key in _compose_choices(_chosen(())).keys if not key.startswith(replaced)}
+    keys = {key for key in compose_choices(_chosen(())).keys if not key.startswith(replaced)}
     for override in choices:
         group = override.key_or_group
         for value in _values(override):
-            composed = _compose_choices(_as_overrides({group: value})).keys
+            composed = compose_choices(_as_overrides({group: value})).keys
             keys.update(key for key in composed if key.startswith(f"{group}."))
     return keys
 
 
 def _has_keys_below(group: str, overrides: Sequence[Override]) -> bool:
     return any(override.key_or_group.startswith(f"{group}.") for override in overrides)
-
-
-@dataclass(frozen=True)
-class _Composed:
-    """The files of one set of choices.
-
-    Attributes:
-        node: The configuration; not to be changed.
-        choices: Group → choice.
-        keys: All dotted keys, of groups and leaves.
-    """
-
-    node: DictConfig
-    choices: Mapping[str, str]
-    keys: frozenset[str]
-
-
-class _Files(CachingConfigRepository):
-    """Copies of the files for one composition, which modifies them; a process reads each once."""
-
-    def __init__(self, files: IConfigRepository) -> None:
-        self.delegate, self.cache = files, {}  # Hydra would copy the schemas of all its parts
-
-    def load_config(self, config_path: str) -> ConfigResult | None:
-        if config_path not in self.cache:
-            self.cache[config_path] = deepcopy(_file(self.delegate, config_path))
-        return self.cache[config_path]
-
-
-@cache
-def _file(files: IConfigRepository, path: str) -> ConfigResult | None:
-    """Return the content of a file ("model/iaan"); it must not be changed."""
-    return files.load_config(path)
-
-
-@lru_cache(maxsize=256)
-def _compose_choices(overrides: tuple[str, ...]) -> _Composed:
-    start()
-    loader = cast("ConfigLoaderImpl", GlobalHydra.instance().config_loader())
-    files = _Files(loader.repository)
-    with refused_in_one_line():
-        parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
-        listed = create_defaults_list(
-            files, PRIMARY, parsed, prepend_hydra=False, skip_missing=False
-        )
-        node = loader._compose_config_from_defaults_list(listed.defaults, files)
-    OmegaConf.set_struct(node, True)  # no other keys can be added
-    chosen = dict(each.split("=", 1) for each in overrides)
-    known = listed.overrides.known_choices  # without lists of choices
-    choices = {group: str(known.get(group) or chosen[group]) for group in GROUPS}
-    leaves = flatten(cast("dict[str, Any]", OmegaConf.to_container(node)))
-    return _Composed(node, choices, frozenset(chain.from_iterable(map(_with_parents, leaves))))
-
-
-def _with_parents(key: str) -> list[str]:
-    """Return "a", "a.b" and "a.b.c" for "a.b.c"."""
-    return list(accumulate(key.split("."), lambda parent, name: f"{parent}.{name}"))
 
 
 def _values(override: Override) -> list[str]:
@@ -528,13 +492,3 @@ def _lines(group: str, name: str) -> list[str]:
         if source.scheme() == "file" and path.is_file():
             return path.read_text(encoding="utf-8", errors="replace").split("\n")
     return []
-
-
-def _reason(error: BaseException) -> str:
-    """Return the part of a Hydra error that helps: OmegaConf's first line, with the key."""
-    inner = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
-    text, *more = str(inner).strip().split("\n")
-    if text.endswith(":") and more:
-        text = f"{text} {more[0]}"
-    key = getattr(inner, "full_key", None) or ""
-    return text if key in text else f"{key}: {text}"

@@ -24,6 +24,12 @@ from sercli.untrusted import EnormousError, parse_yaml, read_yaml
 PRIMARY = "defaults"
 """The file of ``conf/`` that chooses the default of each group."""
 
+SCHEMA = "schema"
+"""Name of the schema in Hydra's store."""
+
+ALONE = "{}_alone"
+"""Name of a primary configuration with the schema and one group, by the name of the group."""
+
 ROOTS = "roots"
 """Key of a file of defaults: corpus → its folder, which is ``dataset.root`` for that corpus."""
 
@@ -66,6 +72,7 @@ def start(config_dir: Path | None = None) -> None:
     from hydra.core.plugins import Plugins
 
     from sercli.config.schema import Config
+    from sercli.config.settings import GROUPS
 
     if GlobalHydra.instance().is_initialized():
         return
@@ -77,7 +84,10 @@ def start(config_dir: Path | None = None) -> None:
             raise RequestError(f"{name}{folder} is not a folder")
         _check_aliases(folder)
         Plugins.instance().register(_user_folder_first(folder.resolve()))
-    ConfigStore.instance().store(name="schema", node=Config)
+    ConfigStore.instance().store(name=SCHEMA, node=Config)
+    for group in GROUPS:
+        alone = {"defaults": [SCHEMA, {group: "???"}, "_self_"]}
+        ConfigStore.instance().store(name=ALONE.format(group), node=alone)
     initialize_config_dir(config_dir=str(packaged("conf")), version_base="1.3")
 
 

@@ -14,7 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
-from sercli.config import compose, sources
+from sercli.config import choices, compose, sources
 
 
 @pytest.fixture(name="sercli")
@@ -36,7 +36,8 @@ def stop_hydra() -> None:
     sources._given.clear()
     plugins = Plugins.instance().plugin_type_to_subclass_list[SearchPathPlugin]
     plugins[:] = [plugin for plugin in plugins if plugin.__name__ != "UserFolder"]
-    compose._compose_choices.cache_clear()
+    choices.compose_choices.cache_clear()
+    choices._part.cache_clear()
     compose.names_of_choices.cache_clear()
 
 

@@ -13,8 +13,9 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
-from sercli.config.compose import compose
+from sercli.config.compose import compose, compose_unresolved
 from sercli.config.frozen import (
     choices_of,
     freeze,
@@ -69,9 +70,12 @@ def refusal(text: str, **given: Any) -> str:
 def test_thawing_a_setting_equals_composing_it(values: dict[str, Any]) -> None:
     words = [word(key, value) for key, value in values.items()]
 
-    expected = compose(["activation=arelu", "cell=gru_tf", "seeds=[3]", *words])
-    assert thaw(ARELU, values) == expected
-    assert repr(thaw(ARELU, values)) == repr(expected)  # 1 == 1.0 == True
+    overrides = ["activation=arelu", "cell=gru_tf", "seeds=[3]", *words]
+    node, _ = compose_unresolved(overrides)
+    expected = OmegaConf.to_object(node)
+    for config in (thaw(ARELU, values), compose(overrides)):
+        assert config == expected
+        assert repr(config) == repr(expected)  # 1 == 1.0 == True
 
 
 def test_a_frozen_text_outlives_the_files_that_it_was_composed_of(tmp_path: Path) -> None:
