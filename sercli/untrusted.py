@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from yaml.constructor import SafeConstructor
 
 from sercli.errors import one_line
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 _NODES = 200_000
 """Maximum values of a YAML document, aliases expanded; ours have some hundred (our choice)."""
+
+_DEPTH = 100
+"""Levels of a YAML document that libyaml may parse; ours have ten (our choice)."""
 
 _VALUES = 200_000_000
 """Maximum table cells of a Parquet file, 20 bytes or more each in memory (our choice)."""
@@ -33,13 +37,21 @@ class EnormousError(yaml.YAMLError):
     """A document becomes enormous or endless when its aliases are expanded."""
 
 
-class _Loader(yaml.SafeLoader):
+class _Measured(SafeConstructor):
     """Builds plain values, and refuses a document that its aliases make enormous or endless."""
 
     def construct_document(self, node: yaml.Node) -> Any:
         if _size(node, {}) > _NODES:
             raise EnormousError(f"more than {_NODES} values, most of them by aliases")
         return super().construct_document(node)
+
+
+class _Loader(_Measured, yaml.SafeLoader):
+    """PyYAML's own parser, whose errors are the clearer ones."""
+
+
+class _FastLoader(_Measured, yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):
+    """libyaml, three times as fast; it must not see deep nesting, at which it crashes."""
 
 
 def parse_yaml(text: str) -> Any:
@@ -50,11 +62,32 @@ def parse_yaml(text: str) -> Any:
             becomes enormous when its aliases are expanded.
     """
     try:
+        if _is_shallow(text):
+            return yaml.load(text, _FastLoader)  # noqa: S506 - a safe loader
+    except (yaml.YAMLError, ValueError):
+        pass  # the other parser says why
+    try:
         return yaml.load(text, _Loader)  # noqa: S506 - a safe loader
     except RecursionError:
         raise EnormousError("nested too deeply") from None
     except ValueError as error:  # such as a date in month 13
         raise yaml.YAMLError(str(error)) from error
+
+
+def _is_shallow(text: str) -> bool:
+    """Return True if no value of a document is nested below more than `_DEPTH` others.
+
+    The events of libyaml are read for that, one after the other: it composes nodes recursively.
+    """
+    depth = 0
+    for event in yaml.parse(text, _FastLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _DEPTH:
+            return False
+    return True
 
 
 def read_yaml(path: Path) -> Any:

@@ -46,6 +46,8 @@ YAMLS = {
     "merges": MERGES,
     "a list in itself": "&a [*a]",
     "depth": "[" * 400,
+    "great depth": "[" * 10_000 + "]" * 10_000,
+    "depth without brackets": "- " * 10_000,
     "an enormous number": "a: " + "9" * 10_000,
     "no date": "a: 2001-13-45",
 }
@@ -57,16 +59,25 @@ def test_hostile_yaml_is_an_error(text: str) -> None:
         parse_yaml(text)
 
 
+def test_nested_lists_are_read() -> None:
+    assert str(parse_yaml("[" * 150 + "]" * 150)) == "[" * 150 + "]" * 150
+
+
 def test_aliases_in_number_are_read() -> None:
     assert parse_yaml("a: &a [1, 2]\nb: *a\nc: {<<: {d: 3}}") == {
         "a": [1, 2], "b": [1, 2], "c": {"d": 3},
     }  # fmt: skip
 
 
-@given(st.text(alphabet="&*a:[]{},-!<>|? \n\t'\"#%@1", max_size=40))
-def test_any_text_is_a_value_or_a_yaml_error(text: str) -> None:
-    with suppress(yaml.YAMLError):
-        parse_yaml(text)
+@given(st.text(alphabet="&*a:[]{},-<>|? \n\t'\"#%@1", max_size=40))
+def test_any_text_is_a_yaml_error_or_the_value_that_pyyaml_reads(text: str) -> None:
+    try:
+        expected = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):
+        with suppress(yaml.YAMLError):
+            parse_yaml(text)  # libyaml also reads tabs in text
+    else:
+        assert repr(parse_yaml(text)) == repr(expected)
 
 
 def test_deep_json_is_a_value_error() -> None:
