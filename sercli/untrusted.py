@@ -50,7 +50,7 @@ class _Loader(_Measured, yaml.SafeLoader):
     """PyYAML's own parser, whose errors are the clearer ones."""
 
 
-class _FastLoader(_Measured, yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):
+class _FastLoader(_Measured, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """libyaml, three times as fast; it must not see deep nesting, at which it crashes."""
 
 

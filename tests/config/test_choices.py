@@ -29,7 +29,7 @@ SETS = {
 
 def shown(node: DictConfig) -> Any:
     """Return what can differ between two configurations."""
-    kinds = {key: OmegaConf.get_type(node, key) for key in node}
+    kinds = {str(key): OmegaConf.get_type(node, str(key)) for key in node}
     return OmegaConf.to_yaml(node), kinds, repr(OmegaConf.to_object(node))
 
 
