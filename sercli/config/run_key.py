@@ -81,6 +81,7 @@ _LEFT_OUT: Sequence[tuple[Callable[[Config], bool], Sequence[str]]] = (
         ),
         ("model.streams",),
     ),
+    (lambda config: config.model.get("adapt") == ["dense"], ("model.adapt",)),
     (lambda config: config.optim.name.startswith("adam"), ("optim.momentum",)),
     (
         lambda config: config.schedule.name == "none" and config.schedule.warmup <= 1,

@@ -159,6 +159,11 @@ def test_a_graph_network_without_streams_has_the_key_of_before_it_read_any() -> 
     assert key("model=compact_graph", "model.streams=[spoken]") != key("model=compact_graph")
 
 
+def test_adaptive_dense_layers_have_the_key_of_before_there_were_others() -> None:
+    assert key("model=listener_adaptive") == "00d1072d85"
+    assert key("model=listener_adaptive", "model.adapt=[recurrent]") != "00d1072d85"
+
+
 def test_the_place_of_a_table_of_ratings_is_not_part_of_the_key() -> None:
     table = ("dataset=manifest", "dataset.classes={A: anger, N: neutral}")
     assert key(*table) == "ab06ae86d1"
