@@ -132,7 +132,7 @@ class ListenerAdaptive(nn.Module):
         listeners: Tensor = self.listeners.weight
         if self.adapt == ("dense",):
             return self._classify(self._pooled(turns, listeners[:1]).unsqueeze(1), listeners)
-        each = [self._classify(self._pooled(turns, one), one) for one in listeners.split(1)]
+        each = [self._classify(self._pooled(turns, one), one) for one in torch.split(listeners, 1)]
         return torch.stack(each, dim=1)
 
     def _pooled(self, turns: Turns, listeners: Tensor) -> Tensor:
@@ -193,7 +193,7 @@ class Adaptive(nn.Module):
         """Map what the layer returned and embeddings, (…, E), to (…, outputs)."""
         if self.weigh is not None:
             shares: Tensor = self.weigh(embeddings).softmax(dim=-1).unsqueeze(-1)
-            layers = mapped.unflatten(-1, (-1, self.outputs))
+            layers = mapped.reshape(*mapped.shape[:-1], -1, self.outputs)
             return (shares * layers).sum(dim=-2)
         if self.scale is not None:
             mapped = mapped * (1 + self.scale(embeddings))
