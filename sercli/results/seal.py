@@ -102,7 +102,7 @@ def _recorded(folder: Path, summary: SweepSummary) -> bool:
 
 def _without_test(record: Record) -> Record:
     summary = {
-        **record.summary,
+        **{name: x for name, x in record.summary.items() if name != "listeners"},
         "metrics": _dev_metrics(record.metrics),
         "diverged": [_dev_metrics(each) for each in record.summary["diverged"]],
         SEALED: True,

@@ -152,9 +152,10 @@ def read_data(config: Config, *, workers: int = 1, progress: Progress = SILENT) 
         refused = each.refused | refused
     readable = manifest.without(refused)
     if readable.targets.empty:
+        first = next(iter(refused.values()))
         raise SercliError(
             f"{manifest.dataset}: none of the {len(manifest.targets)} target utterances "
-            "could be read; `sercli extract` lists the reasons"
+            f"could be read ({first.file}: {first.reason}); `sercli extract` lists all reasons"
         )
     if readable.refused:
         progress.note(

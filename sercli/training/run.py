@@ -32,6 +32,7 @@ from sercli.training.caveats import context_caveat, frozen_caveat
 from sercli.training.data import Data, describe_utterances, read_data
 from sercli.training.fold_pool import FoldJob, FoldPool, Outcome, pool_size
 from sercli.training.initial_weights import InitialWeights
+from sercli.training.listeners import listener_scores
 from sercli.training.validate import ValidatedRun, check_settings, validate_run
 
 OnFoldFinished = Callable[[Mapping[int, float], int], None]
@@ -236,6 +237,8 @@ def _write(
         "card": card,
         "metrics": summarise(whole, data.speakers, data.manifest.dimension_names) if whole else {},
     }
+    if (listeners := listener_scores(config, data, folds, whole)) is not None:
+        summary["listeners"] = listeners
     if initial is not None:
         summary["distances"] = initial.distances(results)
     return write_record(

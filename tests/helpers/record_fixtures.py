@@ -42,7 +42,8 @@ def _record(make_result: Callable[..., FoldResult], tmp_path: Path) -> Callable[
     """Write a record below ``tmp_path/runs``: a complete run on IEMOCAP unless told otherwise.
 
     ``card`` changes facts of its protocol card; ``metrics`` are figures beside `METRICS`;
-    ``diverged`` says where it did. ``results`` are what it predicted, ``speakers`` who spoke it.
+    ``diverged`` says where it did. ``results`` are what it predicted, ``speakers`` who spoke it,
+    ``listeners`` the scores against the labels of raters.
     """
 
     def record(
@@ -52,6 +53,7 @@ def _record(make_result: Callable[..., FoldResult], tmp_path: Path) -> Callable[
         diverged: list[dict[str, Any]] | None = None,
         results: Sequence[FoldResult] = (),
         speakers: Mapping[str, str] | None = None,
+        listeners: Mapping[str, float] | None = None,
         **metrics: Any,
     ) -> Record:
         config, text = _composed("dataset=iemocap", *overrides)
@@ -76,6 +78,7 @@ def _record(make_result: Callable[..., FoldResult], tmp_path: Path) -> Callable[
             "configuration": result_relevant(config),
             "card": {**facts, **(card or {})},
             "metrics": {} if diverged else {**METRICS, **metrics},
+            **({"listeners": listeners} if listeners else {}),
         }
         return write_record(
             tmp_path / "runs" / experiment / key,

@@ -17,12 +17,15 @@ from sercli.corpora.manifest import RATINGS, Refusal
 from sercli.corpora.ratings import UNREAD
 from sercli.errors import RequestError
 from sercli.results.folds import Fold
+from sercli.training.batches import collate
 from sercli.training.caveats import caveats
 from sercli.training.data import Data
 from sercli.training.folds import make_folds
+from sercli.training.listeners import listener_scores
 from sercli.training.loss import TrainingLoss, classification_loss
 from sercli.training.raters import check_ratings, soft_targets, training_items
 from sercli.training.trainer import train_fold
+from sercli.training.validate import new_model
 
 CPU = torch.device("cpu")
 
@@ -142,7 +145,7 @@ def test_missing_labels_of_raters_are_one_clear_line(
 
 
 def test_a_listener_adaptive_model_asks_the_raters_of_its_training_set(
-    judged: Data, folds: list[Fold]
+    judged: Data, folds: list[Fold], toy_config: Callable[..., Config]
 ) -> None:
     few = ("trainer.steps=3", "trainer.eval_every=3", "trainer.batch_size=16")
     config = compose(["model=listener_adaptive_small", "activation=tanh", *few])
@@ -152,6 +155,26 @@ def test_a_listener_adaptive_model_asks_the_raters_of_its_training_set(
     assert result.weights["heard"].tolist() == [1, 1, 0]
     shares = result.predictions.filter(like="p_").sum(axis=1)
     np.testing.assert_allclose(shares, 1, rtol=1e-5)
+
+    scores = listener_scores(config, judged, folds, [result])
+    model = new_model(config, judged).eval()
+    model.load_state_dict({name: torch.from_numpy(x) for name, x in result.weights.items()})
+    found = result.predictions
+    test = found[(found["part"] == "test") & (found["selection"] == "dev")]
+    hits = []
+    for rater, name in enumerate(judged.raters):
+        classes = list(test["predicted"])  # r3 has no label in training
+        labels = list(test["label"]) if name != "r3" else ["anger"] * len(test)
+        for i, utterance in enumerate(test["utterance"] if name != "r3" else ()):
+            batch = collate(judged.packed.rows([utterance]), judged.packed, CPU)
+            logits = model(replace(batch, rater=torch.tensor([rater])))
+            classes[i] = judged.manifest.classes[int(logits.argmax())]
+        hits.append(np.mean(np.array(classes) == np.array(labels)))
+    assert scores is not None
+    assert scores["wa"] == pytest.approx(np.mean(hits))
+    assert (scores["raters"], scores["labels"]) == (3, 3 * len(test))
+    assert listener_scores(toy_config(), judged, folds, [result]) is None
+
     majority = compose(["model=listener_adaptive_small", "trainer.labels=majority"])
     with pytest.raises(RequestError, match=r"learns from single raters: set trainer\.labels=rater"):
         check_ratings(majority, judged, folds)

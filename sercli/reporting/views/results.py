@@ -51,6 +51,7 @@ def results_view(
         *result_tables(rows, differences),
         *differences_tables(differences),
         *recall_tables(rows),
+        *listener_tables(rows),
         *published_tables(rows, published, baselines),
     ]
     comparisons = [*compare_all(rows, baselines), *differences.rows]
@@ -98,8 +99,13 @@ def recall_tables(rows: Sequence[RunRow]) -> list[Table]:
     return [_recall_table(task) for task in by_task(row for row in rows if row.recall)]
 
 
+def listener_tables(rows: Sequence[RunRow]) -> list[Table]:
+    """Return a table of scores against the labels of single raters for each task with some."""
+    return [_listener_table(task) for task in by_task(row for row in rows if row.listeners)]
+
+
 def _run_tables(rows: Sequence[RunRow]) -> list[Table]:
-    return [*result_tables(rows, Differences()), *recall_tables(rows)]
+    return [*result_tables(rows, Differences()), *recall_tables(rows), *listener_tables(rows)]
 
 
 def _result_table(
@@ -135,6 +141,21 @@ def _recall_table(task: Sequence[RunRow]) -> Table:
     columns += [number_column(label, _recall_cell(label)) for label in task[0].card["classes"]]
     title = f"{task[0].task_title}: recall per class (%)"
     notes = [] if labels.settings else [labels.note]  # settings stand below the table of results
+    return make_table(title, columns, task, notes=notes, warnings=task_warnings(task[0]))
+
+
+def _listener_table(task: Sequence[RunRow]) -> Table:
+    labels = row_labels(task)
+    columns: Columns[RunRow] = [
+        text_column("system", lambda row: labels.of[row.system]),
+        number_column("UA", lambda row: percent_cell(row.listeners["ua"])),
+        number_column("WA", lambda row: percent_cell(row.listeners["wa"])),
+        number_column("raters", lambda row: number_cell(row.listeners["raters"])),
+        number_column("labels", lambda row: number_cell(row.listeners["labels"])),
+    ]
+    title = f"{task[0].task_title}: against the labels of each rater (%)"
+    notes = ["Test, means over raters."]
+    notes += [] if labels.settings else [labels.note]
     return make_table(title, columns, task, notes=notes, warnings=task_warnings(task[0]))
 
 

@@ -62,6 +62,8 @@ class RunRow:
         maf_sd: That of ``maf``.
         dev_ua_sd: That of ``dev_ua``.
         recall: Class → recall.
+        listeners: Scores against the labels of single raters
+            (`sercli.training.listeners.listener_scores`); empty without them.
         published_as: The published system that the run repeats.
         published_in: The source of that result.
         published_on: Its corpus.
@@ -107,6 +109,7 @@ class RunRow:
     maf_sd: float | None = None
     dev_ua_sd: float | None = None
     recall: Mapping[str, float] = field(default_factory=dict)
+    listeners: Mapping[str, float] = field(default_factory=dict)
     published_as: str | None = None
     published_in: str | None = None
     published_on: str | None = None
@@ -204,6 +207,7 @@ def _run_row(record: Record, name: SystemName, baselines: Sequence[Baseline]) ->
         beta=activation.get("beta"),
         **rates(metrics),
         recall=metrics.get("recall", {}),
+        listeners=record.summary.get("listeners") or {},
         **_published_fields(published_match(configuration, baselines)),
         comparable=comparable,
         reason=why_diverged(record) or (None if comparable else next(iter(reasons), None)),

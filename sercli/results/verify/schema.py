@@ -118,6 +118,13 @@ class _DimensionMetrics(_Node):
     n: int
 
 
+class _Listeners(_Node):
+    ua: Share
+    wa: Share
+    raters: int
+    labels: int
+
+
 class DivergedRun(_Node):
     """``run.json`` of a run of which a seed diverged; metrics may be missing."""
 
@@ -127,6 +134,7 @@ class DivergedRun(_Node):
     configuration: _Configuration
     card: _Card
     metrics: _Metrics
+    listeners: _Listeners | None = None
 
 
 class CompleteRun(DivergedRun):

@@ -98,6 +98,18 @@ def test_the_recall_of_every_class_has_a_table(record: Make, runs: Path) -> None
     }
 
 
+def test_scores_against_the_labels_of_each_rater_have_a_table(record: Make, runs: Path) -> None:
+    record("activation=tanh")
+    listeners = {"ua": 0.5, "wa": 0.625, "raters": 3, "labels": 40}
+    record("activation=relu", listeners=listeners, recall={"anger": 0.5})
+
+    (table,) = (each for each in tables(runs) if "each rater" in each.title)
+
+    assert table.title == "iemocap, loso_session, 4 classes: against the labels of each rater (%)"
+    (row,) = table.rows
+    assert [cell.text for cell in row[1:]] == ["50.0", "62.5", "3", "40"]
+
+
 def test_runs_of_other_corpora_protocols_and_tasks_stand_apart(record: Make, runs: Path) -> None:
     record()
     record("dataset=nemo")

@@ -16,7 +16,7 @@ from sercli.reporting.table import Table, View
 from sercli.reporting.views.diagnostics import diagnostics_view
 from sercli.reporting.views.parameters import parameters_view
 from sercli.reporting.views.published import published_tables
-from sercli.reporting.views.results import recall_tables, result_tables
+from sercli.reporting.views.results import listener_tables, recall_tables, result_tables
 from sercli.reporting.views.rows import published_rows, run_rows
 from sercli.reporting.views.significance import differences_tables, find_differences
 from sercli.reporting.views.sweep import with_sweeps
@@ -55,6 +55,7 @@ def _sections(data: ReportData, special: View | None, against: str | None) -> It
         ("Published results", published_tables(rows, published_rows(baselines, records), baselines),
          False),
         ("Recall per class", recall_tables(rows), True),
+        ("Labels of each rater", listener_tables(rows), True),
         ("Diagnostics", _diagnostics(data), True),
         ("Learned parameters", _parameters(data), True),
     ):  # fmt: skip
