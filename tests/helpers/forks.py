@@ -29,8 +29,41 @@ _FORK = multiprocessing.get_context("fork")
 _IMPORTED_ONCE = ["sercli.search.worker.worker", "sercli.config.compose", "sercli.cli"]
 """Modules that the fork server of all tests imports, and with them torch, Optuna and Hydra."""
 
-_WAITING = "integration"
-"""Folder of the tests that wait for processes: they come first, most of them in one process."""
+_FIRST = (
+    *(
+        "integration/test_sweep_workers.py",
+        "integration/test_slurm.py",
+        "integration/test_stopped.py",
+    ),
+    *("integration/test_installed.py", "integration/test_killed_extraction.py"),
+    *(
+        "features/test_extract.py",
+        "integration/test_page_in_browser.py",
+        "bench/test_bench_sweep.py",
+    ),
+)
+"""Files that wait for processes or a server, the longest first."""
+
+_NEXT = "integration"
+"""Folder of the tests that come after them."""
+
+_LAST = (
+    *("formats/html/test_document.py", "verify/test_record.py", "training/test_run.py"),
+    *("figures/test_plot.py", "features/test_smile_sets.py", "inference/test_onnx.py"),
+    *("models/test_every_model.py", "training/test_training_every_model.py"),
+    *("cells/test_cells.py", "models/test_build_model.py", "worker/test_worker.py"),
+    *(
+        "config/test_compose.py",
+        "triton/test_fused.py",
+        "plan/test_plan.py",
+        "search/test_sweep.py",
+    ),
+)
+"""Files that compute for five seconds or more, the longest last.
+
+One process takes files from the front of the list, the others from its end, so that short files
+are left when another process ends.
+"""
 
 
 gc.disable()  # until the tests run: collections take a fifth of the import time and free nothing
@@ -73,8 +106,7 @@ class _Loop:
         files: dict[Path, list[int]] = {}
         for number, item in enumerate(session.items):
             files.setdefault(item.path, []).append(number)
-        first = sorted(files, key=lambda path: _WAITING not in path.parts)
-        self.files = deque(files[path] for path in first)
+        self.files = deque(files[path] for path in sorted(files, key=_place))
         self.processes: dict[Connection, BaseProcess] = {}
         self.given: dict[Connection, list[int]] = {}
 
@@ -145,6 +177,18 @@ class _Loop:
             if given[1:]:
                 self.files.append(given[1:])
             self._fork()
+
+
+def _place(path: Path) -> int:
+    """Return the rank of a file in the list from which the processes take files."""
+    name = path.as_posix()
+    for place, each in enumerate(_FIRST):
+        if name.endswith(each):
+            return place
+    for place, each in enumerate(_LAST):
+        if name.endswith(each):
+            return len(_FIRST) + 2 + place
+    return len(_FIRST) + (_NEXT not in path.parts)
 
 
 def _work(
