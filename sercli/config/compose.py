@@ -17,12 +17,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import yaml
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
+from omegaconf._utils import get_omega_conf_dumper
 
 from sercli.config import hints
 from sercli.config.check import check
@@ -283,7 +285,8 @@ def _with_new_keys(override: Override) -> Override:
 
 def to_yaml(config: Config) -> str:
     """Return a configuration as YAML."""
-    return OmegaConf.to_yaml(OmegaConf.create(asdict(config)))
+    options = {"default_flow_style": False, "allow_unicode": True, "sort_keys": False}
+    return cast("str", yaml.dump(asdict(config), Dumper=get_omega_conf_dumper(), **options))
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:

@@ -313,6 +313,7 @@ def test_yaml_gives_the_configuration_back(overrides: list[str]) -> None:
     again = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(text))
     assert OmegaConf.to_object(again) == config
     assert yaml.safe_load(text) == asdict(config)
+    assert text == OmegaConf.to_yaml(OmegaConf.create(asdict(config)))
 
 
 @pytest.mark.parametrize(

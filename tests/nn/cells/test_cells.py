@@ -263,7 +263,7 @@ def work(layer: nn.Module, steps: int) -> int:
 @EVERY_CELL
 def test_work_forward_and_backward_is_linear_in_the_number_of_steps(cell: str) -> None:
     layer = new_layer(cell, bidirectional=True)
-    assert work(layer, 80) / work(layer, 40) < 2.05
+    assert work(layer, 48) / work(layer, 24) < 2.05
 
 
 @EVERY_CELL
