@@ -285,8 +285,13 @@ def _with_new_keys(override: Override) -> Override:
 
 def to_yaml(config: Config) -> str:
     """Return a configuration as YAML."""
-    options = {"default_flow_style": False, "allow_unicode": True, "sort_keys": False}
-    return cast("str", yaml.dump(asdict(config), Dumper=get_omega_conf_dumper(), **options))
+    return yaml.dump(
+        asdict(config),
+        Dumper=get_omega_conf_dumper(),
+        default_flow_style=False,
+        allow_unicode=True,
+        sort_keys=False,
+    )
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:

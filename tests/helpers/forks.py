@@ -74,13 +74,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Start the fork server: it imports torch on one core while the other collects the tests."""
+    _share_fork_server()
+    if _forks(session):
+        with _starting(None):  # the server inherits the signals that this blocks
+            forkserver.ensure_running()
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
     gc.freeze()  # else a collection in a forked process copies every object
     gc.set_threshold(100_000, 20, 20)  # the default takes most of the time of some tests
     gc.enable()
-    _share_fork_server()
-    alone = session.config.option.processes < 2 or sys.platform != "linux"  # as in processes.py
-    if alone or session.config.option.collectonly:
+    if not _forks(session):
         return None
     if session.testsfailed and not session.config.option.continue_on_collection_errors:
         return None  # pytest's own loop reports it
@@ -90,6 +97,11 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
 
 def pytest_sessionfinish() -> None:
     gc.unfreeze()  # else libraries report leaked objects at exit
+
+
+def _forks(session: pytest.Session) -> bool:
+    alone = session.config.option.processes < 2 or sys.platform != "linux"  # as in processes.py
+    return not alone and not session.config.option.collectonly
 
 
 def _share_fork_server() -> None:
@@ -112,8 +124,6 @@ class _Loop:
 
     def run(self, processes: int) -> None:
         self.session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined] # one for all
-        with _starting(None):  # the server inherits the signals that this blocks
-            forkserver.ensure_running()
         try:
             for _ in range(processes):
                 self._fork()
