@@ -87,7 +87,7 @@ class SweepResult:
         states = self.summary.states
         finished = sum(states[name] for name in ("complete", "diverged", "pruned", "failed"))
         counts = [
-            f"{self.finished_now} completed now",
+            f"{self.finished_now} finished now",
             f"{max(0, finished - self.finished_now)} earlier",
             f"{states['diverged']} diverged",
             f"{states['failed']} failed",

@@ -67,7 +67,7 @@ def test_two_workers_of_which_one_is_killed_finish_each_trial_once(
 
     assert process.returncode == 0, err
     assert "was killed (SIGKILL; out of memory?) and is restarted" in err
-    assert "s: 3 trials: 3 completed now, 0 earlier, 0 diverged, 0 failed" in out
+    assert "s: 3 trials: 3 finished now, 0 earlier, 0 diverged, 0 failed" in out
     summary, trials = study(sercli).summarize()
     assert summary.states["complete"] == trials["run"].nunique() == len(finished(sercli)) == 3
     assert trials["worker"].nunique() >= 2

@@ -330,7 +330,7 @@ def test_a_diverged_trial_is_a_result_and_is_not_retried(
     progress = watching()
     second = sweep(planned, progress)
     assert (second.finished_now, progress.steps) == (0, 0)
-    assert second.lines() == ["study: 2 trials: 0 completed now, 2 earlier, 1 diverged, 0 failed"]
+    assert second.lines() == ["study: 2 trials: 0 finished now, 2 earlier, 1 diverged, 0 failed"]
 
 
 def test_a_trial_whose_record_was_removed_is_trained_again(
