@@ -285,13 +285,14 @@ def _with_new_keys(override: Override) -> Override:
 
 def to_yaml(config: Config) -> str:
     """Return a configuration as YAML."""
-    return yaml.dump(
-        asdict(config),
-        Dumper=get_omega_conf_dumper(),
-        default_flow_style=False,
-        allow_unicode=True,
-        sort_keys=False,
-    )
+    return yaml.dump(asdict(config), Dumper=_Dumper, allow_unicode=True, sort_keys=False)
+
+
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """Quotes text that YAML 1.2 reads as a number, as OmegaConf does."""
+
+
+_Dumper.add_representer(str, get_omega_conf_dumper().str_representer)
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
@@ -312,7 +313,15 @@ def parse(overrides: Sequence[str]) -> list[Override]:
 
 def _parse_one(text: str) -> Override | None:
     start()
-    return parse_one(_parser(GlobalHydra.instance().config_loader()), text, OPEN_KEYS)
+    loader = GlobalHydra.instance().config_loader()
+    if "~" in text:  # a path of this user, or a key to be removed
+        return parse_one(_parser(loader), text, OPEN_KEYS)
+    return _parsed(loader, text)
+
+
+@lru_cache(maxsize=4096)  # the points of a sweep share most overrides
+def _parsed(loader: ConfigLoader, text: str) -> Override | None:
+    return parse_one(_parser(loader), text, OPEN_KEYS)
 
 
 @lru_cache(maxsize=1)

@@ -44,12 +44,17 @@ def describe_environment(
         **({"origin": dict(origin)} if origin else {}),
         **describe_code(),
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in _PACKAGES},
+        "packages": _versions(),
         "platform": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
         "recurrence": recurrence,
     }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in _PACKAGES}
 
 
 def describe_code() -> dict[str, Any]:
@@ -67,6 +72,7 @@ def _hash_of_code() -> str:
     return content.hexdigest()[:12]
 
 
+@cache
 def _git_commit() -> dict[str, Any] | None:
     """Commit of the checkout that this package runs from, and whether it was changed."""
     here = Path(__file__).resolve().parents[2]

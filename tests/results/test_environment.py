@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sercli import __version__
-from sercli.results.environment import describe_environment
+from sercli.results import environment
 
 
 def test_the_environment_names_versions_machine_time_and_command(
@@ -18,25 +18,27 @@ def test_the_environment_names_versions_machine_time_and_command(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["sercli", "train", "model=iaan"])
 
-    environment = describe_environment(recurrence="eager")
+    described = environment.describe_environment(recurrence="eager")
 
-    assert environment["command"] == ["sercli", "train", "model=iaan"]
-    assert environment["sercli"] == __version__
-    assert environment["python"] == platform.python_version()
-    assert set(environment["packages"]) >= {"torch", "numpy", "opensmile"}
-    assert all(environment["packages"].values())
-    age = datetime.now(UTC) - datetime.fromisoformat(environment["time"])
+    assert described["command"] == ["sercli", "train", "model=iaan"]
+    assert described["sercli"] == __version__
+    assert described["python"] == platform.python_version()
+    assert set(described["packages"]) >= {"torch", "numpy", "opensmile"}
+    assert all(described["packages"].values())
+    age = datetime.now(UTC) - datetime.fromisoformat(described["time"])
     assert timedelta(0) <= age < timedelta(minutes=1)
-    assert isinstance(environment["processor"], str)
-    assert environment["cores"] >= 1
-    assert environment["recurrence"] == "eager"
-    assert json.loads(json.dumps(environment)) == environment
+    assert isinstance(described["processor"], str)
+    assert described["cores"] >= 1
+    assert described["recurrence"] == "eager"
+    assert json.loads(json.dumps(described)) == described
 
 
 def test_without_git_the_rest_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
+    environment._git_commit.cache_clear()  # a process asks once
 
-    environment = describe_environment(recurrence="eager")
+    described = environment.describe_environment(recurrence="eager")
+    environment._git_commit.cache_clear()
 
-    assert environment["git"] is None
-    assert environment["packages"]
+    assert described["git"] is None
+    assert described["packages"]

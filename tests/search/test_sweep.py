@@ -267,7 +267,7 @@ def no_memory_for_tanh(run: ValidatedRun, *arguments: Any, **options: Any) -> tu
     return train_run(run, *arguments, **options)
 
 
-def test_a_failed_trial_is_retried_noted_and_trained_by_the_next_sweep(
+def test_a_failed_trial_is_retried_noted_listed_and_trained_by_the_next_sweep(
     plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch, watching: Any
 ) -> None:
     progress = watching()
@@ -280,6 +280,14 @@ def test_a_failed_trial_is_retried_noted_and_trained_by_the_next_sweep(
     assert progress.notes.count("trial 0 failed: a training process was killed") == 3
     assert states(first) == {"complete": 1, "failed": 1}
     assert not first.succeeded
+    document = json.loads(json.dumps(first.to_json()))
+    (record,) = first.records
+    assert document["runs"] == [
+        {"key": record.key, "status": "complete", "dev_ua": record.metrics["dev_ua"]}
+    ]
+    assert (document["trials"], document["finished"], document["finished_now"]) == (2, 1, 2)
+    assert "activation=tanh" in document["failed"][0]["trial"]
+    assert first.lines()[1].startswith("failed: model.hidden=4 ")
 
     second = sweep(plan("activation=tanh,relu"))
     assert (second.finished_now, second.failed) == (1, ())
@@ -516,22 +524,6 @@ def test_a_search_elsewhere_needs_another_name(plan: Callable[..., Plan]) -> Non
             sweep(plan(other, sampler="random", trials=2))
     with pytest.raises(RequestError, match="searches another space"):
         sweep(plan("optim.lr=interval(0.001,0.01)", "seeds=[1]", sampler="random", trials=2))
-
-
-def test_the_document_of_a_sweep_lists_runs_and_failures(
-    plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sercli.search.worker.runner.train_run", no_memory_for_tanh)
-    result = sweep(plan("activation=relu,tanh"))
-
-    document = json.loads(json.dumps(result.to_json()))
-    (record,) = result.records
-    assert document["runs"] == [
-        {"key": record.key, "status": "complete", "dev_ua": record.metrics["dev_ua"]}
-    ]
-    assert (document["trials"], document["finished"], document["finished_now"]) == (2, 1, 2)
-    assert "activation=tanh" in document["failed"][0]["trial"]
-    assert result.lines()[1].startswith("failed: model.hidden=4 ")
 
 
 @pytest.mark.usefixtures("finished")

@@ -45,7 +45,7 @@ def rated(manifest: Manifest, *, without: str = "s1a0") -> Manifest:
 
 @pytest.fixture(name="data", scope="module")
 def _data() -> Data:
-    data = toy_data()
+    data = toy_data(sessions=3)
     dataset = DatasetConfig(name="toy", dimensions=list(NAMES), scale=[1, 5])
     return replace(data, manifest=with_dimensions(rated(data.manifest), dataset))
 
