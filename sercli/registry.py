@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Generic, TypeVar
 
 from sercli.errors import RequestError, nearest
@@ -51,6 +52,8 @@ class Registry(Generic[T]):
             RequestError: There is none; the message suggests the nearest name.
         """
         if name not in self._parts:
+            self._import_namesake(name)
+        if name not in self._parts:
             self._import_modules()
         if name not in self._parts:
             raise RequestError(f"unknown {self.kind} '{name}'.{nearest(name, self._parts)}")
@@ -60,6 +63,12 @@ class Registry(Generic[T]):
         """Return the names of all parts, sorted."""
         self._import_modules()
         return sorted(self._parts)
+
+    def _import_namesake(self, name: str) -> None:
+        """Import the module called like a part, which usually defines it; all take 0.1 s."""
+        module = f"{self._package}.{name}"
+        if str(name).isidentifier() and find_spec(module) is not None:
+            importlib.import_module(module)
 
     def _import_modules(self) -> None:
         package = importlib.import_module(self._package)
