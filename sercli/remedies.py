@@ -16,6 +16,10 @@ MORE_MEMORY = (
     "out of memory or address space (`ulimit -v`, a limit of the cluster or of a container): ask "
     "for more, or use fewer --workers"
 )
+MORE_GPU_MEMORY = (
+    "the memory of the GPU is full: use a smaller batch, fewer --workers, or, for a long "
+    "utterance, the CPU (device=cpu; of predict, --device cpu)"
+)
 _LOCKS = "the file system has no locks; choose a folder on another one (paths.runs, paths.data)"
 _TEMPORARY = "set TMPDIR to a writable folder"
 
@@ -48,7 +52,7 @@ _BY_TEXT = {
     "failed to map segment": MORE_MEMORY,
     "unable to allocate": MORE_MEMORY,
     "can't start new thread": MORE_MEMORY,
-    "cuda out of memory": "the memory of the GPU is full: use a smaller batch, or fewer --workers",
+    "cuda out of memory": MORE_GPU_MEMORY,
 }
 """Part of a message of a library, in lower case → remedy."""
 

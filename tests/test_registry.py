@@ -52,9 +52,7 @@ def test_a_new_part_is_one_new_file(folder: Path, parts: Registry[str]) -> None:
     assert parts["three"] == "a third part"
 
 
-def test_a_part_named_like_its_module_is_imported_alone(
-    folder: Path, parts: Registry[str]
-) -> None:
+def test_a_part_named_like_its_module_is_imported_alone(folder: Path, parts: Registry[str]) -> None:
     text = f"from {PACKAGE} import PARTS\nPARTS.register('three')('a third part')\n"
     (folder / "three.py").write_text(text, encoding="utf-8")
     assert parts["three"] == "a third part"

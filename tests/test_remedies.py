@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from helpers.shell import InProcessShell
 
-from sercli.remedies import ANOTHER_FOLDER, MORE_MEMORY, MORE_SPACE, remedy_for
+from sercli.remedies import ANOTHER_FOLDER, MORE_GPU_MEMORY, MORE_MEMORY, MORE_SPACE, remedy_for
 
 SPACE = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -32,6 +32,7 @@ class SafetensorError(Exception):
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), MORE_MEMORY),
         (RuntimeError("can't start new thread"), MORE_MEMORY),
         (ImportError("x.so: failed to map segment from shared object"), MORE_MEMORY),
+        (RuntimeError("CUDA out of memory. Tried to allocate 9 GiB"), MORE_GPU_MEMORY),
         (ValueError("a fault of ours"), None),
         (FileNotFoundError(errno.ENOENT, "No such file or directory"), None),
     ],

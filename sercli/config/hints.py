@@ -141,8 +141,9 @@ def meant_key(key: str, keys: Collection[str]) -> str | None:
     """Return the key for a synonym or a name without its group; None if there is none."""
     last = _plain(key)
     for name in (key.casefold(), last):
-        if _MEANT.get(name) in keys:
-            return _MEANT[name]
+        meant = _MEANT.get(name)
+        if meant in keys and not (".options." in key and _group(meant) != _group(key)):
+            return meant
     ends = [each for each in keys if "." in each and each.rpartition(".")[2] == last]
     return ends[0] if len(ends) == 1 else None
 
@@ -304,6 +305,10 @@ def _proposals(words: Sequence[str], position: int) -> Iterator[tuple[str, str]]
         yield f"{last} {text}", f"{last} {text}"
     if "/" in text or Path(text).exists():
         yield text, f"dataset.root={text}"
+
+
+def _group(key: str) -> str:
+    return key.partition(".")[0]
 
 
 def _plain(key: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -22,8 +23,9 @@ Form = tuple[Mapping[str, Sequence[str]], ToRating]
 """Form of a table: column → its synonyms, and the function that reads a row."""
 
 
-UNREAD = "labels of single raters are not read"
-"""Reason for which a table of ratings is refused as a whole."""
+@dataclass(frozen=True)
+class UnreadRatings(Refusal):
+    """A table of ratings that was left out as a whole, and the reason."""
 
 
 def read_ratings(path: Path | None, *forms: Form) -> tuple[Ratings, list[Refusal]]:
@@ -43,7 +45,7 @@ def read_ratings(path: Path | None, *forms: Form) -> tuple[Ratings, list[Refusal
     try:
         return ratings_in(read_delimited(path), *forms)
     except RequestError as error:
-        return {}, [Refusal(path.name, f"{UNREAD}: {error}")]
+        return {}, [UnreadRatings(path.name, f"labels of single raters are not read: {error}")]
 
 
 def ratings_in(table: Table, *forms: Form) -> tuple[Ratings, list[Refusal]]:

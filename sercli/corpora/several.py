@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pandas as pd
 from pydantic import Field
 
 from sercli.config.schema import DatasetConfig, corpus_name
-from sercli.corpora.manifest import Manifest, Refusal
+from sercli.corpora.manifest import Manifest
 from sercli.errors import RequestError
 from sercli.validation import StrictModel, validate
 
@@ -51,7 +51,7 @@ def read_several(dataset: DatasetConfig, read: Callable[[DatasetConfig], Manifes
         tables.append(_renamed(manifest.table, labels[name], dataset.classes))
         ratings.append(_renamed_ratings(manifest.ratings, labels[name], dataset.classes))
     refused = [
-        Refusal(each.file, f"{labels[name]}: {each.reason}")
+        replace(each, reason=f"{labels[name]}: {each.reason}")
         for name, manifest in manifests.items()
         for each in manifest.refused
     ]

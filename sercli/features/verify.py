@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +13,7 @@ from sercli.config.schema import FeaturesConfig
 from sercli.corpora.manifest import Manifest, Refusal
 from sercli.features.copies import Copy, copied, copy_settings, unchanged
 from sercli.features.plan import plan_extraction, plan_texts, recipe_digest
-from sercli.features.sets import feature_set, of_stream
+from sercli.features.sets import feature_set, of_stream, reads_text
 from sercli.features.store import FeatureStore, damaged_keys
 from sercli.features.store_uses import (
     BY_TRANSCRIPT,
@@ -103,8 +104,9 @@ def verify(
         faults += _missing(stored, use, uses.get(use.name), known)
         if not copy.name:
             refused = known | {name: refusal.reason for name, refusal in plan.refused.items()}
-    for name, each in streams.items():
-        with of_stream(name):
+    sets = [("", features)] if reads_text(features) else []  # the transcripts, beside the turns
+    for name, each in [*sets, *streams.items()]:
+        with of_stream(name) if name else nullcontext():
             use = _stream_use(manifest, each, location or {}, progress)
         known = known_refusals(frames, use) | refused
         faults += _missing(stored, use, uses.get(use.name), known)

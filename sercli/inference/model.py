@@ -242,9 +242,10 @@ class TrainedModel:
         most = self.read_seconds
         long = [name for name, seconds in heard.extraction.seconds.items() if seconds > most + 1]
         if long:
+            recordings = f"{long[0]} is" if len(long) == 1 else f"{len(long)} recordings are"
             progress.note(
-                f"{len(long)} recordings, such as {long[0]}, are longer than the {most:g} s that "
-                "the model reads; the rest is not used. Classify it with --segment SECONDS"
+                f"{recordings} longer than the {most:g} s that the model reads; the rest is not "
+                "used. Classify it with --segment SECONDS"
             )
 
 

@@ -25,6 +25,7 @@ class Experiment:
         states: State → number of trials, or of runs without a sweep; zeros are left out.
         runs: Number of finished runs.
         dev_ua: The best UA on dev of its runs; None without one.
+        dev_ccc: The best CCC on dev of its runs of dimensional labels; None without one.
         size: Bytes of its files.
         weights: Bytes of the weights among them.
         changed: Time of the last change, UTC.
@@ -37,6 +38,7 @@ class Experiment:
     states: Mapping[str, int]
     runs: int
     dev_ua: float | None
+    dev_ccc: float | None
     size: int
     weights: int
     changed: str
@@ -72,13 +74,14 @@ def _experiment(folder: Path) -> Experiment:
     problem = why_denied(folder)
     summary: SweepSummary | None = None
     statuses: list[str] = []
-    dev_uas: list[float] = []
+    on_dev: dict[str, list[float]] = {"dev_ua": [], "dev_ccc": []}
     try:
         summary = read_sweep(folder) if problem is None else None
         for path in find_records(folder) if problem is None else ():
             record = read_record(path)
             statuses.append(record.status)
-            dev_uas += [record.metrics["dev_ua"]] if "dev_ua" in record.metrics else []
+            for name, values in on_dev.items():
+                values.extend([record.metrics[name]] if name in record.metrics else [])
     except SercliError as error:
         problem = str(error)
     states: Mapping[str, int] = Counter(statuses) if summary is None else summary.states
@@ -88,7 +91,7 @@ def _experiment(folder: Path) -> Experiment:
         trials=None if summary is None else planned,
         states={state: n for state, n in states.items() if n},
         runs=len(statuses),
-        dev_ua=max(dev_uas, default=None),
+        **{name: max(values, default=None) for name, values in on_dev.items()},
         size=files.size,
         weights=files.weights,
         changed=changed.isoformat(timespec="seconds"),

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sercli.config.schema import Config
-from sercli.corpora.ratings import UNREAD
+from sercli.corpora.ratings import UnreadRatings
 from sercli.errors import RequestError
 from sercli.models import MODELS, is_fitted
 from sercli.results.folds import Fold
@@ -115,7 +115,7 @@ def _unread(data: Data) -> str:
     found = [
         f" ({refusal.file}: {refusal.reason})"
         for refusal in data.manifest.refused
-        if UNREAD in refusal.reason
+        if isinstance(refusal, UnreadRatings)
     ]
     return "".join(found)
 

@@ -87,6 +87,11 @@ def test_an_option_or_a_plan_taken_for_an_override_is_named() -> None:
     assert refusal("my/plan.yaml").endswith("a plan is given by --plan my/plan.yaml")
 
 
+def test_an_option_of_a_feature_set_means_no_setting_of_another_group() -> None:
+    assert "precision" not in refusal("features.options.dtype=float16")
+    assert refusal("features.options.sr=8000").endswith("write features.sampling_rate=8000")
+
+
 def test_keys_that_nothing_resembles_are_five_in_three_lines() -> None:
     message = refusal("hydra.verbose=true")
     assert message.startswith("unknown key 'hydra.verbose'. Nearest: ")

@@ -174,6 +174,18 @@ def test_what_an_extraction_refused_is_known_and_not_asked_for_again(
     assert [fault.what for fault in faults] == ["generated: u001"]
 
 
+def test_missing_transcripts_of_a_text_set_are_named(tmp_path: Path, corpus: Corpus) -> None:
+    manifest, store = corpus(tmp_path / "audio", 2), tmp_path / "store"
+    manifest = replace(manifest, table=manifest.table.assign(transcript=["no", "yes"]))
+    features = FeaturesConfig("characters")
+    done = extract(manifest, features, store, location=HERE)
+    assert verify(manifest, features, store, location=HERE).faults == ()
+    for key in set(FeatureStore(store).keys()) - set(done.keys.values()):
+        (store / key[:2] / f"{key}.safetensors").unlink()
+    faults = verify(manifest, features, store, location=HERE).faults
+    assert [fault.what for fault in faults] == ["generated: u000", "generated: u001"]
+
+
 def test_what_is_missing_or_stale_is_named(tmp_path: Path, corpus: Corpus) -> None:
     _extract(corpus(tmp_path / "audio", 3), tmp_path / "store")
     manifest = corpus(tmp_path / "audio", 4)

@@ -134,6 +134,19 @@ def test_bad_requests_are_answered_in_one_line(
     assert asked(place)[0] == 405
 
 
+def test_an_error_of_the_server_is_one_line_with_all_headers(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(app, "_save", fail)
+    status, text, headers = asked(f"{address}classify", wav())
+    assert (status, "free some space" in json.loads(text)["error"]) == (500, True)
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+
+
 def test_a_recording_that_takes_too_long_is_refused_and_the_next_one_is_classified(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,7 +41,7 @@ def killed(*given: object) -> None:
 def test_experiments_are_listed_with_states_size_and_best_on_dev(
     record: Callable[..., Record], runs: Path
 ) -> None:
-    record(dev_ua=0.61)
+    record(dev_ua=0.61, dev_ccc=0.512)
     record("activation=relu", dev_ua=0.64)
     grid_study(runs, 3, "waiting").write_summary()
     sercli = InProcessShell(runs.parent)
@@ -55,6 +55,7 @@ def test_experiments_are_listed_with_states_size_and_best_on_dev(
     table = sercli.ok("runs")
     assert "2 experiments" in table
     assert "64.0" in table
+    assert "0.512" in table
 
 
 def test_an_experiment_is_deleted_and_renamed_by_the_command(runs: Path) -> None:

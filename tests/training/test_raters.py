@@ -9,19 +9,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sercli.training.listeners import listener_scores
 
 from sercli.config.compose import compose
 from sercli.config.run_key import result_relevant
 from sercli.config.schema import Config, TrainerConfig
 from sercli.corpora.manifest import RATINGS, Refusal
-from sercli.corpora.ratings import UNREAD
+from sercli.corpora.ratings import UnreadRatings
 from sercli.errors import RequestError
 from sercli.results.folds import Fold
 from sercli.training.batches import collate
 from sercli.training.caveats import caveats
 from sercli.training.data import Data
 from sercli.training.folds import make_folds
-from sercli.training.listeners import listener_scores
 from sercli.training.loss import TrainingLoss, classification_loss
 from sercli.training.raters import check_ratings, soft_targets, training_items
 from sercli.training.trainer import train_fold
@@ -126,7 +126,7 @@ def test_missing_labels_of_raters_are_one_clear_line(
     soft, rater = (toy_config(f"trainer.labels={each}") for each in ("soft", "rater"))
     with pytest.raises(RequestError, match="toy has no labels of single raters among the classes"):
         check_ratings(soft, toy, folds)
-    unread = (Refusal("detailed.csv", f"{UNREAD}: has no column 'Workers'"),)
+    unread = (UnreadRatings("detailed.csv", "has no column 'Workers'"), Refusal("a.wav", "labels"))
     refused = replace(toy, manifest=replace(toy.manifest, refused=unread))
     with pytest.raises(RequestError, match=r"task \(detailed.csv: .* no column 'Workers'\); set"):
         check_ratings(soft, refused, folds)

@@ -208,7 +208,8 @@ def make_app(classifier: Classifier) -> Starlette:
         return JSONResponse(document, status)
 
     async def fail(request: Request, error: Exception) -> Response:
-        return JSONResponse({"error": unforeseen(error)}, 500)
+        # Starlette makes this answer outside of all middleware
+        return JSONResponse({"error": unforeseen(error)}, 500, _HEADERS)
 
     hosts = Middleware(TrustedHostMiddleware, allowed_hosts=_HOSTS, www_redirect=False)
     return Starlette(

@@ -9,6 +9,7 @@ from sercli.reporting.table import (
     Cell,
     Columns,
     View,
+    ccc_cell,
     counted,
     make_table,
     number_cell,
@@ -20,7 +21,7 @@ from sercli.results.experiments import Experiment
 
 
 def experiments_view(experiments: Sequence[Experiment]) -> View:
-    """Show experiments: trials, states, best UA on dev, size, last change.
+    """Show experiments: trials, states, best UA or CCC on dev, size, last change.
 
     Args:
         experiments: The experiments.
@@ -30,6 +31,11 @@ def experiments_view(experiments: Sequence[Experiment]) -> View:
         number_column("trials", lambda each: number_cell(each.trials)),
         text_column("states", _states),
         number_column("best dev UA", lambda each: percent_cell(each.dev_ua)),
+        *(
+            [number_column("best dev CCC", lambda each: ccc_cell(each.dev_ccc))]
+            if any(each.dev_ccc is not None for each in experiments)
+            else []
+        ),
         number_column("size", lambda each: Cell(size_text(each.size), each.size)),
         number_column("weights", lambda each: Cell(size_text(each.weights), each.weights)),
         text_column("last change (UTC)", lambda each: each.changed[:16].replace("T", " ")),
