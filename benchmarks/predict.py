@@ -22,9 +22,10 @@ import torch
 import sercli
 from sercli.corpora.audio_files import find_audio
 from sercli.features.audio import load_audio
-from sercli.features.sets import feature_set
-from sercli.inference.model import TrainedModel
-from sercli.models.interface import Batch, Turns
+from sercli.features.sets import feature_set, frame_seconds
+from sercli.inference.graph import OnnxNetwork
+from sercli.inference.network import build_network
+from sercli.inference.onnx import Graph
 from sercli.training.source import open_source
 
 STARTS = 5
@@ -75,26 +76,24 @@ def throughput(model: Path, files: list[Path]) -> None:
 
 def runtimes(model: Path, file: Path) -> None:
     """Print the CPU time of torch and ONNX for one network and one file, without features."""
-    for runtime in ("torch", "onnx"):
-        trained = TrainedModel(open_source(str(model), Path("runs")), runtime=runtime)
-        network = next(iter(trained._networks.values()))
-        batch = _batch(trained, file)
+    source = open_source(str(model), Path("runs"))
+    member = source.members[0]
+    network, other = Graph(build_network(source, member)), OnnxNetwork(source.graph(member))
+    row = sercli.load(model).classify([file]).table.iloc[0]
+    features = source.config.features
+    steps = round((row["end"] - row["start"]) / frame_seconds(features) / features.pool)
+    tensors = [torch.randn(1, steps, len(source.columns)), torch.tensor([steps])] * network.turns
+    arrays = [each.numpy() for each in tensors]
+    for name, run in {
+        "torch": lambda: network(*tensors),
+        "onnx": lambda: other.probabilities(arrays),
+    }.items():
         with torch.inference_mode():
-            network(batch)
+            run()
             began = time.process_time()
             for _ in range(SINGLE_FILES):
-                network(batch)
-        each = (time.process_time() - began) / SINGLE_FILES
-        print(f"{runtime}: {1000 * each:.2f} CPU ms, batch 1")
-
-
-def _batch(trained: TrainedModel, file: Path) -> Batch:
-    """Return a batch of one: noise of the duration of a file."""
-    row = trained.classify([file]).table.iloc[0]
-    steps = round((row["end"] - row["start"]) / 0.01 / trained.source.config.features.pool)
-    frames = torch.randn(1, steps, len(trained.source.columns))
-    turn = Turns(frames, torch.tensor([steps]))
-    return Batch(turn, turn, turn)
+                run()
+        print(f"{name}: {1000 * (time.process_time() - began) / SINGLE_FILES:.2f} CPU ms, batch 1")
 
 
 if __name__ == "__main__":

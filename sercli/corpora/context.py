@@ -27,6 +27,9 @@ The two differ: on IEMOCAP, transcripts are out of temporal order in 56 of the 1
 
 CHOICES = ("last", "random", "random_any", "none")
 
+PAD_STEPS = 9
+"""Length of the pad turn of zeros that stands for a missing context turn (IAAN's code)."""
+
 _BATCH = 1024
 """Targets that are compared with all turns of their dialogue at once; bounds the memory."""
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import math
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import nn
 
 from sercli.corpora.context import find_context
 from sercli.corpora.manifest import Refusal
@@ -22,19 +19,13 @@ from sercli.errors import RequestError
 from sercli.features.load import load_features
 from sercli.features.preprocess import Statistics
 from sercli.features.sets import frame_seconds
-from sercli.inference.network import build_network
 from sercli.inference.normalisation import Heard, choose, describe, find_statistics, hear
 from sercli.inference.recordings import STANDARD_INPUT, Recordings, find_recordings, shortened
-from sercli.nn.attention import OverTime
-from sercli.nn.checks import check_one_of
-from sercli.nn.device import choose_device
-from sercli.nn.layer import recurrent_layers
-from sercli.nn.recurrence.backend import use_backend
 from sercli.progress import SILENT, Progress
-from sercli.training.attention_weights import recorded_weights
 from sercli.training.data import Data
 from sercli.training.source import Member, Source, check_classifies
-from sercli.training.trainer import predict
+
+_RUNTIMES = ("torch", "onnx")
 
 _OF_ALL_FRAMES = ("file", "speaker")
 """Statistics for which a recording is read to its end, beyond what the model reads."""
@@ -70,6 +61,17 @@ class Predictions:
     no_test_figure: str = ""
 
 
+class _Network(Protocol):
+    """A network, run by torch or by onnxruntime."""
+
+    @property
+    def has_attention(self) -> bool: ...
+    @property
+    def uses_context(self) -> bool: ...
+
+    def predict(self, data: Data, *, attention: bool = False) -> pd.DataFrame: ...
+
+
 class TrainedModel:
     """One trained network, or several whose probabilities are averaged.
 
@@ -84,11 +86,11 @@ class TrainedModel:
     """
 
     def __init__(self, source: Source, device: str = "auto", runtime: str = "torch") -> None:
-        check_one_of("runtime", runtime, ("torch", "onnx"))
+        if runtime not in _RUNTIMES:
+            raise RequestError(f"runtime={runtime}: must be one of {', '.join(_RUNTIMES)}")
         check_classifies(source, "predict")
         self.source = source
-        self._device = choose_device(device if runtime == "torch" else "cpu")
-        self._networks = {member: self._load(member, runtime) for member in source.members}
+        self._device, self._networks = _load(source, device, runtime)
         self._any = next(iter(self._networks.values()))
 
     def __repr__(self) -> str:
@@ -98,13 +100,6 @@ class TrainedModel:
             f"{self.source.config.model['name']}, {', '.join(self.classes)})"
         )
 
-    def _load(self, member: Member, runtime: str) -> nn.Module:
-        if runtime == "torch":
-            return build_network(self.source, member).to(self._device)
-        from sercli.inference.onnx import OnnxNetwork
-
-        return OnnxNetwork(self.source.graph(member)).eval()
-
     @property
     def classes(self) -> tuple[str, ...]:
         """The classes, in the order of their probabilities."""
@@ -113,12 +108,12 @@ class TrainedModel:
     @property
     def has_attention(self) -> bool:
         """True if the model weighs time steps."""
-        return any(isinstance(part, OverTime) for part in self._any.modules())
+        return self._any.has_attention
 
     @property
     def uses_context(self) -> bool:
         """True if the model reads the turns before an utterance."""
-        return bool(getattr(self._any, "uses_context", False))
+        return self._any.uses_context
 
     def predict(self, audio: str | Path | Sequence[str | Path], **options: Any) -> pd.DataFrame:
         """Classify recordings; a warning names those that cannot be used.
@@ -175,13 +170,12 @@ class TrainedModel:
             choice = choose(self.source, wanted, speakers=found.speakers)
             if choice not in _OF_ALL_FRAMES:
                 found = shortened(found, self.read_seconds + _MARGIN)
-            device = str(self._device)
-            heard = hear(found, self.source, folder, workers, device, progress)
+            heard = hear(found, self.source, folder, workers, self._device, progress)
             self._mention_long(heard, progress)
 
             def reference(path: str) -> Heard:
                 others = find_recordings([path], self.classes, folder, progress=progress)
-                return hear(others, self.source, folder, workers, device, progress)
+                return hear(others, self.source, folder, workers, self._device, progress)
 
             statistics = find_statistics(self.source, choice, heard, reference)
             context = _context(self.source, heard, dialogue)
@@ -190,7 +184,7 @@ class TrainedModel:
                 of_networks = []
                 for member, network in self._networks.items():
                     data = _data(self.source, heard, statistics(member.number), context)
-                    of_networks.append(self._run(network, data, attention))
+                    of_networks.append(network.predict(data, attention=attention))
                 table = table.join(_mean(of_networks, self.classes))
         features = self.source.config.features
         return Predictions(
@@ -202,21 +196,6 @@ class TrainedModel:
             step_seconds=frame_seconds(features) * features.pool,
             no_test_figure=self.source.no_test_figure,
         )
-
-    def _run(self, network: nn.Module, data: Data, attention: bool) -> pd.DataFrame:
-        """Return probabilities, and attention weights, by utterance."""
-        config, names = self.source.config, tuple(data.manifest.table["utterance"])
-        use_backend(config.recurrence.backend)
-        given = (data, self._device, config.precision, config.trainer)
-        with _one_thread(network):
-            if not attention:
-                return predict(network, names, *given).set_index("utterance")
-            found = []
-            for name in names:  # the hooks record one example per batch
-                with recorded_weights(network) as weights:
-                    row = predict(network, (name,), *given).set_index("utterance")
-                found.append(row.assign(attention=pd.Series([weights["current"]], row.index)))
-            return pd.concat(found)
 
     def _check_dialogue(self, found: Recordings, dialogue: bool, progress: Progress) -> None:
         model = self.source.config.model["name"]
@@ -249,16 +228,17 @@ class TrainedModel:
             )
 
 
-@contextmanager
-def _one_thread(network: nn.Module) -> Iterator[None]:
-    """Run a recurrent network on one thread: others would mostly wait, which takes CPU time."""
-    threads = torch.get_num_threads()
-    if any(True for _ in recurrent_layers(network)):
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+def _load(source: Source, device: str, runtime: str) -> tuple[str, Mapping[Member, _Network]]:
+    """Return the device and the networks; onnxruntime needs no torch, whose import takes 2 s."""
+    if runtime == "onnx":
+        from sercli.inference.graph import OnnxNetwork
+
+        return "cpu", {member: OnnxNetwork(source.graph(member)) for member in source.members}
+    from sercli.inference.network import TorchNetwork
+    from sercli.nn.device import choose_device
+
+    chosen = str(choose_device(device))
+    return chosen, {member: TorchNetwork(source, member, chosen) for member in source.members}
 
 
 def _data(

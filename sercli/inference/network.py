@@ -1,10 +1,13 @@
-"""Build the networks of a trained model and load their weights."""
+"""The networks of a trained model, built with their weights and run by torch."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import prod
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
@@ -13,10 +16,76 @@ from sercli.config.keys import flatten
 from sercli.errors import RequestError, SercliError
 from sercli.features.sets import reads_text
 from sercli.models import reads_dialogues
+from sercli.nn.attention import OverTime
+from sercli.nn.layer import recurrent_layers
+from sercli.nn.recurrence.backend import use_backend
 from sercli.results.weights import Shapes, check_shapes, read_shapes
+from sercli.training.attention_weights import recorded_weights
+from sercli.training.data import Data
 from sercli.training.source import Member, Source
+from sercli.training.trainer import predict
 from sercli.training.validate import new_model_for
 from sercli.training.weights import load_weights, weight_shapes
+
+
+class TorchNetwork:
+    """A network of a model, run by torch.
+
+    Args:
+        source: The model.
+        member: The network.
+        device: ``cpu``, ``cuda``, …
+
+    Raises:
+        SercliError: As for `build_network`.
+        RequestError: As for `build_network`.
+    """
+
+    def __init__(self, source: Source, member: Member, device: str) -> None:
+        self._config, self._device = source.config, torch.device(device)
+        self._network = build_network(source, member).to(self._device)
+
+    @property
+    def has_attention(self) -> bool:
+        """True if the network weighs time steps."""
+        return any(isinstance(part, OverTime) for part in self._network.modules())
+
+    @property
+    def uses_context(self) -> bool:
+        """True if the network reads the turns before an utterance."""
+        return bool(getattr(self._network, "uses_context", False))
+
+    def predict(self, data: Data, *, attention: bool = False) -> pd.DataFrame:
+        """Return the probability of each class, ``p_<class>``, indexed by utterance.
+
+        Args:
+            data: The recordings.
+            attention: True to add ``attention``, the weight of each time step.
+        """
+        config, names = self._config, tuple(data.manifest.table["utterance"])
+        use_backend(config.recurrence.backend)
+        given = (data, self._device, config.precision, config.trainer)
+        with _one_thread(self._network):
+            if not attention:
+                return predict(self._network, names, *given).set_index("utterance")
+            found = []
+            for name in names:  # the hooks record one example per batch
+                with recorded_weights(self._network) as weights:
+                    row = predict(self._network, (name,), *given).set_index("utterance")
+                found.append(row.assign(attention=pd.Series([weights["current"]], row.index)))
+            return pd.concat(found)
+
+
+@contextmanager
+def _one_thread(network: nn.Module) -> Iterator[None]:
+    """Run a recurrent network on one thread: others would mostly wait, which takes CPU time."""
+    threads = torch.get_num_threads()
+    if any(True for _ in recurrent_layers(network)):
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def build_network(source: Source, member: Member) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Networks as ONNX graphs: export, and run by onnxruntime.
+"""Export of networks as ONNX graphs, which `sercli.inference.graph` runs.
 
 One graph per network, from normalised and pooled time steps to probabilities. Batch size and
 number of steps are variable; a recurrence is the operator GRU, LSTM or RNN, else a Scan.
@@ -6,29 +6,24 @@ number of steps are variable; a recurrence is the operator GRU, LSTM or RNN, els
 
 from __future__ import annotations
 
-import importlib
 import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sercli.errors import RequestError, SercliError, one_line
+from sercli.errors import SercliError, one_line
+from sercli.inference.graph import TURNS, OnnxNetwork, import_onnx, input_names
 from sercli.models.interface import Batch, Turns, as_output
 from sercli.nn.recurrence.backend import exported
 
 TOLERANCE = 1e-5
 """Max |Δp| between torch and ONNX that is accepted at export."""
 
-_ERRORS_ONLY = 3
-"""onnxruntime's log level."""
-
-_NAMES = ("current", "own", "interlocutor")
 _EXAMPLE = (3, 150)
 """Batch size and steps of the traced example: long enough for several segments of a turn, because
 an axis of size 1 is exported as a constant."""
@@ -67,13 +62,13 @@ def export_onnx(network: nn.Module, features: int, path: Path) -> None:
         SercliError: The network cannot be exported, or its graph gives other probabilities.
     """
     for package in ("onnx", "onnxscript", "onnxruntime"):
-        _import(package)
+        import_onnx(package)
     graph = Graph(network).eval()
     names = input_names(graph.turns)
     batch = torch.export.Dim("batch", min=1)
     shapes = tuple(
         dims
-        for name in _NAMES[: graph.turns]
+        for name in TURNS[: graph.turns]
         for dims in ({0: batch, 1: torch.export.Dim(f"{name}_steps", min=1)}, {0: batch})
     )
     example = _example(*_EXAMPLE, features, graph.turns)
@@ -96,58 +91,6 @@ def export_onnx(network: nn.Module, features: int, path: Path) -> None:
             f"{type(network).__name__} cannot be exported to ONNX: {one_line(error):.200}"
         ) from error
     _compare(graph, OnnxNetwork(path), features)
-
-
-class OnnxNetwork(nn.Module):
-    """A network as an ONNX graph, run by onnxruntime.
-
-    Args:
-        path: The graph.
-
-    Attributes:
-        uses_context: True if the graph reads context turns.
-
-    Raises:
-        RequestError: onnxruntime or the graph is missing.
-        SercliError: The graph cannot be read, or has other inputs.
-    """
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        runtime = _import("onnxruntime")
-        options = runtime.SessionOptions()
-        options.log_severity_level = _ERRORS_ONLY
-        options.intra_op_num_threads = 1  # others would mostly wait: twice the CPU time
-        try:
-            self._session: Any = runtime.InferenceSession(
-                path.read_bytes(),  # a graph in memory reads no other file
-                options,
-                providers=["CPUExecutionProvider"],
-            )
-        except FileNotFoundError:
-            raise RequestError(
-                f"{path} is missing: make it with `sercli export RUN DIR --onnx`"
-            ) from None
-        except Exception as error:  # onnxruntime's own types
-            raise SercliError(f"{path} cannot be read: {one_line(error):.200}") from error
-        self._names = [each.name for each in self._session.get_inputs()]
-        if self._names not in (input_names(1), input_names(3)):
-            raise SercliError(
-                f"{path} has the inputs {', '.join(self._names)}: not a graph of sercli"
-            )
-        self.uses_context = len(self._names) > 2
-
-    def forward(self, batch: Batch) -> Tensor:
-        """Classify a batch: the logarithms of the probabilities, (B, classes)."""
-        turns = (batch.current, batch.own, batch.interlocutor)
-        tensors = [x.numpy() for turn in turns for x in (turn.frames, turn.lengths)]
-        (found,) = self._session.run(None, dict(zip(self._names, tensors, strict=False)))
-        return torch.from_numpy(found).log()
-
-
-def input_names(turns: int) -> list[str]:
-    """Return the names of the inputs of a graph of one turn or three."""
-    return [name for turn in _NAMES[:turns] for name in (turn, f"{turn}_lengths")]
 
 
 def _batch(tensors: tuple[Tensor, ...]) -> Batch:
@@ -173,24 +116,17 @@ def _compare(graph: Graph, other: OnnxNetwork, features: int) -> None:
         with torch.no_grad():
             expected = graph(*tensors)
             try:
-                found = other(_batch(tensors)).exp()
+                found = other.probabilities([each.numpy() for each in tensors])
             except Exception as error:  # onnxruntime's own types
                 raise SercliError(
                     f"{type(graph.network).__name__} cannot be exported to ONNX: its graph does "
                     f"not run with {batch} × {steps} steps: {one_line(error):.200}"
                 ) from error
-        if not (away := (found - expected).abs().max().item()) <= TOLERANCE:
+        if not (away := np.abs(found - expected.numpy()).max()) <= TOLERANCE:
             raise SercliError(
                 f"{type(graph.network).__name__} in ONNX differs from torch: max |Δp| {away:.1g} "
                 f"with {batch} × {steps} steps"
             )
-
-
-def _import(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise RequestError(f"ONNX needs {name}: pip install 'sercli[onnx]'") from error
 
 
 @contextmanager

@@ -10,12 +10,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from sercli.corpora.context import PAD_STEPS
 from sercli.corpora.dimensions import labels_of
 from sercli.corpora.manifest import Manifest
 from sercli.features.copies import TurnCopies
-
-PAD_STEPS = 9
-"""Length of the pad turn of zeros that stands for a missing context turn (IAAN's code)."""
 
 _KEPT_BYTES = 2**29
 """Size of the steps that a process keeps in memory; others are read each time (our choice)."""

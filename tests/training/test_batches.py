@@ -15,11 +15,11 @@ from helpers.toy import batch_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sercli.corpora.context import PAD_STEPS
 from sercli.corpora.manifest import build_manifest
 from sercli.models.interface import Batch, Turns
 from sercli.training.batches import CUT_TO_LAST, evaluation_batches, targets, training_batches
 from sercli.training.data import Data
-from sercli.training.packed import PAD_STEPS
 
 CPU = torch.device("cpu")
 
