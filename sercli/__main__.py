@@ -33,7 +33,7 @@ garbage: to look for it takes a tenth of the CPU time of a short command."""
 def main() -> None:
     """Run ``sercli``."""
     gc.set_threshold(_ALLOCATIONS)
-    atexit.register(gc.freeze)  # else Python looks for garbage in all of torch at exit: 0.6 s
+    atexit.register(_leave_garbage)
     prepare_streams()
     _complete()
     if sys.platform == "win32":
@@ -61,6 +61,15 @@ def main() -> None:
         _leave(text, INTERRUPTED, error)
     except Exception as error:
         _leave_unforeseen(error)
+
+
+def _leave_garbage() -> None:
+    """Let Python not look for garbage at exit, among all objects of torch: 0.6 CPU s.
+
+    Triton's bindings would report that garbage as leaks.
+    """
+    if "triton" not in sys.modules:
+        gc.freeze()
 
 
 def _leave_unforeseen(error: Exception) -> NoReturn:

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sercli.training.listeners import listener_scores
 
 from sercli.config.compose import compose
 from sercli.config.run_key import result_relevant
@@ -22,6 +21,7 @@ from sercli.training.batches import collate
 from sercli.training.caveats import caveats
 from sercli.training.data import Data
 from sercli.training.folds import make_folds
+from sercli.training.listeners import listener_scores
 from sercli.training.loss import TrainingLoss, classification_loss
 from sercli.training.raters import check_ratings, soft_targets, training_items
 from sercli.training.trainer import train_fold
