@@ -115,7 +115,8 @@ def import_onnx(name: str) -> ModuleType:
 def _steps(data: Data, names: Sequence[str], turn: str) -> Iterator[np.ndarray]:
     """Yield the steps of a turn of each utterance; zeros stand for a context turn that is none."""
     for name in names:
-        beside = name if turn == "current" else data.context.at[name, turn]
+        found = name if turn == "current" else data.context.at[name, turn]
+        beside = found if isinstance(found, str) else ""
         there = beside in data.steps
         yield data.steps[beside] if there else np.zeros((PAD_STEPS, data.features), np.float32)
 

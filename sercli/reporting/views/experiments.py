@@ -31,16 +31,13 @@ def experiments_view(experiments: Sequence[Experiment]) -> View:
         number_column("trials", lambda each: number_cell(each.trials)),
         text_column("states", _states),
         number_column("best dev UA", lambda each: percent_cell(each.dev_ua)),
-        *(
-            [number_column("best dev CCC", lambda each: ccc_cell(each.dev_ccc))]
-            if any(each.dev_ccc is not None for each in experiments)
-            else []
-        ),
         number_column("size", lambda each: Cell(size_text(each.size), each.size)),
         number_column("weights", lambda each: Cell(size_text(each.weights), each.weights)),
         text_column("last change (UTC)", lambda each: each.changed[:16].replace("T", " ")),
         text_column("user", lambda each: each.user),
     ]
+    if any(each.dev_ccc is not None for each in experiments):
+        columns.insert(4, number_column("best dev CCC", lambda each: ccc_cell(each.dev_ccc)))
     problems = [f"{each.name}: {each.problem}." for each in experiments if each.problem]
     total = size_text(sum(each.size for each in experiments))
     table = make_table(
