@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -94,9 +95,9 @@ class Manifest:
         columns = self.dimension_names or ("label",)
         return self.table[list(columns)].notna().all(axis=1)
 
-    @property
+    @cached_property
     def targets(self) -> pd.DataFrame:
-        """Rows that the task uses."""
+        """Rows that the task uses; not to be changed."""
         return self.table[self.is_target]
 
     @property

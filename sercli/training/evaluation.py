@@ -35,7 +35,7 @@ class Predictions(Protocol):
     def scores(self) -> Mapping[str, float]:
         """Name → score. The first one selects the training step."""
 
-    def table(self) -> pd.DataFrame:
+    def table(self, **constants: str) -> pd.DataFrame:
         """Tabulate the predictions, one row per utterance."""
 
 
@@ -67,8 +67,11 @@ class ClassPredictions:
         recall = hits[: len(examples)][examples > 0] / examples[examples > 0]
         return {"ua": float(recall.mean()), "wa": float(hit.sum() / len(hit))}
 
-    def table(self) -> pd.DataFrame:
+    def table(self, **constants: str) -> pd.DataFrame:
         """Tabulate the predictions.
+
+        Args:
+            constants: Values of further columns, the same in all rows.
 
         Returns:
             One row per utterance: ``utterance``, ``label``, ``predicted``, and the probability
@@ -80,7 +83,7 @@ class ClassPredictions:
             "predicted": self._classes[self.probabilities.argmax(axis=1)],
         }
         shares = zip(self._classes, self.probabilities.T, strict=True)
-        return pd.DataFrame(columns | {f"p_{name}": share for name, share in shares})
+        return pd.DataFrame(columns | {f"p_{name}": share for name, share in shares} | constants)
 
     @property
     def _classes(self) -> np.ndarray:
@@ -112,8 +115,11 @@ class DimensionPredictions:
         labels = self.data.packed.dimensions[self.rows]
         return scores_of(self._dimensions.names, labels.T, self._unscaled.T)
 
-    def table(self) -> pd.DataFrame:
+    def table(self, **constants: str) -> pd.DataFrame:
         """Tabulate the predictions.
+
+        Args:
+            constants: Values of further columns, the same in all rows.
 
         Returns:
             One row per utterance: ``utterance``, and a column ``<dimension>`` and a column
@@ -126,6 +132,7 @@ class DimensionPredictions:
             {"utterance": packed.names[self.rows]}
             | dict(labels)
             | {f"predicted_{name}": values for name, values in outputs}
+            | constants
         )
 
     @cached_property

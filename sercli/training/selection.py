@@ -100,7 +100,7 @@ class Selection:
     def predictions(self) -> pd.DataFrame:
         """One row per utterance of dev and test under each rule (column ``selection``)."""
         parts = [
-            predictions.table().assign(part=part, selection=rule)
+            predictions.table(part=part, selection=rule)
             for rule, best in self._best.items()
             for part, predictions in best.predictions.items()
         ]
