@@ -191,7 +191,7 @@ class TrainedModel:
             table=table,
             refused=heard.manifest.refused,
             classes=self.classes,
-            normalisation=describe(choice),
+            normalisation=describe(choice, self.source.config.features.normalise),
             networks=len(self._networks),
             step_seconds=frame_seconds(features) * features.pool,
             no_test_figure=self.source.no_test_figure,

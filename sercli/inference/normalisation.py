@@ -22,7 +22,7 @@ from sercli.results.weights import read_weights
 from sercli.training.source import Source
 
 CHOICES = {
-    "training": "of the training speakers or corpora",
+    "training": "of the training speakers",
     "file": "of each audio file",
     "speaker": "of all recordings of the speaker",
 }
@@ -133,10 +133,17 @@ def find_statistics(
     return lambda fold: same
 
 
-def describe(choice: str) -> str:
-    """Return the choice in words."""
+def describe(choice: str, group: str = "speaker") -> str:
+    """Return the choice in words.
+
+    Args:
+        choice: Result of `choose`.
+        group: ``features.normalise`` of the model.
+    """
     if choice == "none":
         return "none"
+    if choice == "training" and group == "corpus":
+        return "z-score by mean and deviation of the training corpora"
     return f"z-score by mean and deviation {CHOICES.get(choice, f'of the recordings in {choice}')}"
 
 

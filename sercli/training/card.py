@@ -276,7 +276,8 @@ def _tuned(facts: Mapping[str, Any]) -> str:
 def _labels(trainer: TrainerConfig, raters: int) -> str:
     if trainer.labels == "soft":
         return "the share of raters for each class"
-    return f"each rater's own ({raters} raters, those with fewer than {trainer.min_ratings} as one)"
+    few = f", those with fewer than {trainer.min_ratings} as one" if trainer.min_ratings > 1 else ""
+    return f"each rater's own ({raters} rater{'s' if raters != 1 else ''}{few})"
 
 
 def _choice(facts: Mapping[str, Any]) -> str:
