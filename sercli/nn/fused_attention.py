@@ -14,7 +14,7 @@ from sercli.nn.recurrence.autograd import NO_SECOND_DERIVATIVE, in_transform
 from sercli.nn.recurrence.backend import runs_fused_on_cpu
 from sercli.nn.recurrence.cpp.build import NoKernelError
 from sercli.nn.recurrence.cpp.launch import call_kernel, kernel
-from sercli.nn.recurrence.cpp.problem import dense_rows, fields
+from sercli.nn.recurrence.cpp.problem import dense_rows, fields, zeros
 
 _KINDS = {torch.float32: "float", torch.float64: "double"}
 _WIDTH = 16
@@ -91,7 +91,7 @@ class _AttendBack(torch.autograd.Function):
         *given, features, weights = saved
         states, _, *parameters = given
         d_states, d_pooled = torch.empty_like(states), gradient.contiguous()
-        found = [torch.zeros_like(each) for each in parameters]
+        found = zeros(states, [each.shape for each in parameters])
         problem = _problem(given, (features, weights))
         problem.d_pooled, problem.d_states = d_pooled.data_ptr(), d_states.data_ptr()
         problem.d_row, problem.d_step = d_states.stride()[:2]

@@ -65,16 +65,21 @@ class StackPass:
             for hook in self._on_states:
                 hook(each.states)
         self._finals += [each.final for each in unrolled]
-        states = [each.states for each in unrolled]
-        self._steps = _side_by_side(states) if states[1:] else states[0]
+        self._steps = _side_by_side(unrolled)
 
     def result(self) -> tuple[Any, Any]:
         """Return the output and the final state, when all levels are done."""
         return self._finish(self._steps, self._finals)
 
 
-def _side_by_side(states: list[Tensor]) -> Tensor:
+def _side_by_side(unrolled: Sequence[Unrolled]) -> Tensor:
     """Concatenate states (T, B, H) along their features, in the order of their memory."""
+    states = [each.states for each in unrolled]
+    joint = unrolled[0].joint
+    if joint is not None and joint.shape[-1] == sum(each.shape[-1] for each in states):
+        return joint
+    if not states[1:]:
+        return states[0]
     if states[0].stride(0) > states[0].stride(1):
         return torch.cat(states, -1)
     return torch.cat([each.transpose(0, 1) for each in states], -1).transpose(0, 1)

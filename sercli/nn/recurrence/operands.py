@@ -118,10 +118,13 @@ class Unrolled:
         states: h at every step, (T, B, H), in the order of the inputs even if time ran backwards,
             zero at padded steps.
         final: The state after the last real step (backwards: after the first), each (B, H).
+        joint: The states of all recurrences over the same inputs side by side, (T, B, ΣH), of which
+            ``states`` are columns; None if the states are a tensor of their own.
     """
 
     states: Tensor
     final: State
+    joint: Tensor | None = None
 
 
 def for_products(weight: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from itertools import groupby
 
 import torch
 from torch import Tensor, nn
@@ -52,12 +53,15 @@ def run(cell: Cell, recurrences: Sequence[Recurrence]) -> list[Unrolled]:
             _kernel_recurrence(each, own, kind)
             for each, own in zip(recurrences, operands, strict=True)
         ),
+        groups=tuple(len(list(group)) for _, group in groupby(recurrences, _inputs)),
         keep=torch.is_grad_enabled(),
         bfloat16=kind == "float" and _bfloat16_autocast(),
     )
-    outputs = unroll(call, operands)
-    n = call.outputs
-    return [Unrolled(outputs[i], tuple(outputs[i + 1 : i + n])) for i in range(0, len(outputs), n)]
+    return unroll(call, operands)
+
+
+def _inputs(recurrence: Recurrence) -> int:
+    return id(recurrence.inputs)
 
 
 def prepare(cell: Cell, activation: nn.Module, device: str) -> None:

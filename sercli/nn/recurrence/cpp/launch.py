@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import ctypes
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
-from typing import Any
+from itertools import accumulate, chain, compress, islice, pairwise
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from sercli.errors import SercliError
-from sercli.nn.recurrence.autograd import NO_SECOND_DERIVATIVE, in_transform
+from sercli.nn.recurrence.autograd import NO_SECOND_DERIVATIVE, apply, in_transform
 from sercli.nn.recurrence.cpp import workspace
 from sercli.nn.recurrence.cpp.build import KERNEL, library
 from sercli.nn.recurrence.cpp.problem import (
@@ -24,6 +24,7 @@ from sercli.nn.recurrence.cpp.problem import (
     Problem,
     alloc_grads,
     alloc_states,
+    columns,
     dense_rows,
     make_problem,
     set_grad_ptrs,
@@ -31,23 +32,34 @@ from sercli.nn.recurrence.cpp.problem import (
     set_state_ptrs,
     unflatten,
 )
+from sercli.nn.recurrence.operands import Unrolled
+
+Item = TypeVar("Item")
 
 _seconds = 0.0
 
 
-def unroll(call: KernelCall, operands: Sequence[Operands]) -> list[Tensor]:
+def unroll(call: KernelCall, operands: Sequence[Operands]) -> list[Unrolled]:
     """Run recurrences.
 
     Args:
         call: The call.
         operands: The tensors of each recurrence.
-
-    Returns:
-        For each recurrence in turn its states (T, B, H) and the final ones, each (B, H).
     """
     tensors = [tensor for each in operands for tensor in each.flat()]
-    outputs: tuple[Tensor, ...] = _Unroll.apply(call, *tensors)  # type: ignore[no-untyped-call]
-    return list(outputs[:-1])
+    outputs = iter(apply(_Unroll, call, *tensors))
+    unrolled = []
+    for group in _grouped(call, operands):
+        joint = next(outputs)
+        for states in columns(joint, group):
+            unrolled.append(Unrolled(states, tuple(islice(outputs, call.states)), joint))
+    return unrolled
+
+
+def _grouped(call: KernelCall, each: Sequence[Item]) -> Iterator[list[Item]]:
+    """Group what belongs to each recurrence by the tensor of its states."""
+    remaining = iter(each)
+    return (list(islice(remaining, size)) for size in call.groups)
 
 
 @cache
@@ -80,13 +92,17 @@ class _Unroll(torch.autograd.Function):
         problems = _problems(call, operands)
         kept = _keep(call, problems, operands)
         outputs: list[Tensor] = []
-        for problem, each in zip(problems, operands, strict=True):
-            states = alloc_states(each)
-            final = [each.hidden.new_empty(states.shape[1:]) for _ in range(call.outputs - 1)]
-            set_state_ptrs(problem, states)
-            problem.h_final = final[0].data_ptr()
-            problem.c_final = final[-1].data_ptr() if final[1:] else None
-            outputs += [states, *final]
+        remaining = iter(problems)
+        for group in _grouped(call, operands):
+            joint = alloc_states(group)
+            outputs.append(joint)
+            for each, states in zip(group, columns(joint, group), strict=True):
+                problem = next(remaining)
+                final = [each.hidden.new_empty(states.shape[1:]) for _ in range(call.states)]
+                set_state_ptrs(problem, states)
+                problem.h_final = final[0].data_ptr()
+                problem.c_final = final[-1].data_ptr() if final[1:] else None
+                outputs += final
         _launch("forward", call, problems, operands)
         return (*outputs, kept)
 
@@ -96,7 +112,7 @@ class _Unroll(torch.autograd.Function):
         *outputs, kept = output
         ctx.mark_non_differentiable(kept)
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*tensors, *outputs[:: ctx.call.outputs], kept)
+        ctx.save_for_backward(*tensors, *compress(outputs, ctx.call.is_states), kept)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -148,18 +164,22 @@ class _UnrollBack(torch.autograd.Function):
         operands = unflatten(call, flat)
         problems = _problems(call, operands)
         _set_kept_ptrs(kept, call, problems, operands)
-        wanted = iter(back.wanted)
-        grads, found = [], []
-        for i, problem in enumerate(problems):
-            needed = [next(wanted) for _ in range(call.recurrences[i].tensors)]
-            grads.append(alloc_grads(operands[i], needs_inputs=needed[0]))
-            set_state_ptrs(problem, states[i])
-            set_output_grad_ptrs(problem, output_grads[i * call.outputs : (i + 1) * call.outputs])
-            set_grad_ptrs(problem, grads[i], needs_inputs=needed[0])
-            triples = zip(grads[i].flat(), operands[i].flat(), needed, strict=True)
-            found += [(grad, like.shape) for grad, like, need in triples if need]
+        firsts = accumulate((each.tensors for each in call.recurrences[:-1]), initial=0)
+        needs_inputs = [back.wanted[first] for first in firsts]
+        grads = alloc_grads(operands, needs_inputs)
+        remaining = iter(zip(problems, grads, needs_inputs, strict=True))
+        given = iter(output_grads)
+        for group, joint in zip(_grouped(call, operands), states, strict=True):
+            d_joint = next(given)
+            d_states = [None] * len(group) if d_joint is None else columns(d_joint, group)
+            for own, d_own in zip(columns(joint, group), d_states, strict=True):
+                problem, grad, needed = next(remaining)
+                set_state_ptrs(problem, own)
+                set_output_grad_ptrs(problem, [d_own, *islice(given, call.states)])
+                set_grad_ptrs(problem, grad, needs_inputs=needed)
         _launch("backward", call, problems, operands)
-        return tuple(_summed(grad, shape) for grad, shape in found)
+        pairs = zip(chain(*(each.flat() for each in grads)), flat, strict=True)
+        return tuple(_summed(grad, of.shape) for grad, of in compress(pairs, back.wanted))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -175,7 +195,7 @@ class _UnrollBack(torch.autograd.Function):
     ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
         n, recurrences = info.batch_size, back.call.recurrences
         count = sum(each.tensors for each in recurrences)
-        last = count + len(recurrences)
+        last = count + len(back.call.groups)
         flat, states, kept, grads = (
             (tensors[i:j], in_dims[i + 1 : j + 1])
             for i, j in pairwise((0, count, last, last + 1, len(tensors)))
@@ -198,19 +218,16 @@ def _split_saved(
     back: _Backward, tensors: Sequence[Tensor]
 ) -> tuple[Sequence[Tensor], Sequence[Tensor], Tensor, list[Tensor | None]]:
     """Split operands, states, what was kept and the gradients of the outputs."""
-    recurrences = back.call.recurrences
-    count = sum(each.tensors for each in recurrences)
-    states, (kept, *given) = (
-        tensors[count:][: len(recurrences)],
-        tensors[count:][len(recurrences) :],
-    )
-    present = iter(given)
-    grads = [dense_rows(next(present)) if there else None for there in back.given]
-    for i in range(len(grads)):  # the kernel reads the gradients of final states row by row
-        each = grads[i]
-        if each is not None and i % back.call.outputs:
-            grads[i] = each.contiguous()
-    return tensors[:count], states, kept, grads
+    call = back.call
+    count = sum(each.tensors for each in call.recurrences)
+    last = count + len(call.groups)
+    present = iter(tensors[last + 1 :])
+    grads = [next(present) if there else None for there in back.given]
+    dense = [
+        each if each is None else dense_rows(each) if is_states else each.contiguous()
+        for each, is_states in zip(grads, call.is_states, strict=True)
+    ]
+    return tensors[:count], tensors[count:last], tensors[last], dense
 
 
 def _problems(call: KernelCall, operands: Sequence[Operands]) -> list[Problem]:

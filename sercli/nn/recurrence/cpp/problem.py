@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -52,6 +54,8 @@ class KernelCall:
         cell: Name of the cell.
         states: Number of tensors in its state.
         recurrences: The recurrences.
+        groups: For each tensor of states, the number of recurrences whose states it contains side
+            by side.
         keep: True if the forward pass keeps what a backward pass needs.
         bfloat16: True if products are taken in bfloat16; sums and states stay float32.
     """
@@ -59,17 +63,18 @@ class KernelCall:
     cell: str
     states: int
     recurrences: tuple[KernelRecurrence, ...]
+    groups: tuple[int, ...]
     keep: bool
     bfloat16: bool
 
     @property
-    def outputs(self) -> int:
-        """Tensors that each recurrence returns: the states of all steps, and the final ones."""
-        return 1 + self.states
+    def is_states(self) -> list[bool]:
+        """For each output, true if it is the states of a group, false if it is a final state."""
+        return [i == 0 for size in self.groups for i in range(1 + size * self.states)]
 
     def times(self, n: int) -> KernelCall:
         """Return the call for an ensemble of ``n``."""
-        return replace(self, recurrences=self.recurrences * n)
+        return replace(self, recurrences=self.recurrences * n, groups=self.groups * n)
 
 
 @dataclass(frozen=True)
@@ -92,9 +97,19 @@ class Operands:
 
     def flat(self) -> list[Tensor]:
         """Return the tensors that are not None as a list, for autograd."""
+        return [self.inputs, self.lengths, *self.weights(), *self.initial, *self.coefficients]
+
+    def weights(self) -> list[Tensor]:
+        """Return the weights and biases that are not None."""
         optional = (self.input, self.input_bias, self.hidden_bias)
-        given = (each for each in optional if each is not None)
-        return [self.inputs, self.lengths, self.hidden, *given, *self.initial, *self.coefficients]
+        return [self.hidden, *(each for each in optional if each is not None)]
+
+    def summed_shapes(self) -> list[Sequence[int]]:
+        """Return the shapes of gradients that the kernel sums: those of coefficients by unit."""
+        _, batch, hidden = self.shape
+        per_sequence = (each.dim() == 2 and each.shape[0] > 1 for each in self.coefficients)
+        rows = [batch if own else 1 for own in per_sequence]
+        return [*(each.shape for each in self.weights()), *((count, hidden) for count in rows)]
 
 
 def unflatten(call: KernelCall, tensors: Sequence[Tensor]) -> list[Operands]:
@@ -122,6 +137,20 @@ def _next_operands(recurrence: KernelRecurrence, tensors: Iterator[Tensor]) -> O
 def dense_rows(tensor: Tensor) -> Tensor:
     """Return a tensor whose last axis is contiguous in memory."""
     return tensor if tensor.stride(-1) == 1 else tensor.contiguous()
+
+
+def zeros(like: Tensor, shapes: Sequence[Sequence[int]]) -> list[Tensor]:
+    """Return zeros of shapes of up to two axes as parts of one vector, cleared at once.
+
+    >>> [part.shape for part in zeros(torch.ones(1), [(2, 3), ()])]
+    [torch.Size([2, 3]), torch.Size([])]
+    """
+    *starts, end = accumulate(map(math.prod, shapes), initial=0)
+    whole = like.new_zeros(end)
+    return [
+        whole.as_strided(shape, (*shape[1:], 1)[: len(shape)], start)
+        for shape, start in zip(shapes, starts, strict=True)
+    ]
 
 
 def fields(*groups: tuple[type, str]) -> tuple[tuple[str, type], ...]:
@@ -218,44 +247,54 @@ def set_grad_ptrs(problem: Problem, grads: Operands, needs_inputs: bool) -> None
         problem.d_coefficient[i] = each.data_ptr()
 
 
-def alloc_states(tensors: Operands) -> Tensor:
-    """Allocate the states of all steps (T, B, H), in the memory order of the inputs."""
-    return _like_inputs(tensors, tensors.shape[2])
+def alloc_states(group: Sequence[Operands]) -> Tensor:
+    """Allocate the states of a group side by side (T, B, ΣH), in the memory order of the inputs."""
+    return _like_inputs(group[0], sum(each.shape[2] for each in group))
 
 
-def alloc_grads(tensors: Operands, needs_inputs: bool) -> Operands:
-    """Allocate the gradients of the operands; sums over slices start at zero.
+def columns(states: Tensor, group: Sequence[Operands]) -> Sequence[Tensor]:
+    """Split what `alloc_states` has allocated, or its gradient, among the recurrences."""
+    if len(group) == 1:
+        return [states]
+    return states.split_with_sizes([each.shape[2] for each in group], -1)
+
+
+def alloc_grads(operands: Sequence[Operands], needs_inputs: Sequence[bool]) -> list[Operands]:
+    """Allocate the gradients of all operands; sums over slices are parts of one vector of zeros.
 
     Args:
-        tensors: The operands.
-        needs_inputs: False if the inputs need no gradient: none is allocated, and the result
-            contains the inputs in its place.
+        operands: The operands of each recurrence.
+        needs_inputs: False if the inputs of a recurrence need no gradient: none is allocated, and
+            the result contains the inputs in its place.
     """
+    shapes = [shape for each in operands for shape in each.summed_shapes()]
+    parts = iter(zeros(operands[0].hidden, shapes))
 
-    def zeros(tensor: Tensor | None) -> Tensor | None:
-        return None if tensor is None else torch.zeros_like(tensor)
+    def optional(tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else next(parts)
 
-    _, batch, hidden = tensors.shape
-    return Operands(
-        _like_inputs(tensors, tensors.inputs.shape[2]) if needs_inputs else tensors.inputs,
-        tensors.lengths,
-        torch.zeros_like(tensors.hidden),
-        zeros(tensors.input),
-        zeros(tensors.input_bias),
-        zeros(tensors.hidden_bias),
-        tuple(torch.empty_like(each) for each in tensors.initial),
-        tuple(
-            each.new_zeros(batch if each.dim() == 2 and each.shape[0] > 1 else 1, hidden)
-            for each in tensors.coefficients
-        ),
-    )
+    return [
+        Operands(
+            inputs=_like_inputs(each, each.inputs.shape[2]) if needed else each.inputs,
+            lengths=each.lengths,
+            hidden=next(parts),
+            input=optional(each.input),
+            input_bias=optional(each.input_bias),
+            hidden_bias=optional(each.hidden_bias),
+            initial=tuple(torch.empty_like(state) for state in each.initial),
+            coefficients=tuple(next(parts) for _ in each.coefficients),
+        )
+        for each, needed in zip(operands, needs_inputs, strict=True)
+    ]
 
 
-def _like_inputs(tensors: Operands, columns: int) -> Tensor:
+def _like_inputs(tensors: Operands, features: int) -> Tensor:
     steps, batch, _ = tensors.shape
     if tensors.inputs.stride(0) < tensors.inputs.stride(1):
-        return tensors.hidden.new_empty(batch, steps, columns).transpose(0, 1)
-    return tensors.hidden.new_empty(steps, batch, columns)
+        return tensors.hidden.new_empty_strided(
+            (steps, batch, features), (features, steps * features, 1)
+        )
+    return tensors.hidden.new_empty(steps, batch, features)
 
 
 def _address(tensor: Tensor | None) -> int | None:
