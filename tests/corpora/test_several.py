@@ -14,14 +14,18 @@ from sercli.config.compose import compose
 from sercli.config.frozen import freeze, thaw
 from sercli.config.run_key import result_relevant, run_key
 from sercli.config.schema import Config
+from sercli.corpora.audio_stats import AudioFacts
 from sercli.corpora.audit import audit
 from sercli.corpora.context import find_context
 from sercli.corpora.read import read_corpus
 from sercli.errors import RequestError
+from sercli.features.load import load_features
+from sercli.features.store import FeatureStore
 from sercli.results.folds import Fold
 from sercli.results.seen import identities, overlap
 from sercli.training.data import Data, describe_utterances
 from sercli.training.folds import check_samples, make_folds
+from sercli.training.run import training_statistics
 
 SPEAKERS = ("03", "08", "09", "10", "11")
 SIDES = ("protocol.sides.train=[emodb]", "protocol.sides.test=[savee]")
@@ -172,6 +176,29 @@ def test_a_normalisation_per_corpus_needs_several(
         compose(["dataset=emodb", "features.normalise=corpus"])
     with pytest.raises(RequestError, match=r"^streams\.x\.normalise=corpus needs several corpora"):
         compose(["dataset=emodb", "streams.x=log_mel", "streams.x.normalise=corpus"])
+
+
+def test_the_statistics_of_a_fold_are_those_of_its_training_corpora(
+    config: Callable[..., Config], tmp_path: Path
+) -> None:
+    data = data_of(config())
+    table = data.manifest.table
+    random, store = np.random.default_rng(0), FeatureStore(tmp_path, create=True)
+    facts = AudioFacts(1.0, 16000, 1, peak=0.5, clipped_share=0.0, content="")
+    frames = {name: random.normal(size=(4, 2)).astype(np.float32) for name in table["utterance"]}
+    for name, values in frames.items():
+        store.put(name, values, facts)
+    keys = {name: name for name in frames}
+    steps = load_features(
+        data.manifest, keys, tmp_path, config("features.normalise=corpus").features
+    )
+    folds = make_folds(data.manifest, config("protocol=loso_corpus").protocol)
+    found = training_statistics(replace(data, steps=steps), folds)
+    assert found is not None
+    for mean, count, fold in zip(found["mean"], found["frames"], folds, strict=True):
+        heard = [x for name, x in frames.items() if not name.startswith(f"{fold.name}/")]
+        np.testing.assert_allclose(mean, np.concatenate(heard).mean(axis=0), rtol=1e-5)
+        assert count == 4 * len(heard)
 
 
 def test_samples_of_a_test_utterance_in_another_corpus_are_refused(
