@@ -20,6 +20,7 @@ from sercli.errors import RequestError, SercliError
 from sercli.features.checkpoints import describe_model_card
 from sercli.features.encoder import EncoderSet
 from sercli.features.sets import feature_set
+from sercli.models.adversary import attach_adversary, find_classifier
 from sercli.models.ctc import ctc, word_errors
 from sercli.models.interface import Batch, CorpusInfo, Turns
 from sercli.models.wav2vec2_tuned import Wav2Vec2Tuned, draw_masks
@@ -41,13 +42,13 @@ def features_of(folder: Path, **options: Any) -> FeaturesConfig:
     return FeaturesConfig("encoder", path=str(folder), options={"layer": "conv", **options})
 
 
-def tuned(folder: Path, **settings: Any) -> Wav2Vec2Tuned:
+def tuned(folder: Path, classes: int = 4, **settings: Any) -> Wav2Vec2Tuned:
     corpus = CorpusInfo(
         streams={"text": CHARACTERS},
         encoder=partial(pretrained_encoder, features_of(folder), "wav2vec2_tuned"),
     )
     torch.manual_seed(1)
-    return Wav2Vec2Tuned(inputs=16, classes=4, corpus=corpus, **settings)
+    return Wav2Vec2Tuned(inputs=16, classes=classes, corpus=corpus, **settings)
 
 
 def turns(padding: int = 0, filler: float = 0.0) -> Turns:
@@ -200,13 +201,17 @@ def test_masks_are_spans_that_fit_into_the_turn() -> None:
     assert not draw_masks(lengths, 400, 0.0, 10, 0).any()
 
 
-def test_a_turn_shorter_than_a_mask_trains(folders: dict[str, Path]) -> None:
-    model = tuned(folders["Wav2Vec2"]).train()
+def test_a_turn_shorter_than_a_mask_trains_with_an_adversary(folders: dict[str, Path]) -> None:
+    build = partial(tuned, folders["Wav2Vec2"])
+    model = build().train()
+    classifier = find_classifier(model, build, 4)
+    attach_adversary(model, classifier, "speaker", values=3, weight=0.1, hidden=2)
     short = one(turns(), 1)
     assert int(short.lengths) == 9
     text = {"text": one(characters(), 1)}
     output = model(Batch(short, short, short, criterion=squared, streams=text))
     assert output.losses["ctc"].isfinite()
+    assert output.losses["adversary_speaker"] > 0
 
 
 def test_ctc_is_minus_the_log_probability_of_all_alignments() -> None:
