@@ -34,12 +34,12 @@ demo: $(DONE)
 	$(BIN)/sercli sweep --plan demo
 	$(BIN)/sercli report demo
 
-# Three processes for two cores: some tests wait for a server or for a killed process.
+# Four processes for two cores: some tests wait for a server or for a killed process.
 test: $(DONE)
-	$(BIN)/pytest --processes 3
+	$(BIN)/pytest --processes 4
 
 test-all: $(DONE)
-	$(BIN)/pytest --processes 3 -m ''
+	$(BIN)/pytest --processes 4 -m ''
 
 check: $(DONE)
 	$(BIN)/ruff check .

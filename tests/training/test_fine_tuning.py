@@ -53,6 +53,7 @@ def configured(folder: Path, *overrides: str) -> Config:
     )
 
 
+@pytest.mark.exhaustive
 def test_a_resumed_run_goes_on_exactly(data: Data, tmp_path: Path) -> None:
     config = configured(tiny_encoder(tmp_path / "encoder"), "streams.text=characters")
     folds = make_folds(data.manifest, config.protocol)[:2]

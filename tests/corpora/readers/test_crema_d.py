@@ -103,6 +103,7 @@ def test_the_actors_are_read_in_every_encoding(tmp_path: Path, encoding: str) ->
     }
 
 
+@pytest.mark.exhaustive
 def test_the_complete_corpus_has_the_published_counts(tmp_path: Path) -> None:
     """The corpus lacks twenty clips: which ones is made up here, how many of each is not."""
     names = complete()

@@ -219,6 +219,7 @@ def test_a_table_without_speakers_names_the_nearest_column(tmp_path: Path) -> No
         read("meld", tmp_path)
 
 
+@pytest.mark.exhaustive
 def test_the_complete_corpus_has_the_published_counts(tmp_path: Path) -> None:
     """As many turns as in the corpus; every dialogue has ten here."""
     emotions = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")

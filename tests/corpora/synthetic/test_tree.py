@@ -68,6 +68,7 @@ def test_the_same_seed_gives_the_same_bytes_for_one_worker_and_two(
     assert one == contents(tmp_path / "two")
 
 
+@pytest.mark.exhaustive
 def test_another_seed_gives_other_sounds(tree: Path, tiny: Path) -> None:
     sounds = [{*path.rglob("Ses*.wav")} for path in (tree, tiny)]
     first, second = ({path.read_bytes() for path in each} for each in sounds)

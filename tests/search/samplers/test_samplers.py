@@ -27,6 +27,9 @@ from sercli.search.samplers import SAMPLERS, make_sampler
 from sercli.search.samplers.sobol import MAX_HYPERPARAMETERS, value_at
 
 ALL = sorted(SAMPLERS)
+REPEATED = [
+    pytest.param(each, marks=[pytest.mark.exhaustive] if each == "gp" else []) for each in ALL
+]
 MODELS = ("tpe", "gp")
 SPACE: dict[str, BaseDistribution] = {
     "alpha": FloatDistribution(0, 0.99),
@@ -91,7 +94,7 @@ def searched(sampler: str) -> list[Values]:
     return search(sampler, LEARNERS.get(sampler, 14))
 
 
-@pytest.mark.parametrize("sampler", ALL)
+@pytest.mark.parametrize("sampler", REPEATED)
 def test_one_worker_alone_repeats_itself(sampler: str) -> None:
     assert search(sampler, 12) == searched(sampler)[:12]
 

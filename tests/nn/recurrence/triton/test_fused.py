@@ -207,6 +207,7 @@ def test_layers_of_different_sizes_run_in_one_call() -> None:
         torch.testing.assert_close((output, final), layer(x))
 
 
+@pytest.mark.exhaustive
 def test_an_ensemble_trains_as_its_members_do() -> None:
     torch.manual_seed(0)
     use_backend("triton")
