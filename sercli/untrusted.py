@@ -8,6 +8,7 @@ can execute code.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ _NODES = 200_000
 """Maximum values of a YAML document, aliases expanded; ours have some hundred (our choice)."""
 
 _DEPTH = 100
-"""Levels of a YAML document that libyaml may parse; ours have ten (our choice)."""
+"""Maximum nesting of a YAML document parsed by libyaml; ours have ten levels (our choice)."""
 
 _VALUES = 200_000_000
 """Maximum table cells of a Parquet file, 20 bytes or more each in memory (our choice)."""
@@ -47,11 +48,11 @@ class _Measured(SafeConstructor):
 
 
 class _Loader(_Measured, yaml.SafeLoader):
-    """PyYAML's own parser, whose errors are the clearer ones."""
+    """PyYAML's own parser, with clearer errors."""
 
 
 class _FastLoader(_Measured, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """libyaml, three times as fast; it must not see deep nesting, at which it crashes."""
+    """libyaml, three times as fast; it crashes on deep nesting (`_is_shallow`)."""
 
 
 def parse_yaml(text: str) -> Any:
@@ -61,11 +62,9 @@ def parse_yaml(text: str) -> Any:
         yaml.YAMLError: It is no YAML, has tags of a programming language, is nested too deeply, or
             becomes enormous when its aliases are expanded.
     """
-    try:
+    with suppress(yaml.YAMLError, ValueError):  # PyYAML's own parser says why
         if _is_shallow(text):
             return yaml.load(text, _FastLoader)  # noqa: S506 - a safe loader
-    except (yaml.YAMLError, ValueError):
-        pass  # the other parser says why
     try:
         return yaml.load(text, _Loader)  # noqa: S506 - a safe loader
     except RecursionError:
@@ -75,9 +74,9 @@ def parse_yaml(text: str) -> Any:
 
 
 def _is_shallow(text: str) -> bool:
-    """Return True if no value of a document is nested below more than `_DEPTH` others.
+    """Return True if collections are nested at most `_DEPTH` deep.
 
-    The events of libyaml are read for that, one after the other: it composes nodes recursively.
+    Reads the events of libyaml, which are flat: only the composition of nodes is recursive.
     """
     depth = 0
     for event in yaml.parse(text, _FastLoader):

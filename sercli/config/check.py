@@ -64,8 +64,7 @@ def _check_corpora(dataset: DatasetConfig) -> None:
 
 def _check_normalisation(config: Config) -> None:
     """Check that a normalisation per corpus has several corpora."""
-    each = {"features": config.features} | {f"streams.{k}": v for k, v in config.streams.items()}
-    for node, features in each.items():
+    for node, features in features_by_key(config).items():
         if features.normalise == "corpus" and not config.dataset.parts:
             raise RequestError(
                 f"{node}.normalise=corpus needs several corpora, as in dataset=several "

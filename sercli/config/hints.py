@@ -142,9 +142,7 @@ def meant_key(key: str, keys: Collection[str]) -> str | None:
     last = _plain(key)
     for name in (key.casefold(), last):
         meant = _MEANT.get(name)
-        if meant is None or meant not in keys:
-            continue
-        if ".options." not in key or _group(meant) == _group(key):
+        if meant in keys and (".options." not in key or _group(meant) == _group(key)):
             return meant
     ends = [each for each in keys if "." in each and each.rpartition(".")[2] == last]
     return ends[0] if len(ends) == 1 else None

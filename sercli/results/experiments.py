@@ -80,8 +80,8 @@ def _experiment(folder: Path) -> Experiment:
         for path in find_records(folder) if problem is None else ():
             record = read_record(path)
             statuses.append(record.status)
-            for name, values in on_dev.items():
-                values.extend([record.metrics[name]] if name in record.metrics else [])
+            for name in on_dev.keys() & record.metrics.keys():
+                on_dev[name].append(record.metrics[name])
     except SercliError as error:
         problem = str(error)
     states: Mapping[str, int] = Counter(statuses) if summary is None else summary.states

@@ -100,7 +100,7 @@ def recall_tables(rows: Sequence[RunRow]) -> list[Table]:
 
 
 def listener_tables(rows: Sequence[RunRow]) -> list[Table]:
-    """Return a table of scores against the labels of single raters for each task with some."""
+    """Return a table of scores against the labels of each rater, per task that has such scores."""
     return [_listener_table(task) for task in by_task(row for row in rows if row.listeners)]
 
 
@@ -140,7 +140,7 @@ def _recall_table(task: Sequence[RunRow]) -> Table:
     columns: Columns[RunRow] = [text_column("system", lambda row: labels.of[row.system])]
     columns += [number_column(label, _recall_cell(label)) for label in task[0].card["classes"]]
     title = f"{task[0].task_title}: recall per class (%)"
-    notes = [] if labels.settings else [labels.note]  # settings stand below the table of results
+    notes = _settings_notes(labels)
     return make_table(title, columns, task, notes=notes, warnings=task_warnings(task[0]))
 
 
@@ -154,9 +154,13 @@ def _listener_table(task: Sequence[RunRow]) -> Table:
         number_column("labels", lambda row: number_cell(row.listeners["labels"])),
     ]
     title = f"{task[0].task_title}: against the labels of each rater (%)"
-    notes = ["Test, means over raters."]
-    notes += [] if labels.settings else [labels.note]
+    notes = ["Test, means over raters.", *_settings_notes(labels)]
     return make_table(title, columns, task, notes=notes, warnings=task_warnings(task[0]))
+
+
+def _settings_notes(labels: Labels) -> list[str]:
+    """Return the note on labels; common settings are noted at the table of results."""
+    return [] if labels.settings else [labels.note]
 
 
 def _ua_cell(row: RunRow, differences: Differences) -> Cell:
