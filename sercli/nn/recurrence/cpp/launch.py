@@ -57,7 +57,7 @@ def unroll(call: KernelCall, operands: Sequence[Operands]) -> list[Unrolled]:
 
 
 def _grouped(call: KernelCall, each: Sequence[Item]) -> Iterator[list[Item]]:
-    """Group what belongs to each recurrence by the tensor of its states."""
+    """Group items, one per recurrence, by the tensor of states that the recurrences share."""
     remaining = iter(each)
     return (list(islice(remaining, size)) for size in call.groups)
 
@@ -222,12 +222,16 @@ def _split_saved(
     count = sum(each.tensors for each in call.recurrences)
     last = count + len(call.groups)
     present = iter(tensors[last + 1 :])
-    grads = [next(present) if there else None for there in back.given]
-    dense = [
-        each if each is None else dense_rows(each) if is_states else each.contiguous()
-        for each, is_states in zip(grads, call.is_states, strict=True)
+    grads = [
+        _as_read(next(present), is_states) if given else None
+        for given, is_states in zip(back.given, call.is_states, strict=True)
     ]
-    return tensors[:count], tensors[count:last], tensors[last], dense
+    return tensors[:count], tensors[count:last], tensors[last], grads
+
+
+def _as_read(grad: Tensor, is_states: bool) -> Tensor:
+    """Return the gradient of an output as the kernel reads it: of final states without strides."""
+    return dense_rows(grad) if is_states else grad.contiguous()
 
 
 def _problems(call: KernelCall, operands: Sequence[Operands]) -> list[Problem]:
