@@ -30,17 +30,10 @@ _IMPORTED_ONCE = ["sercli.search.worker.worker", "sercli.config.compose", "sercl
 """Modules that the fork server of all tests imports, and with them torch, Optuna and Hydra."""
 
 _FIRST = (
-    *(
-        "integration/test_sweep_workers.py",
-        "integration/test_slurm.py",
-        "integration/test_stopped.py",
-    ),
-    *("integration/test_installed.py", "integration/test_killed_extraction.py"),
-    *(
-        "features/test_extract.py",
-        "integration/test_page_in_browser.py",
-        "bench/test_bench_sweep.py",
-    ),
+    *("integration/test_sweep_workers.py", "integration/test_slurm.py"),
+    *("integration/test_stopped.py", "integration/test_installed.py"),
+    *("integration/test_killed_extraction.py", "features/test_extract.py"),
+    *("integration/test_page_in_browser.py", "bench/test_bench_sweep.py"),
 )
 """Files that wait for processes or a server, the longest first."""
 
@@ -52,12 +45,8 @@ _LAST = (
     *("figures/test_plot.py", "features/test_smile_sets.py", "inference/test_onnx.py"),
     *("models/test_every_model.py", "training/test_training_every_model.py"),
     *("cells/test_cells.py", "models/test_build_model.py", "worker/test_worker.py"),
-    *(
-        "config/test_compose.py",
-        "triton/test_fused.py",
-        "plan/test_plan.py",
-        "search/test_sweep.py",
-    ),
+    *("config/test_compose.py", "triton/test_fused.py"),
+    *("plan/test_plan.py", "search/test_sweep.py"),
 )
 """Files that compute for five seconds or more, the longest last.
 
@@ -189,16 +178,16 @@ class _Loop:
             self._fork()
 
 
-def _place(path: Path) -> int:
+def _place(path: Path) -> tuple[int, int]:
     """Return the rank of a file in the list from which the processes take files."""
     name = path.as_posix()
     for place, each in enumerate(_FIRST):
         if name.endswith(each):
-            return place
+            return 0, place
     for place, each in enumerate(_LAST):
         if name.endswith(each):
-            return len(_FIRST) + 2 + place
-    return len(_FIRST) + (_NEXT not in path.parts)
+            return 3, place
+    return (1 if _NEXT in path.parts else 2), 0
 
 
 def _work(

@@ -35,10 +35,10 @@ def test_the_environment_names_versions_machine_time_and_command(
 
 def test_without_git_the_rest_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    environment._git_commit.cache_clear()  # a process asks once
+    asked = environment._git_commit.__wrapped__  # a process asks once
+    monkeypatch.setattr(environment, "_git_commit", asked)
 
     described = environment.describe_environment(recurrence="eager")
-    environment._git_commit.cache_clear()
 
     assert described["git"] is None
     assert described["packages"]
