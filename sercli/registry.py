@@ -65,7 +65,7 @@ class Registry(Generic[T]):
         return sorted(self._parts)
 
     def _import_namesake(self, name: str) -> None:
-        """Import the module called like a part, which usually defines it; all take 0.1 s."""
+        """Import the module with the name of a part, which usually defines it; all take 0.1 s."""
         module = f"{self._package}.{name}"
         if str(name).isidentifier() and find_spec(module) is not None:
             importlib.import_module(module)

@@ -1,10 +1,10 @@
 """Compose the files of a set of choices with Hydra.
 
-Hydra takes some 13 ms for the twelve files of a configuration, so that a set is composed of parts:
-the default choices, and each other choice alone with the schema, once per process. That is
-possible where a file sets nothing outside its group; else Hydra composes the whole. Hydra's own
-node is never composed. Nodes are copied by pickling them in memory, which is four times as fast as
-`copy.deepcopy`.
+Hydra takes some 13 ms for the twelve files of a configuration. A set is therefore put together
+from parts that Hydra composes once per process: the default choices, and each other choice alone
+with the schema. If a file sets anything outside its group, Hydra composes the whole set. Hydra's
+own node (``hydra``) is left out. Nodes are copied by pickling them, in memory only, which is four
+times as fast as `copy.deepcopy`.
 """
 
 from __future__ import annotations
@@ -116,9 +116,9 @@ def _by_hydra(overrides: tuple[str, ...]) -> Composed:
 
 
 def _of_parts(overrides: tuple[str, ...]) -> Composed | None:
-    """Put choices in the place of the default ones; None if one reaches outside its group.
+    """Replace default choices; None if a file sets, or may set, anything outside its group.
 
-    The packaged defaults do not; files of the user's own may, or may list any others.
+    With a folder of the user's own any file may, and the default choices too.
     """
     if not overrides or user_folders():
         return None
@@ -159,9 +159,10 @@ def _part(override: str) -> _Part | None:
 def _compose(
     primary: str, overrides: tuple[str, ...]
 ) -> tuple[DictConfig, list[ResultDefault], Mapping[str, str | None]]:
-    """Compose a primary configuration; return it, its files, and the known choices.
+    """Compose a primary configuration.
 
-    Choices in lists are not among those.
+    Returns:
+        The configuration, its files, and group → choice, without choices in lists.
     """
     loader = cast("ConfigLoaderImpl", GlobalHydra.instance().config_loader())
     files = _Files(loader.repository)
@@ -172,7 +173,7 @@ def _compose(
 
 
 class _Files(CachingConfigRepository):
-    """Copies of the files for one composition, which modifies them; a process reads each once."""
+    """Copies of the files for one composition, which modifies them; each is read once."""
 
     def __init__(self, files: IConfigRepository) -> None:
         self.delegate, self.cache = files, {}  # Hydra would copy the schemas of all its parts

@@ -115,7 +115,7 @@ class _Request:
         composed: The files of its choices.
         streams: Key of a stream → feature set.
         owned: The user's own defaults.
-        values: The overrides that are no choices.
+        values: The overrides of settings.
     """
 
     composed: Composed
@@ -137,7 +137,7 @@ class _Request:
         return node
 
     def resolved(self) -> Config | None:
-        """Return the configuration; None where it takes OmegaConf to set or resolve a value."""
+        """Return the configuration; None where OmegaConf is needed (`Resolved.replaced`)."""
         base = self.composed.resolved
         values = [*map(_read, self.owned), *self.values]
         plain = all(each.type == OverrideType.CHANGE for each in values)

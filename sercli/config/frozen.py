@@ -5,8 +5,8 @@ read again; `thaw` sets the values of a trial in it. Interpolations are kept: an
 that is set later still reaches ``activation.alpha``. A frozen text is data. It may refer to its
 own keys (``${arelu.alpha}``) and to nothing else.
 
-The 10 000 trials of a grid would take two minutes if OmegaConf set their values: nearly all are
-set in a configuration that is already resolved (`sercli.config.resolved`).
+OmegaConf would take two minutes to set the values of the 10 000 trials of a grid. Nearly all are
+therefore set in a configuration that is already resolved (`sercli.config.resolved`).
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class _Frozen:
     Attributes:
         overrides: Overrides it was composed of.
         choices: Group → choice.
-        resolved: The configuration, which cannot be resolved if a value is missing (``???``).
+        resolved: The configuration; not resolved if a value is missing (``???``).
     """
 
     overrides: tuple[str, ...]

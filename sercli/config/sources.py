@@ -28,7 +28,7 @@ SCHEMA = "schema"
 """Name of the schema in Hydra's store."""
 
 ALONE = "{}_alone"
-"""Name of a primary configuration with the schema and one group, by the name of the group."""
+"""Name of the primary configuration that contains the schema and one group."""
 
 ROOTS = "roots"
 """Key of a file of defaults: corpus → its folder, which is ``dataset.root`` for that corpus."""
