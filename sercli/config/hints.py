@@ -141,7 +141,7 @@ def meant_key(key: str, keys: Collection[str]) -> str | None:
     """Return the key for a synonym or a name without its group; None if there is none."""
     last = _plain(key)
     for name in (key.casefold(), last):
-        meant = _MEANT.get(name)
+        meant = _MEANT.get(name, "")
         if meant in keys and (".options." not in key or _group(meant) == _group(key)):
             return meant
     ends = [each for each in keys if "." in each and each.rpartition(".")[2] == last]
