@@ -24,7 +24,7 @@ from sercli.config.check import check
 from sercli.config.choices import refused_in_one_line
 from sercli.config.compose import compose_unresolved
 from sercli.config.keys import flatten
-from sercli.config.resolved import REFERENCE, Resolved
+from sercli.config.resolved import Resolved, calls_resolver
 from sercli.config.schema import Config
 from sercli.errors import RequestError, nearest
 from sercli.untrusted import parse_yaml
@@ -186,7 +186,7 @@ def _leaf(text: str, key: str) -> Node:
 
 def _refuse_resolvers(content: Any) -> None:
     for key, value in flatten(content, lists=True).items():
-        if isinstance(value, str) and "${" in REFERENCE.sub("", value):
+        if calls_resolver(value):
             raise RequestError(
                 f"{key}={value}: a sweep stores values and calls no resolver; "
                 "write the value itself"

@@ -19,8 +19,17 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sercli.config.schema import Config
 
-REFERENCE = re.compile(r"\$\{([^${}:]*)\}")
+_REFERENCE = re.compile(r"\$\{([^${}:]*)\}")
 _WHOLE = re.compile(r"\$\{([\w.-]*\w)\}")
+
+
+def calls_resolver(value: Any) -> bool:
+    """Return True for a text with a resolver.
+
+    >>> calls_resolver("${oc.env:HOME}/x"), calls_resolver("${paths.data}/x")
+    (True, False)
+    """
+    return isinstance(value, str) and "${" in _REFERENCE.sub("", value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,10 +130,13 @@ def _followers(resolved: Resolved, keys: tuple[str, ...]) -> dict[str, str] | No
 
 
 def _refers(value: str, key: str) -> bool:
-    """True if a value may change with ``key``; a relative or indexed reference always may."""
-    return any(
+    """True if a value may change with ``key``.
+
+    A relative or indexed reference always may, and the result of a resolver.
+    """
+    return calls_resolver(value) or any(
         name.startswith(".") or "[" in name or f"{key}.".startswith(f"{name}.")
-        for name in REFERENCE.findall(value)
+        for name in _REFERENCE.findall(value)
     )
 
 

@@ -66,6 +66,16 @@ def _folder(tmp_path: Path) -> Path:
     return tmp_path / "mine"
 
 
+def test_a_resolver_in_a_file_reads_the_settings_of_the_command(
+    sercli: InProcessShell, folder: Path
+) -> None:
+    content = "steps: ${oc.select:trainer.batch_size}\n"
+    (folder / "trainer" / "selected.yaml").write_text(content, encoding="utf-8")
+
+    words = ("trainer=selected", "trainer.batch_size=7")
+    assert shown(sercli, "--config-dir", folder, *words)["trainer"]["steps"] == 7
+
+
 def test_a_config_dir_adds_choices_to_the_packaged_ones(
     sercli: InProcessShell, folder: Path
 ) -> None:
