@@ -855,10 +855,9 @@ def export(
     in the format of the Hugging Face Hub. A model of --refit has no test figure; its corpus is
     read again, with OVERRIDES such as dataset.root=PATH.
     """
-    from sercli.errors import RequestError
+    from sercli.errors import RequestError, counted
     from sercli.inference.export import RefitOptions, export_model
     from sercli.progress import Progress
-    from sercli.reporting.table import counted
     from sercli.training.source import open_source
 
     if not refit and (overrides or steps is not None):

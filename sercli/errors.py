@@ -60,6 +60,15 @@ def visible(text: str) -> str:
     return text.translate(CONTROLS)
 
 
+def counted(n: int, noun: str) -> str:
+    """Write a count and its noun, which takes an -s in the plural.
+
+    >>> counted(1, "fold"), counted(2, "fold")
+    ('1 fold', '2 folds')
+    """
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
 def close(wrong: str, known: Iterable[str]) -> str | None:
     """Return the known name that resembles a wrong one most; None if none does."""
     by_lower = {name.casefold(): name for name in sorted(known)}

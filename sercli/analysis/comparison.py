@@ -13,7 +13,7 @@ from sercli.analysis.statistics.permutation import permutation_p, smallest_p
 from sercli.analysis.statistics.references import other_task, reference_pairs
 from sercli.analysis.statistics.scores import Scored, ScoreReader
 from sercli.analysis.statistics.tests import detectable, holm, mcnemar_p
-from sercli.errors import SercliError
+from sercli.errors import SercliError, counted
 from sercli.results.bootstrap import Interval, difference_interval
 from sercli.results.counts import Counts
 from sercli.results.run_record import Record
@@ -157,9 +157,9 @@ def _limits(a: Counts, b: Counts) -> dict[str, Any]:
     """Return what is swapped, the smallest p-value that it allows, and a note."""
     units = len(resampling_units(a, b)[0].speakers)
     if units == len(a.speakers):
-        return {"units": f"{units} speakers", "smallest_p": smallest_p(units)}
+        return {"units": counted(units, "speaker"), "smallest_p": smallest_p(units)}
     return {
-        "units": f"{units} fold{'s' * (units > 1)}",
+        "units": counted(units, "fold"),
         "smallest_p": smallest_p(units),
         "note": "one seed: the effects of speakers and of their common model cannot be told apart, "
         "so folds are permuted",

@@ -17,7 +17,7 @@ import pandas as pd
 
 from sercli.config.schema import ContextConfig
 from sercli.corpora.manifest import Manifest
-from sercli.errors import RequestError, nearest
+from sercli.errors import RequestError, counted, nearest
 
 ORDERS = {"transcript": "turn", "start_time": "start"}
 """Order of the turns in a dialogue → column of the manifest.
@@ -236,7 +236,7 @@ def _check_filled(dataset: str, turns: pd.DataFrame, column: str, setting: str) 
     if not lost.empty:
         raise RequestError(
             f"{dataset}: dataset.context.{setting} needs the column '{column}', "
-            f"which is empty for {len(lost)} turns, the first one '{lost.iloc[0]}'"
+            f"which is empty for {counted(len(lost), 'turn')}, the first one '{lost.iloc[0]}'"
         )
 
 

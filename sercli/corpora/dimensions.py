@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from sercli.config.schema import DatasetConfig
 from sercli.corpora.manifest import Dimensions, Manifest
-from sercli.errors import RequestError
+from sercli.errors import RequestError, counted
 
 MOST_OUTSIDE = 0.01
 """Largest share of targets with a label outside ``dataset.scale`` (our choice: a mean over raters
@@ -49,8 +49,9 @@ def with_dimensions(manifest: Manifest, dataset: DatasetConfig) -> Manifest:
         if len(outside) > MOST_OUTSIDE * len(targets):
             first = outside.iloc[0]
             raise RequestError(
-                f"dataset.scale=[{low:g},{high:g}]: {name} of {len(outside)} utterances is outside "
-                f"it, e.g. {first[name]:g} of {first['utterance']}; set the scale of the labels"
+                f"dataset.scale=[{low:g},{high:g}]: {name} of {counted(len(outside), 'utterance')} "
+                f"is outside it, e.g. {first[name]:g} of {first['utterance']}; set the scale of "
+                "the labels"
             )
     return task
 

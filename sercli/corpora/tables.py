@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from sercli.corpora.manifest import Refusal, Row
-from sercli.errors import RequestError, nearest
+from sercli.errors import RequestError, counted, nearest
 from sercli.untrusted import read_parquet as read_frame
 
 ToRow = Callable[[Mapping[str, str]], Row]
@@ -216,7 +216,7 @@ def read_delimited(path: Path, delimiter: str | None = None, *, quoted: bool = T
         if len(cells) == len(columns):
             records.append(Record(place, dict(zip(columns, cells, strict=True))))
         else:
-            reason = f"the line has {len(cells)} values, the header {len(columns)}"
+            reason = f"the line has {counted(len(cells), 'value')}, the header {len(columns)}"
             refused.append(Refusal(place, reason))
     return Table(path, columns, tuple(records), tuple(refused), chosen)
 

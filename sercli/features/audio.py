@@ -20,6 +20,7 @@ import numpy as np
 import soundfile
 
 from sercli.corpora.audio_stats import AudioFacts
+from sercli.errors import counted
 from sercli.features.completeness import LIBSNDFILE, truncation
 
 SHORTEST = 0.06
@@ -209,8 +210,8 @@ def _check_size(path: Path, duration: float | None) -> None:
     frames = header.frames if duration is None else min(header.frames, duration * header.samplerate)
     if not 0 <= frames * header.channels <= _MOST_SAMPLES:
         raise AudioError(
-            f"{frames / header.samplerate / 3600:.1f} h in {header.channels} channels is too long, "
-            "or damaged; cut it into segments"
+            f"{frames / header.samplerate / 3600:.1f} h in {counted(header.channels, 'channel')} "
+            "is too long, or damaged; cut it into segments"
         )
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from sercli.config.component import build
 from sercli.config.schema import FeaturesConfig
 from sercli.corpora.manifest import Manifest
-from sercli.errors import RequestError
+from sercli.errors import RequestError, counted
 from sercli.features.audio import SHORTEST, AudioError, Change, read_audio
 from sercli.features.known import known_digest
 from sercli.features.sets import FeatureSet, feature_set, reads_text
@@ -200,7 +200,7 @@ class Noise:
 
     def __str__(self) -> str:
         number = f"{self._copies} cop{'y' if self._copies == 1 else 'ies'}"
-        files = f"{len(self._files)} file{'s' * (len(self._files) > 1)}"
+        files = counted(len(self._files), "file")
         kind = f"the noise of {files}" if self._files else "white noise"
         return f"noise ({number} in {kind} at {self._low:g} to {self._high:g} dB)"
 

@@ -16,7 +16,7 @@ from typing import Any
 from sercli.config.schema import FeaturesConfig
 from sercli.corpora.audio_stats import AudioFacts
 from sercli.corpora.manifest import Manifest, Refusal
-from sercli.errors import SercliError
+from sercli.errors import SercliError, counted
 from sercli.features.copies import Copy, copy_settings, unchanged
 from sercli.features.jobs import run_in_pool, run_jobs
 from sercli.features.known import KnownFiles
@@ -72,14 +72,15 @@ class Extraction:
         """One line on the numbers of utterances, hours and seconds."""
         if not self.facts:
             return (
-                f"{self.extracted} transcripts encoded; of {len(self.keys)} utterances in "
-                f"{self.elapsed:.1f} s, {len(self.refused)} refused"
+                f"{counted(self.extracted, 'transcript')} encoded; of "
+                f"{counted(len(self.keys), 'utterance')} in {self.elapsed:.1f} s, "
+                f"{len(self.refused)} refused"
             )
         speed = f" ({self.extracted_seconds / self.elapsed:.0f} × real time)"
         return (
-            f"{self.extracted} utterances extracted, {self.reused} known, {len(self.refused)} "
-            f"refused: {sum(self.seconds.values()) / 3600:.2f} h of speech in {self.elapsed:.1f} s"
-            f"{speed if self.extracted else ''}"
+            f"{counted(self.extracted, 'utterance')} extracted, {self.reused} known, "
+            f"{len(self.refused)} refused: {sum(self.seconds.values()) / 3600:.2f} h of speech in "
+            f"{self.elapsed:.1f} s{speed if self.extracted else ''}"
         )
 
 

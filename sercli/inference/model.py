@@ -15,7 +15,7 @@ import pandas as pd
 
 from sercli.corpora.context import find_context
 from sercli.corpora.manifest import Refusal
-from sercli.errors import RequestError
+from sercli.errors import RequestError, counted
 from sercli.features.load import load_features
 from sercli.features.preprocess import Statistics
 from sercli.features.sets import frame_seconds
@@ -128,7 +128,8 @@ class TrainedModel:
         found = self.classify([audio] if isinstance(audio, str | Path) else audio, **options)
         if found.refused:
             lines = "; ".join(f"{each.file}: {each.reason}" for each in found.refused[:5])
-            warnings.warn(f"{len(found.refused)} recordings refused: {lines}", stacklevel=2)
+            number = counted(len(found.refused), "recording")
+            warnings.warn(f"{number} refused: {lines}", stacklevel=2)
         return found.table
 
     def classify(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sercli.errors import RequestError
+from sercli.errors import RequestError, counted
 from sercli.reporting.formats import to_text
 from sercli.reporting.load import ReportData, ReportRequest, load
 from sercli.reporting.table import View
@@ -118,13 +118,13 @@ def _export(request: ReportRequest, data: ReportData) -> Iterator[str]:
         from sercli.reporting.figures.plot import save_all
 
         files = save_all(draw_report(data), request.figures)
-        yield f"{len(files)} figure files: {request.figures}"
+        yield f"{counted(len(files), 'figure file')}: {request.figures}"
     if request.tensorboard is not None:
         from sercli.reporting.export.tensorboard import export_tensorboard
 
         folders = export_tensorboard(data.records, request.tensorboard)
-        yield f"{len(folders)} runs for TensorBoard: {request.tensorboard}"
+        yield f"{counted(len(folders), 'run')} for TensorBoard: {request.tensorboard}"
     if request.mlflow is not None:
         from sercli.reporting.export.mlflow import export_mlflow
 
-        yield f"{len(export_mlflow(data.records, request.mlflow))} runs in MLflow"
+        yield f"{counted(len(export_mlflow(data.records, request.mlflow)), 'run')} in MLflow"

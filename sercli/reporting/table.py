@@ -224,11 +224,6 @@ def count_text(n: int) -> str:
     return f"{n:,}".replace(",", " ")
 
 
-def counted(n: int, noun: str) -> str:
-    """Write a count and its noun, which takes an -s in the plural."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
-
-
 def value_text(value: Any) -> str:
     """Write a value of a JSON document for a reader."""
     if value is None:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from sercli.config.run_key import result_relevant
 from sercli.config.schema import Config
-from sercli.errors import Interrupted, RequestError, SercliError
+from sercli.errors import Interrupted, RequestError, SercliError, counted
 from sercli.processes import available_cores
 from sercli.progress import SILENT, Progress
 from sercli.results.run_record import Record, find_records, is_record, read_record
@@ -95,7 +95,7 @@ class SweepResult:
         ]
         left = [f"{states[name]} {name}" for name in ("waiting", "running") if states[name]]
         text = "; ".join(", ".join(part) for part in (counts, left) if part)
-        lines = [f"{self.summary.experiment}: {self._trials} trials: {text}"]
+        lines = [f"{self.summary.experiment}: {counted(self._trials, 'trial')}: {text}"]
         lines += [f"failed: {trials}: {cause}" for trials, cause in self.failed]
         if self.stopped:
             lines.append(f"stopped: {self.stopped}")
@@ -103,8 +103,8 @@ class SweepResult:
             lines.append("stopped by SIGTERM: run the same command again to resume")
         if self.jobs:
             lines.append(
-                f"submitted {len(self.jobs)} workers ({', '.join(self.jobs)}); follow them by: "
-                f"sercli status {self.summary.experiment}"
+                f"submitted {counted(len(self.jobs), 'worker')} ({', '.join(self.jobs)}); "
+                f"follow them by: sercli status {self.summary.experiment}"
             )
         return lines
 

@@ -16,6 +16,7 @@ from sercli.config.schema import (
     TrainerConfig,
 )
 from sercli.corpora.manifest import Dimensions
+from sercli.errors import counted
 from sercli.features.checkpoints import CHECKPOINTS
 from sercli.features.encoder import EncoderSet
 from sercli.features.sets import feature_set, reads_text
@@ -135,7 +136,7 @@ def _divided(protocol: ProtocolConfig, folds: Sequence[Fold], targets: int) -> s
     given = {side: values for side, values in protocol.sides.items() if values}
     sides = "; ".join(f"{side}: {', '.join(values)}" for side, values in given.items())
     used = sum(map(len, (folds[0].train, folds[0].dev, folds[0].test)))
-    left_out = f"; {targets - used} utterances are in no part" if used < targets else ""
+    left_out = f"; {counted(targets - used, 'utterance')} in no part" if used < targets else ""
     return f"One fold by the column '{protocol.column}' ({sides}{left_out})"
 
 
@@ -277,7 +278,7 @@ def _labels(trainer: TrainerConfig, raters: int) -> str:
     if trainer.labels == "soft":
         return "the share of raters for each class"
     few = f", those with fewer than {trainer.min_ratings} as one" if trainer.min_ratings > 1 else ""
-    return f"each rater's own ({raters} rater{'s' if raters != 1 else ''}{few})"
+    return f"each rater's own ({counted(raters, 'rater')}{few})"
 
 
 def _choice(facts: Mapping[str, Any]) -> str:

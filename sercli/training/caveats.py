@@ -12,6 +12,7 @@ from torch import nn
 
 from sercli.config.schema import Config
 from sercli.corpora.dimensions import left_out
+from sercli.errors import counted
 from sercli.features.checkpoints import seen_by_checkpoints
 from sercli.results.fold_result import FoldResult
 from sercli.results.folds import Fold, shared_speakers
@@ -31,7 +32,7 @@ def caveats(config: Config, data: Data, folds: Sequence[Fold]) -> list[str]:
         found.append("the training step is selected on test: results are TEST-SELECTED")
     if shared:
         found.append(
-            f"{len(shared)} speakers are in two parts of the split, e.g. {min(shared)}: "
+            f"{counted(len(shared), 'speaker')} in two parts of the split, e.g. {min(shared)}: "
             "results are not speaker-independent"
         )
     for _, features, corpus in seen_by_checkpoints(config):

@@ -20,7 +20,7 @@ from sercli.corpora.manifest import Manifest, Refusal
 from sercli.corpora.ratings import rater_labels
 from sercli.corpora.read import read_corpus
 from sercli.corpora.validate import DIMENSIONS
-from sercli.errors import SercliError
+from sercli.errors import SercliError, counted
 from sercli.features.copies import Copy, TurnCopies, audio_copies, copied
 from sercli.features.extract import Extraction, extract, extract_texts
 from sercli.features.load import StoredSteps, load_features
@@ -159,8 +159,8 @@ def read_data(config: Config, *, workers: int = 1, progress: Progress = SILENT) 
         )
     if readable.refused:
         progress.note(
-            f"{len(readable.refused)} utterances of {manifest.dataset} were refused and "
-            f"are left out, {len(readable.table)} are used; `sercli extract` lists the reasons"
+            f"{counted(len(readable.refused), 'utterance')} of {manifest.dataset} refused and left "
+            f"out, {len(readable.table)} used; `sercli extract` lists the reasons"
         )
     store = Path(config.paths.store)
     steps = load_features(
@@ -215,10 +215,9 @@ class TextCounts:
 
     def __str__(self) -> str:
         share = f"{100 * self.unknown / max(self.tokens, 1):.1f} %"
-        turns = "turn" if self.without == 1 else "turns"
         return (
-            f"{self.tokens} tokens in {self.turns} turns, {self.unknown} ({share}) not in the "
-            f"vocabulary; {self.without} {turns} without transcript"
+            f"{counted(self.tokens, 'token')} in {counted(self.turns, 'turn')}, {self.unknown} "
+            f"({share}) not in the vocabulary; {counted(self.without, 'turn')} without transcript"
         )
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from sercli.config.schema import ProtocolConfig
 from sercli.corpora.manifest import Manifest
-from sercli.errors import RequestError
+from sercli.errors import RequestError, counted
 from sercli.results.folds import Fold, shared_speakers
 from sercli.training.data import Data
 
@@ -44,9 +44,9 @@ def make_folds(manifest: Manifest, protocol: ProtocolConfig) -> list[Fold]:
         shared = shared_speakers(fold, speakers, protocol)
         if shared and not protocol.same_speakers:
             raise RequestError(
-                f"{where}: speaker '{min(shared)}' would be in training and test ({len(shared)} "
-                "speakers would); divide by speaker, or set protocol.same_speakers=true if the "
-                "split is meant so"
+                f"{where}: speaker '{min(shared)}' would be in training and test "
+                f"({counted(len(shared), 'speaker')} in all); divide by speaker, or set "
+                "protocol.same_speakers=true if the split is meant so"
             )
     return folds
 
@@ -69,9 +69,9 @@ def check_samples(folds: Sequence[Fold], data: Data) -> None:
         if twins:
             other, test = next(iter(twins.items()))
             raise RequestError(
-                f"fold {fold.name}: {len(twins)} utterances of {corpora[other]} have the samples "
-                f"of test utterances of {corpora[test]}, e.g. '{other}' and '{test}'; leave one of "
-                "the two corpora out"
+                f"fold {fold.name}: {corpora[other]} has {counted(len(twins), 'utterance')} with "
+                f"the samples of test utterances of {corpora[test]}, e.g. '{other}' and '{test}'; "
+                "leave one of the two corpora out"
             )
 
 
@@ -84,8 +84,8 @@ def _fold(division: Division, request: Request) -> Fold:
     train = rest.drop(index=dev.index)
     if dev.empty or train.empty:
         raise RequestError(
-            f"{request.where}, fold {division.name}: {len(rest)} utterances are too few for train "
-            f"and dev (protocol.dev={choice})"
+            f"{request.where}, fold {division.name}: {counted(len(rest), 'utterance')}, too few "
+            f"for train and dev (protocol.dev={choice})"
         )
     return Fold(division.name, _ids(train), _ids(dev), _ids(division.test))
 
@@ -107,8 +107,8 @@ def _drawn_from(division: Division, request: Request) -> pd.DataFrame:
     groups = rest[_DRAWN_BY[protocol.dev]]
     if groups.isna().any():
         raise RequestError(
-            f"{request.where}: {int(groups.isna().sum())} utterances belong to no dialogue; "
-            "try protocol.dev=utterances"
+            f"{request.where}: {counted(int(groups.isna().sum()), 'utterance')} without a "
+            "dialogue; try protocol.dev=utterances"
         )
     random = np.random.default_rng([protocol.seed, *division.name.encode()])
     sizes = groups.value_counts().sort_index()
@@ -141,7 +141,8 @@ class Request:
         values = self.targets[name]
         if values.isna().any():
             raise RequestError(
-                f"{self.where}: {int(values.isna().sum())} utterances state no {name}; {remedy}"
+                f"{self.where}: {counted(int(values.isna().sum()), 'utterance')} without a {name}; "
+                f"{remedy}"
             )
         return values
 
@@ -247,8 +248,7 @@ def _check_count(number: int, request: Request) -> None:
     if number < len(sides):
         units = _PLURAL[request.protocol.unit]
         raise RequestError(
-            f"{request.where}: needs {len(sides)} {units} ({', '.join(sides)}), and there are "
-            f"{number}"
+            f"{request.where}: needs {len(sides)} {units} ({', '.join(sides)}), found {number}"
         )
 
 

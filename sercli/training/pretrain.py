@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from sercli import __version__
 from sercli.config.run_key import KEY_LENGTH, result_relevant
 from sercli.config.schema import Config, corpus_name
-from sercli.errors import RequestError, SercliError
+from sercli.errors import RequestError, SercliError, counted
 from sercli.features.sets import column_names
 from sercli.files import check_new_folder, folder_written_whole, write_text
 from sercli.models import MODELS, is_fitted
@@ -98,8 +98,9 @@ def pretrain_on(
     torch.set_num_threads(1)  # as in training: the result depends on the seed alone
     parts = list(_material(config, data))
     histories, weights = [], {}
-    total = len(parts) * len(config.seeds) * config.trainer.steps
-    with progress.task(f"pre-training {len(parts) * len(config.seeds)} networks", total) as bar:
+    networks = len(parts) * len(config.seeds)
+    total = networks * config.trainer.steps
+    with progress.task(f"pre-training {counted(networks, 'network')}", total) as bar:
         for seed in config.seeds:
             for number, part in enumerate(parts):
                 model, history = _train(config, data, part, seed, bar.advance)

@@ -208,7 +208,7 @@ def test_samples_of_a_test_utterance_in_another_corpus_are_refused(
     twins = {**data.contents, "savee/DC_a01": data.contents["emodb/03a01Wa"]}
     fold = Fold("x", train=("emodb/03a01Wa",), dev=(), test=("savee/DC_a01",))
     check_samples([fold], data)
-    with pytest.raises(RequestError, match="1 utterances of emodb have the samples"):
+    with pytest.raises(RequestError, match="emodb has 1 utterance with the samples"):
         check_samples([fold], replace(data, contents=twins))
 
 

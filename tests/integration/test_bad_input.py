@@ -63,7 +63,7 @@ def test_damaged_audio_is_refused_by_name_and_the_rest_is_used(
     assert '"utterances": 55' in done.stdout
     trained = sercli("train", *overrides, "trainer.steps=2")
     assert trained.returncode == 0, trained.stderr
-    assert "5 utterances of iemocap were refused" in trained.stderr
+    assert "5 utterances of iemocap refused" in trained.stderr
 
 
 def test_stereo_and_8_bit_audio_is_read_and_a_stray_line_costs_only_itself(

@@ -170,7 +170,7 @@ def test_bad_recordings_are_refused_one_by_one(
     assert "holds no audio" in shell.refused("predict", folder, empty)
     assert "--dialogue needs" in shell.refused("predict", folder, good, "--dialogue")
     assert "Did you mean 'Session2'" in shell.refused("predict", "demo", good, "--fold", "session2")
-    with pytest.warns(UserWarning, match="1 recordings refused"):
+    with pytest.warns(UserWarning, match="1 recording refused"):
         assert sercli.load(folder).predict([good, text])["file"].tolist() == [str(good)]
 
 

@@ -199,7 +199,7 @@ def test_a_split_is_stated_with_its_sides_and_what_is_on_none(
     facts = card("protocol=official_split", table=table)
 
     assert (
-        "One fold by the column 'split' (train: train; dev: dev; test: test; 16 utterances are in "
+        "One fold by the column 'split' (train: train; dev: dev; test: test; 16 utterances in "
         "no part); the training step is chosen on the dev set" in facts["paragraph"]
     )
     assert facts["caveats"] == []
@@ -213,7 +213,7 @@ def test_speakers_on_both_sides_of_an_official_split_are_marked(
     facts = card("protocol=official_split", table=table)
 
     assert facts["caveats"] == [
-        "1 speakers are in two parts of the split, e.g. s1F: results are not speaker-independent"
+        "1 speaker in two parts of the split, e.g. s1F: results are not speaker-independent"
     ]
     assert "not speaker-independent" in facts["paragraph"]
 

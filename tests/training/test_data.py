@@ -148,7 +148,7 @@ def test_refused_utterances_are_left_out_everywhere_and_noted(
     assert data.context["own"].isna()["s1a2"]
     assert data.fingerprint != read().fingerprint
     (note,) = progress.notes
-    assert note.startswith("2 utterances of toy were refused")
+    assert note.startswith("2 utterances of toy refused")
 
 
 def test_rows_that_the_reader_refused_are_noted_too(toy: Data, read: Read, watching: Any) -> None:
@@ -156,7 +156,7 @@ def test_rows_that_the_reader_refused_are_noted_too(toy: Data, read: Read, watch
     manifest = replace(toy.manifest, refused=(Refusal("mine.csv:7", "gone.wav is missing"),))
     used = len(read(manifest=manifest, refused=("s1a0",), progress=progress).manifest.table)
     (note,) = progress.notes
-    assert note.startswith(f"2 utterances of toy were refused and are left out, {used} are used")
+    assert note.startswith(f"2 utterances of toy refused and left out, {used} used")
 
 
 def test_a_corpus_of_which_no_target_can_be_read_is_an_error(toy: Data, read: Read) -> None:

@@ -425,6 +425,6 @@ def test_a_corpus_that_does_not_fit_the_protocol_leaves_nothing_behind(
     table = toy.manifest.table.drop(columns="session").assign(session=np.nan)
     data = replace(toy, manifest=replace(toy.manifest, table=table))
 
-    with pytest.raises(RequestError, match="state no session"):
+    with pytest.raises(RequestError, match="without a session"):
         train(config(), data)
     assert os.listdir(tmp_path) == []  # noqa: PTH208 - a name is all that matters

@@ -12,6 +12,7 @@ from sercli.corpora.audio_files import find_audio, wrong_root
 from sercli.corpora.manifest import Manifest, Refusal, Row
 from sercli.corpora.readers import NoOptions, dataset_manifest, reader_options
 from sercli.corpora.validate import COLUMNS
+from sercli.errors import counted
 
 ToRow = Callable[[Path], Row]
 
@@ -137,4 +138,5 @@ def _no_match(refused: list[Refusal]) -> str:
     if not refused:
         return "no audio file is there"
     first = refused[0]
-    return f"none of {len(refused)} files matches, the first one {first.file}: {first.reason}"
+    files = counted(len(refused), "file")
+    return f"no match in {files}, the first one {first.file}: {first.reason}"

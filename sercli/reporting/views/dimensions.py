@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sercli.errors import counted
 from sercli.reporting.names import SystemName, name_systems, without_common_words
 from sercli.reporting.table import (
     Cell,
@@ -13,7 +14,6 @@ from sercli.reporting.table import (
     Table,
     View,
     ccc_cell,
-    counted,
     make_table,
     number_column,
     text_column,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from sercli.errors import counted
 from sercli.reporting.table import (
     Cell,
     Columns,
     View,
     ccc_cell,
-    counted,
     make_table,
     number_cell,
     number_column,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from sercli.errors import counted
 from sercli.inference.model import Predictions
 from sercli.reporting.table import (
     Cell,
     Columns,
     View,
-    counted,
     make_table,
     number_cell,
     number_column,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sercli.errors import counted
 from sercli.reporting.table import (
     Columns,
     View,
-    counted,
     make_table,
     number_cell,
     number_column,

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from sercli.errors import counted
 from sercli.reporting.table import (
     CI_NOTE,
     Cell,
     Columns,
     Table,
     View,
-    counted,
     interval_cell,
     make_table,
     number_cell,

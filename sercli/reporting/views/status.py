@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from sercli.errors import counted
 from sercli.reporting.table import (
     Columns,
     Table,
@@ -81,7 +82,7 @@ def _state_table(summary: SweepSummary, trials: pd.DataFrame, stopped: str | Non
         number_column("trials", lambda row: number_cell(row[1])),
     ]
     return make_table(
-        f"{summary.experiment}: {summary.sampler}, {len(trials)} trials",
+        f"{summary.experiment}: {summary.sampler}, {counted(len(trials), 'trial')}",
         columns,
         [row for row in summary.states.items() if row[1] or row[0] in _ALWAYS_SHOWN],
         notes=_progress_notes(trials),

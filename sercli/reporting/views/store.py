@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sercli.errors import counted
 from sercli.features.store_uses import Pruning
 from sercli.features.verify import Fault, Verification
 from sercli.reporting.table import (
@@ -10,7 +11,6 @@ from sercli.reporting.table import (
     View,
     count_cell,
     count_text,
-    counted,
     make_table,
     number_column,
     text_column,

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from sercli.config.keys import ALPHA, BETA
-from sercli.errors import SercliError
+from sercli.errors import SercliError, counted
 from sercli.reporting.table import (
     Columns,
     Table,
     View,
-    counted,
     interval_cell,
     make_table,
     number_cell,

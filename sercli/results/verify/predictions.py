@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 
 from sercli.config.schema import DatasetConfig, ProtocolConfig, corpus_name
+from sercli.errors import counted
 from sercli.results.folds import Fold, shared_speakers
 from sercli.results.run_record import dimensional_labels
 from sercli.results.seen import FILE as SEEN
@@ -39,7 +40,9 @@ def predicted_once(record: Contents) -> Iterator[Finding]:
 
 def _unlike(names: list[str], wanted: list[str]) -> str:
     missing, other = set(wanted) - set(names), set(names) - set(wanted)
-    parts = [f"{len(missing)} utterances are missing, e.g. {min(missing)}"] if missing else []
+    parts = []
+    if missing:
+        parts.append(f"{counted(len(missing), 'utterance')} missing, e.g. {min(missing)}")
     if other:
         parts.append(f"{len(other)} do not belong to it, e.g. {min(other)}")
     if len(names) > len(set(names)):
@@ -60,8 +63,8 @@ def labels(record: Contents) -> Iterator[Finding]:
         differs = (listed != table[columns].to_numpy()).any(axis=1)
         wrong = table["utterance"][differs]
         if not wrong.empty:
-            what = f"{len(wrong)} labels differ from utterances.parquet, e.g. of {wrong.iloc[0]}"
-            yield _FILE, what
+            number, first = counted(len(wrong), "prediction"), wrong.iloc[0]
+            yield _FILE, f"{number} with another label than utterances.parquet, e.g. of {first}"
 
 
 def probabilities(record: Contents) -> Iterator[Finding]:
@@ -107,7 +110,7 @@ def _misplaced(fold: Fold, protocol: ProtocolConfig, speakers: dict[str, str]) -
     both = train & test | train & dev | (dev & test if protocol.dev != "test" else set())
     yield from (f"{each} is in two parts" for each in sorted(both))
     if unknown := sorted((train | dev | test) - set(speakers)):
-        yield f"{len(unknown)} utterances are not in utterances.parquet, e.g. {unknown[0]}"
+        yield f"{counted(len(unknown), 'utterance')} not in utterances.parquet, e.g. {unknown[0]}"
     elif not protocol.same_speakers:
         shared = sorted(shared_speakers(fold, speakers, protocol))
         yield from (f"speaker {each} is in two parts" for each in shared)

@@ -23,6 +23,7 @@ import pandas as pd
 
 from sercli.config.keys import differences
 from sercli.config.run_key import key_of
+from sercli.errors import counted
 from sercli.results.fold_result import FoldResult, selection_score
 from sercli.results.run_record import dimensional_labels, fold_run_name
 from sercli.results.summary import best_evaluation, summarise
@@ -120,7 +121,8 @@ def _fold_runs(record: Contents) -> Iterator[Finding]:
             "is missing" if file in files else "belongs to no fold run",
         )
     if record.summary["status"] != ("diverged" if diverged else "complete"):
-        yield "run.json", f"status '{record.summary['status']}', {len(diverged)} seeds diverged"
+        number = counted(len(diverged), "seed")
+        yield "run.json", f"status '{record.summary['status']}', {number} diverged"
 
 
 def _fold_runs_of(table: pd.DataFrame) -> set[tuple[int, str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from sercli.errors import SercliError
+from sercli.errors import SercliError, counted
 from sercli.results.run_record import is_record, read_record
 from sercli.results.sweep_summary import SweepSummary, read_sweep, read_trials
 from sercli.results.verify.files import Fault
@@ -50,11 +50,11 @@ def verify_sweep(folder: Path) -> list[Fault]:
 
 
 def _counts(summary: SweepSummary, trials: pd.DataFrame) -> Iterator[tuple[str, str]]:
-    counted = trials["state"].value_counts()
-    for state in {**summary.states, **counted}:
-        listed, there = summary.states.get(state, 0), counted.get(state, 0)
+    found = trials["state"].value_counts()
+    for state in {**summary.states, **found}:
+        listed, there = summary.states.get(state, 0), found.get(state, 0)
         if listed != there:
-            yield "sweep.json", f"{listed} trials are {state}, in trials.parquet {there}"
+            yield "sweep.json", f"{counted(listed, 'trial')} {state}, in trials.parquet {there}"
 
 
 def _trials(folder: Path, trials: pd.DataFrame) -> Iterator[tuple[str, str]]:

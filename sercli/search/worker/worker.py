@@ -12,7 +12,7 @@ from typing import Any
 
 from sercli.config.compose import compose
 from sercli.config.schema import Config
-from sercli.errors import BusyError, Interrupted, RequestError
+from sercli.errors import BusyError, Interrupted, RequestError, counted
 from sercli.nn.device import choose_device
 from sercli.nn.recurrence.backend import use_backend
 from sercli.processes import start_thread
@@ -140,7 +140,7 @@ class _WorkerLoop:
 
     def _next(self) -> ClaimedTrial | None:
         if stale := self._study.requeue_stale(self._monitor):
-            self._progress.note(f"requeued {stale} trials of workers that died")
+            self._progress.note(f"requeued {counted(stale, 'trial')} of workers that died")
         if (reason := self._study.stop_reason) is not None:
             self._progress.note(f"sweep '{self._study.name}' is stopped: {reason}")
             return None
@@ -255,7 +255,7 @@ def trial_line(trial: ClaimedTrial, swept: str, result: TrialResult) -> str:
         result: Its result.
     """
     dev = "diverged" if result.dev_ua is None else f"{100 * result.dev_ua:.1f} % dev UA"
-    folds = f"{result.fold_runs} fold run{'s' * (result.fold_runs != 1)}"
+    folds = counted(result.fold_runs, "fold run")
     time_taken = f"{result.seconds:.0f} s" if result.new else "recorded earlier"
     now = time.strftime("%H:%M:%S")
     return f"{now} trial {trial.number} ({swept}): {dev}, {folds}, {time_taken}"

@@ -182,7 +182,7 @@ def test_an_utterance_that_is_listed_twice_counts_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("stray", "the line has 1 values, the header 8"),
+        ("stray", "the line has 1 value, the header 8"),
         ("x,a.wav,S1,A,0,1,0,yes,more", "the line has 9 values, the header 8"),
         ("x,nowhere.wav,S1,A,0,1,0,yes", "nowhere.wav is missing"),
         (",a.wav,S1,A,0,1,0,yes", "has no utterance"),

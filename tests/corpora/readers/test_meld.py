@@ -156,7 +156,7 @@ def test_stray_lines_and_second_labels_are_refused_and_the_rest_is_read(tmp_path
     assert rows(manifest, "emotion")[0] == ("joy",)
     assert refusals(manifest) == {
         "train_sent_emo.csv:3": "train_dia0_utt0 is already labelled",
-        "train_sent_emo.csv:4": "the line has 1 values, the header 11",
+        "train_sent_emo.csv:4": "the line has 1 value, the header 11",
         "train_sent_emo.csv:5": "has no Emotion",
         "train_sent_emo.csv:6": "Dialogue_ID 'zero' is not a whole number",
         "train_sent_emo.csv:7": "StartTime 'soon' is not a time such as 00:16:16,059",

@@ -128,7 +128,7 @@ def test_what_cannot_be_used_is_refused_and_the_rest_is_read(tmp_path: Path) -> 
     assert refusals(manifest) == {
         "labels_consensus.csv:3": "MSP-PODCAST_0001_0001 is already labelled",
         "labels_consensus.csv:4": "MSP-PODCAST_0001_0004.wav is missing",
-        "labels_consensus.csv:5": "the line has 1 values, the header 8",
+        "labels_consensus.csv:5": "the line has 1 value, the header 8",
         "labels_consensus.csv:6": "Split_Set 'Test9' is none of train, development, validation, "
         "test1, test2, test3",
         "labels_consensus.csv:7": "has no SpkrID",

@@ -263,7 +263,7 @@ def test_a_root_of_another_layout_is_told_what_is_expected(corpus: Corpus, tmp_p
     add(tmp_path, "other corpus.wav")
     with pytest.raises(RequestError) as error:
         read(corpus.choice, tmp_path)
-    assert "none of 1 files matches, the first one other corpus.wav: " in str(error.value)
+    assert "no match in 1 file, the first one other corpus.wav: " in str(error.value)
     assert f"; expected {corpus.layout}" in str(error.value)
     assert "dataset.root=PATH" in str(error.value)
 
@@ -367,8 +367,6 @@ def test_a_root_without_audio_is_told_what_was_expected(tmp_path: Path) -> None:
 
 def test_a_root_with_audio_of_another_corpus_is_told_why_it_does_not_fit(tmp_path: Path) -> None:
     add(tmp_path, "odd.wav", "sub/odd.wav")
-    message = (
-        r"none of 2 files matches, the first one odd\.wav: has an odd name; expected a/NAME\.wav"
-    )
+    message = r"no match in 2 files, the first one odd\.wav: has an odd name; expected a/NAME\.wav"
     with pytest.raises(RequestError, match=message):
         read_names(tmp_path, row, LAYOUT)

@@ -71,7 +71,7 @@ def test_what_cannot_be_used_is_refused_and_the_rest_is_read(tmp_path: Path) -> 
     manifest = read(tmp_path)
     assert manifest.table["utterance"].tolist() == ["EB0_anger_1"]
     assert set(manifest.refused) == {
-        Refusal("data.tsv:2", "the line has 1 values, the header 7"),
+        Refusal("data.tsv:2", "the line has 1 value, the header 7"),
         Refusal("data.tsv:3", "samples/EB0_anger_2.flac is missing"),
         Refusal("data.tsv:4", "has no emotion"),
     }

@@ -203,7 +203,7 @@ def test_a_prediction_that_is_missing_is_found(path: Path) -> None:
 
     assert (
         f"seed 0, fold {gone['fold']}, {gone['part']} selected on {gone['selection']}: "
-        f"1 utterances are missing, e.g. {gone['utterance']}"
+        f"1 utterance missing, e.g. {gone['utterance']}"
     ) in reasons(path)
 
 
@@ -242,7 +242,8 @@ def test_a_label_that_is_not_the_truth_is_found(path: Path) -> None:
     first = pd.read_parquet(path / "utterances.parquet").iloc[0]
     other = "anger" if first["label"] != "anger" else "sadness"
     edit_table(path, with_value(0, "label", other), "utterances")
-    assert f"labels differ from utterances.parquet, e.g. of {first['utterance']}" in reasons(path)
+    reason = f"with another label than utterances.parquet, e.g. of {first['utterance']}"
+    assert reason in reasons(path)
 
 
 def test_an_utterance_that_is_listed_twice_is_found(path: Path) -> None:
@@ -318,13 +319,13 @@ def test_an_utterance_that_two_folds_test_is_found(path: Path) -> None:
 
 def test_an_utterance_that_nobody_knows_is_found(path: Path) -> None:
     edit_page(path, lambda folds: folds["session1"]["train"].append("ghost"), "folds.json")
-    assert "1 utterances are not in utterances.parquet, e.g. ghost" in reasons(path)
+    assert "1 utterance not in utterances.parquet, e.g. ghost" in reasons(path)
 
 
 def test_one_damage_in_every_unit_is_a_few_lines(path: Path) -> None:
     edit_table(path, lambda table: table[table["part"] == "dev"])
 
-    lines = [line for line in reasons(path).split("\n") if "utterances are missing" in line]
+    lines = [line for line in reasons(path).split("\n") if " missing, e.g. " in line]
 
     assert len(lines) == 3
     assert "and 13 more like the last" in reasons(path)

@@ -117,8 +117,8 @@ def test_a_point_with_another_dev_ua_than_its_record_is_found(folder: Path) -> N
 def test_counts_that_are_not_those_of_the_points_are_found(folder: Path) -> None:
     write(folder, states={"complete": 4, "waiting": 2, "failed": 1})
     assert reasons(folder) == [
-        "sweep.json: 4 trials are complete, in trials.parquet 3",
-        "sweep.json: 2 trials are waiting, in trials.parquet 0",
+        "sweep.json: 4 trials complete, in trials.parquet 3",
+        "sweep.json: 2 trials waiting, in trials.parquet 0",
     ]
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pandas as pd
 
 from sercli import __version__
+from sercli.errors import counted
 from sercli.reporting.formats.html.content import (
     Card,
     Failures,
@@ -23,7 +24,7 @@ from sercli.reporting.formats.html.provenance import (
     machines,
     read_environments,
 )
-from sercli.reporting.table import Cell, Column, Table, counted, number_cell, value_text
+from sercli.reporting.table import Cell, Column, Table, number_cell, value_text
 from sercli.reporting.views.sweep import Sweep
 from sercli.results.run_record import Record
 from sercli.results.sweep_summary import SweepSummary
