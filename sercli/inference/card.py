@@ -170,8 +170,8 @@ def _limits(source: Source) -> str:
         "calibrated.",
     ]
     if features.normalise != "none":
-        group = {"speaker": "speaker", "corpus": "corpus"}[features.normalise]
-        plural = {"speaker": "speakers", "corpus": "corpora"}[features.normalise]
+        group = features.normalise
+        plural = {"speaker": "speakers", "corpus": "corpora"}[group]
         limits.append(
             f"It was trained and tested with features normalised per {group}, test {plural} "
             f"included. Expect lower accuracy on a single recording of an unknown {group}."

@@ -113,7 +113,7 @@ def import_onnx(name: str) -> ModuleType:
 
 
 def _steps(data: Data, names: Sequence[str], turn: str) -> Iterator[np.ndarray]:
-    """Yield the steps of a turn of each utterance; zeros stand for a context turn that is none."""
+    """Yield the steps of a turn of each utterance; zeros stand for a missing context turn."""
     for name in names:
         found = name if turn == "current" else data.context.at[name, turn]
         beside = found if isinstance(found, str) else ""

@@ -68,12 +68,12 @@ def speech_segments(audio: Path, start: float, end: float) -> list[tuple[float, 
 
 
 def _blocks(audio: Path, start: float, end: float) -> Iterator[np.ndarray]:
-    """Yield a recording in blocks; one of unknown duration, or a short one, at once.
+    """Yield a recording in blocks; a short one, or one of unknown duration, as a single block.
 
-    A block may be silent, the whole of a short recording may not.
+    A silent block of several is yielded as zeros.
 
     Raises:
-        AudioError: The audio cannot be used.
+        AudioError: The audio cannot be used, or a single block is silent.
     """
     begin = 0.0 if np.isnan(start) else start
     seconds = expected_seconds(str(audio), start, end)

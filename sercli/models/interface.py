@@ -56,8 +56,8 @@ class Batch:
         current: The turns to classify.
         own: The previous turn of the same speaker (the pad turn where there is none).
         interlocutor: The previous turn of the other speaker (likewise).
-        rater: In training on single raters (``trainer.labels=rater``), and where a model of raters
-            is scored against their labels, the index of the rater of each turn, (B,); else None.
+        rater: Index of the rater of each turn, (B,), in training on single raters
+            (``trainer.labels=rater``) and in scores against the labels of raters; else None.
         criterion: In training, the loss of logits against a column of the manifest, for auxiliary
             losses; None in evaluation.
         streams: Name → further features of the turns to classify (``streams.NAME``), such as the

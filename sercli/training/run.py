@@ -260,10 +260,14 @@ def _write(
 def training_statistics(data: Data, folds: Sequence[Fold]) -> dict[str, np.ndarray] | None:
     """Pool the statistics of the training speakers, or corpora, of each fold.
 
-    A trained model needs them for recordings of unknown speakers. Without normalisation: None.
+    A trained model needs them for recordings of unknown speakers.
+
+    Returns:
+        The stacked statistics; None without normalisation.
     """
     found = data.steps.statistics if isinstance(data.steps, StoredSteps) else None
     if found is None:
         return None
+    # The utterances of a speaker, or of a corpus, share one object.
     trained = [{id(found[name]): found[name] for name in sorted(fold.train)} for fold in folds]
     return stack_statistics([pooled_statistics(each.values()) for each in trained])
