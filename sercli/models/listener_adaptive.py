@@ -190,7 +190,7 @@ class Adaptive(nn.Module):
         self.weigh = nn.Linear(embedding, layers, bias=False) if weighting else None
 
     def adapted(self, mapped: Tensor, embeddings: Tensor) -> Tensor:
-        """Map what the layer returned and embeddings, (…, E), to (…, outputs)."""
+        """Adapt outputs of the layer to embeddings, (…, E): (…, outputs)."""
         if self.weigh is not None:
             shares: Tensor = self.weigh(embeddings).softmax(dim=-1).unsqueeze(-1)
             layers = mapped.reshape(*mapped.shape[:-1], -1, self.outputs)
