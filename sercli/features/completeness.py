@@ -89,7 +89,7 @@ def _chunk_bytes(file: BinaryIO, size: int) -> Bytes:
     magic = file.read(4)
     layout, position, wanted = _CHUNKS[magic]
     length_64 = _UNKNOWN_SIZE
-    while True:
+    while position < size:  # a length of 2⁶³ bytes would be no place to seek
         file.seek(position)
         if len(header := file.read(struct.calcsize(layout))) < struct.calcsize(layout):
             return 0, 0
@@ -105,6 +105,7 @@ def _chunk_bytes(file: BinaryIO, size: int) -> Bytes:
             return 0, 0
         padding = {b"caff": 1, b"riff": 8}.get(magic, 2)
         position += len(header) + length + -length % padding
+    return 0, 0
 
 
 def _mp4_bytes(file: BinaryIO, size: int) -> Bytes:

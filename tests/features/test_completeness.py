@@ -53,8 +53,12 @@ def test_a_file_that_is_shorter_than_it_says_is_truncated(tmp_path: Path, conten
     assert truncation(path, seconds=0.97, tolerance=0.06) is None
 
 
+_W64_FAR = b"riff" + bytes(36) + struct.pack("<4s12xQ", b"fmt ", 2**63 - 1) + bytes(100)
+"""A chunk of Wave64 whose end no file can have."""
+
+
 @pytest.mark.parametrize(
-    "content", [_mp3(b""), _mp3(b"Xing" + struct.pack(">II", 1, 24)), b"#!AMR"]
+    "content", [_mp3(b""), _mp3(b"Xing" + struct.pack(">II", 1, 24)), b"#!AMR", _W64_FAR]
 )
 def test_a_file_that_does_not_say_is_taken_as_it_is(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "audio"
