@@ -258,7 +258,7 @@ def _check_speakers(units: pd.Series[str], request: Request) -> None:
         speaker = found.index[found > 1][0]
         raise RequestError(
             f"{request.where}: speaker '{speaker}' would be in training and test, with data in "
-            f"{int(found[speaker])} {request.protocol.unit}s; try protocol=loso_speaker"
+            f"{int(found[speaker])} {_PLURAL[request.protocol.unit]}; try protocol=loso_speaker"
         )
 
 
